@@ -1,0 +1,279 @@
+"""Kernels by themselves: every row of the table as an ordinary function on arrays.
+
+Each kernel of the table is a function of this module, for example
+
+>>> import numpy as np
+>>> from fastbp import kernels
+>>> kernels.relu_forward(np.array([-1.0, 0.0, 2.0]))
+array([0., 0., 2.])
+>>> kernels.matmul_tn(np.ones((3, 2)), np.ones((3, 1)), backend="numpy")
+array([[3.],
+       [3.]])
+
+`load` gives a backend's kernels as addresses for a program; `get_include` the directory of ``abi.h``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .table import KERNELS, STATUS, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from types import ModuleType
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from .table import Kernel, Operand
+
+__all__ = ["BACKENDS", "get_include", "load", "primitives_address", *KERNELS]
+
+#: Who can execute kernels; "numpy" is the reference.
+BACKENDS = ("numpy", "numba", "cython")
+
+_checked = False
+
+
+def get_include() -> str:
+    """Return the directory that holds ``abi.h``, the C signature of all kernels."""
+    return os.path.dirname(os.path.abspath(__file__))
+
+
+def primitives_address(dtype: str) -> int:
+    """Return the address of NumPy's own loops for one dtype, proven on a few arrays the first time.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+
+    Raises
+    ------
+    RuntimeError
+        If NumPy's loops do not return NumPy's bits when called from C.
+    """
+    global _checked
+    from .primitives import address, check
+
+    if not _checked:
+        check()
+        _checked = True
+    return address(dtype)
+
+
+def load(backend: str, dtype: str = "float32", names: Iterable[str] | None = None) -> dict[str, Any]:
+    """Return the kernels of one backend.
+
+    Parameters
+    ----------
+    backend : {"numpy", "numba", "cython"}
+    dtype : {"float32", "float64"}
+    names : iterable of str, optional
+        The kernels that are needed; by default all of the table.
+
+    Returns
+    -------
+    dict
+        By name: for "numpy" the functions, for the others the addresses of ``fastbp_kernel`` functions.
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend, dtype or kernel.
+    ImportError
+        If the backend cannot be imported here.
+    NotImplementedError
+        If the backend lacks a kernel of the table.
+    """
+    names = tuple(KERNELS) if names is None else tuple(names)
+    if backend not in BACKENDS:
+        raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}{suggest(backend, BACKENDS)}")
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'")
+    for name in names:
+        if name not in KERNELS:
+            raise ValueError(f"there is no kernel {name!r}{suggest(name, KERNELS)}")
+    try:
+        return _LOADERS[backend](dtype, names)
+    except ImportError as error:
+        raise ImportError(f"backend {backend!r} cannot be imported here ({error}){_REMEDIES[backend]}") from error
+
+
+def _named(backend: str, container: Any, name: str) -> Any:
+    # a hole is an error, never a fallback to another backend
+    found = container.get(name) if isinstance(container, dict) else getattr(container, name, None)
+    if found is None:
+        raise NotImplementedError(f"backend {backend!r} lacks the kernel {name!r} of the table")
+    return found
+
+
+def _module(package: str, name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{package}.{KERNELS[name].row.family}")
+
+
+def _load_numpy(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: _named("numpy", _module("numpy_ref", name), name) for name in names}
+
+
+def _load_numba(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
+    from .numba_jit import address
+
+    return {name: address(_named("numba", _module("numba_jit", name), name), dtype) for name in names}
+
+
+def _load_cython(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
+    from .cython_ext import capsules
+    from .primitives import capsule_address
+
+    found = capsules(dtype)
+    return {name: capsule_address(_named("cython", found, name)) for name in names}
+
+
+_REMEDIES = {
+    "numpy": "",
+    "numba": "; pip install 'fastbp[numba]'",
+    "cython": "; the extension modules are not built, backend='numpy' works without them",
+}
+_LOADERS = {"numpy": _load_numpy, "numba": _load_numba, "cython": _load_cython}
+_DTYPES = {"i8": np.dtype(np.int64), "f8": np.dtype(np.float64)}
+
+
+def _as_operand(kernel: Kernel, operand: Operand, value: ArrayLike, real: np.dtype) -> np.ndarray:
+    dtype = _DTYPES.get(operand.dtype, real)
+    array = np.asarray(value)
+    if operand.dtype == "i8" and array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"{kernel.name}: {operand.name} must hold integers, got {array.dtype}")
+    return np.require(array, dtype, ["C", "A"]).reshape(array.shape)
+
+
+def _real_dtype(kernel: Kernel, inputs: Sequence[ArrayLike]) -> np.dtype:
+    dtypes = []
+    for operand, value in zip(kernel.inputs, inputs, strict=True):
+        dtype = np.asarray(value).dtype
+        if dtype.kind not in "biuf" or dtype.itemsize > 8:
+            raise TypeError(f"{kernel.name}: {operand.name} has dtype {dtype}; it must be float32 or float64")
+        if operand.dtype == "real":
+            dtypes.append(dtype)
+    return np.dtype(np.float32 if dtypes and all(d.newbyteorder("=") == np.float32 for d in dtypes) else np.float64)
+
+
+def _common_shape(kernel: Kernel, arrays: dict[str, np.ndarray]) -> tuple[int, ...]:
+    shapes = {o.name: arrays[o.name].shape for o in kernel.inputs if o.dims == ("n",)}
+    first = next(iter(shapes), "")
+    for name, shape in shapes.items():
+        if kernel.elementwise and shape != shapes[first]:
+            raise ValueError(
+                f"{kernel.name}: {name} has shape {shape}; {first} has {shapes[first]}, nothing is broadcast"
+            )
+    return shapes.get(first, ())
+
+
+def _call(
+    kernel: Kernel,
+    inputs: Sequence[ArrayLike],
+    out: np.ndarray | Sequence[np.ndarray | None] | None,
+    backend: str,
+    attributes: dict[str, float],
+) -> Any:
+    for name in attributes:
+        if name not in kernel.attributes:
+            raise TypeError(f"{kernel.name} has no attribute {name!r}{suggest(name, kernel.attributes)}")
+    real = _real_dtype(kernel, inputs)
+    arrays = {o.name: _as_operand(kernel, o, value, real) for o, value in zip(kernel.inputs, inputs, strict=True)}
+    sizes = kernel.sizes([arrays[o.name].shape if o.name in arrays else None for o in kernel.operands])
+    like = _common_shape(kernel, arrays)
+    shapes = [kernel.shape(o, sizes, like) for o in kernel.outputs]
+    out = (None,) * len(shapes) if out is None else (out,) if isinstance(out, np.ndarray) else tuple(out)
+    if len(out) != len(shapes):
+        raise ValueError(f"{kernel.name}: out has {len(out)} arrays; it must have {len(shapes)}")
+    results = []
+    for operand, shape, given in zip(kernel.outputs, shapes, out, strict=True):
+        dtype = _DTYPES.get(operand.dtype, real)
+        if given is not None and (given.shape != shape or given.dtype != dtype or not given.flags.writeable):
+            raise ValueError(
+                f"{kernel.name}: out for {operand.name} must be a writeable {dtype} array of shape {shape}, "
+                f"got {given.dtype} {given.shape}"
+            )
+        # computed apart and copied at the end: nothing is half-written, and `out` may overlap an input
+        results.append(arrays[operand.name].copy() if operand.name in arrays else np.empty(shape, dtype))
+    function = load(backend, real.name, [kernel.name])[kernel.name]
+    values = {**kernel.attributes, **attributes}
+    if backend == "numpy":
+        with np.errstate(all="ignore"):
+            returned = function(*arrays.values(), **values)
+        for result, value in zip(results, returned if isinstance(returned, tuple) else (returned,), strict=True):
+            result[...] = value
+    else:
+        from .primitives import call
+
+        arrays.update((o.name, r) for o, r in zip(kernel.outputs, results, strict=True))
+        status = call(
+            function,
+            primitives_address(real.name),
+            [arrays[o.name].ctypes.data for o in kernel.operands],
+            list(sizes.values()),
+            list(values.values()),
+        )
+        if status:
+            raise (IndexError if status == 1 else FloatingPointError)(f"{kernel.name}: {STATUS[status]}")
+    for k, given in enumerate(out):
+        if given is not None:
+            given[...] = results[k]
+            results[k] = given
+        elif results[k].shape == ():
+            results[k] = results[k][()]
+    return results[0] if len(results) == 1 else tuple(results) or None
+
+
+def _function(kernel: Kernel) -> Callable[..., Any]:
+    from inspect import Parameter, Signature
+
+    names = [o.name for o in kernel.inputs]
+
+    def function(*inputs, out=None, backend="cython", **attributes):
+        if len(inputs) != len(names):
+            raise TypeError(f"{kernel.name} takes {len(names)} arrays ({', '.join(names)}), got {len(inputs)}")
+        return _call(kernel, inputs, out, backend, attributes)
+
+    function.__name__ = function.__qualname__ = kernel.name
+    function.__module__ = __name__
+    row = kernel.row
+    lines = [
+        f"{row.name}: ``{kernel.signature}``",
+        "",
+        "Defined as",
+        "",
+        *("    " + part for part in kernel.expression.split("; ")),
+        "",
+    ]
+    lines += [row.note[0].upper() + row.note[1:] + ".", ""] if row.note else []
+    lines += ["Parameters", "----------"]
+    lines += [f"{o!r} : array_like" for o in kernel.inputs]
+    lines += ["out : ndarray or tuple of ndarray, optional", "    Where to put the outputs."]
+    lines += ['backend : {"cython", "numba", "numpy"}']
+    lines += [f"{name} : float, default {default}" for name, default in kernel.attributes.items()]
+    lines += ["", "Returns", "-------", *(f"{o!r}" for o in kernel.outputs), "", "References", "----------", row.source]
+    function.__doc__ = "\n".join(lines)
+    kinds = [Parameter(n, Parameter.POSITIONAL_ONLY) for n in names]
+    kinds += [Parameter("out", Parameter.KEYWORD_ONLY, default=None)]
+    kinds += [Parameter("backend", Parameter.KEYWORD_ONLY, default="cython")]
+    kinds += [Parameter(n, Parameter.KEYWORD_ONLY, default=d) for n, d in kernel.attributes.items()]
+    setattr(function, "__signature__", Signature(kinds))  # noqa: B010
+    return function
+
+
+def __getattr__(name: str) -> Any:
+    # functions are made when first asked for: importing the package makes none
+    if name in KERNELS:
+        function = globals()[name] = _function(KERNELS[name])
+        return function
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{suggest(name, KERNELS)}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *KERNELS})

@@ -1,0 +1,41 @@
+/* The one C signature of every fastbp kernel.
+ *
+ * A kernel reads and writes `buffers` (one pointer an operand, in the order of its row in table.py),
+ * takes its lengths from `sizes` (one number a dimension letter, in order of first appearance) and its
+ * hyper-parameters from `attributes` (in the order of the row). Whatever is not plain IEEE arithmetic
+ * (exp, long sums, matmul ...) it calls through `primitives`: the choice of that array is the choice of
+ * numerics. It returns FASTBP_OK or why it stopped, allocates nothing and never needs the GIL.
+ */
+#ifndef FASTBP_ABI_H
+#define FASTBP_ABI_H
+
+#include <stdint.h>
+
+/* The inner-loop signature of NumPy's ufuncs (NEP 43 "strided loop" without context). */
+typedef void (*fastbp_loop)(char **args, const intptr_t *dimensions, const intptr_t *steps, void *data);
+
+typedef struct {
+    fastbp_loop loop;
+    void *data;
+} fastbp_primitive;
+
+/* EXP ... TANH: args x, y; dimensions n; steps of x and y.
+ * MATMUL:       NumPy's gufunc (m,k),(k,n)->(m,n): args a, b, y; dimensions 1, m, k, n;
+ *               steps 3 outer, then rows and columns of a, b, y.
+ * SUM:          args x, y; dimensions rows, n; steps rows of x, elements of y; each row contiguous. */
+enum {
+    FASTBP_EXP,
+    FASTBP_LOG,
+    FASTBP_LOG1P,
+    FASTBP_TANH,
+    FASTBP_MATMUL,
+    FASTBP_SUM,
+    FASTBP_PRIMITIVES
+};
+
+enum { FASTBP_OK, FASTBP_INDEX_ERROR, FASTBP_NOT_FINITE };
+
+typedef int (*fastbp_kernel)(void **buffers, const intptr_t *sizes, const double *attributes,
+                             const fastbp_primitive *primitives);
+
+#endif

@@ -1,0 +1,56 @@
+"""The kernels compiled by Cython: one extension module for each dtype and CPU level."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING
+
+from ..primitives import cpu_level
+
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["capsules", "level", "levels"]
+
+
+def levels() -> tuple[str, ...]:
+    """Return the CPU levels that were built and that this CPU can run, lowest first.
+
+    Returns
+    -------
+    tuple of str
+        Of "v2", "v3" and "v4" on x86-64; ("base",) elsewhere.
+    """
+    return tuple(f"v{n}" for n in range(2, cpu_level() + 1)) or ("base",)
+
+
+def level() -> str:
+    """Return the level in use: the CPU's highest, or the one that ``FASTBP_LEVEL`` names.
+
+    Raises
+    ------
+    ValueError
+        If ``FASTBP_LEVEL`` names a level that this CPU does not have.
+    """
+    chosen = os.environ.get("FASTBP_LEVEL") or levels()[-1]
+    if chosen not in levels():
+        raise ValueError(f"FASTBP_LEVEL is {chosen!r}; this CPU can run {', '.join(levels())}")
+    return chosen
+
+
+def capsules(dtype: str, at: str | None = None) -> dict[str, Any]:
+    """Return the kernels for one dtype as PyCapsules by name.
+
+    Each capsule holds a ``fastbp_kernel`` (``abi.h``) for use from C or Cython; they are the module's
+    ``__pyx_capi__``.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+    at : str, optional
+        The CPU level; by default that of `level`.
+    """
+    short = {"float32": "f4", "float64": "f8"}[dtype]
+    module = importlib.import_module(f"{__name__}._{short}_{at or level()}")
+    return module.__pyx_capi__

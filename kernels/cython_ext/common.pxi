@@ -1,0 +1,57 @@
+# What every family of kernels shares. `real` and `square_root` come from the stub that includes this
+# file: setup.py makes one extension module for each dtype and CPU level, all from the same source.
+
+from libc.stdint cimport int64_t, intptr_t
+from libc.string cimport memcpy, memmove, memset
+
+cdef extern from "abi.h":
+    ctypedef void (*fastbp_loop)(char **, const intptr_t *, const intptr_t *, void *) noexcept nogil
+    ctypedef struct fastbp_primitive:
+        fastbp_loop loop
+        void *data
+    enum:
+        FASTBP_EXP, FASTBP_LOG, FASTBP_LOG1P, FASTBP_TANH, FASTBP_MATMUL, FASTBP_SUM
+        FASTBP_OK, FASTBP_INDEX_ERROR, FASTBP_NOT_FINITE
+
+cdef extern from *:
+    # a bare 1 would become the double 1.0 and widen float32 arithmetic
+    """
+    #define ONE 1.0f
+    """
+    const float ONE
+
+cdef enum:
+    BLOCK = 1024  # elements that stay in the L1 cache from one pass to the next
+
+
+cdef inline void unary(
+    const fastbp_primitive *primitives, int index, const real *x, real *y, intptr_t n
+) noexcept nogil:
+    cdef char *args[2]
+    cdef intptr_t steps[2]
+    args[0] = <char *>x
+    args[1] = <char *>y
+    steps[0] = steps[1] = sizeof(real)
+    primitives[index].loop(args, &n, steps, primitives[index].data)
+
+
+cdef inline void sum_rows(
+    const fastbp_primitive *primitives, const real *x, real *y, intptr_t rows, intptr_t n
+) noexcept nogil:
+    # y[rows] = the sum of each row of x[rows, n]
+    cdef char *args[2]
+    cdef intptr_t dimensions[2]
+    cdef intptr_t steps[2]
+    args[0] = <char *>x
+    args[1] = <char *>y
+    dimensions[0] = rows
+    dimensions[1] = n
+    steps[0] = n * sizeof(real)
+    steps[1] = sizeof(real)
+    primitives[FASTBP_SUM].loop(args, dimensions, steps, primitives[FASTBP_SUM].data)
+
+
+cdef inline real total(const fastbp_primitive *primitives, const real *x, intptr_t n) noexcept nogil:
+    cdef real s
+    sum_rows(primitives, x, &s, 1, n)
+    return s

@@ -1,0 +1,316 @@
+# Losses: a value for the batch and the gradient of it. The attribute `mean` (1 or 0) comes first.
+
+cdef inline real share(double numerator, const double *attributes, intptr_t count) noexcept nogil:
+    # numerator / count for a mean, numerator for a sum: in double, then rounded once, as NumPy does
+    return <real>(numerator / (<double>count if attributes[0] != 0 else 1.0))
+
+
+cdef inline real reduced(real value, const double *attributes, intptr_t count) noexcept nogil:
+    return value / <real>(<double>count if attributes[0] != 0 else 1.0)
+
+
+cdef inline real upper_bound(double eps) noexcept nogil:
+    # min(1 - eps, the number below 1)
+    cdef real below = 1 - (5.9604644775390625e-08 if sizeof(real) == 4 else 1.1102230246251565e-16)
+    cdef real bound = <real>(1 - eps)
+    return bound if bound < below else below
+
+
+cdef inline real clip(real p, real lower, real upper) noexcept nogil:
+    # NaN stays, as in numpy.clip
+    p = lower if p < lower else p
+    return upper if p > upper else p
+
+
+cdef inline bint labels_ok(const int64_t *labels, intptr_t batch, intptr_t n) noexcept nogil:
+    cdef intptr_t i
+    cdef bint ok = True
+    for i in range(batch):
+        ok &= 0 <= labels[i] < n
+    return ok
+
+
+cdef api int mean_squared_error_forward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *y_pred = buffers[0]
+    cdef const real *y_true = buffers[1]
+    cdef real *elements = buffers[2]
+    cdef real d
+    cdef intptr_t i, n = sizes[0]
+    for i in range(n):
+        d = y_pred[i] - y_true[i]
+        elements[i] = d * d
+    buffers[3][0] = reduced(total(primitives, elements, n), attributes, n)
+    return FASTBP_OK
+
+
+cdef api int mean_squared_error_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *y_pred = buffers[0]
+    cdef const real *y_true = buffers[1]
+    cdef real *dy_pred = buffers[2]
+    cdef real factor = share(2, attributes, sizes[0])
+    cdef intptr_t i
+    for i in range(sizes[0]):
+        dy_pred[i] = (y_pred[i] - y_true[i]) * factor
+    return FASTBP_OK
+
+
+cdef api int binary_cross_entropy_forward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *y_pred = buffers[0]
+    cdef const real *y_true = buffers[1]
+    cdef real *scratch = buffers[2]
+    cdef real *elements = buffers[3]
+    cdef real lower = <real>attributes[1], upper = upper_bound(attributes[1]), q
+    cdef intptr_t i, start, count, n = sizes[0]
+    start = 0
+    while start < n:
+        count = min(n - start, BLOCK)
+        for i in range(start, start + count):
+            q = clip(y_pred[i], lower, upper)
+            elements[i] = q
+            scratch[i] = ONE - q
+        unary(primitives, FASTBP_LOG, elements + start, elements + start, count)
+        unary(primitives, FASTBP_LOG, scratch + start, scratch + start, count)
+        for i in range(start, start + count):
+            elements[i] = y_true[i] * elements[i] + (ONE - y_true[i]) * scratch[i]
+        start += BLOCK
+    buffers[4][0] = reduced(-total(primitives, elements, n), attributes, n)
+    return FASTBP_OK
+
+
+cdef api int binary_cross_entropy_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *y_pred = buffers[0]
+    cdef const real *y_true = buffers[1]
+    cdef real *dy_pred = buffers[2]
+    cdef real lower = <real>attributes[1], upper = upper_bound(attributes[1]), q
+    cdef real factor = share(1, attributes, sizes[0])
+    cdef intptr_t i
+    for i in range(sizes[0]):
+        q = clip(y_pred[i], lower, upper)
+        dy_pred[i] = (q - y_true[i]) / (q * (ONE - q)) * factor
+    return FASTBP_OK
+
+
+cdef api int sigmoid_cross_entropy_forward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *logits = buffers[0]
+    cdef const real *y_true = buffers[1]
+    cdef real *elements = buffers[2]
+    cdef real z, positive
+    cdef intptr_t i, start, count, n = sizes[0]
+    start = 0
+    while start < n:
+        count = min(n - start, BLOCK)
+        for i in range(start, start + count):
+            z = logits[i]
+            elements[i] = z if z <= 0 else -z
+        unary(primitives, FASTBP_EXP, elements + start, elements + start, count)
+        unary(primitives, FASTBP_LOG1P, elements + start, elements + start, count)
+        for i in range(start, start + count):
+            z = logits[i]
+            positive = 0 if z <= 0 else z
+            elements[i] = positive - z * y_true[i] + elements[i]
+        start += BLOCK
+    buffers[3][0] = reduced(total(primitives, elements, n), attributes, n)
+    return FASTBP_OK
+
+
+cdef api int sigmoid_cross_entropy_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *y_true = buffers[1]
+    cdef real *dlogits = buffers[2]
+    cdef real factor = share(1, attributes, sizes[0])
+    cdef intptr_t i
+    logistic(primitives, buffers[0], dlogits, sizes[0])
+    for i in range(sizes[0]):
+        dlogits[i] = (dlogits[i] - y_true[i]) * factor
+    return FASTBP_OK
+
+
+cdef api int categorical_cross_entropy_forward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *y_pred = buffers[0]
+    cdef const real *y_true = buffers[1]
+    cdef real *elements = buffers[2]
+    cdef real lower = <real>attributes[1], upper = upper_bound(attributes[1])
+    cdef intptr_t i, start, count, n = sizes[0] * sizes[1]
+    start = 0
+    while start < n:
+        count = min(n - start, BLOCK)
+        for i in range(start, start + count):
+            elements[i] = clip(y_pred[i], lower, upper)
+        unary(primitives, FASTBP_LOG, elements + start, elements + start, count)
+        for i in range(start, start + count):
+            elements[i] = y_true[i] * elements[i]
+        start += BLOCK
+    buffers[3][0] = reduced(-total(primitives, elements, n), attributes, sizes[0])
+    return FASTBP_OK
+
+
+cdef api int categorical_cross_entropy_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *y_pred = buffers[0]
+    cdef const real *y_true = buffers[1]
+    cdef real *dy_pred = buffers[2]
+    cdef real lower = <real>attributes[1], upper = upper_bound(attributes[1])
+    cdef real factor = share(-1, attributes, sizes[0])
+    cdef intptr_t i
+    for i in range(sizes[0] * sizes[1]):
+        dy_pred[i] = y_true[i] / clip(y_pred[i], lower, upper) * factor
+    return FASTBP_OK
+
+
+cdef api int sparse_categorical_cross_entropy_forward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *y_pred = buffers[0]
+    cdef const int64_t *labels = <const int64_t *>buffers[1]
+    cdef real *sample_loss = buffers[2]
+    cdef real lower = <real>attributes[1], upper = upper_bound(attributes[1])
+    cdef intptr_t i, batch = sizes[0], n = sizes[1]
+    if not labels_ok(labels, batch, n):
+        return FASTBP_INDEX_ERROR
+    for i in range(batch):
+        sample_loss[i] = clip(y_pred[i * n + labels[i]], lower, upper)
+    unary(primitives, FASTBP_LOG, sample_loss, sample_loss, batch)
+    for i in range(batch):
+        sample_loss[i] = -sample_loss[i]
+    buffers[3][0] = reduced(total(primitives, sample_loss, batch), attributes, batch)
+    return FASTBP_OK
+
+
+cdef api int sparse_categorical_cross_entropy_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *y_pred = buffers[0]
+    cdef const int64_t *labels = <const int64_t *>buffers[1]
+    cdef real *dy_pred = buffers[2]
+    cdef real lower = <real>attributes[1], upper = upper_bound(attributes[1])
+    cdef real factor = share(-1, attributes, sizes[0])
+    cdef intptr_t i, batch = sizes[0], n = sizes[1]
+    if not labels_ok(labels, batch, n):
+        return FASTBP_INDEX_ERROR
+    memset(dy_pred, 0, batch * n * sizeof(real))
+    for i in range(batch):
+        dy_pred[i * n + labels[i]] = factor / clip(y_pred[i * n + labels[i]], lower, upper)
+    return FASTBP_OK
+
+
+cdef api int softmax_cross_entropy_forward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *logits = buffers[0]
+    cdef const real *y_true = buffers[1]
+    cdef real *p = buffers[2]
+    cdef real *elements = buffers[3]
+    cdef real *sample_loss = buffers[4]
+    cdef real s[BLOCK]
+    cdef real log_s[BLOCK]
+    cdef intptr_t batch = sizes[0], n = sizes[1], i, j, start, rows, at, step = rows_per_block(n)
+    start = 0
+    while start < batch and n > 0:
+        rows = min(step, batch - start)
+        at = start * n
+        subtract_max(logits + at, elements + at, rows, n)
+        unary(primitives, FASTBP_EXP, elements + at, p + at, rows * n)
+        sum_rows(primitives, p + at, s, rows, n)
+        unary(primitives, FASTBP_LOG, s, log_s, rows)
+        divide_rows(p + at, s, rows, n)
+        for i in range(rows):
+            for j in range(n):
+                elements[at + j] = y_true[at + j] * (elements[at + j] - log_s[i])
+            at += n
+        start += step
+    sum_rows(primitives, elements, sample_loss, batch, n)
+    for i in range(batch):
+        sample_loss[i] = -sample_loss[i]
+    buffers[5][0] = reduced(total(primitives, sample_loss, batch), attributes, batch)
+    return FASTBP_OK
+
+
+cdef api int softmax_cross_entropy_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *p = buffers[0]
+    cdef const real *y_true = buffers[1]
+    cdef real *dlogits = buffers[2]
+    cdef real factor = share(1, attributes, sizes[0]), s
+    cdef intptr_t i, j, n = sizes[1]
+    for i in range(sizes[0]):
+        s = total(primitives, y_true, n)
+        for j in range(n):
+            dlogits[j] = (p[j] * s - y_true[j]) * factor
+        p += n
+        y_true += n
+        dlogits += n
+    return FASTBP_OK
+
+
+cdef api int sparse_softmax_cross_entropy_forward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *logits = buffers[0]
+    cdef const int64_t *labels = <const int64_t *>buffers[1]
+    cdef real *p = buffers[2]
+    cdef real *sample_loss = buffers[3]
+    cdef real s[BLOCK]
+    cdef real log_s[BLOCK]
+    cdef intptr_t batch = sizes[0], n = sizes[1], i, start, rows, at, step = rows_per_block(n)
+    if not labels_ok(labels, batch, n):
+        return FASTBP_INDEX_ERROR
+    start = 0
+    while start < batch:
+        rows = min(step, batch - start)
+        at = start * n
+        subtract_max(logits + at, p + at, rows, n)
+        for i in range(rows):
+            sample_loss[start + i] = p[at + i * n + labels[start + i]]
+        unary(primitives, FASTBP_EXP, p + at, p + at, rows * n)
+        sum_rows(primitives, p + at, s, rows, n)
+        unary(primitives, FASTBP_LOG, s, log_s, rows)
+        divide_rows(p + at, s, rows, n)
+        for i in range(rows):
+            sample_loss[start + i] = log_s[i] - sample_loss[start + i]
+        start += step
+    buffers[4][0] = reduced(total(primitives, sample_loss, batch), attributes, batch)
+    return FASTBP_OK
+
+
+cdef api int sparse_softmax_cross_entropy_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *p = buffers[0]
+    cdef const int64_t *labels = <const int64_t *>buffers[1]
+    cdef real *dlogits = buffers[2]
+    cdef real factor = share(1, attributes, sizes[0]), hit
+    cdef intptr_t i, j, batch = sizes[0], n = sizes[1]
+    if not labels_ok(labels, batch, n):
+        return FASTBP_INDEX_ERROR
+    for i in range(batch):
+        hit = p[labels[i]] - ONE  # read before it may be overwritten
+        for j in range(n):
+            dlogits[j] = p[j] * factor
+        dlogits[labels[i]] = hit * factor
+        p += n
+        dlogits += n
+    return FASTBP_OK
+
+
+cdef api int check_finite(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef real loss = buffers[0][0]
+    if attributes[0] != 0 and loss - loss != 0:
+        return FASTBP_NOT_FINITE
+    return FASTBP_OK

@@ -1,0 +1,82 @@
+# The three products of a dense layer, and its bias.
+
+cdef inline int product(
+    real **buffers, intptr_t m, intptr_t k, intptr_t n,
+    intptr_t a_row, intptr_t a_column, intptr_t b_row, intptr_t b_column,
+    const fastbp_primitive *primitives,
+) noexcept nogil:
+    # strides in elements: a transposed operand is the same buffer with its strides exchanged
+    cdef char *args[3]
+    cdef intptr_t dimensions[4]
+    cdef intptr_t steps[9]
+    args[0] = <char *>buffers[0]
+    args[1] = <char *>buffers[1]
+    args[2] = <char *>buffers[2]
+    dimensions[0] = 1
+    dimensions[1] = m
+    dimensions[2] = k
+    dimensions[3] = n
+    steps[0] = steps[1] = steps[2] = 0
+    steps[3] = a_row * sizeof(real)
+    steps[4] = a_column * sizeof(real)
+    steps[5] = b_row * sizeof(real)
+    steps[6] = b_column * sizeof(real)
+    steps[7] = n * sizeof(real)
+    steps[8] = sizeof(real)
+    primitives[FASTBP_MATMUL].loop(args, dimensions, steps, primitives[FASTBP_MATMUL].data)
+    return FASTBP_OK
+
+
+cdef api int matmul_nn(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef intptr_t m = sizes[0], k = sizes[1], n = sizes[2]
+    return product(buffers, m, k, n, k, 1, n, 1, primitives)
+
+
+cdef api int matmul_nt(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef intptr_t m = sizes[0], k = sizes[1], n = sizes[2]
+    return product(buffers, m, k, n, k, 1, 1, k, primitives)
+
+
+cdef api int matmul_tn(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef intptr_t k = sizes[0], m = sizes[1], n = sizes[2]
+    return product(buffers, m, k, n, 1, m, n, 1, primitives)
+
+
+cdef api int bias_forward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *x = buffers[0]
+    cdef const real *b = buffers[1]
+    cdef real *y = buffers[2]
+    cdef intptr_t i, j, batch = sizes[0], n = sizes[1]
+    for i in range(batch):
+        for j in range(n):
+            y[j] = x[j] + b[j]
+        x += n
+        y += n
+    return FASTBP_OK
+
+
+cdef api int bias_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *dy = buffers[0]
+    cdef real *db = buffers[1]
+    cdef intptr_t i, j, batch = sizes[0], n = sizes[1]
+    if n == 1:
+        # a single column is contiguous: NumPy sums it pairwise
+        db[0] = total(primitives, dy, batch)
+        return FASTBP_OK
+    for j in range(n):
+        db[j] = 0
+    for i in range(batch):
+        for j in range(n):
+            db[j] += dy[j]
+        dy += n
+    return FASTBP_OK

@@ -1,0 +1,49 @@
+"""The kernels compiled by Numba, when first asked for and then from Numba's cache on disk.
+
+A kernel is one plain Python function that reads like C over the arguments of abi.h. `address` compiles
+it with `numba.cfunc` for float32 or float64. Importing this package also makes the functions of
+`fastbp.kernels` usable inside a user's own ``@njit`` functions (see `extension`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from numba import cfunc, types
+
+from ..table import KERNELS
+from .common import cached, kernel_types
+from .extension import register
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["address", "kernel_function", "register"]
+
+_compiled = {}
+
+
+def kernel_function(name: str) -> Callable[..., int]:
+    """Return the Python function of a kernel."""
+    return getattr(importlib.import_module(f"{__name__}.{KERNELS[name].row.family}"), name)
+
+
+def address(function: Callable[..., int], dtype: str) -> int:
+    """Return the address of a kernel as a ``fastbp_kernel`` (abi.h).
+
+    Parameters
+    ----------
+    function : function
+        A kernel of one of this package's modules.
+    dtype : {"float32", "float64"}
+    """
+    key = function, dtype
+    if key not in _compiled:
+        signature = types.int32(*kernel_types(getattr(types, dtype)))
+        # setdefault: of two threads that compile at once, both return the one that is kept alive
+        _compiled.setdefault(key, cached(cfunc, function, signature))
+    return _compiled[key].address
+
+
+register()

@@ -1,0 +1,155 @@
+"""What every family of kernels shares: C pointers, arrays on the stack and the primitives.
+
+A kernel reads like C: ``buffers[0]`` is a pointer, ``x[i]`` an element, and the functions here do what
+Python has no notation for. `call` is the only way out of compiled code: it calls a primitive at its
+run-time address, so that compiled kernels may be cached and numerics stays a choice of the caller.
+"""
+
+import hashlib
+from pathlib import Path
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+# the enums of abi.h
+EXP, LOG, LOG1P, TANH, MATMUL, SUM = range(6)
+OK, INDEX_ERROR, NOT_FINITE = range(3)
+
+BLOCK = 1024  # elements that stay in the L1 cache from one pass to the next
+
+# all explicit: what is not set here would be inherited from a caller's @njit(fastmath=True)
+OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False, "boundscheck": False}
+helper = njit(**OPTIONS)
+
+# Numba's cache sees changes of a kernel's own file only: the type of the primitives, which is a part of
+# every signature, names the state of all files
+DIGEST = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
+PRIMITIVES = types.CPointer(types.Opaque(f"fastbp_primitive_{DIGEST[:16]}"))
+
+
+def kernel_types(real):
+    """Return the types of a kernel's four arguments (``fastbp_kernel`` in abi.h) for one real type."""
+    return types.CPointer(types.CPointer(real)), types.CPointer(types.intp), types.CPointer(types.float64), PRIMITIVES
+
+
+def cached(decorator, function, *args):
+    """Compile a function with a decorator of Numba, and with its cache on disk if there is a writeable directory."""
+    try:
+        return decorator(*args, cache=True, **OPTIONS)(function)
+    except RuntimeError:
+        return decorator(*args, **OPTIONS)(function)
+
+
+def on_stack(context, builder, tuple_type, value, element_type):
+    """Store the items of a tuple in an array on the stack and return it; an array in the tuple becomes its address."""
+    llvm_type = context.get_value_type(element_type)
+    stored = cgutils.alloca_once(builder, llvm_type, size=max(1, len(tuple_type)))
+    for k, item_type in enumerate(tuple_type):
+        item = builder.extract_value(value, k)
+        if isinstance(item_type, types.Array):
+            item = context.make_array(item_type)(context, builder, item).data
+        if isinstance(llvm_type, ir.PointerType):
+            item = builder.bitcast(item, llvm_type)
+        else:
+            item = context.cast(builder, item, item_type, element_type)
+        builder.store(item, builder.gep(stored, [context.get_constant(types.intp, k)]))
+    return stored
+
+
+@intrinsic
+def call(typingctx, primitives, index, args, dimensions, steps):
+    """Call one primitive; the three tuples become the arrays of its C signature."""
+
+    def codegen(context, builder, signature, values):
+        table, index, *tuples = values
+        pointer, intp = context.get_value_type(types.voidptr), context.get_value_type(types.intp)
+        function_type = ir.FunctionType(
+            ir.VoidType(), [pointer.as_pointer(), intp.as_pointer(), intp.as_pointer(), pointer]
+        )
+        table = builder.bitcast(table, pointer.as_pointer())
+        index = context.cast(builder, index, signature.args[1], types.intp)
+        at = builder.mul(index, ir.Constant(intp, 2))
+        loop = builder.load(builder.gep(table, [at]))
+        data = builder.load(builder.gep(table, [builder.add(at, ir.Constant(intp, 1))]))
+        elements = types.voidptr, types.intp, types.intp
+        arrays = [on_stack(context, builder, *item) for item in zip(signature.args[2:], tuples, elements, strict=True)]
+        builder.call(builder.bitcast(loop, function_type.as_pointer()), [*arrays, data])
+        return context.get_dummy_value()
+
+    return types.void(primitives, index, args, dimensions, steps), codegen
+
+
+@intrinsic
+def itemsize(typingctx, x):
+    """Return the size of one element of `x` in bytes."""
+
+    def codegen(context, builder, signature, values):
+        return context.get_constant(types.intp, context.get_abi_sizeof(context.get_value_type(x.dtype)))
+
+    return types.intp(x), codegen
+
+
+@intrinsic
+def real(typingctx, like, value):
+    """Return `value` in the type of `like` or of its elements: a bare 1.0 would widen float32 arithmetic."""
+    dtype = like.dtype if isinstance(like, types.CPointer) else like
+
+    def codegen(context, builder, signature, values):
+        return context.cast(builder, values[1], signature.args[1], dtype)
+
+    return dtype(like, value), codegen
+
+
+@intrinsic
+def offset(typingctx, x, count):
+    """Return ``x + count`` as in C."""
+
+    def codegen(context, builder, signature, values):
+        return builder.gep(values[0], [values[1]])
+
+    return x(x, types.intp), codegen
+
+
+def _cast_to(dtype):
+    def cast(typingctx, x):
+        def codegen(context, builder, signature, values):
+            return builder.bitcast(values[0], context.get_value_type(signature.return_type))
+
+        return types.CPointer(dtype)(x), codegen
+
+    cast.__doc__ = f"Return the pointer `x` as one to {dtype}."
+    return intrinsic(cast)
+
+
+integers = _cast_to(types.int64)
+doubles = _cast_to(types.float64)
+
+
+@intrinsic(prefer_literal=True)
+def stack(typingctx, like, count):
+    """Return a pointer to `count` elements on the stack, of the type of those of `like`; `count` is a constant."""
+
+    def codegen(context, builder, signature, values):
+        return cgutils.alloca_once(builder, context.get_value_type(like.dtype), size=count.literal_value)
+
+    return like(like, count), codegen
+
+
+@helper
+def unary(primitives, index, x, y, n):
+    call(primitives, index, (x, y), (n,), (itemsize(x), itemsize(y)))
+
+
+@helper
+def sum_rows(primitives, x, y, rows, n):
+    # y[rows] = the sum of each row of x[rows, n]
+    call(primitives, SUM, (x, y), (rows, n), (n * itemsize(x), itemsize(y)))
+
+
+@helper
+def total(primitives, x, n):
+    s = stack(x, 1)
+    sum_rows(primitives, x, s, 1, n)
+    return s[0]

@@ -1,0 +1,263 @@
+"""Losses: a value for the batch and the gradient of it. The attribute `mean` (1 or 0) comes first."""
+
+from .activation import divide_rows, logistic, rows_per_block, subtract_max
+from .common import (
+    BLOCK,
+    EXP,
+    INDEX_ERROR,
+    LOG,
+    LOG1P,
+    NOT_FINITE,
+    OK,
+    helper,
+    integers,
+    itemsize,
+    offset,
+    real,
+    stack,
+    sum_rows,
+    total,
+    unary,
+)
+
+
+@helper
+def divisor(attributes, count):
+    return float(count) if attributes[0] != 0 else 1.0
+
+
+@helper
+def reduced(value, attributes, count):
+    return value / real(value, divisor(attributes, count))
+
+
+@helper
+def upper_bound(x, eps):
+    # min(1 - eps, the number below 1)
+    below = real(x, 1 - (2.0**-24 if itemsize(x) == 4 else 2.0**-53))
+    bound = real(x, 1 - eps)
+    return bound if bound < below else below
+
+
+@helper
+def clip(p, lower, upper):
+    # NaN stays, as in numpy.clip
+    p = lower if p < lower else p
+    return upper if p > upper else p
+
+
+@helper
+def labels_ok(labels, batch, n):
+    ok = True
+    for i in range(batch):
+        ok &= (0 <= labels[i]) & (labels[i] < n)
+    return ok
+
+
+def mean_squared_error_forward(buffers, sizes, attributes, primitives):
+    y_pred, y_true, elements = buffers[0], buffers[1], buffers[2]
+    n = sizes[0]
+    for i in range(n):
+        d = y_pred[i] - y_true[i]
+        elements[i] = d * d
+    buffers[3][0] = reduced(total(primitives, elements, n), attributes, n)
+    return OK
+
+
+def mean_squared_error_backward(buffers, sizes, attributes, primitives):
+    y_pred, y_true, dy_pred = buffers[0], buffers[1], buffers[2]
+    factor = real(dy_pred, 2 / divisor(attributes, sizes[0]))
+    for i in range(sizes[0]):
+        dy_pred[i] = (y_pred[i] - y_true[i]) * factor
+    return OK
+
+
+def binary_cross_entropy_forward(buffers, sizes, attributes, primitives):
+    y_pred, y_true, scratch, elements = buffers[0], buffers[1], buffers[2], buffers[3]
+    lower, upper, one = real(y_pred, attributes[1]), upper_bound(y_pred, attributes[1]), real(y_pred, 1)
+    n = sizes[0]
+    for start in range(0, n, BLOCK):
+        stop = min(start + BLOCK, n)
+        for i in range(start, stop):
+            q = clip(y_pred[i], lower, upper)
+            elements[i] = q
+            scratch[i] = one - q
+        unary(primitives, LOG, offset(elements, start), offset(elements, start), stop - start)
+        unary(primitives, LOG, offset(scratch, start), offset(scratch, start), stop - start)
+        for i in range(start, stop):
+            elements[i] = y_true[i] * elements[i] + (one - y_true[i]) * scratch[i]
+    buffers[4][0] = reduced(-total(primitives, elements, n), attributes, n)
+    return OK
+
+
+def binary_cross_entropy_backward(buffers, sizes, attributes, primitives):
+    y_pred, y_true, dy_pred = buffers[0], buffers[1], buffers[2]
+    lower, upper, one = real(y_pred, attributes[1]), upper_bound(y_pred, attributes[1]), real(y_pred, 1)
+    factor = real(dy_pred, 1 / divisor(attributes, sizes[0]))
+    for i in range(sizes[0]):
+        q = clip(y_pred[i], lower, upper)
+        dy_pred[i] = (q - y_true[i]) / (q * (one - q)) * factor
+    return OK
+
+
+def sigmoid_cross_entropy_forward(buffers, sizes, attributes, primitives):
+    logits, y_true, elements = buffers[0], buffers[1], buffers[2]
+    n, zero = sizes[0], real(logits, 0)
+    for start in range(0, n, BLOCK):
+        stop = min(start + BLOCK, n)
+        block = offset(elements, start)
+        for i in range(start, stop):
+            z = logits[i]
+            elements[i] = z if z <= zero else -z
+        unary(primitives, EXP, block, block, stop - start)
+        unary(primitives, LOG1P, block, block, stop - start)
+        for i in range(start, stop):
+            z = logits[i]
+            positive = zero if z <= zero else z
+            elements[i] = positive - z * y_true[i] + elements[i]
+    buffers[3][0] = reduced(total(primitives, elements, n), attributes, n)
+    return OK
+
+
+def sigmoid_cross_entropy_backward(buffers, sizes, attributes, primitives):
+    y_true, dlogits = buffers[1], buffers[2]
+    factor = real(dlogits, 1 / divisor(attributes, sizes[0]))
+    logistic(primitives, buffers[0], dlogits, sizes[0])
+    for i in range(sizes[0]):
+        dlogits[i] = (dlogits[i] - y_true[i]) * factor
+    return OK
+
+
+def categorical_cross_entropy_forward(buffers, sizes, attributes, primitives):
+    y_pred, y_true, elements = buffers[0], buffers[1], buffers[2]
+    lower, upper = real(y_pred, attributes[1]), upper_bound(y_pred, attributes[1])
+    n = sizes[0] * sizes[1]
+    for start in range(0, n, BLOCK):
+        stop = min(start + BLOCK, n)
+        for i in range(start, stop):
+            elements[i] = clip(y_pred[i], lower, upper)
+        unary(primitives, LOG, offset(elements, start), offset(elements, start), stop - start)
+        for i in range(start, stop):
+            elements[i] = y_true[i] * elements[i]
+    buffers[3][0] = reduced(-total(primitives, elements, n), attributes, sizes[0])
+    return OK
+
+
+def categorical_cross_entropy_backward(buffers, sizes, attributes, primitives):
+    y_pred, y_true, dy_pred = buffers[0], buffers[1], buffers[2]
+    lower, upper = real(y_pred, attributes[1]), upper_bound(y_pred, attributes[1])
+    factor = real(dy_pred, -1 / divisor(attributes, sizes[0]))
+    for i in range(sizes[0] * sizes[1]):
+        dy_pred[i] = y_true[i] / clip(y_pred[i], lower, upper) * factor
+    return OK
+
+
+def sparse_categorical_cross_entropy_forward(buffers, sizes, attributes, primitives):
+    y_pred, labels, sample_loss = buffers[0], integers(buffers[1]), buffers[2]
+    lower, upper = real(y_pred, attributes[1]), upper_bound(y_pred, attributes[1])
+    batch, n = sizes[0], sizes[1]
+    if not labels_ok(labels, batch, n):
+        return INDEX_ERROR
+    for i in range(batch):
+        sample_loss[i] = clip(y_pred[i * n + labels[i]], lower, upper)
+    unary(primitives, LOG, sample_loss, sample_loss, batch)
+    for i in range(batch):
+        sample_loss[i] = -sample_loss[i]
+    buffers[3][0] = reduced(total(primitives, sample_loss, batch), attributes, batch)
+    return OK
+
+
+def sparse_categorical_cross_entropy_backward(buffers, sizes, attributes, primitives):
+    y_pred, labels, dy_pred = buffers[0], integers(buffers[1]), buffers[2]
+    lower, upper = real(y_pred, attributes[1]), upper_bound(y_pred, attributes[1])
+    batch, n = sizes[0], sizes[1]
+    factor = real(dy_pred, -1 / divisor(attributes, batch))
+    if not labels_ok(labels, batch, n):
+        return INDEX_ERROR
+    for i in range(batch * n):
+        dy_pred[i] = real(dy_pred, 0)
+    for i in range(batch):
+        at = i * n + labels[i]
+        dy_pred[at] = factor / clip(y_pred[at], lower, upper)
+    return OK
+
+
+def softmax_cross_entropy_forward(buffers, sizes, attributes, primitives):
+    logits, y_true, p, elements, sample_loss = buffers[0], buffers[1], buffers[2], buffers[3], buffers[4]
+    s, log_s = stack(p, BLOCK), stack(p, BLOCK)
+    batch, n = sizes[0], sizes[1]
+    step = rows_per_block(n)
+    for start in range(0, batch if n > 0 else 0, step):
+        rows = min(step, batch - start)
+        at = start * n
+        subtract_max(offset(logits, at), offset(elements, at), rows, n)
+        unary(primitives, EXP, offset(elements, at), offset(p, at), rows * n)
+        sum_rows(primitives, offset(p, at), s, rows, n)
+        unary(primitives, LOG, s, log_s, rows)
+        divide_rows(offset(p, at), s, rows, n)
+        for i in range(rows):
+            for j in range(at, at + n):
+                elements[j] = y_true[j] * (elements[j] - log_s[i])
+            at += n
+    sum_rows(primitives, elements, sample_loss, batch, n)
+    for i in range(batch):
+        sample_loss[i] = -sample_loss[i]
+    buffers[5][0] = reduced(total(primitives, sample_loss, batch), attributes, batch)
+    return OK
+
+
+def softmax_cross_entropy_backward(buffers, sizes, attributes, primitives):
+    p, y_true, dlogits = buffers[0], buffers[1], buffers[2]
+    batch, n = sizes[0], sizes[1]
+    factor = real(dlogits, 1 / divisor(attributes, batch))
+    for i in range(batch):
+        at = i * n
+        s = total(primitives, offset(y_true, at), n)
+        for j in range(at, at + n):
+            dlogits[j] = (p[j] * s - y_true[j]) * factor
+    return OK
+
+
+def sparse_softmax_cross_entropy_forward(buffers, sizes, attributes, primitives):
+    logits, labels, p, sample_loss = buffers[0], integers(buffers[1]), buffers[2], buffers[3]
+    s, log_s = stack(p, BLOCK), stack(p, BLOCK)
+    batch, n = sizes[0], sizes[1]
+    if not labels_ok(labels, batch, n):
+        return INDEX_ERROR
+    step = rows_per_block(n)
+    for start in range(0, batch, step):
+        rows = min(step, batch - start)
+        block = offset(p, start * n)
+        subtract_max(offset(logits, start * n), block, rows, n)
+        for i in range(rows):
+            sample_loss[start + i] = block[i * n + labels[start + i]]
+        unary(primitives, EXP, block, block, rows * n)
+        sum_rows(primitives, block, s, rows, n)
+        unary(primitives, LOG, s, log_s, rows)
+        divide_rows(block, s, rows, n)
+        for i in range(rows):
+            sample_loss[start + i] = log_s[i] - sample_loss[start + i]
+    buffers[4][0] = reduced(total(primitives, sample_loss, batch), attributes, batch)
+    return OK
+
+
+def sparse_softmax_cross_entropy_backward(buffers, sizes, attributes, primitives):
+    p, labels, dlogits = buffers[0], integers(buffers[1]), buffers[2]
+    batch, n = sizes[0], sizes[1]
+    factor, one = real(dlogits, 1 / divisor(attributes, batch)), real(dlogits, 1)
+    if not labels_ok(labels, batch, n):
+        return INDEX_ERROR
+    for i in range(batch):
+        at = i * n
+        hit = p[at + labels[i]] - one  # read before it may be overwritten
+        for j in range(at, at + n):
+            dlogits[j] = p[j] * factor
+        dlogits[at + labels[i]] = hit * factor
+    return OK
+
+
+def check_finite(buffers, sizes, attributes, primitives):
+    loss = buffers[0][0]
+    if attributes[0] != 0 and loss - loss != 0:
+        return NOT_FINITE
+    return OK

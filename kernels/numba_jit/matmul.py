@@ -1,0 +1,56 @@
+"""The three products of a dense layer, and its bias."""
+
+from .common import MATMUL, OK, call, helper, itemsize, real, total
+
+
+@helper
+def product(buffers, m, k, n, a_row, a_column, b_row, b_column, primitives):
+    # strides in elements: a transposed operand is the same buffer with its strides exchanged
+    a, b, y = buffers[0], buffers[1], buffers[2]
+    size = itemsize(y)
+    steps = (0, 0, 0, a_row * size, a_column * size, b_row * size, b_column * size, n * size, size)
+    call(primitives, MATMUL, (a, b, y), (1, m, k, n), steps)
+
+
+def matmul_nn(buffers, sizes, attributes, primitives):
+    m, k, n = sizes[0], sizes[1], sizes[2]
+    product(buffers, m, k, n, k, 1, n, 1, primitives)
+    return OK
+
+
+def matmul_nt(buffers, sizes, attributes, primitives):
+    m, k, n = sizes[0], sizes[1], sizes[2]
+    product(buffers, m, k, n, k, 1, 1, k, primitives)
+    return OK
+
+
+def matmul_tn(buffers, sizes, attributes, primitives):
+    k, m, n = sizes[0], sizes[1], sizes[2]
+    product(buffers, m, k, n, 1, m, n, 1, primitives)
+    return OK
+
+
+def bias_forward(buffers, sizes, attributes, primitives):
+    x, b, y = buffers[0], buffers[1], buffers[2]
+    batch, n = sizes[0], sizes[1]
+    for i in range(batch):
+        at = i * n
+        for j in range(n):
+            y[at + j] = x[at + j] + b[j]
+    return OK
+
+
+def bias_backward(buffers, sizes, attributes, primitives):
+    dy, db = buffers[0], buffers[1]
+    batch, n = sizes[0], sizes[1]
+    if n == 1:
+        # a single column is contiguous: NumPy sums it pairwise
+        db[0] = total(primitives, dy, batch)
+        return OK
+    for j in range(n):
+        db[j] = real(db, 0)
+    for i in range(batch):
+        at = i * n
+        for j in range(n):
+            db[j] += dy[at + j]
+    return OK

@@ -1,0 +1,250 @@
+# cython: language_level=3
+"""The primitives of numerics "numpy": NumPy's own inner loops, found through its public ufunc objects.
+
+A compiled kernel obtains exp, log, tanh, matmul and long sums by calling the very loops that NumPy
+calls, so that its bits are NumPy's in the same process. `check` proves that on a few arrays.
+"""
+
+from libc.stdint cimport intptr_t
+from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
+
+import numpy as np
+
+cdef extern from *:
+    """
+    #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
+    #define NPY_TARGET_VERSION NPY_2_0_API_VERSION
+    #include <Python.h>
+    #include "numpy/ndarraytypes.h"
+    #include "numpy/ufuncobject.h"
+    #include "abi.h"
+
+    #if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
+    static int fastbp_cpu_level(void) {
+        __builtin_cpu_init();
+        if (!(__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"))) return 1;
+        if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi")
+              && __builtin_cpu_supports("bmi2"))) return 2;
+        if (!(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+              && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq")
+              && __builtin_cpu_supports("avx512vl"))) return 3;
+        return 4;
+    }
+    #else
+    static int fastbp_cpu_level(void) { return 0; }
+    #endif
+    """
+    ctypedef void (*fastbp_loop)(char **, const intptr_t *, const intptr_t *, void *) noexcept nogil
+    ctypedef struct fastbp_primitive:
+        fastbp_loop loop
+        void *data
+    enum:
+        FASTBP_EXP, FASTBP_LOG, FASTBP_LOG1P, FASTBP_TANH, FASTBP_MATMUL, FASTBP_SUM
+        FASTBP_PRIMITIVES
+    ctypedef struct PyUFuncObject:
+        int nin, nout, ntypes
+        const char *types
+        fastbp_loop *functions
+        void **data
+    ctypedef int (*fastbp_kernel)(void **, const intptr_t *, const double *, const fastbp_primitive *) noexcept nogil
+    int fastbp_cpu_level() nogil
+
+
+cdef struct reduction:
+    fastbp_primitive inner
+    intptr_t chunk
+
+
+cdef fastbp_primitive _table[2][FASTBP_PRIMITIVES]
+cdef reduction _sum[2]
+
+
+cdef void _sum_rows(char **args, const intptr_t *dimensions, const intptr_t *steps, void *data) noexcept nogil:
+    # numpy.add.reduce over contiguous rows: from +0, in the portions in which NumPy feeds its loop
+    cdef reduction *r = <reduction *>data
+    cdef intptr_t i, start, n = dimensions[1]
+    cdef bint single = r == &_sum[0]
+    cdef intptr_t item = 4 if single else 8
+    cdef intptr_t strides[3]
+    cdef intptr_t count
+    cdef char *operands[3]
+    cdef char *row = args[0]
+    cdef char *out = args[1]
+    strides[0] = 0; strides[1] = item; strides[2] = 0
+    for i in range(dimensions[0]):
+        if single:
+            (<float *>out)[0] = 0
+        else:
+            (<double *>out)[0] = 0
+        start = 0
+        while start < n:
+            count = n - start if n - start < r.chunk else r.chunk
+            # anew each time: a loop may move its pointers
+            operands[0] = out; operands[1] = row + start * item; operands[2] = out
+            r.inner.loop(operands, &count, strides, r.inner.data)
+            start += count
+        row += steps[0]
+        out += steps[1]
+
+
+cdef fastbp_primitive _find(ufunc, int typenum) except *:
+    """Return the loop of `ufunc` whose operands are all of one type."""
+    if not isinstance(ufunc, np.ufunc):
+        raise TypeError(f"{ufunc!r} is not a NumPy ufunc")
+    cdef PyUFuncObject *u = <PyUFuncObject *><void *>ufunc
+    cdef fastbp_primitive found
+    cdef int i, j, nargs = u.nin + u.nout
+    for i in range(u.ntypes):
+        for j in range(nargs):
+            if u.types[i * nargs + j] != typenum:
+                break
+        else:
+            found.loop = u.functions[i]
+            found.data = u.data[i] if u.data is not NULL else NULL
+            return found
+    raise RuntimeError(f"numpy.{ufunc.__name__} has no loop for type number {typenum} in NumPy {np.__version__}")
+
+
+def _fill():
+    cdef int k, typenum
+    # before 2.3 NumPy feeds its reduction loops through a buffer of 8192 elements
+    cdef intptr_t chunk = 8192 if np.lib.NumpyVersion(np.__version__) < "2.3.0" else <intptr_t>(<size_t>-1 >> 1)
+    for k, typenum in enumerate((np.dtype("f4").num, np.dtype("f8").num)):
+        for index, ufunc in ((FASTBP_EXP, np.exp), (FASTBP_LOG, np.log), (FASTBP_LOG1P, np.log1p),
+                             (FASTBP_TANH, np.tanh), (FASTBP_MATMUL, np.matmul)):
+            _table[k][index] = _find(ufunc, typenum)
+        _sum[k].inner = _find(np.add, typenum)
+        _sum[k].chunk = chunk
+        _table[k][FASTBP_SUM].loop = _sum_rows
+        _table[k][FASTBP_SUM].data = &_sum[k]
+
+
+_fill()
+
+
+def address(str dtype):
+    """Return the address of the primitives for "float32" or "float64"."""
+    return <intptr_t>&_table[0 if dtype == "float32" else 1][0]
+
+
+def cpu_level():
+    """Return the x86-64 level of this CPU (1 to 4), or 0 on other architectures."""
+    return fastbp_cpu_level()
+
+
+def capsule_address(capsule):
+    """Return the address of the kernel that a capsule holds."""
+    return <intptr_t>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
+
+
+def call(kernel, primitives, addresses, sizes, attributes):
+    """Call one kernel, without the GIL; return its status.
+
+    Parameters
+    ----------
+    kernel, primitives : int
+        Addresses.
+    addresses, sizes, attributes : sequence of int, of int, of float
+        As in ``abi.h``.
+    """
+    cdef void *buffers[16]
+    cdef intptr_t lengths[16]
+    cdef double values[16]
+    cdef fastbp_kernel function = <fastbp_kernel><intptr_t>kernel
+    cdef const fastbp_primitive *table = <const fastbp_primitive *><intptr_t>primitives
+    cdef int i, status
+    if max(len(addresses), len(sizes), len(attributes)) > 16:
+        raise ValueError("a kernel has at most 16 buffers, sizes and attributes")
+    for i, value in enumerate(addresses):
+        buffers[i] = <void *><intptr_t>value
+    for i, value in enumerate(sizes):
+        lengths[i] = value
+    for i, value in enumerate(attributes):
+        values[i] = value
+    with nogil:
+        status = function(buffers, lengths, values, table)
+    return status
+
+
+cdef _unary(int dtype, int index, x):
+    y = np.empty_like(x)
+    cdef char *args[2]
+    cdef intptr_t n[1]
+    cdef intptr_t steps[2]
+    args[0] = <char *><intptr_t>x.ctypes.data
+    args[1] = <char *><intptr_t>y.ctypes.data
+    n[0] = x.size
+    steps[0] = steps[1] = x.itemsize
+    _table[dtype][index].loop(args, n, steps, _table[dtype][index].data)
+    return y
+
+
+cdef _sum_of_rows(int dtype, x):
+    y = np.empty(len(x), x.dtype)
+    cdef char *args[2]
+    cdef intptr_t n[2]
+    cdef intptr_t steps[2]
+    args[0] = <char *><intptr_t>x.ctypes.data
+    args[1] = <char *><intptr_t>y.ctypes.data
+    n[0] = x.shape[0]
+    n[1] = x.shape[1]
+    steps[0] = x.strides[0]
+    steps[1] = x.itemsize
+    _table[dtype][FASTBP_SUM].loop(args, n, steps, _table[dtype][FASTBP_SUM].data)
+    return y
+
+
+cdef _matmul(int dtype, a, b):
+    y = np.empty((a.shape[0], b.shape[1]), a.dtype)
+    cdef char *args[3]
+    cdef intptr_t n[4]
+    cdef intptr_t steps[9]
+    cdef int i
+    for i, operand in enumerate((a, b, y)):
+        args[i] = <char *><intptr_t>operand.ctypes.data
+        steps[i] = 0
+        steps[3 + 2 * i] = operand.strides[0]
+        steps[4 + 2 * i] = operand.strides[1]
+    n[0] = 1
+    n[1] = a.shape[0]
+    n[2] = a.shape[1]
+    n[3] = b.shape[1]
+    _table[dtype][FASTBP_MATMUL].loop(args, n, steps, _table[dtype][FASTBP_MATMUL].data)
+    return y
+
+
+def check():
+    """Prove on a few arrays that the primitives return NumPy's bits.
+
+    Raises
+    ------
+    RuntimeError
+        Where one does not: it names the function, the dtype and the NumPy version.
+    """
+    # no numpy.random here: its import alone would cost more than the check
+    cdef int k, index
+    with np.errstate(all="ignore"):
+        for k, dtype in enumerate(("float32", "float64")):
+            ramp = np.arange(8500, dtype=dtype)
+            x = (ramp * 37 % 1009 - 503) / 29
+            for index, ufunc in ((FASTBP_EXP, np.exp), (FASTBP_LOG, np.log), (FASTBP_LOG1P, np.log1p),
+                                 (FASTBP_TANH, np.tanh)):
+                for part in (x[:1], x[:1013]):
+                    _same(ufunc.__name__, _unary(k, index, part), ufunc(part))
+            for rows, n in ((7, 3), (5, 200), (1, 8500)):
+                part = np.ascontiguousarray(x[:rows * n].reshape(rows, n))
+                _same("sum", _sum_of_rows(k, part), part.sum(axis=1))
+            for m, j, n in ((1, 5, 3), (8, 19, 6)):
+                a, b = x[:m * j].reshape(m, j), x[j:j + j * n].reshape(j, n)
+                _same("matmul", _matmul(k, a, b), a @ b)
+                a, b = x[:m * j].reshape(j, m).T, x[j:j + j * n].reshape(n, j).T
+                _same("matmul", _matmul(k, a, b), a @ b)
+
+
+def _same(name, ours, numpys):
+    same = ours.view(f"u{ours.itemsize}") == numpys.view(f"u{ours.itemsize}")
+    if not (same | ((ours != ours) & (numpys != numpys))).all():
+        raise RuntimeError(
+            f"fastbp's call of NumPy's {name} loop does not return NumPy's bits ({ours.dtype}, NumPy {np.__version__}); "
+            "backend='numpy' works all the same, please report this"
+        )

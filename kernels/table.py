@@ -1,0 +1,520 @@
+"""The table: one row for each op, and all that its readers need to know of it.
+
+A row names the op, its family (the module that holds its kernels in each backend), its kernels with
+their operands, the NumPy expression that defines each, its attributes, domain and source. Tests, the
+backends' loaders, the layers and losses, the documentation and the benchmark ids are all derived from
+it. The module needs the standard library only, so that the table of any commit can be read.
+
+Operands are written as in a signature: ``"dy[n], y[n] -> dx[n]"``. A letter or word in brackets is a
+dimension; equal names are equal lengths. Where every operand with an n is a lone ``[n]``, the kernel is
+elementwise and takes arrays of any one shape. The element type is the program's (float32 or float64)
+unless ``:i8`` (int64) or ``:f8`` (float64) follows. An operand on both sides is updated in place. A kernel's
+buffers are its operands in the order in which their names first appear, its sizes the dimensions
+likewise.
+"""
+
+from __future__ import annotations
+
+import re
+from math import prod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+
+__all__ = ["FAMILIES", "KERNELS", "ROWS", "STATUS", "Kernel", "Operand", "Row", "suggest"]
+
+#: What a kernel's return value means (``abi.h``).
+STATUS = {1: "an index or label is out of range", 2: "the loss is not finite"}
+
+_OPERAND = re.compile(r"(\w+)\[([\w,]*)\](?::(\w+))?")
+
+
+class Operand:
+    """One operand of a kernel: its name, its dimensions and its element type.
+
+    Attributes
+    ----------
+    name : str
+    dims : tuple of str or int
+        Names of dimensions, or fixed lengths; empty for a scalar.
+    dtype : {"real", "i8", "f8"}
+        "real" is the dtype of the program.
+    """
+
+    __slots__ = ("dims", "dtype", "name")
+
+    def __init__(self, name: str, dims: tuple[str | int, ...], dtype: str) -> None:
+        self.name, self.dims, self.dtype = name, dims, dtype
+
+    def __repr__(self) -> str:
+        tail = "" if self.dtype == "real" else f":{self.dtype}"
+        return f"{self.name}[{','.join(map(str, self.dims))}]{tail}"
+
+
+def _operands(text: str) -> tuple[Operand, ...]:
+    found = []
+    for name, dims, dtype in _OPERAND.findall(text):
+        dims = tuple(int(d) if d.isdigit() else d for d in dims.split(",") if d)
+        found.append(Operand(name, dims, dtype or "real"))
+    return tuple(found)
+
+
+class Kernel:
+    """One function on raw buffers, as its row describes it.
+
+    Attributes
+    ----------
+    name : str
+        For example ``"relu_backward"``; also the function's name in every backend.
+    row : Row
+    signature : str
+        ``"inputs -> outputs"``.
+    inputs, outputs : tuple of Operand
+    operands : tuple of Operand
+        All operands, in the order of the kernel's buffers.
+    dims : tuple of str
+        The named dimensions, in the order of the kernel's sizes.
+    elementwise : bool
+        Whether ``[n]`` stands for all elements of an array of any shape.
+    expression : str
+        NumPy statements that assign every output; ``np`` is NumPy, attributes go by their names.
+    inplace : tuple of (str, str)
+        Pairs (output, input) that may be one buffer.
+    """
+
+    def __init__(self, name: str, row: Row, signature: str, expression: str, inplace: Iterable[str] = ()) -> None:
+        self.name, self.row, self.signature, self.expression = name, row, signature, expression
+        before, _, after = signature.partition("->")
+        self.inputs, self.outputs = _operands(before), _operands(after)
+        first: dict[str, Operand] = {}
+        for operand in self.inputs + self.outputs:
+            first.setdefault(operand.name, operand)
+        self.operands = tuple(first.values())
+        self.dims = tuple(dict.fromkeys(d for o in self.operands for d in o.dims if isinstance(d, str)))
+        self.elementwise = all(o.dims == ("n",) for o in self.operands if "n" in o.dims)
+        self.inplace = tuple(tuple(pair.split("=")) for pair in inplace)
+
+    def sizes(self, shapes: Sequence[tuple[int, ...] | None]) -> dict[str, int]:
+        """Return the kernel's sizes for operands of given shapes.
+
+        Parameters
+        ----------
+        shapes : sequence of tuple of int
+            In the order of `operands`; None where a shape is not known yet.
+
+        Returns
+        -------
+        dict
+            The length of each named dimension, in the order of the ABI.
+
+        Raises
+        ------
+        ValueError
+            If a shape does not fit its operand or two operands disagree; the message names them.
+        """
+        found: dict[Any, int] = {}
+        seen: dict[Any, str] = {}
+        for operand, shape in zip(self.operands, shapes, strict=True):
+            if shape is None:
+                continue
+            lengths = (prod(shape),) if self.elementwise and operand.dims == ("n",) else tuple(shape)
+            if len(lengths) != len(operand.dims):
+                raise ValueError(f"{self.name}: {operand.name} has shape {tuple(shape)}; it must be {operand!r}")
+            for dim, length in zip(operand.dims, lengths, strict=True):
+                if found.setdefault(dim, length if isinstance(dim, str) else dim) != length:
+                    there = f"; {seen[dim]} says {dim} is {found[dim]}" if dim in seen else ""
+                    raise ValueError(f"{self.name}: {operand!r} has shape {tuple(shape)}{there}")
+                seen.setdefault(dim, operand.name)
+        return {dim: found[dim] for dim in self.dims if dim in found}
+
+    def shape(self, operand: Operand, sizes: dict[str, int], like: tuple[int, ...] | None = None) -> tuple[int, ...]:
+        """Return the shape of an output: its dimensions in `sizes`; `like`, if given, for an elementwise ``[n]``."""
+        if self.elementwise and operand.dims == ("n",) and like is not None:
+            return tuple(like)
+        return tuple(sizes[d] if isinstance(d, str) else d for d in operand.dims)
+
+    @property
+    def attributes(self) -> dict[str, float]:
+        """The row's attributes with their defaults, in the order of the ABI."""
+        return self.row.attributes
+
+    @property
+    def updates(self) -> tuple[str, ...]:
+        """Names of the operands that are read and written."""
+        written = {o.name for o in self.outputs}
+        return tuple(o.name for o in self.inputs if o.name in written)
+
+    def __repr__(self) -> str:
+        return f"{self.name}: {self.signature}"
+
+
+class Row:
+    """One op of the table.
+
+    Attributes
+    ----------
+    name, family : str
+    kernels : dict
+        The row's kernels by name, in the order in which a train step runs them.
+    attributes : dict
+        Hyper-parameters with defaults, in the order of the ABI.
+    domain : dict
+        What an operand may hold where not any real number will do: ``"probability"`` (0 to 1),
+        ``"binary"`` (0 or 1), ``"one_hot"``, ``"label"`` (0 to n - 1), ``"index"`` (0 to rows - 1),
+        ``"power"`` (0 to 1, exclusive), ``"nonnegative"``.
+    kinks : tuple of float
+        Inputs where the derivative is a convention; `note` states which.
+    note, source : str
+    """
+
+    def __init__(
+        self,
+        name: str,
+        family: str,
+        attributes: dict[str, float],
+        domain: dict[str, str],
+        kinks: tuple[float, ...],
+        note: str,
+        source: str,
+    ) -> None:
+        self.name, self.family, self.attributes, self.domain = name, family, attributes, domain
+        self.kinks, self.note, self.source = kinks, note, source
+        self.kernels: dict[str, Kernel] = {}
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether the row has a forward and a backward kernel."""
+        return f"{self.name}_backward" in self.kernels
+
+    @property
+    def saved(self) -> tuple[str, ...]:
+        """Names of the operands of forward that backward reads."""
+        backward = self.kernels[f"{self.name}_backward"]
+        return tuple(o.name for o in backward.inputs if not o.name.startswith("d"))
+
+    def __repr__(self) -> str:
+        return f"<row {self.name}: {', '.join(self.kernels)}>"
+
+
+ROWS: dict[str, Row] = {}
+KERNELS: dict[str, Kernel] = {}
+
+
+def _row(
+    name: str,
+    family: str,
+    *kernels: Any,
+    attributes: dict[str, float] | None = None,
+    domain: dict[str, str] | None = None,
+    kinks: tuple[float, ...] = (),
+    note: str = "",
+    source: str,
+) -> None:
+    row = ROWS[name] = Row(name, family, attributes or {}, domain or {}, kinks, note, source)
+    for suffix, signature, expression, *inplace in kernels:
+        kernel = name + ("_" + suffix if suffix else "")
+        row.kernels[kernel] = KERNELS[kernel] = Kernel(kernel, row, signature, expression, inplace)
+
+
+def suggest(name: object, names: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest of `names`, or an empty string."""
+    import difflib  # only needed where something already went wrong
+
+    near = difflib.get_close_matches(str(name).lower(), list(names), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+_BACKPROP = "Rumelhart, Hinton & Williams 1986, Nature 323, eq. 4-7"
+_BISHOP = "Bishop 2006, Pattern Recognition and Machine Learning"
+_CLIP = (
+    "Probabilities are clipped to [1e-15, 1 - 1e-15]. float32 has no number between 1 - 2**-24 and 1, so "
+    "its upper bound is 1 - 2**-24: a sure and wrong binary prediction costs 16.6 there, 34.5 in float64. "
+    "The gradient is taken at the clipped probability, not zeroed, so that a saturated wrong output still learns."
+)
+_BOUNDS = (
+    "one = y_pred.dtype.type(1); q = np.clip({0}, eps, min(y_pred.dtype.type(1 - eps), np.nextafter(one, one - one)))"
+)
+
+# fmt: off
+# ---------------------------------------------------------------------------------------- matmul
+_row(
+    "matmul_nn", "matmul",
+    ("", "a[m,k], b[k,n] -> y[m,n]", "y = a @ b"),
+    source="the forward product of a dense layer, y = x @ w",
+)
+_row(
+    "matmul_nt", "matmul",
+    ("", "a[m,k], b[n,k] -> y[m,n]", "y = a @ b.T"),
+    source="the gradient of a dense layer's input, dx = dy @ w.T",
+)
+_row(
+    "matmul_tn", "matmul",
+    ("", "a[k,m], b[k,n] -> y[m,n]", "y = a.T @ b"),
+    source="the gradient of a dense layer's weights, dw = x.T @ dy",
+)
+_row(
+    "bias", "matmul",
+    ("forward", "x[batch,n], b[n] -> y[batch,n]", "y = x + b", "y=x"),
+    ("backward", "dy[batch,n] -> db[n]", "db = dy.sum(axis=0)"),
+    source=_BACKPROP,
+)
+
+# ------------------------------------------------------------------------------------ activation
+_row(
+    "identity", "activation",
+    ("forward", "x[n] -> y[n]", "y = x.copy()", "y=x"),
+    ("backward", "dy[n] -> dx[n]", "dx = dy.copy()", "dx=dy"),
+    source="y = x",
+)
+_row(
+    "sigmoid", "activation",
+    ("forward", "x[n] -> y[n]", "y = 1 / (1 + np.exp(-x))", "y=x"),
+    ("backward", "dy[n], y[n] -> dx[n]", "dx = dy * (y * (1 - y))", "dx=dy", "dx=y"),
+    note="exp(-x) may overflow to inf; the result is then 0, as it should be",
+    source=_BISHOP + ", eq. 4.59 and 4.88",
+)
+_row(
+    "relu", "activation",
+    ("forward", "x[n] -> y[n]", "y = np.maximum(x, 0)", "y=x"),
+    ("backward", "dy[n], y[n] -> dx[n]", "dx = np.where(y > 0, dy, 0)", "dx=dy", "dx=y"),
+    kinks=(0.0,),
+    note="the derivative at 0 is 0; a NaN input gives a NaN output and the gradient 0",
+    source="Nair & Hinton 2010, ICML",
+)
+_row(
+    "tanh", "activation",
+    ("forward", "x[n] -> y[n]", "y = np.tanh(x)", "y=x"),
+    ("backward", "dy[n], y[n] -> dx[n]", "dx = dy * (1 - y * y)", "dx=dy", "dx=y"),
+    source=_BISHOP + ", eq. 5.59 and 5.60",
+)
+_row(
+    "softmax", "activation",
+    (
+        "forward", "x[batch,n] -> y[batch,n]",
+        "e = np.exp(x - x.max(axis=1, keepdims=True)); y = e / e.sum(axis=1, keepdims=True)", "y=x",
+    ),
+    (
+        "backward", "dy[batch,n], y[batch,n] -> scratch[batch,n], dx[batch,n]",
+        "scratch = dy * y; dx = y * (dy - scratch.sum(axis=1, keepdims=True))", "dx=dy", "dx=y",
+    ),
+    note="over the last axis; the row's maximum is subtracted first, so that exp cannot overflow",
+    source=_BISHOP + ", eq. 4.104 and 4.106",
+)
+
+# ------------------------------------------------------------------------------------------ loss
+_row(
+    "mean_squared_error", "loss",
+    (
+        "forward", "y_pred[n], y_true[n] -> elements[n], loss[]",
+        "d = y_pred - y_true; elements = d * d; loss = elements.sum() / (d.size if mean else 1)",
+    ),
+    (
+        "backward", "y_pred[n], y_true[n] -> dy_pred[n]",
+        "dy_pred = (y_pred - y_true) * (2 / (y_pred.size if mean else 1))", "dy_pred=y_pred",
+    ),
+    attributes={"mean": 1.0},
+    note="mean over all elements of the batch, or with mean=0 their sum",
+    source=_BISHOP + ", eq. 1.2 (there a half of the sum)",
+)
+_row(
+    "binary_cross_entropy", "loss",
+    (
+        "forward", "y_pred[n], y_true[n] -> scratch[n], elements[n], loss[]",
+        _BOUNDS.format("y_pred") + "; scratch = np.log(1 - q); "
+        "elements = y_true * np.log(q) + (1 - y_true) * scratch; "
+        "loss = -elements.sum() / (q.size if mean else 1)",
+    ),
+    (
+        "backward", "y_pred[n], y_true[n] -> dy_pred[n]",
+        _BOUNDS.format("y_pred") + "; dy_pred = (q - y_true) / (q * (1 - q)) * (1 / (q.size if mean else 1))",
+        "dy_pred=y_pred",
+    ),
+    attributes={"mean": 1.0, "eps": 1e-15},
+    domain={"y_pred": "probability", "y_true": "binary"},
+    note=_CLIP,
+    source=_BISHOP + ", eq. 4.90",
+)
+_row(
+    "sigmoid_cross_entropy", "loss",
+    (
+        "forward", "logits[n], y_true[n] -> elements[n], loss[]",
+        "elements = np.maximum(logits, 0) - logits * y_true + np.log1p(np.exp(-np.abs(logits))); "
+        "loss = elements.sum() / (logits.size if mean else 1)",
+    ),
+    (
+        "backward", "logits[n], y_true[n] -> dlogits[n]",
+        "dlogits = (1 / (1 + np.exp(-logits)) - y_true) * (1 / (logits.size if mean else 1))",
+    ),
+    attributes={"mean": 1.0},
+    domain={"y_true": "binary"},
+    note="binary cross-entropy on logits; log1p of exp(-|z|) cannot overflow",
+    source=_BISHOP + ", eq. 4.90 and 4.91; the stable form as in the TensorFlow documentation",
+)
+_row(
+    "categorical_cross_entropy", "loss",
+    (
+        "forward", "y_pred[batch,n], y_true[batch,n] -> elements[batch,n], loss[]",
+        _BOUNDS.format("y_pred") + "; elements = y_true * np.log(q); "
+        "loss = -elements.sum() / (len(q) if mean else 1)",
+    ),
+    (
+        "backward", "y_pred[batch,n], y_true[batch,n] -> dy_pred[batch,n]",
+        _BOUNDS.format("y_pred") + "; dy_pred = y_true / q * (-1 / (len(q) if mean else 1))", "dy_pred=y_pred",
+    ),
+    attributes={"mean": 1.0, "eps": 1e-15},
+    domain={"y_pred": "probability", "y_true": "one_hot"},
+    note=_CLIP,
+    source=_BISHOP + ", eq. 4.108",
+)
+_row(
+    "sparse_categorical_cross_entropy", "loss",
+    (
+        "forward", "y_pred[batch,n], y_true[batch]:i8 -> sample_loss[batch], loss[]",
+        "p = y_pred[np.arange(len(y_true)), y_true]; " + _BOUNDS.format("p") + "; sample_loss = -np.log(q); "
+        "loss = sample_loss.sum() / (len(q) if mean else 1)",
+    ),
+    (
+        "backward", "y_pred[batch,n], y_true[batch]:i8 -> dy_pred[batch,n]",
+        "i = np.arange(len(y_true)); p = y_pred[i, y_true]; " + _BOUNDS.format("p")
+        + "; dy_pred = np.zeros_like(y_pred); dy_pred[i, y_true] = (-1 / (len(q) if mean else 1)) / q",
+    ),
+    attributes={"mean": 1.0, "eps": 1e-15},
+    domain={"y_pred": "probability", "y_true": "label"},
+    note=_CLIP,
+    source=_BISHOP + ", eq. 4.108 with one-hot targets",
+)
+_row(
+    "softmax_cross_entropy", "loss",
+    (
+        "forward",
+        "logits[batch,n], y_true[batch,n] -> probabilities[batch,n], elements[batch,n], sample_loss[batch], loss[]",
+        "z = logits - logits.max(axis=1, keepdims=True); e = np.exp(z); s = e.sum(axis=1, keepdims=True); "
+        "probabilities = e / s; elements = y_true * (z - np.log(s)); sample_loss = -elements.sum(axis=1); "
+        "loss = sample_loss.sum() / (len(z) if mean else 1)",
+    ),
+    (
+        "backward", "probabilities[batch,n], y_true[batch,n] -> dlogits[batch,n]",
+        "dlogits = (probabilities * y_true.sum(axis=1, keepdims=True) - y_true) * (1 / (len(y_true) if mean else 1))",
+        "dlogits=probabilities",
+    ),
+    attributes={"mean": 1.0},
+    domain={"y_true": "one_hot", "probabilities": "probability"},
+    note="categorical cross-entropy on logits, softmax included; targets need not sum to one",
+    source=_BISHOP + ", eq. 4.108 and 4.109",
+)
+_row(
+    "sparse_softmax_cross_entropy", "loss",
+    (
+        "forward", "logits[batch,n], y_true[batch]:i8 -> probabilities[batch,n], sample_loss[batch], loss[]",
+        "z = logits - logits.max(axis=1, keepdims=True); e = np.exp(z); s = e.sum(axis=1, keepdims=True); "
+        "probabilities = e / s; sample_loss = np.log(s)[:, 0] - z[np.arange(len(z)), y_true]; "
+        "loss = sample_loss.sum() / (len(z) if mean else 1)",
+    ),
+    (
+        "backward", "probabilities[batch,n], y_true[batch]:i8 -> dlogits[batch,n]",
+        "dlogits = probabilities.copy(); dlogits[np.arange(len(y_true)), y_true] -= 1; "
+        "dlogits *= 1 / (len(y_true) if mean else 1)",
+        "dlogits=probabilities",
+    ),
+    attributes={"mean": 1.0},
+    domain={"y_true": "label", "probabilities": "probability"},
+    note="sparse categorical cross-entropy on logits, softmax included",
+    source=_BISHOP + ", eq. 4.108 and 4.109",
+)
+_row(
+    "check_finite", "loss",
+    ("", "loss[] -> ", "assert np.isfinite(loss) or not enabled"),
+    attributes={"enabled": 1.0},
+    note="stops the program before the update when the loss is NaN or infinite",
+    source="-",
+)
+
+# ------------------------------------------------------------------------------------- optimizer
+_row(
+    "sgd", "optimizer",
+    ("update", "w[n], dw[n], lr[1]:f8 -> w[n]", "w = w - w.dtype.type(lr[0]) * dw"),
+    source="Robbins & Monro 1951, Ann. Math. Stat. 22",
+)
+_row(
+    "momentum", "optimizer",
+    (
+        "update", "w[n], dw[n], velocity[n], lr[1]:f8 -> w[n], velocity[n]",
+        "velocity = momentum * velocity + dw; "
+        "w = w - w.dtype.type(lr[0]) * (dw + momentum * velocity if nesterov else velocity)",
+    ),
+    attributes={"momentum": 0.9, "nesterov": 0.0},
+    note="PyTorch's form: the velocity is a sum of gradients, the learning rate enters at the end",
+    source="Sutskever et al. 2013, ICML; Polyak 1964",
+)
+_row(
+    "adam", "optimizer",
+    (
+        "advance", "power[2]:f8 -> power[2]:f8",
+        "power = power * np.array([beta1, beta2])",
+    ),
+    (
+        "update", "w[n], dw[n], m[n], v[n], power[2]:f8, lr[1]:f8 -> w[n], m[n], v[n]",
+        "c = np.sqrt(1 - power[1]); rate = w.dtype.type(lr[0] * c / (1 - power[0])); "
+        "m = beta1 * m + (1 - beta1) * dw; v = beta2 * v + (1 - beta2) * (dw * dw); "
+        "w = w - rate * (m / (np.sqrt(v) + w.dtype.type(eps * c)))",
+    ),
+    attributes={"beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+    domain={"v": "nonnegative", "power": "power"},
+    note="power holds beta1**step and beta2**step as running products; eps counts after the bias correction, "
+    "as in the paper's algorithm 1",
+    source="Kingma & Ba 2015, ICLR, algorithm 1 in the order of its section 2",
+)
+
+# ------------------------------------------------------------------------------------------ data
+_row(
+    "gather", "data",
+    ("", "source[rows,n], index[batch]:i8 -> y[batch,n]", "y = source[index]"),
+    domain={"index": "index"},
+    source="the rows of a mini-batch",
+)
+_row(
+    "gather_labels", "data",
+    ("", "source[rows]:i8, index[batch]:i8 -> y[batch]:i8", "y = source[index]"),
+    domain={"index": "index"},
+    source="the integer labels of a mini-batch",
+)
+
+# ---------------------------------------------------------------------------------------- metric
+_row(
+    "sparse_categorical_accuracy", "metric",
+    (
+        "", "y_pred[batch,n], y_true[batch]:i8 -> hits[]:i8",
+        "hits = np.count_nonzero(y_pred.argmax(axis=1) == y_true)",
+    ),
+    domain={"y_true": "label"},
+    note="how many rows have their largest output at the label; of equals the first counts",
+    source="-",
+)
+_row(
+    "categorical_accuracy", "metric",
+    (
+        "", "y_pred[batch,n], y_true[batch,n] -> hits[]:i8",
+        "hits = np.count_nonzero(y_pred.argmax(axis=1) == y_true.argmax(axis=1))",
+    ),
+    domain={"y_true": "one_hot"},
+    source="-",
+)
+_row(
+    "binary_accuracy", "metric",
+    (
+        "", "y_pred[n], y_true[n] -> hits[]:i8",
+        "hits = np.count_nonzero((y_pred > threshold) == (y_true > 0.5))",
+    ),
+    attributes={"threshold": 0.5},
+    domain={"y_true": "binary"},
+    note="threshold 0.5 for probabilities, 0 for logits",
+    source="-",
+)
+
+# fmt: on
+
+#: Families in the order of the table: the names of the kernel modules in every backend.
+FAMILIES = tuple(dict.fromkeys(row.family for row in ROWS.values()))

@@ -1,0 +1,81 @@
+"""Builds the extension modules; everything else about the package is in pyproject.toml."""
+
+import platform
+from pathlib import Path
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+KERNELS = Path("kernels")
+DTYPES = {"f4": ("float", "sqrtf"), "f8": ("double", "sqrt")}
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+LEVELS = {f"v{n}": [f"-march=x86-64-v{n}"] for n in (2, 3, 4)} if X86 else {"base": []}
+if X86:
+    LEVELS["v4"].append("-mprefer-vector-width=512")
+# bits: no contraction of a * b + c. The other two drop errno and exception flags, never a value:
+# without them sqrt and comparisons do not vectorise
+EXACT = ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fno-strict-aliasing"]
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+    "freethreading_compatible": True,
+}
+
+
+def stub(dtype, level):
+    """Write the few lines that include every family of kernels for one dtype; the level is only flags."""
+    real, square_root = DTYPES[dtype]
+    families = sorted((KERNELS / "cython_ext").glob("*.pxi"), key=lambda p: (p.stem != "common", p.stem))
+    lines = [f"ctypedef {real} real", f"from libc.math cimport sqrt, {square_root} as square_root"]
+    lines += [f'include "{path.name}"' for path in families]
+    path = Path("build") / "stubs" / f"_{dtype}_{level}.pyx"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(lines) + "\n"
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+    return Extension(
+        f"fastbp.kernels.cython_ext.{path.stem}",
+        [str(path)],
+        depends=[str(p) for p in families] + [str(KERNELS / "abi.h")],
+        include_dirs=[str(KERNELS)],
+        extra_compile_args=EXACT + LEVELS[level],
+    )
+
+
+def extension(name, source):
+    return Extension(
+        name,
+        [source],
+        depends=[str(KERNELS / "abi.h")],
+        include_dirs=[str(KERNELS), numpy.get_include()],
+        extra_compile_args=EXACT,
+    )
+
+
+class BuildExt(build_ext):
+    """build_ext that leaves gcc's and clang's flags away where the compiler is another one."""
+
+    def build_extensions(self):
+        if self.compiler.compiler_type == "msvc":
+            for ext in self.extensions:
+                ext.extra_compile_args = ["/O2", "/fp:precise"]
+        super().build_extensions()
+
+
+setup(
+    ext_modules=cythonize(
+        [
+            extension("fastbp.kernels.primitives", "kernels/primitives.pyx"),
+            *(stub(dtype, level) for dtype in DTYPES for level in LEVELS),
+        ],
+        build_dir="build/cython",
+        include_path=[str(KERNELS / "cython_ext")],
+        compiler_directives=DIRECTIVES,
+    ),
+    cmdclass={"build_ext": BuildExt},
+)

@@ -1,0 +1,351 @@
+"""What the kernel tests share: operands that are hard on a kernel, guarded buffers, comparison of bits.
+
+All of it follows from the table: a new row is tested without a line here.
+"""
+
+import itertools
+import os
+import zlib
+
+import numpy as np
+
+from fastbp.kernels import cython_ext, load, primitives_address
+from fastbp.kernels.primitives import call, capsule_address
+from fastbp.kernels.table import KERNELS
+
+DTYPES = ("float32", "float64")
+
+#: The compiled backends under test. The variable is for environments that cannot have one of them.
+BACKENDS = tuple(os.environ.get("FASTBP_TEST_BACKENDS", "numba,cython").split(","))
+if unknown := set(BACKENDS) - {"numba", "cython"}:
+    raise ValueError(f"FASTBP_TEST_BACKENDS names {', '.join(unknown)}; it may name numba and cython")
+
+#: The same with every CPU level that runs here: "cython-v2", "cython-v3" ...
+BUILDS = tuple(
+    build for name in BACKENDS
+    for build in ([f"cython-{level}" for level in cython_ext.levels()] if name == "cython" else [name])
+)
+
+#: Around the widths of SIMD registers and their unrollings, a kernel's block and a buffer of NumPy.
+LENGTHS = (
+    0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129,
+    1000, 1023, 1024, 1025, 2049, 8192, 8193, 20000,
+)  # fmt: skip
+PAIRS = (
+    (0, 0), (0, 3), (3, 0), (1, 1), (1, 2), (2, 1), (1, 7), (5, 1), (3, 8), (4, 9), (7, 3), (8, 2), (2, 16), (3, 17),
+    (16, 10), (33, 10), (103, 10), (9, 33), (3, 64), (2, 65), (2, 127), (3, 129), (33, 100), (1, 1023), (1, 1024),
+    (2, 1025), (1, 2049), (129, 1), (1500, 1), (1025, 2), (700, 3), (1, 8193), (8193, 1), (20000, 1), (9000, 2),
+    (2, 9000),
+)  # fmt: skip
+TRIPLES = (
+    *itertools.product((0, 1, 2, 5, 17), repeat=3),
+    (1, 64, 64), (64, 1, 64), (64, 64, 1), (33, 65, 127), (8, 784, 10), (64, 128, 10), (3, 1025, 2), (129, 130, 131),
+)  # fmt: skip
+#: By the number of a kernel's dimensions. Operands of fixed size meet more values by being drawn more often.
+SIZES = ([()] * 100, [(n,) for n in LENGTHS], PAIRS, TRIPLES)
+
+#: "edges" stay in an operand's domain, "hostile" values need not, and may be infinite or NaN; "mixed" has edges
+#: in some operands only.
+KINDS = ("ordinary", "zeros", "edges", "mixed", "hostile")
+
+
+def bits(array):
+    """Return the array's bits as integers; NaN is one value whatever its sign and payload."""
+    array = np.asarray(array)
+    if array.dtype.kind != "f":
+        return array
+    return np.where(np.isnan(array), array.dtype.type(np.nan), array).view(f"i{array.itemsize}")
+
+
+def assert_same_bits(got, want, what=""):
+    """Assert that two arrays have one dtype, one shape and the same bits."""
+    got, want = np.asarray(got), np.asarray(want)
+    assert got.dtype == want.dtype, f"{what}: dtype {got.dtype}, expected {want.dtype}"
+    assert got.shape == want.shape, f"{what}: shape {got.shape}, expected {want.shape}"
+    differ = np.asarray(bits(got) != bits(want))
+    if differ.any():
+        at = tuple(np.argwhere(differ)[0])
+        raise AssertionError(
+            f"{what}: {np.count_nonzero(differ)} of {differ.size} differ, the first at {tuple(map(int, at))}: "
+            f"{got[at]!r}, expected {want[at]!r}"
+        )
+
+
+class Guarded:
+    """A copy of an array, or an unwritten array, between canary words.
+
+    Parameters
+    ----------
+    array : ndarray
+        What to hold; None for an output, which then starts as canary words.
+    shape, dtype
+        Of the output.
+    offset : int
+        Items by which the array is moved away from a round address.
+    """
+
+    CANARY, BYTES = 0xA5, 256
+
+    def __init__(self, array=None, shape=None, dtype=None, offset=0):
+        if array is not None:
+            shape, dtype = array.shape, array.dtype
+        dtype = np.dtype(dtype)
+        nbytes = int(np.prod(shape)) * dtype.itemsize
+        start = self.BYTES + offset * dtype.itemsize
+        self._block = np.full(start + nbytes + self.BYTES, self.CANARY, np.uint8)
+        self._around = (self._block[:start], self._block[start + nbytes :])
+        self.array = self._block[start : start + nbytes].view(dtype).reshape(shape)
+        if array is not None:
+            self.array[...] = array
+
+    @property
+    def intact(self):
+        """Whether nothing was written before or behind the array."""
+        return all((part == self.CANARY).all() for part in self._around)
+
+
+def edge_values(dtype):
+    """Return finite values at which some function or format changes its mind, of both signs."""
+    info, real = np.finfo(dtype), np.dtype(dtype).type
+    # exp: the last finite, the first subnormal and the first zero result
+    turning = np.array([np.log(info.max), -np.log(info.tiny), -np.log(info.smallest_subnormal)], dtype)
+    positive = [
+        0, info.smallest_subnormal, 3 * info.smallest_subnormal, np.nextafter(info.tiny, real(0)), info.tiny,
+        1e-15, 1e-7, info.eps / 2, info.eps, 1 / 3, 0.5, np.nextafter(real(1), real(0)), 1,
+        np.nextafter(real(1), real(2)), 2, 9, 17.5, 19.0625, np.sqrt(info.max),
+        np.nextafter(info.max, real(0)), info.max,
+        *turning, *np.nextafter(turning, real(0)), *np.nextafter(turning, real(np.inf)),
+    ]  # fmt: skip
+    return np.concatenate([np.array(positive, dtype), -np.array(positive, dtype)])
+
+
+def probability_values(dtype):
+    """Return probabilities at the ends and around the bounds to which losses clip them."""
+    info, one = np.finfo(dtype), np.dtype(dtype).type(1)
+    bounds = np.array([1e-15, 1e-7, 1 - 1e-7, 1 - 1e-15], dtype)
+    values = [
+        0, info.smallest_subnormal, info.tiny, info.eps, 0.5, np.nextafter(one, 0 * one), one,
+        *bounds, *np.nextafter(bounds, 0 * one), *np.minimum(np.nextafter(bounds, 2 * one), one),
+    ]  # fmt: skip
+    return np.array(values, dtype)
+
+
+def _pick(rng, values, shape):
+    return np.asarray(values)[rng.integers(len(values), size=shape)]
+
+
+def _stray(values):
+    return np.concatenate([values, np.array([np.inf, -np.inf, np.nan, -np.nan, -0.0, -0.5, 0.5, 1.5], values.dtype)])
+
+
+def _zeros(rng, shape, dtype):
+    # some rows of one sign: a sum of -0 alone, or a maximum among both
+    return np.where(rng.random(shape) < _pick(rng, (0.0, 0.5, 1.0), (*shape[:1], *(1,) * (len(shape) - 1))), -0.0, 0.0)
+
+
+def _real(rng, shape, dtype, kind):
+    if kind == "ordinary":
+        return 3 * rng.standard_normal(shape)
+    if kind == "zeros":
+        return _zeros(rng, shape, dtype)
+    return _pick(rng, edge_values(dtype) if kind == "edges" else _stray(edge_values(dtype)), shape)
+
+
+def _probability(rng, shape, dtype, kind):
+    if kind == "ordinary":
+        return rng.random(shape)
+    values = probability_values(dtype)
+    return _pick(rng, _stray(values) if kind == "hostile" else values, shape)
+
+
+def _binary(rng, shape, dtype, kind):
+    values = np.array([0, 1], dtype)
+    return _pick(rng, _stray(values) if kind == "hostile" else values, shape)
+
+
+def _one_hot(rng, shape, dtype, kind):
+    if kind == "hostile":
+        return _real(rng, shape, dtype, kind)
+    rows = np.zeros(shape)
+    if shape[1]:
+        rows[np.arange(shape[0]), _integers(rng, shape[:1], shape[1], kind)] = 1
+    if kind == "ordinary":
+        # targets may be soft, and need not sum to one
+        return np.where(rng.random((shape[0], 1)) < 0.5, rng.random(shape), rows)
+    if kind == "edges":
+        # nothing at all, half, smoothed
+        rows = rows * _pick(rng, (0.0, 0.5, 1.0), (shape[0], 1)) + _pick(rng, (0.0, 0.125), (shape[0], 1))
+    return rows
+
+
+def _integers(rng, shape, stop, kind):
+    if stop == 0:
+        return np.zeros(shape, np.int64)
+    return _pick(rng, (0, stop - 1), shape) if kind in ("edges", "hostile") else rng.integers(stop, size=shape)
+
+
+def _nonnegative(rng, shape, dtype, kind):
+    values = _real(rng, shape, dtype, kind)
+    return values if kind == "hostile" else np.abs(values)
+
+
+def _power(rng, shape, dtype, kind):
+    if kind == "ordinary":
+        return rng.random(shape)
+    return _pick(rng, [5e-324, 1e-300, 0.9, 0.999, np.nextafter(1, 0)] + [0.0, 1.0] * (kind == "hostile"), shape)
+
+
+def _rate(rng, shape, dtype, kind):
+    if kind == "ordinary":
+        return 10 ** rng.uniform(-4, 0, shape)
+    return _pick(rng, [0.0, 1e-320, 1e-42, 1e-8, 1.0, 1e30] + [1e39, np.inf, np.nan] * (kind == "hostile"), shape)
+
+
+_DOMAINS = {
+    "probability": _probability,
+    "binary": _binary,
+    "one_hot": _one_hot,
+    "nonnegative": _nonnegative,
+    "power": _power,
+}
+
+
+def operands(kernel, sizes, dtype, kind, rng):
+    """Return a kernel's inputs by name, each of the given kind within its domain, as read-only arrays."""
+    found, whole = {}, kind
+    for operand in kernel.inputs:
+        kind = _pick(rng, ("ordinary", "edges"), ()).item() if whole == "mixed" else whole
+        shape = tuple(sizes[d] if isinstance(d, str) else d for d in operand.dims)
+        domain = kernel.row.domain.get(operand.name)
+        if operand.dtype == "i8":
+            # labels count the columns, indexes the rows; labels that are only moved are any numbers
+            stop = {"label": "n", "index": "rows"}.get(domain)
+            array = _integers(rng, shape, sizes[stop] if stop else 1 << 40, kind).astype(np.int64)
+        else:
+            real = np.dtype(dtype if operand.dtype == "real" else np.float64)
+            make = _DOMAINS[domain] if domain else _real if operand.dtype == "real" else _rate
+            array = np.ascontiguousarray(make(rng, shape, real, kind), real).reshape(shape)
+        array.flags.writeable = False
+        found[operand.name] = array
+    return found
+
+
+def attribute_variants(kernel):
+    """Return the default attributes and, one at a time, a flag turned over or a number changed and zeroed."""
+    variants = [dict(kernel.attributes)]
+    for name, default in kernel.attributes.items():
+        others = (1 - default,) if default in (0, 1) else (default**0.5, 0.0)
+        variants += [{**kernel.attributes, name: other} for other in others]
+    return variants
+
+
+def cases(kernel, dtype):
+    """Yield what to call a kernel with: (label, sizes, inputs, attributes)."""
+    rng = np.random.default_rng(zlib.crc32(kernel.name.encode()))
+    domains = kernel.row.domain.values()
+    for lengths in SIZES[len(kernel.dims)]:
+        sizes = dict(zip(kernel.dims, lengths, strict=True))
+        if ("label" in domains and sizes["batch"] and not sizes["n"]) or (
+            "index" in domains and sizes["batch"] and not sizes["rows"]
+        ):
+            continue  # no label and no index would be valid
+        small = all(length <= 40 for length in sizes.values())
+        for kind in KINDS:
+            for attributes in attribute_variants(kernel)[: None if small else 1]:
+                if kind == "hostile" and attributes.get("eps") == 0:
+                    continue  # NumPy's versions disagree on clipping -0 to +0
+                label = f"{kernel.name} {sizes} {kind} {attributes}"
+                yield label, sizes, operands(kernel, sizes, dtype, kind, rng), attributes
+
+
+def output_dtype(operand, dtype):
+    return np.dtype({"i8": np.int64, "f8": np.float64}.get(operand.dtype, dtype))
+
+
+def reference(kernel, inputs, attributes):
+    """Return the status and the outputs by name that the NumPy definition gives.
+
+    The outputs are None where the definition itself cannot be evaluated: a mean or a maximum over nothing.
+    """
+    function = load("numpy", names=[kernel.name])[kernel.name]
+    with np.errstate(all="ignore"):
+        try:
+            returned = function(*inputs.values(), **attributes)
+        except IndexError:
+            return 1, {}
+        except FloatingPointError:
+            return 2, {}
+        except (ValueError, ZeroDivisionError):
+            assert any(array.size == 0 for array in inputs.values())
+            return 0, None
+    returned = returned if isinstance(returned, tuple) else (returned,)
+    return 0, {o.name: value for o, value in zip(kernel.outputs, returned, strict=True)}
+
+
+def address(build, dtype, name):
+    """Return the address of a kernel in one build."""
+    backend, _, level = build.partition("-")
+    if level:
+        return capsule_address(cython_ext.capsules(dtype, at=level)[name])
+    return load(backend, dtype, [name])[name]
+
+
+def run_both(function, kernel, dtype, sizes, inputs, attributes, shared=None, offset=0):
+    """Run the definition and a compiled kernel on the same guarded buffers.
+
+    They must be the same: a BLAS may sum in another order where its operands are aligned otherwise.
+
+    Parameters
+    ----------
+    function : int
+        The kernel's address.
+    shared : tuple of str, optional
+        An output and the input whose buffer it uses.
+    offset : int
+        Items between the buffers and a round address; a different one for each buffer.
+
+    Returns
+    -------
+    want, got : tuple of int and dict
+        The status and the outputs by name; see `reference`.
+
+    Raises
+    ------
+    AssertionError
+        If the kernel writes beside a buffer or into an input.
+    """
+    buffers = {}
+    for k, operand in enumerate(kernel.operands):
+        place = (offset + 3 * k) % 16
+        if operand.name in inputs:
+            buffers[operand.name] = Guarded(inputs[operand.name], offset=place)
+        elif shared and operand.name == shared[0]:
+            buffers[operand.name] = buffers[shared[1]]
+        else:
+            shape = kernel.shape(operand, sizes)
+            buffers[operand.name] = Guarded(shape=shape, dtype=output_dtype(operand, dtype), offset=place)
+    views = {name: buffers[name].array.view() for name in inputs}
+    for view in views.values():
+        view.flags.writeable = False
+    want = reference(kernel, views, attributes)
+    status = call(
+        function,
+        primitives_address(dtype),
+        [buffers[o.name].array.ctypes.data for o in kernel.operands],
+        list(sizes.values()),
+        list(attributes.values()),
+    )
+    for name, buffer in buffers.items():
+        assert buffer.intact, f"the canary words around {name} were overwritten"
+    written = {o.name for o in kernel.outputs} | ({shared[1]} if shared else set())
+    for name, array in inputs.items():
+        if name not in written:
+            assert buffers[name].array.tobytes() == array.tobytes(), f"the input {name} was changed"
+    return want, (status, {o.name: buffers[o.name].array for o in kernel.outputs})
+
+
+def kernels_with(*domains):
+    """Return the kernels one of whose inputs has one of these domains, with that input."""
+    return [
+        (kernel, o) for kernel in KERNELS.values() for o in kernel.inputs if kernel.row.domain.get(o.name) in domains
+    ]

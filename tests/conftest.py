@@ -1,0 +1,23 @@
+"""Helpers for all tests; says in pytest's header which machine they ran on."""
+
+import os
+import sys
+
+# of subprocesses: an installed package must not be hidden by a checkout in the current directory
+os.environ["PYTHONSAFEPATH"] = "1"
+# test modules are imported by their path, so their helpers need one
+sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+
+import numpy as np
+from _arrays import BUILDS
+from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+
+from fastbp.kernels import cython_ext
+
+
+def pytest_report_header(config):
+    found = " ".join(name for name in __cpu_dispatch__ if __cpu_features__[name])
+    return [
+        f"NumPy {np.__version__}, CPU features in use: {found or 'baseline'}",
+        f"builds under test: {' '.join(BUILDS)}; level in use: {cython_ext.level()}",
+    ]

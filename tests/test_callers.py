@@ -1,0 +1,56 @@
+"""Kernels from a user's own compiled code: C through the capsules, Numba inside ``@njit``."""
+
+import ctypes
+
+import numpy as np
+import pytest
+from _arrays import BACKENDS, assert_same_bits
+
+from fastbp import kernels
+from fastbp.kernels.cython_ext import capsules
+
+needs_numba = pytest.mark.skipif("numba" not in BACKENDS, reason="runs where the numba backend is tested")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_c_calls_a_capsule(dtype):
+    capsule = capsules(dtype)["relu_backward"]
+    api = ctypes.pythonapi
+    api.PyCapsule_GetName.restype, api.PyCapsule_GetName.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    api.PyCapsule_GetPointer.restype = ctypes.c_void_p
+    api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    pointer = api.PyCapsule_GetPointer(capsule, api.PyCapsule_GetName(capsule))
+    signature = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 4)
+    dy, y, dx = (np.array(v, dtype) for v in ([1, 2, 3, 4], [0, -1, 5, np.nan], [9, 9, 9, 9]))
+    buffers = (ctypes.c_void_p * 3)(dy.ctypes.data, y.ctypes.data, dx.ctypes.data)
+    sizes = (ctypes.c_ssize_t * 1)(4)
+    assert signature(pointer)(buffers, sizes, None, kernels.primitives_address(dtype)) == 0
+    assert_same_bits(dx, np.array([0, 0, 3, 0], dtype))
+
+
+def test_the_header_is_where_get_include_says():
+    from pathlib import Path
+
+    assert "typedef int (*fastbp_kernel)" in (Path(kernels.get_include()) / "abi.h").read_text()
+
+
+@needs_numba
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_njit_calls_kernels(dtype):
+    from numba import njit
+
+    import fastbp.kernels.numba_jit  # noqa: F401
+
+    @njit
+    def step(x, w, b, labels):
+        y = kernels.relu_forward(kernels.bias_forward(kernels.matmul_nn(x, w), b))
+        p, sample_loss, _ = kernels.sparse_softmax_cross_entropy_forward(y, labels)
+        return y, p, sample_loss, kernels.sparse_softmax_cross_entropy_backward(p, labels)
+
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.standard_normal(shape).astype(dtype) for shape in ((5, 3), (3, 4), (4,)))
+    labels = rng.integers(0, 4, 5)
+    for ours, numpys in zip(step(x, w, b, labels), step.py_func(x, w, b, labels), strict=True):
+        assert_same_bits(ours, numpys)
+    with pytest.raises(IndexError, match="out of range"):
+        step(x, w, b, labels + 4)

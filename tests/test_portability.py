@@ -1,0 +1,101 @@
+"""The exactness tests again as other CPUs and with other NumPy versions: the bits change, the promise holds."""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+
+import fastbp
+from fastbp import kernels
+from fastbp.kernels import cython_ext
+
+pytestmark = pytest.mark.slow
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+IN_USE = [name for name in __cpu_dispatch__ if __cpu_features__[name]]
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+#: These would decide what a subprocess is to find out.
+OURS = ("NPY_DISABLE_CPU_FEATURES", "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS", "GLIBC_TUNABLES", "FASTBP_LEVEL")
+
+
+def run_suite(python=sys.executable, **settings):
+    """Run the kernel tests in a process of its own; return pytest's output."""
+    environment = {key: value for key, value in os.environ.items() if key not in OURS}
+    files = [os.path.join(HERE, name) for name in ("test_kernels.py", "test_primitives.py")]
+    # -P: an installed package must not be hidden by a checkout in the current directory
+    command = [python, "-P", "-m", "pytest", "-p", "no:cacheprovider", "--import-mode=importlib", *files]
+    done = subprocess.run(command, env={**environment, **settings}, capture_output=True, text=True)
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-8000:]
+    passed = re.search(r"(\d+) passed", output)
+    assert passed and int(passed[1]) > 500, output[-8000:]
+    return output
+
+
+def without_avx512():
+    return [name for name in IN_USE if "AVX512" in name or name == "X86_V4"]
+
+
+@pytest.mark.parametrize("disabled", [IN_USE, without_avx512()], ids=["baseline", "no-avx512"])
+def test_numpy_of_another_cpu(disabled):
+    if not disabled:
+        pytest.skip("NumPy uses nothing on this CPU that could be disabled")
+    output = run_suite(NPY_DISABLE_CPU_FEATURES=" ".join(disabled))
+    left = [name for name in IN_USE if name not in disabled]
+    assert f"CPU features in use: {' '.join(left) or 'baseline'}\n" in output
+
+
+@pytest.mark.skipif(not X86, reason="the names are of x86 CPUs")
+@pytest.mark.parametrize("core", ["Haswell", "Sandybridge", "Prescott"])
+def test_blas_of_another_cpu(core):
+    # OpenBLAS takes one set of kernels for all CPUs before AVX and calls it by the oldest's name
+    names = {"Prescott": "(Prescott|Katmai)"}
+    if "openblas" not in np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]:
+        pytest.skip("this NumPy has another BLAS")
+    environment = {**os.environ, "OPENBLAS_CORETYPE": core, "OPENBLAS_VERBOSE": "2"}
+    found = subprocess.run([sys.executable, "-c", "import numpy"], env=environment, capture_output=True, text=True)
+    assert re.search(f"Core: {names.get(core, core)}", found.stdout + found.stderr)
+    run_suite(OPENBLAS_CORETYPE=core)
+
+
+def test_two_blas_threads():
+    run_suite(OPENBLAS_NUM_THREADS="2")
+
+
+@pytest.mark.parametrize("level", cython_ext.levels())
+def test_kernels_of_another_cpu(level):
+    assert f"level in use: {level}\n" in run_suite(FASTBP_LEVEL=level)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc" or not X86, reason="a setting of glibc for x86")
+def test_libm_of_another_cpu():
+    run_suite(GLIBC_TUNABLES="glibc.cpu.hwcaps=-AVX512F,-AVX2,-FMA,-FMA4")
+
+
+#: The first NumPy with wheels for this Python, the last that fed its sums in portions, the newest.
+OLDEST = {(3, 11): "2.0", (3, 12): "2.0", (3, 13): "2.1"}.get(sys.version_info[:2], "2.3")
+VERSIONS = [f"=={OLDEST}.*", *(["==2.2.*"] if OLDEST < "2.2" else []), ""]
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=[v.strip("=.*") or "newest" for v in VERSIONS])
+def test_another_numpy(version, tmp_path):
+    home = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", home], check=True)
+    python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    install = [python, "-m", "pip", "install", "-q", "--only-binary=:all:", f"numpy{version}", "pytest>=8"]
+    subprocess.run(install, check=True)
+    # the package alone, built against another NumPy: beside it may lie the NumPy of this process
+    place = tmp_path / "package"
+    place.mkdir()
+    parts = [os.path.dirname(os.path.abspath(module.__file__)) for module in (fastbp, kernels)]
+    for part in parts if parts[1] != os.path.join(parts[0], "kernels") else parts[:1]:
+        (place / os.path.basename(part)).symlink_to(part)
+    output = run_suite(python, PYTHONPATH=str(place), FASTBP_TEST_BACKENDS="cython")
+    found = re.search(r"NumPy (\d+\.\d+)\.\S+, CPU", output)[1]
+    assert version in ("", f"=={found}.*")
+    assert "builds under test: cython" in output
