@@ -71,6 +71,7 @@ setup(
     ext_modules=cythonize(
         [
             extension("fastbp.kernels.primitives", "kernels/primitives.pyx"),
+            extension("fastbp.runner", "fastbp/runner.pyx"),
             *(stub(dtype, level) for dtype in DTYPES for level in LEVELS),
         ],
         build_dir="build/cython",

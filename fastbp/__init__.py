@@ -1,12 +1,58 @@
-"""fastbp: backpropagation at the machine's speed, with NumPy's bits."""
+"""fastbp: backpropagation at the machine's speed, with NumPy's bits.
 
+>>> import fastbp
+>>> model = fastbp.Sequential([fastbp.Dense(256, activation="relu"), fastbp.Dense(10)], input_shape=64)
+>>> model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+>>> model.count_params()
+19210
+"""
+
+from __future__ import annotations
+
+import importlib
 import os
+from typing import TYPE_CHECKING
 
 # in a checkout the kernels lie beside the package, in an installed one inside it
 if not os.path.isdir(os.path.join(__path__[0], "kernels")):
     __path__.append(os.path.dirname(__path__[0]))
 
-from . import kernels
+from . import initializers, kernels, layers, losses, optimizers
 from ._version import __version__
+from .callbacks import Callback, History
+from .layers import Activation, Dense, Layer
+from .model import Sequential, load_model
 
-__all__ = ["__version__", "kernels"]
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = [
+    "Activation",
+    "Callback",
+    "Dense",
+    "History",
+    "Layer",
+    "Sequential",
+    "__version__",
+    "callbacks",
+    "datasets",
+    "initializers",
+    "io",
+    "kernels",
+    "layers",
+    "load_model",
+    "losses",
+    "optimizers",
+    "show_versions",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # what a script may never need is imported when first asked for
+    if name in ("datasets", "io"):
+        return importlib.import_module(f"{__name__}.{name}")
+    if name == "show_versions":
+        from ._show_versions import show_versions
+
+        return show_versions
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

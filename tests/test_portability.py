@@ -24,9 +24,9 @@ OURS = ("NPY_DISABLE_CPU_FEATURES", "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS",
 
 
 def run_suite(python=sys.executable, **settings):
-    """Run the kernel tests in a process of its own; return pytest's output."""
+    """Run the kernel tests and whole trainings in a process of its own; return pytest's output."""
     environment = {key: value for key, value in os.environ.items() if key not in OURS}
-    files = [os.path.join(HERE, name) for name in ("test_kernels.py", "test_primitives.py")]
+    files = [os.path.join(HERE, name) for name in ("test_kernels.py", "test_primitives.py", "test_training_exact.py")]
     # -P: an installed package must not be hidden by a checkout in the current directory
     command = [python, "-P", "-m", "pytest", "-p", "no:cacheprovider", "--import-mode=importlib", *files]
     done = subprocess.run(command, env={**environment, **settings}, capture_output=True, text=True)

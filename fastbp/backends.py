@@ -1,0 +1,432 @@
+"""Executors: a program bound to memory and to the kernels of one backend.
+
+The numpy backend runs the calls from Python and defines what they return; the compiled backends hand
+addresses to the runner. Both offer the same methods, so that a model does not know which one it has.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .kernels import BACKENDS, load, primitives_address
+from .kernels.table import suggest
+from .program import BATCH, ROWS, CallError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from numpy.typing import DTypeLike
+
+    from .program import Buffer, Call, Program
+
+__all__ = ["BACKENDS", "Executor", "Profile", "aligned", "make_executor"]
+
+_DTYPES = {"i8": np.dtype(np.int64), "f8": np.dtype(np.float64)}
+
+
+def aligned(n: int, dtype: DTypeLike) -> np.ndarray:
+    """Return n zeros that begin at a cache line."""
+    dtype = np.dtype(dtype)
+    raw = np.zeros(n * dtype.itemsize + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + n * dtype.itemsize].view(dtype)
+
+
+def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two arrays hold the same bits; NaN equals NaN, whatever its payload."""
+    if a.dtype.kind != "f":
+        return np.array_equal(a, b)
+    unsigned = f"u{a.itemsize}"
+    return bool(((a.view(unsigned) == b.view(unsigned)) | ((a != a) & (b != b))).all())
+
+
+class Profile:
+    """The time of each call of a program.
+
+    Attributes
+    ----------
+    rows : list of (Call, float, int)
+        The call, the median of its seconds, and the bytes of its operands.
+    batch : int
+    """
+
+    def __init__(self, rows: list[tuple[Call, float, int]], batch: int) -> None:
+        self.rows, self.batch = rows, batch
+
+    @property
+    def total(self) -> float:
+        """Seconds of all calls together."""
+        return sum(seconds for _, seconds, _ in self.rows)
+
+    def __str__(self) -> str:
+        total = self.total or 1
+        lines = [f"{'us':>10}  {'share':>6}  {'GB/s':>6}  call"]
+        for call, seconds, nbytes in self.rows:
+            speed = f"{nbytes / seconds / 1e9:6.1f}" if seconds else "      "
+            lines.append(f"{seconds * 1e6:10.2f}  {seconds / total:6.1%}  {speed}  {call!r}")
+        lines.append(f"{self.total * 1e6:10.2f}  100.0%          {len(self.rows)} calls, batch {self.batch}")
+        return "\n".join(lines)
+
+
+class Executor:
+    """What the executors of all backends share: memory, binding and views.
+
+    Parameters
+    ----------
+    program : Program
+    backend : {"numpy", "numba", "cython"}
+    shared : dict of str to ndarray
+        The arrays of parameters, gradients, state and whatever else outlives the program, by buffer name.
+    batch : int
+        The largest batch.
+    keep : bool
+        Plan the arena without sharing, so that intermediate results stay.
+    """
+
+    def __init__(
+        self, program: Program, backend: str, shared: dict[str, np.ndarray], batch: int, keep: bool = False
+    ) -> None:
+        self.program, self.backend, self.shared, self.keep = program, backend, shared, keep
+        self.batch = batch  # of the last run
+        self.rows = 0
+        self.real = np.dtype(program.dtype)
+        self.kernels = load(backend, program.dtype, dict.fromkeys(c.kernel.name for c in program.calls))
+        self.allocate(batch)
+        program.executor = self
+
+    def allocate(self, batch: int) -> None:
+        """Make room for batches of up to `batch` rows."""
+        program = self.program
+        self.plan = program.plan(batch, self.keep)
+        program.verify(self.plan)
+        arena = aligned(self.plan.nbytes, np.uint8)
+        self.own: list[Any] = []
+        for buffer in program.buffers:
+            dtype = self.dtype(buffer)
+            if buffer in self.plan.offsets:
+                start = self.plan.offsets[buffer]
+                array = arena[start : start + program.nbytes(buffer, batch)].view(dtype)
+            elif buffer.name in self.shared:
+                array = self.shared[buffer.name].reshape(-1)
+            elif buffer.parent is not None:
+                array = self.own[buffer.parent.number][buffer.offset : buffer.offset + buffer.size(batch)]
+            elif ROWS in buffer.shape or buffer.role == "temporary":
+                array = None  # bound before the run, or not used by any call
+            else:
+                array = aligned(buffer.size(batch), dtype)
+            self.own.append(array)
+        self.arrays = list(self.own)
+
+    def dtype(self, buffer: Buffer) -> np.dtype:
+        """Return the dtype of a buffer's elements."""
+        return _DTYPES.get(buffer.dtype, self.real)
+
+    def reserve(self, batch: int) -> None:
+        """Make room for larger batches, if need be."""
+        if batch > self.plan.batch:
+            self.allocate(batch)
+
+    def bind(self, buffer: Buffer, array: np.ndarray | None = None) -> None:
+        """Let a buffer be `array` (contiguous, of its dtype), or its own memory again."""
+        self.arrays[buffer.number] = self.own[buffer.number] if array is None else array.reshape(-1)
+        if array is not None and ROWS in buffer.shape:
+            self.rows = len(array)
+
+    def view(self, buffer: Buffer, batch: int | None = None) -> np.ndarray:
+        """Return a buffer as an array of its shape."""
+        shape = buffer.resolve(self.batch if batch is None else batch, self.rows)
+        n = 1
+        for length in shape:
+            n *= length
+        return self.arrays[buffer.number][:n].reshape(shape)
+
+    def set_attribute(self, i: int, name: str, value: float) -> None:
+        """Change an attribute of call i."""
+        self.program.calls[i].attributes[name] = value
+
+    def _stride(self, buffer: Buffer) -> tuple[int, int]:
+        # elements that a stream moves on per step and per row
+        rest = 1
+        for length in buffer.shape:
+            rest *= 1 if length == BATCH else length
+        return (0, rest) if BATCH in buffer.shape else (rest, 0)
+
+    def run(self, span: tuple[int, int], batch: int) -> None:
+        """Run the calls of a range once."""
+        raise NotImplementedError
+
+    def run_steps(
+        self,
+        span: tuple[int, int],
+        rows: int,
+        batch: int,
+        streams: dict[Buffer, np.ndarray],
+        on_pause: Callable[[int], None] | None = None,
+    ) -> None:
+        """Run the calls of a range for each batch of `rows`.
+
+        Parameters
+        ----------
+        span : (int, int)
+        rows, batch : int
+            The last batch may be smaller than `batch`.
+        streams : dict of Buffer to ndarray
+            Arrays that the buffers walk through: by rows where the buffer has a batch dimension, else one
+            element a step.
+        on_pause : callable, optional
+            Called with the number of finished steps about ten times a second.
+
+        Raises
+        ------
+        CallError
+            If a call stops the program; its `step` says in which batch.
+        """
+        raise NotImplementedError
+
+    def run_program(self, check: str | None = None) -> None:
+        """Run what follows the gathering once, on the data that is bound."""
+        if check not in (None, "numpy"):
+            raise ValueError(f"check is {check!r}; it must be None or 'numpy'")
+        start = self.program.span("gather")[1]
+        stop = len(self.program.calls)
+        self.unbind()
+        if check is None:
+            self.run((start, stop), self.batch)
+            return
+        reference = load("numpy", self.program.dtype, self.kernels)
+        for i in range(start, stop):
+            call = self.program.calls[i]
+            inputs = [self.view(b).copy() for b in call.reads]
+            with np.errstate(all="ignore"):
+                expected = reference[call.kernel.name](*inputs, **call.attributes)
+            self.run((i, i + 1), self.batch)
+            expected = expected if isinstance(expected, tuple) else (expected,)
+            for buffer, value in zip(call.writes, expected, strict=True):
+                got = self.view(buffer)
+                value = np.asarray(value, got.dtype).reshape(got.shape)
+                if not same_bits(got, value):
+                    at = np.flatnonzero((got != value).reshape(-1))
+                    raise AssertionError(
+                        f"call {i}, {call!r}: {buffer!r} differs from NumPy's bits in {at.size} of {got.size} elements"
+                    )
+
+    def unbind(self) -> None:
+        """Return arrays of callers': inputs and results are the program's own memory again, at full length."""
+        self.batch = self.plan.batch
+        for buffer in self.program.buffers:
+            if buffer.role in ("input", "result"):
+                self.bind(buffer)
+
+    def profile(self, repeat: int = 100) -> Profile:
+        """Time each call; see `Program.profile`."""
+        if repeat < 1:
+            raise ValueError(f"repeat is {repeat}; it must be at least 1")
+        program = self.program
+        self.unbind()
+        start, stop = program.span("gather")[1], len(program.calls)
+        lasting = [
+            a
+            for b, a in zip(program.buffers, self.arrays, strict=True)
+            if b.role in ("parameter", "gradient", "state") and b.parent is None
+        ]
+        saved = [a.copy() for a in lasting]
+        samples: list[list[float]] = [[] for _ in range(start, stop)]
+        idle = []
+        clock = time.perf_counter
+        try:
+            for _ in range(repeat):
+                t = clock()
+                self.run((start, start), self.batch)
+                idle.append(clock() - t)
+                for i in range(start, stop):
+                    t = clock()
+                    self.run((i, i + 1), self.batch)
+                    samples[i - start].append(clock() - t)
+        finally:
+            for array, values in zip(lasting, saved, strict=True):
+                array[...] = values
+        overhead = min(idle)
+        rows = []
+        for call, seconds in zip(program.calls[start:], samples, strict=True):
+            nbytes = sum(program.nbytes(b, self.batch) for b in dict.fromkeys(call.reads + call.writes))
+            rows.append((call, max(float(np.median(seconds)) - overhead, 0.0), nbytes))
+        return Profile(rows, self.batch)
+
+
+class NumpyExecutor(Executor):
+    """The reference: each call is a NumPy function, called from Python."""
+
+    def allocate(self, batch: int) -> None:
+        """Make room for batches of up to `batch` rows."""
+        super().allocate(batch)
+        self._bound: dict[int, list[Any]] = {}
+
+    def bind(self, buffer: Buffer, array: np.ndarray | None = None) -> None:
+        """Let a buffer be `array`, or its own memory again."""
+        if self.arrays[buffer.number] is not array:
+            self._bound = {}
+        super().bind(buffer, array)
+
+    def _views(self, batch: int) -> list[Any]:
+        if batch not in self._bound:
+            self.batch = batch
+            # the views of one batch length, so that a step does not make them again
+            views = [
+                None if a is None else self.view(b) for b, a in zip(self.program.buffers, self.arrays, strict=True)
+            ]
+            self._bound[batch] = [
+                (
+                    self.kernels[call.kernel.name],
+                    [views[b.number] for b in call.reads],
+                    call.attributes,
+                    [views[b.number] for b in call.writes],
+                )
+                for call in self.program.calls
+            ]
+        return self._bound[batch]
+
+    def run(self, span: tuple[int, int], batch: int) -> None:
+        """Run the calls of a range once."""
+        self._execute(span, batch, 0)
+
+    def _execute(self, span: tuple[int, int], batch: int, step: int) -> None:
+        self.batch = batch
+        views = self._views(batch)
+        with np.errstate(all="ignore"):
+            for i in range(*span):
+                function, inputs, attributes, outputs = views[i]
+                try:
+                    values = function(*inputs, **attributes)
+                except (IndexError, FloatingPointError) as error:
+                    status = 1 if isinstance(error, IndexError) else 2
+                    raise CallError(self.program.calls[i], status, step) from error
+                if len(outputs) == 1:
+                    outputs[0][...] = values
+                else:
+                    for out, value in zip(outputs, values, strict=True):
+                        out[...] = value
+
+    def run_steps(
+        self,
+        span: tuple[int, int],
+        rows: int,
+        batch: int,
+        streams: dict[Buffer, np.ndarray],
+        on_pause: Callable[[int], None] | None = None,
+    ) -> None:
+        """Run the calls of a range for each batch of `rows`."""
+        flat = {b: a.reshape(-1) for b, a in streams.items()}
+        strides = {b: self._stride(b) for b in streams}
+        at = dict.fromkeys(streams, 0)
+        for buffer in streams:
+            self.bind(buffer)
+        paused = time.monotonic()
+        for step, start in enumerate(range(0, rows, batch)):
+            count = min(batch, rows - start)
+            moved = {b: strides[b][0] + strides[b][1] * count for b in streams}
+            for buffer, n in moved.items():
+                if buffer.role == "input":
+                    self.arrays[buffer.number][:n] = flat[buffer][at[buffer] : at[buffer] + n]
+            self._execute(span, count, step)
+            for buffer, n in moved.items():
+                if buffer.role == "result":
+                    flat[buffer][at[buffer] : at[buffer] + n] = self.arrays[buffer.number][:n]
+                at[buffer] += n
+            if on_pause is not None and time.monotonic() - paused > 0.1:
+                paused = time.monotonic()
+                on_pause(step + 1)
+
+
+class CompiledExecutor(Executor):
+    """Kernels by address, run by the C loop."""
+
+    def allocate(self, batch: int) -> None:
+        """Make room for batches of up to `batch` rows."""
+        from .runner import Runner
+
+        super().allocate(batch)
+        program = self.program
+        primitives = primitives_address(program.dtype)
+        calls = []
+        for call in program.calls:
+            probes = [call.work(b) for b in (0, 1024)]
+            calls.append(
+                (
+                    self.kernels[call.kernel.name],
+                    primitives,
+                    [b.number for b in call.buffers],
+                    call.affine_sizes(self.rows),
+                    list(call.attributes.values()),
+                    (probes[0], (probes[1] - probes[0]) / 1024),
+                )
+            )
+        self.runner = Runner(calls, len(program.buffers))
+        self.runner.keep = self.own
+        for buffer, array in zip(program.buffers, self.arrays, strict=True):
+            if array is not None:
+                self.runner.bind(buffer.number, array.ctypes.data)
+
+    def bind(self, buffer: Buffer, array: np.ndarray | None = None) -> None:
+        """Let a buffer be `array`, or its own memory again."""
+        rows = self.rows
+        super().bind(buffer, array)
+        array = self.arrays[buffer.number]
+        self.runner.bind(buffer.number, 0 if array is None else array.ctypes.data)
+        if self.rows != rows:
+            for i, call in enumerate(self.program.calls):
+                if any(ROWS in b.shape for b in call.buffers):
+                    self.runner.set_sizes(i, call.affine_sizes(self.rows))
+
+    def set_attribute(self, i: int, name: str, value: float) -> None:
+        """Change an attribute of call i."""
+        super().set_attribute(i, name, value)
+        self.runner.set_attribute(i, list(self.program.calls[i].attributes).index(name), value)
+
+    def run(self, span: tuple[int, int], batch: int) -> None:
+        """Run the calls of a range once."""
+        self.batch = batch
+        self.runner.set_batch(batch)
+        self._raise(self.runner.run(*span, self.program.commit))
+
+    def run_steps(
+        self,
+        span: tuple[int, int],
+        rows: int,
+        batch: int,
+        streams: dict[Buffer, np.ndarray],
+        on_pause: Callable[[int], None] | None = None,
+    ) -> None:
+        """Run the calls of a range for each batch of `rows`."""
+        cursors = []
+        for buffer, array in streams.items():
+            self.bind(buffer, array)
+            item = self.program.itemsize(buffer)
+            per_step, per_row = self._stride(buffer)
+            cursors.append((buffer.number, per_step * item, per_row * item))
+        status = self.runner.run_steps(*span, self.program.commit, rows, batch, cursors, on_pause)
+        self.batch = self.runner.batch
+        self._raise(status, self.runner.steps)
+
+    def _raise(self, status: int, step: int = 0) -> None:
+        if status:
+            raise CallError(self.program.calls[self.runner.failed], status, step)
+
+
+def make_executor(
+    program: Program, backend: str, shared: dict[str, np.ndarray], batch: int, keep: bool = False
+) -> Executor:
+    """Return an executor for one backend; see `Executor`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}{suggest(backend, BACKENDS)}")
+    kind = NumpyExecutor if backend == "numpy" else CompiledExecutor
+    return kind(program, backend, shared, batch, keep)

@@ -1,0 +1,156 @@
+"""Checks and conversions of what users pass in: arrays go in as they are wherever possible."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike, DTypeLike
+
+    from .losses import Loss
+
+__all__ = ["as_features", "as_rows", "as_targets", "integer"]
+
+
+def integer(name: str, value: Any, low: int) -> int:
+    """Return an integer of at least `low`, or raise an error that names it."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}; it must be an integer") from None
+    if number < low:
+        raise ValueError(f"{name} is {number}; it must be at least {low}")
+    return number
+
+
+def _numbers(name: str, values: ArrayLike) -> np.ndarray:
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} is not a rectangular array: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} has dtype {array.dtype}; it must hold real numbers")
+    return array
+
+
+def _real(name: str, array: np.ndarray, dtype: DTypeLike, finite: bool) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        # a byte-swapped, strided, integer or wider array becomes what the program reads
+        converted = np.require(array, dtype, ["C", "A"])
+    if finite and not np.isfinite(converted).all():
+        at = tuple(int(i) for i in np.argwhere(~np.isfinite(converted))[0])
+        what = array[at]
+        why = "" if not np.isfinite(what) else f" (too large for {np.dtype(dtype)})"
+        raise ValueError(f"{name}[{', '.join(map(str, at))}] is {what}{why}; {name} must be finite")
+    return converted
+
+
+def as_rows(name: str, x: ArrayLike) -> np.ndarray:
+    """Return `x` as an array of at least one row; its dtype is left alone."""
+    array = _numbers(name, x)
+    if array.ndim == 0:
+        raise ValueError(f"{name} is a single number; it must have a row for each sample")
+    if len(array) == 0:
+        raise ValueError(f"{name} is empty; it must have at least one row")
+    return array
+
+
+def as_features(name: str, x: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike, finite: bool = True) -> np.ndarray:
+    """Return `x` as a C-contiguous array of rows.
+
+    Parameters
+    ----------
+    name : str
+        For error messages.
+    x : array_like
+    shape : tuple of int
+        Of one row.
+    dtype : dtype
+        float32 or float64.
+    finite : bool
+        Whether NaN and inf are refused.
+
+    Returns
+    -------
+    ndarray
+        `x` itself where it already is one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The message names the argument, what it was and what is allowed.
+    """
+    array = as_rows(name, x)
+    if array.shape[1:] != tuple(shape):
+        want = ", ".join(["rows", *map(str, shape)])
+        hint = "; for a single sample pass x[None]" if array.shape == tuple(shape) else ""
+        hint = hint or ("; for a single feature pass x[:, None]" if array.ndim == 1 and shape == (1,) else "")
+        raise ValueError(f"{name} has shape {array.shape}; it must be ({want}){hint}")
+    return _real(name, array, dtype, finite)
+
+
+def as_targets(name: str, y: ArrayLike, loss: Loss, shape: tuple[int, ...], dtype: DTypeLike, rows: int) -> np.ndarray:
+    """Return targets as the loss takes them.
+
+    Parameters
+    ----------
+    name : str
+    y : array_like
+        For a loss on labels integers (or whole numbers) of shape (rows,) or (rows, 1); else real numbers of
+        the shape of the output; (rows,) will do where there is one output.
+    loss : Loss
+    shape : tuple of int
+        Of one row of the output.
+    dtype : dtype
+    rows : int
+        How many rows there must be.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError, ValueError
+        The message names the argument, what it was and what is allowed.
+    """
+    array = as_rows(name, y)
+    if len(array) != rows:
+        raise ValueError(f"{name} has {len(array)} rows and x has {rows}; they must be equal")
+    if loss.targets == "labels":
+        return _labels(name, array, loss, shape[-1])
+    if array.ndim == 1 and shape == (1,):
+        array = array[:, None]
+    if array.shape[1:] != tuple(shape):
+        hint = ""
+        if loss.link == "softmax" and array.ndim == 1:
+            hint = "; for integer labels use the sparse categorical cross-entropy"
+        raise ValueError(f"{name} has shape {array.shape}; it must be ({rows}, {', '.join(map(str, shape))}){hint}")
+    converted = _real(name, array, dtype, True)
+    if loss.link is not None and not ((converted >= 0) & (converted <= 1)).all():
+        at = tuple(int(i) for i in np.argwhere(~((converted >= 0) & (converted <= 1)))[0])
+        raise ValueError(f"{name}[{', '.join(map(str, at))}] is {array[at]}; targets of {loss!r} must be in 0 .. 1")
+    return converted
+
+
+def _labels(name: str, array: np.ndarray, loss: Loss, n: int) -> np.ndarray:
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        hint = "; for one-hot targets use the categorical cross-entropy" if array.ndim == 2 else ""
+        raise ValueError(f"{name} has shape {array.shape}; labels must be ({len(array)},){hint}")
+    if array.dtype.kind == "f":
+        whole = np.isfinite(array) & (array == np.trunc(array))
+        if not whole.all():
+            at = int(np.flatnonzero(~whole)[0])
+            raise ValueError(f"{name}[{at}] is {array[at]}; labels must be whole numbers")
+    bad = (array < 0) | (array >= n)
+    if bad.any():
+        at = int(np.flatnonzero(bad)[0])
+        raise ValueError(f"{name}[{at}] is {array[at]}; labels must be in 0 .. {n - 1}, the model has {n} outputs")
+    return np.require(array, np.int64, ["C", "A"])

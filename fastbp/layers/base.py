@@ -1,0 +1,147 @@
+"""What all layers share: a name, parameters as views of the model's flat arrays, and `emit`."""
+
+from __future__ import annotations
+
+import operator
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    import numpy as np
+
+    from ..initializers import Initializer
+    from ..program import Buffer, Program
+
+    Backward = Callable[[Buffer, bool], Buffer | None]
+
+__all__ = ["Layer", "ParameterSpec", "as_shape"]
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*\Z")
+
+
+def as_shape(shape: Any) -> tuple[int, ...] | None:
+    """Return the shape of one row, given as an integer, a tuple or None, as a tuple or None."""
+    if shape is None:
+        return None
+    try:
+        return (operator.index(shape),)
+    except TypeError:
+        pass
+    try:
+        return tuple(operator.index(n) for n in shape)
+    except TypeError:
+        raise TypeError(f"input_shape is {shape!r}; it must be an integer or a tuple of integers") from None
+
+
+class ParameterSpec:
+    """A parameter that a layer wants: its name in the layer, shape and initializer."""
+
+    __slots__ = ("initializer", "name", "shape")
+
+    def __init__(self, name: str, shape: tuple[int, ...], initializer: Initializer) -> None:
+        self.name, self.shape, self.initializer = name, shape, initializer
+
+
+def _view(name: str) -> property:
+    # w, b: assigning copies into the flat array, so that the compiled program sees it
+    def getter(self):
+        return self._array(name)
+
+    def setter(self, value):
+        import numpy as np
+
+        array, value = self._array(name), np.asarray(value)
+        if value.shape != array.shape:
+            raise ValueError(f"{self.name}.{name} has shape {array.shape}, got {value.shape}")
+        array[...] = value
+
+    return property(getter, setter, doc=f"{name} as a view of the model's flat array.")
+
+
+class Layer:
+    """A part of a model: it knows its shapes and its parameters and adds its calls to a program.
+
+    Parameters
+    ----------
+    input_shape : int or tuple of int, optional
+        The shape of one row, for the first layer of a model.
+    name : str, optional
+        By default the class name in lower case and a number.
+    """
+
+    #: Names of the parameters, in Keras' order.
+    parameters: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **kwargs) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in cls.parameters:
+            setattr(cls, name, _view(name))
+            setattr(cls, "d" + name, _view("d" + name))
+
+    def __init__(self, input_shape: int | tuple[int, ...] | None = None, name: str | None = None) -> None:
+        if name is not None and not _NAME.match(str(name)):
+            raise ValueError(f"name is {name!r}; it must begin with a letter and hold letters, digits, '_', '.' or '-'")
+        self.input_shape = as_shape(input_shape)
+        self.name: Any = name  # a model gives a name to a layer without one
+        self._arrays: dict[str, np.ndarray] = {}
+        self.owner: Any = None  # a weak reference to the model
+
+    def _array(self, name: str) -> np.ndarray:
+        if name not in self._arrays:
+            raise AttributeError(
+                f"layer {self.name or type(self).__name__} has no {name} yet; "
+                "give the model an input_shape or data, and compile it for gradients"
+            )
+        return self._arrays[name]
+
+    @property
+    def y(self) -> np.ndarray:
+        """The output of the last `Sequential.forward`."""
+        return self._array("y")
+
+    @property
+    def dy(self) -> np.ndarray:
+        """dLoss/dy of the last `Sequential.backward`: how much each output is to blame."""
+        return self._array("dy")
+
+    def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
+        """Return the layer's parameters and its output shape.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            The shape of one row.
+
+        Returns
+        -------
+        specs : list of ParameterSpec
+        output_shape : tuple of int
+        """
+        raise NotImplementedError
+
+    def emit(
+        self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
+    ) -> tuple[Buffer, Backward]:
+        """Add the forward calls to a program.
+
+        Parameters
+        ----------
+        program : Program
+        x : Buffer
+        weights, gradients : dict of str to Buffer
+            By the names of `parameters`.
+
+        Returns
+        -------
+        y : Buffer
+        backward : callable
+            ``backward(dy, need_dx)`` adds the backward calls and returns dx, or None without need.
+        """
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"name": self.name}

@@ -1,0 +1,188 @@
+"""Dense and activation layers."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING
+
+from .. import initializers
+from ..kernels.table import ROWS, suggest
+from .base import Layer, ParameterSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..initializers import Initializer
+    from ..program import Buffer, Program
+
+    Backward = Callable[[Buffer, bool], Buffer | None]
+
+__all__ = ["ACTIVATIONS", "Activation", "Dense", "get_activation"]
+
+#: The activations of the table.
+ACTIVATIONS = tuple(name for name, row in ROWS.items() if row.family == "activation")
+
+
+class Activation(Layer):
+    """An activation function as a layer.
+
+    Parameters
+    ----------
+    activation : str
+        A row of the table: "identity" (or "linear"), "sigmoid", "relu", "tanh", "softmax".
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> model = fastbp.Sequential([fastbp.Dense(4, input_shape=2), fastbp.Activation("relu")])
+    >>> model.layers[1].activation
+    'relu'
+    """
+
+    def __init__(
+        self, activation: str | None, input_shape: int | tuple[int, ...] | None = None, name: str | None = None
+    ) -> None:
+        super().__init__(input_shape, name)
+        activation = "identity" if activation in (None, "linear") else activation
+        if activation not in ACTIVATIONS:
+            raise ValueError(
+                f"there is no activation {activation!r}; the table has {', '.join(ACTIVATIONS)}"
+                f"{suggest(activation, ACTIVATIONS)}"
+            )
+        self.activation = activation
+
+    def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
+        """Return no parameters and the same shape."""
+        return [], input_shape
+
+    def emit(
+        self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
+    ) -> tuple[Buffer, Backward]:
+        """Add ``y = f(x)``."""
+        if self.activation == "identity":
+            return x, lambda dy, need_dx: dy
+        row = ROWS[self.activation]
+        y = program.call(f"{row.name}_forward", x, layer=self.name)
+
+        def backward(dy, need_dx):
+            saved = {"x": x, "y": y}
+            inputs = [saved[name] for name in row.saved]
+            outputs = program.call(f"{row.name}_backward", dy, *inputs, layer=self.name)
+            # dx is the last output; others are scratch
+            return outputs[-1] if isinstance(outputs, tuple) else outputs
+
+        return y, backward
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"activation": self.activation, **super().get_config()}
+
+
+def get_activation(activation: str | Activation | None) -> Activation:
+    """Return an `Activation` from its name, an `Activation`, or None for the identity."""
+    if isinstance(activation, Activation):
+        return activation
+    if activation is not None and not isinstance(activation, str):
+        raise TypeError(f"activation is {activation!r}; it must be a name, an Activation or None")
+    return Activation(activation)
+
+
+class Dense(Layer):
+    """A fully connected layer, ``y = activation(x @ w + b)``.
+
+    Parameters
+    ----------
+    units : int
+        The number of outputs, n_out.
+    activation : str or Activation, optional
+        By default the identity.
+    use_bias : bool
+    kernel_initializer, bias_initializer : str or Initializer
+        For `w` and `b`.
+    input_shape : int or tuple of int, optional
+        n_in, for the first layer of a model.
+    name : str, optional
+
+    Attributes
+    ----------
+    w : ndarray, shape (n_in, n_out)
+    b : ndarray, shape (n_out,)
+    dw, db : ndarray
+        dLoss/dw and dLoss/db of the last backward pass. All four are views of the model's flat arrays;
+        assigning to them copies.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> model = fastbp.Sequential([fastbp.Dense(3, activation="tanh", input_shape=2)])
+    >>> model.layers[0].w.shape, model.layers[0].b
+    ((2, 3), array([0., 0., 0.], dtype=float32))
+    """
+
+    parameters = ("w", "b")
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | Activation | None = None,
+        use_bias: bool = True,
+        kernel_initializer: str | Initializer = "glorot_uniform",
+        bias_initializer: str | Initializer = "zeros",
+        input_shape: int | tuple[int, ...] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(input_shape, name)
+        try:
+            self.units = operator.index(units)
+        except TypeError:
+            raise TypeError(f"units is {units!r}; it must be an integer") from None
+        if self.units < 1:
+            raise ValueError(f"units is {units!r}; it must be at least 1")
+        self.activation = get_activation(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+
+    def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
+        """Return `w`, `b` and the output shape ``(units,)``."""
+        if len(input_shape) != 1:
+            raise ValueError(f"{self.name}: Dense takes rows of one dimension, got shape {input_shape}")
+        self.activation.name = f"{self.name}.{self.activation.activation}"
+        specs = [ParameterSpec("w", (input_shape[0], self.units), self.kernel_initializer)]
+        if self.use_bias:
+            specs.append(ParameterSpec("b", (self.units,), self.bias_initializer))
+        return specs, (self.units,)
+
+    def emit(
+        self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
+    ) -> tuple[Buffer, Backward]:
+        """Add ``y = activation(x @ w + b)``."""
+        z = program.buffer(f"{self.name}.xw", (*x.shape[:-1], self.units))
+        program.call("matmul_nn", x, weights["w"], layer=self.name, into={"y": z})
+        if self.use_bias:
+            z = program.call("bias_forward", z, weights["b"], layer=self.name)
+        y, activation_backward = self.activation.emit(program, z, {}, {})
+
+        def backward(dy, need_dx):
+            dz: Any = activation_backward(dy, True)
+            if self.use_bias:
+                program.call("bias_backward", dz, layer=self.name, into={"db": gradients["b"]})
+            program.call("matmul_tn", x, dz, layer=self.name, into={"y": gradients["w"]})
+            if not need_dx:
+                return None
+            dx = program.buffer(f"{self.name}.dx", x.shape)
+            return program.call("matmul_nt", dz, weights["w"], layer=self.name, into={"y": dx})
+
+        return y, backward
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {
+            "units": self.units,
+            "activation": self.activation.activation,
+            "use_bias": self.use_bias,
+            "kernel_initializer": self.kernel_initializer.get_config(),
+            "bias_initializer": self.bias_initializer.get_config(),
+            **super().get_config(),
+        }

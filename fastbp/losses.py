@@ -1,0 +1,268 @@
+"""Losses: which rows of the table compute them, and what targets they take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .kernels.table import ROWS, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    import numpy as np
+    from numpy.typing import ArrayLike
+
+    from .kernels.table import Row
+    from .program import Buffer, Program
+
+__all__ = [
+    "BinaryCrossEntropy",
+    "CategoricalCrossEntropy",
+    "Loss",
+    "MeanSquaredError",
+    "SparseCategoricalCrossEntropy",
+    "get",
+]
+
+
+class Loss:
+    """A loss over a batch.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+        Over what the classes say.
+    """
+
+    #: What y_true holds: "real" numbers of the shape of y_pred, or integer "labels" of shape (batch,).
+    targets = "real"
+    #: The activation whose output is a probability for this loss, where it has a form on logits.
+    link: str | None = None
+    from_logits: bool | None = False
+
+    def __init__(self, reduction: str = "mean") -> None:
+        if reduction not in ("mean", "sum"):
+            hint = suggest(reduction, ("mean", "sum"))
+            raise ValueError(f"reduction is {reduction!r}; it must be 'mean' or 'sum'{hint}")
+        self.reduction = reduction
+
+    @property
+    def row(self) -> Row:
+        """The row of the table."""
+        raise NotImplementedError
+
+    def resolve(self, last_activation: str | None) -> Loss:
+        """Return the loss for a model whose last activation is known: decides `from_logits` where it is None."""
+        return self
+
+    def emit(self, program: Program, y_pred: Buffer, y_true: Buffer) -> tuple[Buffer, Callable[[], Buffer]]:
+        """Add the loss of a batch to a program.
+
+        Returns
+        -------
+        loss : Buffer
+            The scalar.
+        backward : callable
+            ``backward()`` adds the gradient and returns dy_pred.
+        """
+        row = self.row
+        forward, backward_kernel = row.kernels.values()
+        options: dict[str, Any] = {"mean": float(self.reduction == "mean")}
+        loss = program.buffer("loss", (), role="result")
+        outputs = program.call(forward.name, y_pred, y_true, layer="loss", into={"loss": loss}, **options)
+        known = dict(zip((o.name for o in forward.inputs), (y_pred, y_true), strict=True))
+        known.update(zip((o.name for o in forward.outputs), outputs, strict=True))
+
+        def backward():
+            inputs = [known[o.name] for o in backward_kernel.inputs]
+            return program.call(backward_kernel.name, *inputs, layer="loss", **options)
+
+        return loss, backward
+
+    def __call__(self, y_true: ArrayLike, y_pred: ArrayLike, backend: str = "cython") -> np.floating:
+        """Return the loss of arrays, as a NumPy scalar.
+
+        Parameters
+        ----------
+        y_true, y_pred : array_like
+        backend : {"cython", "numba", "numpy"}
+        """
+        return self._kernel("forward", y_true, y_pred, backend)[-1]
+
+    def gradient(self, y_true: ArrayLike, y_pred: ArrayLike, backend: str = "cython") -> np.ndarray:
+        """Return dLoss/dy_pred of arrays."""
+        row = self.row
+        known = {"y_true": y_true, "y_pred": y_pred, "logits": y_pred}
+        if "probabilities" in row.saved:
+            known["probabilities"] = self._kernel("forward", y_true, y_pred, backend)[0]
+        return self._kernel("backward", None, None, backend, [known[name] for name in row.saved])
+
+    def _kernel(
+        self,
+        direction: str,
+        y_true: ArrayLike | None,
+        y_pred: ArrayLike | None,
+        backend: str,
+        inputs: Sequence[Any] | None = None,
+    ) -> Any:
+        from . import kernels
+
+        function = getattr(kernels, f"{self.row.name}_{direction}")
+        inputs = (y_pred, y_true) if inputs is None else inputs
+        return function(*inputs, backend=backend, mean=float(self.reduction == "mean"))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"reduction": self.reduction}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
+
+
+class MeanSquaredError(Loss):
+    """``mean((y_pred - y_true)**2)`` over all elements of the batch.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+
+    Examples
+    --------
+    >>> loss = MeanSquaredError()
+    >>> round(float(loss([8.0, 7.0, 3.0], [10.0, 5.0, 3.0])), 2)
+    2.67
+    >>> loss.gradient([8.0, 7.0, 3.0], [10.0, 5.0, 3.0])
+    array([ 1.33333333, -1.33333333,  0.        ])
+    """
+
+    @property
+    def row(self) -> Row:
+        """The row of the table."""
+        return ROWS["mean_squared_error"]
+
+
+class _CrossEntropy(Loss):
+    on_probabilities: str
+    on_logits: str
+
+    def __init__(self, from_logits: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        if from_logits not in (True, False, None):
+            raise ValueError(f"from_logits is {from_logits!r}; it must be True, False or None")
+        self.from_logits = from_logits
+
+    @property
+    def row(self) -> Row:
+        """The row of the table."""
+        return ROWS[self.on_logits if self.from_logits else self.on_probabilities]
+
+    def resolve(self, last_activation: str | None) -> Loss:
+        """Return the loss with `from_logits` decided by the model's last activation."""
+        if self.from_logits is not None:
+            return self
+        return type(self)(from_logits=last_activation != self.link, reduction=self.reduction)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"from_logits": self.from_logits, **super().get_config()}
+
+
+class BinaryCrossEntropy(_CrossEntropy):
+    """``-mean(y * log(p) + (1 - y) * log(1 - p))`` over all elements of the batch.
+
+    Parameters
+    ----------
+    from_logits : bool, optional
+        Whether y_pred is a logit (the sigmoid is then part of the loss) or a probability. None lets the
+        model decide: a probability after a sigmoid, else a logit. On arrays None means a probability.
+    reduction : {"mean", "sum"}
+
+    Notes
+    -----
+    Probabilities are clipped to [1e-15, 1 - 1e-15]. In float32 the upper bound is 1 - 2**-24, the
+    largest number below one, so that a sure and wrong prediction costs 16.6, not 34.5.
+
+    Examples
+    --------
+    >>> round(float(BinaryCrossEntropy()([1.0, 0.0], [0.9, 0.2])), 6)
+    0.164252
+    """
+
+    link = "sigmoid"
+    on_probabilities, on_logits = "binary_cross_entropy", "sigmoid_cross_entropy"
+
+
+class CategoricalCrossEntropy(_CrossEntropy):
+    """``-mean(sum(y * log(p)))`` of one-hot targets, the mean over the rows of the batch.
+
+    Parameters
+    ----------
+    from_logits : bool, optional
+        Whether y_pred are logits (softmax is then part of the loss) or probabilities. None lets the model
+        decide: probabilities after a softmax, else logits. On arrays None means probabilities.
+    reduction : {"mean", "sum"}
+
+    Examples
+    --------
+    >>> round(float(CategoricalCrossEntropy()([[0.0, 1.0]], [[0.2, 0.8]])), 6)
+    0.223144
+    """
+
+    link = "softmax"
+    on_probabilities, on_logits = "categorical_cross_entropy", "softmax_cross_entropy"
+
+
+class SparseCategoricalCrossEntropy(_CrossEntropy):
+    """Categorical cross-entropy of integer labels, ``-mean(log(p[label]))``.
+
+    Parameters
+    ----------
+    from_logits : bool, optional
+        As for `CategoricalCrossEntropy`.
+    reduction : {"mean", "sum"}
+
+    Examples
+    --------
+    >>> round(float(SparseCategoricalCrossEntropy(from_logits=True)([1], [[0.0, 0.0]])), 6)
+    0.693147
+    """
+
+    targets = "labels"
+    link = "softmax"
+    on_probabilities, on_logits = "sparse_categorical_cross_entropy", "sparse_softmax_cross_entropy"
+
+
+_ALIASES = {
+    "mean_squared_error": MeanSquaredError,
+    "mse": MeanSquaredError,
+    "binary_crossentropy": BinaryCrossEntropy,
+    "categorical_crossentropy": CategoricalCrossEntropy,
+    "sparse_categorical_crossentropy": SparseCategoricalCrossEntropy,
+}
+_ALIASES.update({cls.__name__: cls for cls in tuple(_ALIASES.values())})
+
+
+def get(loss: Loss | str) -> Loss:
+    """Return a loss from an object, or from its name in Keras' spelling.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+
+    Examples
+    --------
+    >>> get("mse")
+    MeanSquaredError(reduction='mean')
+    """
+    if isinstance(loss, Loss):
+        return loss
+    if not isinstance(loss, str) or loss not in _ALIASES:
+        raise ValueError(f"there is no loss {loss!r}{suggest(loss, _ALIASES)}")
+    return _ALIASES[loss]()
+
+
+def from_config(kind: str, config: dict[str, Any]) -> Loss:
+    """Return a loss from its class name and `Loss.get_config`."""
+    return type(get(kind))(**config)

@@ -1,0 +1,868 @@
+"""Models: layers in a row, compiled to programs, trained and asked for predictions."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import weakref
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from . import losses, optimizers
+from .backends import BACKENDS, aligned, make_executor
+from .callbacks import Callback, History, ProgressBar
+from .compiler import Layout, compile_evaluation, compile_prediction, compile_training
+from .data import as_features, as_rows, as_targets, integer
+from .kernels.table import suggest
+from .layers import Layer, as_shape, from_config
+from .metrics import resolve as resolve_metric
+from .program import CallError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any, TypeVar
+
+    from numpy.typing import ArrayLike, DTypeLike
+
+    from .backends import CompiledExecutor, Executor
+    from .compiler import Network
+    from .losses import Loss
+    from .metrics import Metric
+    from .optimizers import Optimizer
+    from .program import Program
+
+    Seed = int | np.random.Generator | None
+    Method = TypeVar("Method", bound=Callable[..., Any])
+
+__all__ = ["Sequential", "load_model"]
+
+_DTYPES = ("float32", "float64")
+_BLOCK = 1024  # rows that evaluate and predict take at a time
+_BUSY = "this model is running already; wait for it, or give each thread a model of its own"
+
+
+def _exclusive(method: Method) -> Method:
+    """Let one thread at a time use a model: another is refused before it touches anything."""
+
+    @functools.wraps(method)
+    def guarded(self, *args, **kwargs):
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError(_BUSY)
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            self._lock.release()
+
+    return cast("Method", guarded)
+
+
+def _dtype_name(dtype: Any) -> str:
+    try:
+        # numpy.dtype(None) would be float64
+        name = dtype if dtype is None else np.dtype(dtype).name
+    except TypeError:
+        name = dtype
+    if name not in _DTYPES:
+        raise ValueError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'{suggest(name, _DTYPES)}")
+    return name
+
+
+class Sequential:
+    """Layers in a row.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+    input_shape : int or tuple of int, optional
+        The shape of one row. Without it (and without one in the first layer) the first data decide.
+    seed : int or numpy.random.Generator, optional
+        For the initial weights. Without it `fit`'s seed counts if `fit` builds the model.
+
+    Attributes
+    ----------
+    layers : list of Layer
+    optimizer : Optimizer
+    history : History
+        Of the last `fit`.
+    batch_losses : ndarray
+        The loss of every batch of the last `fit`, in order.
+    program : Program
+        The train step, made by the first step: print it, `profile` it, run it with ``check="numpy"``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype="float32")
+    >>> y = np.array([0, 1, 1, 0])
+    >>> model = fastbp.Sequential([fastbp.Dense(8, activation="tanh"), fastbp.Dense(2)], seed=0)
+    >>> model.compile(optimizer=fastbp.optimizers.Adam(lr=0.05), loss="sparse_categorical_crossentropy",
+    ...               metrics=["accuracy"])
+    >>> history = model.fit(x, y, batch_size=4, epochs=200, seed=0, verbose=0)
+    >>> history.history["accuracy"][-1]
+    1.0
+    >>> model.predict(x).argmax(axis=1)
+    array([0, 1, 1, 0])
+    """
+
+    def __init__(
+        self, layers: Iterable[Layer] = (), input_shape: int | tuple[int, ...] | None = None, seed: Seed = None
+    ) -> None:
+        self.layers: list[Layer] = []
+        self.seed = seed
+        self.backend, self.dtype = "cython", "float32"
+        # set by compile, by build and by fit
+        self.optimizer: Any = None
+        self.loss_function: Any = None
+        self.metric_names: list[str] = []
+        self.layout: Any = None
+        self.history: Any = None
+        self.batch_losses: Any = None
+        self.stop_training = False
+        self._input_shape = as_shape(input_shape)
+        self._arrays: dict[str, np.ndarray] = {}
+        self._state: Any = None
+        # reentrant: a callback may predict and evaluate
+        self._lock = threading.RLock()
+        self._fitting = False
+        self._forget()
+        for layer in layers:
+            self.add(layer)
+        if self.input_shape is not None and self.layers:
+            self.build()
+
+    # ------------------------------------------------------------------ structure
+
+    def add(self, layer: Layer) -> None:
+        """Append a layer to a model that is not built yet."""
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layer {len(self.layers)} is {layer!r}; it must be a Layer, such as fastbp.Dense(10)")
+        if self.layout is not None:
+            raise RuntimeError("the model is built; add layers before it sees data or an input_shape")
+        if any(layer is other for other in self.layers):
+            raise ValueError(f"layer {layer.name or type(layer).__name__} is in the model already")
+        if layer.owner is not None and layer.owner() is not None:
+            raise ValueError(f"layer {layer.name} belongs to another model; make one for each model")
+        names = [other.name for other in self.layers]
+        if layer.name is None:
+            kind = type(layer).__name__.lower()
+            numbers = range(1, len(names) + 2)
+            layer.name = next(f"{kind}_{n}" for n in numbers if f"{kind}_{n}" not in names)
+        elif layer.name in names:
+            raise ValueError(f"two layers are called {layer.name!r}; names must differ")
+        layer.owner = weakref.ref(self)
+        self.layers.append(layer)
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """The shape of one row, or None while it is not known."""
+        if self.layout is not None:
+            return self.layout.input_shape
+        given = self._input_shape or (self.layers[0].input_shape if self.layers else None)
+        return None if given is None else tuple(given)
+
+    def _plan(self, input_shape: tuple[int, ...] | None = None) -> Layout:
+        """Return the layout for rows of a shape, without changing the model."""
+        if self.layout is not None:
+            return self.layout
+        if not self.layers:
+            raise RuntimeError("the model has no layers")
+        shape = self.input_shape or input_shape
+        if shape is None:
+            raise RuntimeError("the input shape is not known yet; give input_shape= or data")
+        if not all(isinstance(n, int) and n > 0 for n in shape):
+            raise ValueError(f"input_shape is {shape!r}; it must be positive integers")
+        return Layout(self.layers, shape)
+
+    @_exclusive
+    def build(self, input_shape: int | tuple[int, ...] | None = None, seed: Seed = None) -> None:
+        """Allocate the parameters and draw their initial values.
+
+        Parameters
+        ----------
+        input_shape : int or tuple of int, optional
+            The shape of one row, where the model does not know it.
+        seed : int or Generator, optional
+            Where the model has none of its own.
+        """
+        if self.layout is not None:
+            return
+        layout = self._plan(as_shape(input_shape))
+        rng = np.random.default_rng(seed if self.seed is None else self.seed)
+        values = [initializer(shape, rng) for *_, shape, _, initializer in layout.entries]
+        self.layout = layout
+        self._arrays = {name: aligned(layout.n, self.dtype) for name in ("parameters", "gradients")}
+        for (_, _, _, offset, _), value in zip(layout.entries, values, strict=True):
+            self._arrays["parameters"][offset : offset + value.size] = value.reshape(-1)
+        self._make_views()
+
+    def _make_views(self) -> None:
+        for layer in self.layers:
+            layer._arrays = {}
+        for k, name, shape, offset, _ in self.layout.entries:
+            for prefix, flat in (("", "parameters"), ("d", "gradients")):
+                size = int(np.prod(shape))
+                self.layers[k]._arrays[prefix + name] = self._arrays[flat][offset : offset + size].reshape(shape)
+
+    def _forget(self) -> None:
+        # executors hold addresses: they go when anything they were made from goes
+        self._train: Any = None
+        self._steps: Any = None
+        self._evaluate: Any = None
+        self._predict: Any = None
+        self._train_step: Any = None
+        self._map: Any = None
+        self._stage = ""
+
+    @_exclusive
+    def compile(
+        self,
+        optimizer: Optimizer | str = "adam",
+        loss: Loss | str | None = None,
+        metrics: str | Iterable[str] = (),
+        backend: str = "cython",
+        dtype: DTypeLike = "float32",
+    ) -> None:
+        """Choose how to train.
+
+        Parameters
+        ----------
+        optimizer : Optimizer or str
+        loss : Loss or str
+            A name in Keras' spelling. For cross-entropies by name the model's last activation decides
+            whether they take logits.
+        metrics : list of str
+            "accuracy".
+        backend : {"cython", "numba", "numpy"}
+        dtype : {"float32", "float64"}
+            Of parameters and data. A model that is built already has its parameters converted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The message names the argument; the model is as it was.
+        """
+        self._require_idle()
+        dtype = _dtype_name(dtype)
+        if backend not in BACKENDS:
+            raise ValueError(
+                f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}{suggest(backend, BACKENDS)}"
+            )
+        if loss is None:
+            raise ValueError("loss is missing; for example loss='sparse_categorical_crossentropy' or 'mse'")
+        if not self.layers:
+            raise RuntimeError("the model has no layers")
+        optimizer = optimizers.get(optimizer)
+        loss = losses.get(loss).resolve(self._last_activation())
+        names = [metrics] if isinstance(metrics, str) else list(metrics or ())
+        for name in names:
+            resolve_metric(name, loss, 1)
+        if len(set(names)) != len(names):
+            raise ValueError(f"metrics is {names}; each may stand there once")
+        optimizer.attach(self, {})
+        if dtype != self.dtype and self.layout is not None:
+            for name, array in self._arrays.items():
+                self._arrays[name] = aligned(array.size, dtype)
+                self._arrays[name][...] = array
+            self._make_views()
+        self.dtype, self.backend = dtype, backend
+        self.optimizer, self.loss_function, self.metric_names = optimizer, loss, names
+        self._state = None
+        self._forget()
+
+    def _make_state(self) -> None:
+        state = {}
+        for name, (shape, kind, value) in self.optimizer.state(self.layout.n).items():
+            state[name] = aligned(int(np.prod(shape)), self.dtype if kind == "real" else np.float64).reshape(shape)
+            state[name][...] = value
+        self.optimizer.attach(self, state)
+        self._state = state
+
+    def _last_activation(self) -> str | None:
+        last: Any = self.layers[-1]
+        last = getattr(last, "activation", None)
+        return getattr(last, "activation", last)
+
+    def _require_idle(self) -> None:
+        if self._fitting:
+            raise RuntimeError("fit is running; callbacks may predict and evaluate, not train")
+
+    def _require_compiled(self) -> None:
+        if self.loss_function is None:
+            raise RuntimeError("the model is not compiled; call model.compile(optimizer=..., loss=...) first")
+
+    # ------------------------------------------------------------------ executors
+
+    def _shared(self) -> dict[str, np.ndarray]:
+        return {**self._arrays, **self._state, "lr": self.optimizer._lr}
+
+    def _metrics(self) -> list[Metric]:
+        n = self.layout.output_shape[-1]
+        return [resolve_metric(name, self.loss_function, n) for name in self.metric_names]
+
+    def _training(self, keep: bool = False) -> Network:
+        return compile_training(
+            self.layers, self.layout, self.loss_function, self.optimizer, self._metrics(), self.dtype, not keep
+        )
+
+    def _train_executor(self, batch: int) -> tuple[Network, Executor]:
+        if self._train is None:
+            self._train = self._training()
+            make_executor(self._train.program, self.backend, self._shared(), batch)
+            self._set_ports()
+        elif batch > self._train.program.executor.plan.batch:
+            self._train.program.executor.reserve(batch)
+            self._set_ports()
+        return self._train, self._train.program.executor
+
+    def _set_ports(self) -> None:
+        """Let train_on_batch hand arrays that need no conversion straight to the runner."""
+        if self.backend == "numpy":
+            return
+        network, executor = self._train, self._train.program.executor
+        real = np.dtype(self.dtype).num
+        labels = self.loss_function.targets == "labels"
+        y = (network.y_true.number, np.dtype(np.int64).num, 1, 0, False)
+        if not labels:
+            y = (network.y_true.number, real, 2, self.layout.output_shape[0], True)
+        # targets in a range (0 .. 1) are checked on the long way only
+        if len(self.layout.input_shape) == len(self.layout.output_shape) == 1 and (
+            labels or self.loss_function.link is None
+        ):
+            x = (network.x.number, real, 2, self.layout.input_shape[0], True)
+            executor.runner.set_ports([x, y], (network.loss.number, real, 0))
+            first, last = executor.program.span("forward", "forward")[0], len(executor.program.calls)
+            self._train_step = (executor.runner.step, first, last, executor.program.commit, executor.plan.batch)
+
+    @property
+    def program(self) -> Program:
+        """The program of a train step, as `fit` and `train_on_batch` run it."""
+        self._require_compiled()
+        self._ready()
+        return self._train_executor(1)[0].program
+
+    def _ready(self, shape: tuple[int, ...] | None = None, seed: Seed = None) -> None:
+        if self.layout is None:
+            self.build(shape, seed)
+        if self.optimizer is not None and self._state is None:
+            self._make_state()
+
+    # ------------------------------------------------------------------ training
+
+    @_exclusive
+    def fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        batch_size: int = 32,
+        epochs: int = 1,
+        shuffle: bool = True,
+        seed: Seed = None,
+        verbose: int = 1,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        callbacks: Iterable[Callback] = (),
+        stop_on_nan: bool = True,
+    ) -> History:
+        """Train for some epochs.
+
+        Parameters
+        ----------
+        x : array_like, shape (rows, n_in)
+        y : array_like
+            Integer labels (rows,) or numbers (rows, n_out), as the loss takes them.
+        batch_size : int
+            The last batch of an epoch may be smaller; more than there are rows means all rows.
+        epochs : int
+        shuffle : bool
+            Every epoch takes the rows in the order of ``rng.permutation(rows)``, else in their own.
+        seed : int or numpy.random.Generator, optional
+            ``rng = numpy.random.default_rng(seed)``. Also for the initial weights if the model is not
+            built yet and has no seed of its own.
+        verbose : {0, 1}
+            1 shows a progress bar.
+        validation_data : (x, y), optional
+            Evaluated after every epoch.
+        callbacks : iterable of Callback
+        stop_on_nan : bool
+            Whether a loss that is NaN or infinite stops before that batch's update.
+
+        Returns
+        -------
+        History
+            ``history.history`` holds a list per epoch of "loss", metrics, "val_loss" ...
+
+        Raises
+        ------
+        FloatingPointError
+            If the loss is not finite: the message names epoch, batch and the first layer that went wrong.
+        TypeError, ValueError, RuntimeError
+            For bad input, before anything changes.
+        """
+        self._require_compiled()
+        self._require_idle()
+        epochs = integer("epochs", epochs, 1)
+        batch_size = integer("batch_size", batch_size, 1)
+        x_rows = as_rows("x", x)
+        layout = self._plan(x_rows.shape[1:])
+        x, y = self._checked("x", "y", x_rows, y, layout)
+        if validation_data is not None:
+            if len(validation_data) != 2:
+                raise ValueError("validation_data must be a pair (x, y)")
+            names = ("validation_data[0]", "validation_data[1]")
+            validation_data = self._checked(*names, *validation_data, layout)
+        rng = np.random.default_rng(seed)
+        callbacks = list(callbacks)
+        for callback in callbacks:
+            if not isinstance(callback, Callback):
+                raise TypeError(f"callbacks holds {callback!r}; each must be a fastbp.Callback")
+        self._ready(x.shape[1:], seed)
+        return self._fit(
+            x,
+            y,
+            min(batch_size, len(x)),
+            epochs,
+            rng if shuffle else None,
+            verbose,
+            validation_data,
+            callbacks,
+            stop_on_nan,
+        )
+
+    def _fit(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        batch: int,
+        epochs: int,
+        rng: np.random.Generator | None,
+        verbose: int,
+        validation_data: tuple[np.ndarray, np.ndarray] | None,
+        callbacks: list[Callback],
+        stop_on_nan: bool,
+    ) -> History:
+        network, executor = self._train_executor(batch)
+        program, rows = network.program, len(x)
+        steps = -(-rows // batch)
+        checks = [i for i, call in enumerate(program.calls) if call.kernel.name == "check_finite"]
+        history = self.history = History()
+        hooks = [history, *([ProgressBar()] if verbose else []), *callbacks]
+        for hook in hooks:
+            hook.model = self
+            hook.params = {"epochs": epochs, "steps": steps, "rows": rows, "batch_size": batch}
+        self.stop_training = False
+        all_losses = []
+        for i in checks:
+            executor.set_attribute(i, "enabled", float(stop_on_nan))
+        executor.bind(network.x)
+        executor.bind(network.y_true)
+        executor.bind(network.x_source, x)
+        executor.bind(network.y_source, y)
+        order = np.arange(rows)
+        start = 0 if rng is not None else program.span("gather")[1]
+        started = []
+        self._fitting = True
+        try:
+            for hook in hooks:
+                hook.on_train_begin()
+                started.append(hook)
+            for epoch in range(epochs):
+                for hook in hooks:
+                    hook.on_epoch_begin(epoch)
+                if rng is not None:
+                    order = rng.permutation(rows)
+                batch_losses = np.empty(steps, self.dtype)
+                hits = [np.zeros(steps, np.int64) for _ in network.metrics]
+                # in their own order the rows are read where they lie, else gathered
+                streams = {network.x: x, network.y_true: y} if rng is None else {network.index: order}
+                streams[network.loss] = batch_losses
+                streams.update((b, h) for (_, b), h in zip(network.metrics, hits, strict=True))
+
+                def pause(step, epoch=epoch):
+                    for hook in hooks:
+                        hook.on_progress(epoch, step)
+
+                try:
+                    executor.run_steps((start, len(program.calls)), rows, batch, streams, pause)
+                except CallError as error:
+                    which = order[error.step * batch : (error.step + 1) * batch]
+                    where = f"epoch {epoch + 1}, batch {error.step + 1}"
+                    raise self._explain(error, x[which], y[which], where) from None
+                all_losses.append(batch_losses)
+                logs = self._logs(network, batch_losses, hits, rows, batch)
+                if validation_data is not None:
+                    logs.update(("val_" + k, v) for k, v in self._evaluate_arrays(*validation_data, _BLOCK).items())
+                for hook in hooks:
+                    hook.on_epoch_end(epoch, logs)
+                if self.stop_training:
+                    break
+        finally:
+            self._fitting = False
+            for i in checks:
+                executor.set_attribute(i, "enabled", 1.0)
+            executor.unbind()
+            self.batch_losses = np.concatenate(all_losses) if all_losses else np.empty(0, self.dtype)
+            for hook in started:
+                hook.on_train_end()
+        return history
+
+    def _checked(
+        self, x_name: str, y_name: str, x: ArrayLike, y: ArrayLike, layout: Layout
+    ) -> tuple[np.ndarray, np.ndarray]:
+        x = as_features(x_name, x, layout.input_shape, self.dtype)
+        return x, as_targets(y_name, y, self.loss_function, layout.output_shape, self.dtype, len(x))
+
+    def _logs(
+        self, network: Network, batch_losses: np.ndarray, hits: list[np.ndarray], rows: int, batch: int
+    ) -> dict[str, float]:
+        counts = np.full(len(batch_losses), float(batch))
+        counts[-1] = rows - batch * (len(batch_losses) - 1)
+        values = batch_losses.astype(np.float64)
+        mean = self.loss_function.reduction == "mean"
+        logs = {"loss": float(values @ counts / rows if mean else values.sum())}
+        for (metric, _), hit in zip(network.metrics, hits, strict=True):
+            logs[metric.name] = float(hit.sum() / (rows * metric.per_row))
+        return logs
+
+    def _explain(self, error: CallError, x: np.ndarray, y: np.ndarray, where: str) -> Exception:
+        """Return the exception for a call that stopped: run the batch again and look at every layer."""
+        if error.status == 1:
+            return IndexError(f"{error.call.kernel.name}: a label or row number is out of range ({where})")
+        self.forward(x)
+        value = self.loss(y)
+        for layer in self.layers:
+            for name in layer.parameters:
+                if name in layer._arrays and not np.isfinite(layer._arrays[name]).all():
+                    culprit = f"{layer.name}.{name} holds values that are not finite"
+                    break
+            else:
+                if np.isfinite(layer.y).all():
+                    continue
+                culprit = f"layer {layer.name} is the first whose output is not finite"
+            break
+        else:
+            culprit = "every layer's output is finite, the loss itself overflowed"
+        return FloatingPointError(
+            f"the loss is {value} in {where}: {culprit}. The parameters are as they were before that batch. "
+            "A smaller learning rate, scaled inputs or dtype='float64' usually help; stop_on_nan=False goes on"
+        )
+
+    @_exclusive
+    def train_on_batch(self, x: ArrayLike, y: ArrayLike) -> float:
+        """Run one train step on one batch; return its loss.
+
+        Parameters
+        ----------
+        x : array_like, shape (batch, n_in)
+        y : array_like
+            As for `fit`.
+
+        Returns
+        -------
+        float
+        """
+        if self._train_step is not None and not self._fitting:
+            step, first, last, commit, capacity = self._train_step
+            loss = step(first, last, commit, x, y, capacity)
+            if loss is not None:
+                return loss
+        self._require_compiled()
+        self._require_idle()
+        rows = as_rows("x", x)
+        layout = self._plan(rows.shape[1:])
+        x, y = self._checked("x", "y", rows, y, layout)
+        self._ready(x.shape[1:])
+        network, executor = self._train_executor(len(x))
+        executor.bind(network.x, x)
+        executor.bind(network.y_true, y)
+        executor.bind(network.loss)
+        program = network.program
+        try:
+            executor.run((program.span("gather")[1], len(program.calls)), len(x))
+        except CallError as error:
+            raise self._explain(error, x, y, "this batch") from None
+        return float(executor.view(network.loss))
+
+    # ------------------------------------------------------------------ the four steps by hand
+
+    @_exclusive
+    def forward(self, x: ArrayLike) -> np.ndarray:
+        """Step 1: compute the output of a batch and keep every layer's for `backward`.
+
+        Parameters
+        ----------
+        x : array_like, shape (batch, n_in)
+
+        Returns
+        -------
+        ndarray, shape (batch, n_out)
+        """
+        self._require_compiled()
+        rows = as_rows("x", x)
+        x = as_features("x", rows, self._plan(rows.shape[1:]).input_shape, self.dtype, finite=False)
+        self._ready(x.shape[1:])
+        if self._steps is None:
+            self._steps = self._training(keep=True)
+            make_executor(self._steps.program, self.backend, self._shared(), len(x), keep=True)
+        network, executor = self._steps, self._steps.program.executor
+        executor.reserve(len(x))
+        executor.bind(network.x, x)
+        executor.bind(network.y_true)
+        executor.run(network.program.span("forward"), len(x))
+        for layer, buffer in network.layers:
+            layer._arrays["y"] = executor.view(buffer)
+            layer._arrays.pop("dy", None)
+        self._stage = "forward"
+        return executor.view(network.y_pred).copy()
+
+    @_exclusive
+    def loss(self, y_true: ArrayLike) -> float:
+        """Step 2: compare the output of `forward` with the targets.
+
+        Parameters
+        ----------
+        y_true : array_like
+            As for `fit`.
+
+        Returns
+        -------
+        float
+        """
+        self._require_compiled()
+        if self._stage == "":
+            raise RuntimeError("loss() needs the output of forward(x); call that first")
+        network, executor = self._steps, self._steps.program.executor
+        y = as_targets("y_true", y_true, self.loss_function, self.layout.output_shape, self.dtype, executor.batch)
+        executor.bind(network.y_true, y)
+        executor.run(network.program.span("loss"), executor.batch)
+        self._stage = "loss"
+        return float(executor.view(network.loss))
+
+    @_exclusive
+    def backward(self) -> None:
+        """Step 3: compute ``layer.dw`` and ``layer.db``, and ``layer.dy``, the gradient of each layer's output."""
+        self._require_compiled()
+        if self._stage != "loss":
+            raise RuntimeError("backward() needs a loss; call forward(x) and loss(y_true) first")
+        network, executor = self._steps, self._steps.program.executor
+        executor.run(network.program.span("backward"), executor.batch)
+        for layer, buffer in network.gradients:
+            layer._arrays["dy"] = executor.view(buffer)
+        self._stage = "backward"
+
+    @_exclusive
+    def update(self) -> None:
+        """Step 4: let the optimizer change the parameters."""
+        self._require_compiled()
+        if self._stage != "backward":
+            raise RuntimeError("update() needs gradients; call forward(x), loss(y_true) and backward() first")
+        network, executor = self._steps, self._steps.program.executor
+        executor.run(network.program.span("update"), executor.batch)
+        self._stage = "update"
+
+    # ------------------------------------------------------------------ using
+
+    @_exclusive
+    def predict(self, x: ArrayLike, batch_size: int = _BLOCK) -> np.ndarray:
+        """Return the output for every row.
+
+        Parameters
+        ----------
+        x : array_like, shape (rows, n_in)
+            NaN and inf pass through as in NumPy.
+        batch_size : int
+            Rows that are computed at a time. The bits are those of NumPy's expression on such a block.
+
+        Returns
+        -------
+        ndarray, shape (rows, n_out)
+        """
+        if self._map is not None:
+            y = self._map(x, batch_size) if batch_size.__class__ is int and batch_size > 0 else None
+            if y is not None:
+                return y
+        batch_size = integer("batch_size", batch_size, 1)
+        rows = as_rows("x", x)
+        x = as_features("x", rows, self._plan(rows.shape[1:]).input_shape, self.dtype, finite=False)
+        self._ready(x.shape[1:])
+        batch = min(batch_size, len(x))
+        if self._predict is None:
+            self._predict = compile_prediction(self.layers, self.layout, self.dtype)
+            make_executor(self._predict.program, self.backend, dict(self._arrays), batch)
+        network, executor = self._predict, self._predict.program.executor
+        executor.reserve(batch)
+        y = np.empty((len(x), *self.layout.output_shape), self.dtype)
+        executor.run_steps((0, len(network.program.calls)), len(x), batch, {network.x: x, network.y_pred: y})
+        executor.bind(network.x)
+        executor.bind(network.y_pred)
+        self._set_map(network, executor)
+        return y
+
+    def _set_map(self, network: Network, executor: Executor) -> None:
+        if self.backend == "numpy" or len(self.layout.input_shape) != 1 or len(self.layout.output_shape) != 1:
+            return
+        real, capacity = np.dtype(self.dtype).num, executor.plan.batch
+        x = (network.x.number, real, 2, self.layout.input_shape[0], False)
+        runner = cast("CompiledExecutor", executor).runner
+        runner.set_ports([x], (network.y_pred.number, real, self.layout.output_shape[0]))
+        run = runner.map
+        self._map = lambda x, block: run(x, block, capacity)
+
+    @_exclusive
+    def evaluate(self, x: ArrayLike, y: ArrayLike, batch_size: int = _BLOCK) -> dict[str, float]:
+        """Return the loss and the metrics of data.
+
+        Parameters
+        ----------
+        x, y : array_like
+            As for `fit`.
+        batch_size : int
+            Rows that are computed at a time.
+
+        Returns
+        -------
+        dict of str to float
+        """
+        self._require_compiled()
+        batch_size = integer("batch_size", batch_size, 1)
+        rows = as_rows("x", x)
+        x, y = self._checked("x", "y", rows, y, self._plan(rows.shape[1:]))
+        self._ready(x.shape[1:])
+        return self._evaluate_arrays(x, y, batch_size)
+
+    def _evaluate_arrays(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> dict[str, float]:
+        rows, batch = len(x), min(batch_size, len(x))
+        if self._evaluate is None:
+            self._evaluate = compile_evaluation(
+                self.layers, self.layout, self.loss_function, self._metrics(), self.dtype
+            )
+            make_executor(self._evaluate.program, self.backend, self._shared(), batch)
+        network, executor = self._evaluate, self._evaluate.program.executor
+        executor.reserve(batch)
+        steps = -(-rows // batch)
+        batch_losses = np.empty(steps, self.dtype)
+        hits = [np.zeros(steps, np.int64) for _ in network.metrics]
+        streams = {network.x: x, network.y_true: y, network.loss: batch_losses}
+        streams.update((b, h) for (_, b), h in zip(network.metrics, hits, strict=True))
+        try:
+            executor.run_steps((0, len(network.program.calls)), rows, batch, streams)
+        finally:
+            for buffer in streams:
+                executor.bind(buffer)
+        return self._logs(network, batch_losses, hits, rows, batch)
+
+    # ------------------------------------------------------------------ weights and files
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return copies of all parameters, layer by layer ``[w, b, ...]``: Keras' order."""
+        self._ready()
+        return [self.layers[k]._arrays[name].copy() for k, name, *_ in self.layout.entries]
+
+    @_exclusive
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
+        """Set all parameters.
+
+        Parameters
+        ----------
+        weights : list of array_like
+            In the order and shapes of `get_weights`.
+        """
+        self._ready()
+        entries = self.layout.entries
+        if len(weights) != len(entries):
+            raise ValueError(f"weights has {len(weights)} arrays; the model has {len(entries)}")
+        arrays: list[np.ndarray] = []
+        for (k, name, shape, *_), value in zip(entries, weights, strict=True):
+            value = np.asarray(value)
+            if value.shape != shape or value.dtype.kind not in "biuf":
+                raise ValueError(
+                    f"weights[{len(arrays)}] is {value.dtype} {value.shape}; "
+                    f"{self.layers[k].name}.{name} has shape {shape}"
+                )
+            arrays.append(value)
+        for (k, name, *_), value in zip(entries, arrays, strict=True):
+            self.layers[k]._arrays[name][...] = value
+
+    def count_params(self) -> int:
+        """Return the number of parameters."""
+        return self._plan().n
+
+    def summary(self) -> None:
+        """Print the layers with their output shapes and numbers of parameters."""
+        layout = self._plan()
+        rows = [("layer", "kind", "output", "parameters")]
+        for k, layer in enumerate(self.layers):
+            n = sum(int(np.prod(shape)) for j, _, shape, *_ in layout.entries if j == k)
+            activation = getattr(layer, "activation", "")
+            kind = f"{type(layer).__name__}({getattr(activation, 'activation', activation)})"
+            rows.append((layer.name, kind, str((None, *layout.shapes[k])), f"{n:,}"))
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        for row in rows:
+            print("  ".join(cell.ljust(w) for cell, w in zip(row[:3], widths, strict=False)), row[3].rjust(widths[3]))
+        print(f"{layout.n:,} parameters, {layout.n * np.dtype(self.dtype).itemsize:,} bytes in {self.dtype}")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model, and the optimizer's state if it is compiled, to one ``.npz`` file, atomically.
+
+        A write that is interrupted leaves an old file of that name whole. Nothing is pickled.
+        """
+        from .io import save_arrays
+
+        self._ready()
+        config = {
+            "input_shape": list(self.layout.input_shape),
+            "dtype": self.dtype,
+            "layers": [[type(layer).__name__, layer.get_config()] for layer in self.layers],
+        }
+        arrays = {"parameters": self._arrays["parameters"]}
+        if self.loss_function is not None:
+            config["backend"] = self.backend
+            config["loss"] = [type(self.loss_function).__name__, self.loss_function.get_config()]
+            config["optimizer"] = [type(self.optimizer).__name__, self.optimizer.get_config()]
+            config["metrics"] = self.metric_names
+            arrays.update((f"optimizer.{name}", array) for name, array in self.optimizer.get_state().items())
+        save_arrays(path, config, arrays)
+
+    def __repr__(self) -> str:
+        inner = ", ".join(layer.name for layer in self.layers)
+        return f"<Sequential: {inner}>"
+
+
+def load_model(path: str | os.PathLike[str]) -> Sequential:
+    """Return the model that `Sequential.save` wrote, with its optimizer's state.
+
+    Raises
+    ------
+    fastbp.io.FileFormatError
+        If the file is damaged or is not such a model; the message says why.
+    """
+    from .io import FileFormatError, load_arrays
+
+    config, arrays = load_arrays(path)
+    try:
+        model = Sequential([from_config(kind, options) for kind, options in config["layers"]])
+        shape = tuple(int(n) for n in config["input_shape"])
+        layout = model._plan(shape)
+        dtype = _dtype_name(config["dtype"])
+        parameters = arrays.pop("parameters")
+        if parameters.shape != (layout.n,) or parameters.dtype != dtype:
+            raise ValueError(
+                f"parameters are {parameters.dtype} {parameters.shape}, the layers have {layout.n} of {dtype}"
+            )
+        model.dtype = dtype
+        if "loss" in config:
+            loss = losses.from_config(*config["loss"])
+            optimizer = optimizers.from_config(*config["optimizer"])
+            state = {name.removeprefix("optimizer."): array for name, array in arrays.items()}
+            want = {name: shape for name, (shape, _, _) in optimizer.state(layout.n).items()}
+            if {name: array.shape for name, array in state.items()} != want:
+                raise ValueError(f"the optimizer's state does not fit {layout.n} parameters")
+        model.build(shape, seed=0)
+        model._arrays["parameters"][...] = parameters
+        if "loss" in config:
+            model.compile(optimizer, loss, config["metrics"], config["backend"], dtype)
+            model._ready()
+            optimizer.set_state(state)
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise FileFormatError(f"{path}: not a model of this version of fastbp: {error}") from error
+    return model

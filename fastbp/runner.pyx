@@ -1,0 +1,411 @@
+# cython: language_level=3
+"""The runner: a C loop that executes a program. It knows calls, buffers and rows, and no op.
+
+A program arrives as flat lists: for each call the address of its kernel, the numbers of its buffers,
+its sizes and its attributes. A size is ``fixed + per_row * batch``, so that a batch of another length is
+the same program with other sizes. Everything between two returns to Python happens without the GIL.
+"""
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport intptr_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.time cimport timespec
+
+cimport numpy as cnp
+
+cnp.import_array()
+
+cdef extern from *:
+    """
+    #include <time.h>
+    #include "abi.h"
+    """
+    ctypedef struct fastbp_primitive:
+        pass
+    ctypedef int (*fastbp_kernel)(
+        void **, const intptr_t *, const double *, const fastbp_primitive *) noexcept nogil
+    enum:
+        FASTBP_OK
+    enum:
+        CLOCK_MONOTONIC
+    int clock_gettime(int, timespec *) noexcept nogil
+
+cdef enum:
+    INTERRUPTED = -1
+    PORTS = 8
+
+
+cdef struct call_t:
+    fastbp_kernel kernel
+    const fastbp_primitive *primitives
+    intptr_t buffers
+    intptr_t sizes
+    intptr_t attributes
+    double cost
+
+
+cdef struct cursor_t:
+    intptr_t buffer
+    intptr_t per_step
+    intptr_t per_row
+
+
+cdef struct port_t:
+    intptr_t buffer
+    int typenum
+    int ndim
+    intptr_t columns
+    bint finite
+
+
+cdef double now() noexcept nogil:
+    cdef timespec t
+    clock_gettime(CLOCK_MONOTONIC, &t)
+    return t.tv_sec + 1e-9 * t.tv_nsec
+
+
+cdef bint all_finite(const void *data, int typenum, intptr_t n) noexcept nogil:
+    # NaN and inf have all bits of the exponent set; integers vectorise everywhere
+    cdef const uint32_t *f = <const uint32_t *>data
+    cdef const uint64_t *d = <const uint64_t *>data
+    cdef intptr_t i
+    cdef uint32_t bad32 = 0
+    cdef uint64_t bad64 = 0
+    if typenum == cnp.NPY_FLOAT:
+        for i in range(n):
+            bad32 |= (f[i] & 0x7f800000u) == 0x7f800000u
+        return bad32 == 0
+    for i in range(n):
+        bad64 |= (d[i] & 0x7ff0000000000000u) == 0x7ff0000000000000u
+    return bad64 == 0
+
+
+cdef void *allocate(intptr_t n, intptr_t item) except NULL:
+    cdef void *p = calloc(n if n > 0 else 1, item)
+    if p is NULL:
+        raise MemoryError()
+    return p
+
+
+cdef class Runner:
+    """A program made ready to run.
+
+    Parameters
+    ----------
+    calls : list of tuple
+        ``(kernel address, primitives address, buffer numbers, sizes, attributes, cost)`` for each call;
+        each size and the cost a pair ``(fixed, per_row)``. The cost is a rough count of nanoseconds.
+    n_buffers : int
+        How many buffers there are; `bind` gives each its address.
+    """
+
+    cdef call_t *calls
+    cdef void **pointers          # per call and operand, as kernels take them
+    cdef intptr_t *numbers        # the buffer behind each pointer
+    cdef char **addresses         # per buffer
+    cdef intptr_t *sizes
+    cdef intptr_t *fixed
+    cdef intptr_t *per_row
+    cdef double *attributes
+    cdef double *costs            # fixed and per row, for each call
+    cdef readonly int n_calls
+    cdef intptr_t n_pointers, n_sizes, n_buffers
+    cdef readonly intptr_t batch
+    cdef readonly int failed      # the call that returned a status
+    cdef readonly intptr_t steps  # steps that the last run_steps completed
+    cdef port_t ports[PORTS]
+    cdef int n_ports
+    cdef port_t result
+    cdef double credit, last_check
+    cdef object pending
+    cdef bint busy
+    cdef public object keep       # what owns the memory behind the addresses
+
+    def __cinit__(self, list calls, intptr_t n_buffers):
+        cdef intptr_t i, p = 0, s = 0, a = 0
+        self.n_calls = len(calls)
+        self.n_buffers = n_buffers
+        self.n_pointers = sum(len(c[2]) for c in calls)
+        self.n_sizes = sum(len(c[3]) for c in calls)
+        self.calls = <call_t *>allocate(self.n_calls, sizeof(call_t))
+        self.pointers = <void **>allocate(self.n_pointers, sizeof(void *))
+        self.numbers = <intptr_t *>allocate(self.n_pointers, sizeof(intptr_t))
+        self.addresses = <char **>allocate(n_buffers, sizeof(char *))
+        self.sizes = <intptr_t *>allocate(self.n_sizes, sizeof(intptr_t))
+        self.fixed = <intptr_t *>allocate(self.n_sizes, sizeof(intptr_t))
+        self.per_row = <intptr_t *>allocate(self.n_sizes, sizeof(intptr_t))
+        self.attributes = <double *>allocate(sum(len(c[4]) for c in calls), sizeof(double))
+        self.costs = <double *>allocate(2 * self.n_calls, sizeof(double))
+        for i, (kernel, primitives, buffers, sizes, attributes, cost) in enumerate(calls):
+            self.calls[i].kernel = <fastbp_kernel><intptr_t>kernel
+            self.calls[i].primitives = <const fastbp_primitive *><intptr_t>primitives
+            self.calls[i].buffers = p
+            self.calls[i].sizes = s
+            self.calls[i].attributes = a
+            self.costs[2 * i], self.costs[2 * i + 1] = cost
+            for number in buffers:
+                if not 0 <= number < n_buffers:
+                    raise ValueError(f"call {i} names buffer {number}; there are {n_buffers}")
+                self.numbers[p] = number
+                p += 1
+            for self.fixed[s], self.per_row[s] in sizes:
+                s += 1
+            for value in attributes:
+                self.attributes[a] = value
+                a += 1
+        self.batch = -1
+
+    def __dealloc__(self):
+        for p in (<intptr_t>self.calls, <intptr_t>self.pointers, <intptr_t>self.numbers, <intptr_t>self.addresses,
+                  <intptr_t>self.sizes, <intptr_t>self.fixed, <intptr_t>self.per_row, <intptr_t>self.attributes,
+                  <intptr_t>self.costs):
+            free(<void *><intptr_t>p)
+
+    cdef void move(self, intptr_t buffer, char *address) noexcept nogil:
+        cdef intptr_t i
+        if self.addresses[buffer] == address:
+            return
+        self.addresses[buffer] = address
+        for i in range(self.n_pointers):
+            if self.numbers[i] == buffer:
+                self.pointers[i] = address
+
+    cdef void resize(self, intptr_t batch) noexcept nogil:
+        cdef intptr_t i
+        if batch == self.batch:
+            return
+        self.batch = batch
+        for i in range(self.n_sizes):
+            self.sizes[i] = self.fixed[i] + self.per_row[i] * batch
+        for i in range(self.n_calls):
+            self.calls[i].cost = self.costs[2 * i] + self.costs[2 * i + 1] * batch
+
+    cdef bint interrupted(self) noexcept with gil:
+        try:
+            PyErr_CheckSignals()
+        except BaseException as error:
+            self.pending = error
+            return True
+        return False
+
+    cdef int execute(self, int first, int last, int commit) noexcept nogil:
+        # calls from `commit` on write parameters: once begun they run to the end
+        cdef int i, status
+        cdef double t
+        cdef call_t *call
+        for i in range(first, last):
+            call = &self.calls[i]
+            status = call.kernel(self.pointers + call.buffers, self.sizes + call.sizes,
+                                 self.attributes + call.attributes, call.primitives)
+            if status != FASTBP_OK:
+                self.failed = i
+                return status
+            self.credit -= call.cost
+            if self.credit < 0 and i < commit:
+                # reading the clock costs 50 ns: not for every call
+                self.credit = 1e6
+                t = now()
+                if t - self.last_check > 0.02:
+                    self.last_check = t
+                    if self.interrupted():
+                        self.failed = i
+                        return INTERRUPTED
+        return FASTBP_OK
+
+    cdef int enter(self) except -1:
+        if self.busy:
+            raise RuntimeError("this model is running in another thread; give each thread a model of its own")
+        self.busy = True
+        self.credit = 1e6
+        self.last_check = now()
+        self.pending = None
+        return 0
+
+    cdef int leave(self, int status) except? -2:
+        self.busy = False
+        if self.pending is not None:
+            error, self.pending = self.pending, None
+            raise error
+        return status
+
+    def bind(self, intptr_t buffer, intptr_t address):
+        """Give a buffer its address."""
+        if not 0 <= buffer < self.n_buffers:
+            raise ValueError(f"buffer is {buffer}; there are {self.n_buffers}")
+        self.move(buffer, <char *>address)
+
+    def set_batch(self, intptr_t batch):
+        """Make `batch` the number of rows of the next run."""
+        self.resize(batch)
+
+    def set_sizes(self, int call, list sizes):
+        """Replace the sizes of one call by other pairs (fixed, per_row)."""
+        cdef intptr_t s = self.calls[call].sizes
+        for self.fixed[s], self.per_row[s] in sizes:
+            s += 1
+        self.batch = -1
+
+    def set_attribute(self, int call, int index, double value):
+        """Change one attribute of one call."""
+        self.attributes[self.calls[call].attributes + index] = value
+
+    def run(self, int first, int last, int commit):
+        """Run the calls `first` to `last` - 1 once; return 0 or the status of the call `failed`."""
+        cdef int status
+        self.enter()
+        with nogil:
+            status = self.execute(first, last, commit)
+        return self.leave(status)
+
+    def run_steps(self, int first, int last, int commit, intptr_t rows, intptr_t batch, list cursors,
+                  on_pause=None, double interval=0.1):
+        """Run the calls once for each batch of `rows`; the last batch may be smaller.
+
+        Parameters
+        ----------
+        first, last, commit : int
+            The calls; from `commit` on a step is not interrupted.
+        cursors : list of (buffer, bytes per step, bytes per row)
+            Buffers whose address advances after every step.
+        on_pause : callable, optional
+            Called with the number of finished steps every `interval` seconds.
+
+        Returns
+        -------
+        int
+            0, or the status of the call `failed` in step `steps`.
+        """
+        cdef cursor_t moving[PORTS]
+        cdef char *starts[PORTS]
+        cdef int status = FASTBP_OK, i, n_cursors = len(cursors)
+        cdef intptr_t done = 0, count
+        cdef double last_pause = now()
+        if n_cursors > PORTS:
+            raise ValueError(f"at most {PORTS} cursors, got {n_cursors}")
+        for i in range(n_cursors):
+            moving[i].buffer, moving[i].per_step, moving[i].per_row = cursors[i]
+            starts[i] = self.addresses[moving[i].buffer]
+        self.enter()
+        self.steps = 0
+        try:
+            with nogil:
+                while done < rows:
+                    count = rows - done if rows - done < batch else batch
+                    self.resize(count)
+                    status = self.execute(first, last, commit)
+                    if status != FASTBP_OK:
+                        break
+                    done += count
+                    self.steps += 1
+                    for i in range(n_cursors):
+                        self.move(moving[i].buffer, self.addresses[moving[i].buffer]
+                                  + moving[i].per_step + moving[i].per_row * count)
+                    if self.last_check - last_pause > interval:
+                        last_pause = self.last_check
+                        with gil:
+                            if on_pause is not None:
+                                on_pause(self.steps)
+        finally:
+            for i in range(n_cursors):
+                self.move(moving[i].buffer, starts[i])
+            self.busy = False
+        return self.leave(status)
+
+    def set_ports(self, list inputs, result):
+        """Name the buffers that `step` and `map` take arrays for.
+
+        Parameters
+        ----------
+        inputs : list of (buffer, type number, ndim, columns, finite)
+            What an array must be to be used as it is; `finite` asks that it holds no NaN or inf.
+        result : (buffer, type number, columns)
+            What `step` returns a scalar of, and `map` an array.
+        """
+        self.n_ports = len(inputs)
+        if self.n_ports > PORTS:
+            raise ValueError(f"at most {PORTS} inputs, got {self.n_ports}")
+        for i, (buffer, typenum, ndim, columns, finite) in enumerate(inputs):
+            self.ports[i] = port_t(buffer, typenum, ndim, columns, finite)
+        buffer, typenum, columns = result
+        self.result = port_t(buffer, typenum, 2, columns, False)
+
+    cdef intptr_t accept(self, int port, x):
+        # the rows of `x` if it can be used as it is, else -1: the caller then converts it or explains
+        cdef port_t *p = &self.ports[port]
+        cdef cnp.ndarray array
+        cdef intptr_t rows
+        if not cnp.PyArray_CheckExact(x):
+            return -1
+        array = x
+        if (cnp.PyArray_TYPE(array) != p.typenum or cnp.PyArray_NDIM(array) != p.ndim
+                or not cnp.PyArray_ISCARRAY_RO(array) or (p.ndim == 2 and cnp.PyArray_DIM(array, 1) != p.columns)):
+            return -1
+        rows = cnp.PyArray_DIM(array, 0)
+        if rows == 0 or (p.finite and not all_finite(cnp.PyArray_DATA(array), p.typenum, cnp.PyArray_SIZE(array))):
+            return -1
+        self.move(p.buffer, <char *>cnp.PyArray_DATA(array))
+        return rows
+
+    def step(self, int first, int last, int commit, x, y, intptr_t capacity):
+        """Run the calls on one batch that is taken as it is.
+
+        Returns
+        -------
+        float or None
+            The result, or None where `x` or `y` must be converted first or is refused, or a
+            call returned a status.
+        """
+        cdef intptr_t rows
+        cdef int status
+        self.enter()
+        rows = self.accept(0, x)
+        if rows < 0 or rows > capacity or self.accept(1, y) != rows:
+            self.busy = False
+            return None
+        self.resize(rows)
+        with nogil:
+            status = self.execute(first, last, commit)
+        if self.leave(status) != FASTBP_OK:
+            return None
+        if self.result.typenum == cnp.NPY_FLOAT:
+            return (<float *>self.addresses[self.result.buffer])[0]
+        return (<double *>self.addresses[self.result.buffer])[0]
+
+    def map(self, x, intptr_t block, intptr_t capacity):
+        """Run all calls on the rows of `x`, `block` rows at a time, into a new array.
+
+        Returns
+        -------
+        ndarray or None
+            The result, or None where `x` must be converted first or is refused, or where a block has more
+            than `capacity` rows.
+        """
+        cdef cnp.npy_intp shape[2]
+        cdef intptr_t rows, done = 0, count, x_row, y_row
+        cdef int status = FASTBP_OK
+        cdef cnp.ndarray out
+        cdef char *start
+        cdef char *target
+        self.enter()
+        rows = self.accept(0, x)
+        if rows < 0 or (rows > capacity and block > capacity):
+            self.busy = False
+            return None
+        shape[0] = rows
+        shape[1] = self.result.columns
+        out = cnp.PyArray_EMPTY(2, shape, self.result.typenum, 0)
+        start = <char *>cnp.PyArray_DATA(x)
+        target = <char *>cnp.PyArray_DATA(out)
+        x_row = cnp.PyArray_ITEMSIZE(x) * self.ports[0].columns
+        y_row = cnp.PyArray_ITEMSIZE(out) * self.result.columns
+        with nogil:
+            while done < rows and status == FASTBP_OK:
+                count = rows - done if rows - done < block else block
+                self.resize(count)
+                self.move(self.ports[0].buffer, start + done * x_row)
+                self.move(self.result.buffer, target + done * y_row)
+                status = self.execute(0, self.n_calls, self.n_calls)
+                done += count
+        if self.leave(status) != FASTBP_OK:
+            return None
+        return out

@@ -1,0 +1,522 @@
+"""The command `fastbp`, in this process and in others."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import cli
+from fastbp.datasets import load_digits
+from fastbp.io import load_history
+
+QUICK = ["--quiet", "--layers", "8", "--epochs", "2"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(capsys, *arguments):
+    """Run a command that must succeed; return what it printed."""
+    status = cli.main([str(argument) for argument in arguments])
+    output = capsys.readouterr()
+    assert status == 0, output.err
+    return output.out
+
+
+def refuse(capsys, folder, message, *arguments):
+    """Run a command that must fail with one line on stderr and without writing anything."""
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert cli.main([str(argument) for argument in arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("fastbp: ")
+    assert error.count("\n") == 1
+    assert re.search(message, error), error
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+def subprocess_environment():
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUNBUFFERED": "1"}
+
+
+def fastbp_command(*arguments, **options):
+    return subprocess.run([sys.executable, "-m", "fastbp", *arguments], capture_output=True, text=True, timeout=300,
+                          env=subprocess_environment(), **options)
+
+
+# ------------------------------------------------------------------------------------ the main job
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_digits(capsys, folder, seed):
+    text = run(capsys, "train", "--quiet", "--seed", seed)
+    accuracy = float(re.search(r"test accuracy  ([\d.]+) %", text)[1])
+    assert accuracy >= 97
+    assert "every bit of losses, weights and optimizer state equals NumPy's" in text
+    assert re.search(r"time a step +[\d.]+ us, NumPy [\d.]+ us", text)
+    assert sorted(os.listdir()) == ["history.json", "model.npz"]
+    _, x, _, y = load_digits(split=True)
+    model = fastbp.load_model("model.npz")
+    assert (model.predict(x).argmax(axis=1) == y).mean() == pytest.approx(accuracy / 100, abs=1e-4)
+    history = load_history("history.json")
+    assert list(history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    assert len(history["loss"]) == 50
+    assert history["val_accuracy"][-1] == pytest.approx(accuracy / 100, abs=1e-4)
+
+
+def test_gradient_norms_are_those_of_the_last_batch(capsys, monkeypatch):
+    kept = []
+    monkeypatch.setattr(cli, "_report_gradients", lambda model, report=cli._report_gradients: (
+        kept.append([[array.copy() for array in (layer.w, layer.b, layer.dw, layer.db)] for layer in model.layers]),
+        report(model)))
+    text = run(capsys, "train", *QUICK)
+    for number, (layer, size) in enumerate(zip(kept[0], ["64x8", "8x10"], strict=True), 1):
+        line = next(line for line in text.splitlines() if line.startswith(f"dense_{number} "))
+        assert line.split()[1] == size
+        norms = [np.sqrt((array.astype(float) ** 2).sum()) for array in layer]
+        assert [float(field) for field in line.split()[2:]] == pytest.approx(norms, rel=1e-3)
+
+
+def test_same_command_same_files(capsys, folder):
+    run(capsys, "train", *QUICK, "--output", "a.npz", "--history", "a.json")
+    run(capsys, "train", *QUICK, "--output", "b.npz", "--history", "b.json")
+    run(capsys, "train", *QUICK, "--output", "c.npz", "--history", "c.json", "--seed", "1")
+    assert (folder / "a.npz").read_bytes() == (folder / "b.npz").read_bytes() != (folder / "c.npz").read_bytes()
+    assert (folder / "a.json").read_bytes() == (folder / "b.json").read_bytes() != (folder / "c.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--backend", "numba"], "every bit"),
+        (["--backend", "numpy"], "nothing to compare"),
+        (["--dtype", "float64", "--optimizer", "sgd", "--lr", "0.1"], "every bit"),
+        (["--activation", "tanh", "--batch-size", "100", "--standardize"], "every bit"),
+        (["--loss", "categorical_crossentropy", "--layers", ""], "every bit"),
+        (["--loss", "mse", "--batch-size", "9999"], "every bit"),
+        (["--task", "regression"], "R2"),
+    ],
+)
+def test_options(capsys, options, line):
+    if "numba" in options:
+        pytest.importorskip("numba")
+    text = run(capsys, "train", *QUICK, *options)
+    assert line in text
+    if "--loss" in options or "--task" not in options:
+        assert "test accuracy" in text
+
+
+def test_it_is_what_a_script_would_do(capsys):
+    run(capsys, "train", *QUICK, "--seed", "3", "--activation", "tanh", "--batch-size", "50")
+    x, x_test, y, y_test = load_digits(split=True)
+    model = fastbp.Sequential([fastbp.Dense(8, activation="tanh"), fastbp.Dense(10)], seed=3)
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    history = model.fit(x, y, batch_size=50, epochs=2, seed=3, verbose=0, validation_data=(x_test, y_test))
+    for ours, theirs in zip(model.get_weights(), fastbp.load_model("model.npz").get_weights(), strict=True):
+        assert ours.tobytes() == theirs.tobytes()
+    assert history.history == load_history("history.json")
+
+
+def test_comparison_within_a_budget(capsys, monkeypatch):
+    monkeypatch.setattr(cli, "_BUDGET", 0.0)
+    text = run(capsys, "train", *QUICK)
+    assert "after 1 steps" in text
+
+
+@pytest.mark.parametrize("what", ["losses", "weights", "optimizer state"])
+def test_a_wrong_bit_is_told(capsys, monkeypatch, what):
+    def spoil(model, x, y, epochs, options, fit=cli._timed_fit):
+        seconds = fit(model, x, y, epochs, options)
+        if model.backend == "numpy":
+            if what == "losses":
+                model.batch_losses[-1] = np.nextafter(model.batch_losses[-1], np.float32(0))
+            elif what == "weights":
+                model.layers[1].b[3] = np.nextafter(model.layers[1].b[3], np.float32(9))
+            else:
+                model.optimizer._state["v"][7] += np.float32(1e-30)
+        return seconds
+
+    monkeypatch.setattr(cli, "_timed_fit", spoil)
+    assert cli.main(["train", *QUICK]) == 1
+    assert f"NOT all equal to NumPy's after 90 steps; different: {what}\n" in capsys.readouterr().out
+
+
+def test_a_wrong_bit_in_the_model_itself_is_told(capsys, monkeypatch):
+    def spoil(model):
+        model.layers[0].w[5, 5] = np.nextafter(model.layers[0].w[5, 5], np.float32(9))
+
+    monkeypatch.setattr(cli, "_report_gradients", spoil)
+    assert cli.main(["train", *QUICK]) == 1
+    assert "different: weights\n" in capsys.readouterr().out
+
+
+def test_in_a_process_with_a_progress_bar(folder):
+    done = fastbp_command("train", "--epochs", "3", "--layers", "16")
+    assert done.returncode == 0, done.stderr
+    assert "test accuracy" in done.stdout
+    assert "epoch 3/3" in done.stderr
+    assert "val_accuracy" in done.stderr
+    assert sorted(os.listdir()) == ["history.json", "model.npz"]
+    assert fastbp_command("train", "--epochs", "3", "--layers", "16", "--quiet").stderr == ""
+
+
+def test_errors_of_a_process(folder):
+    done = fastbp_command("train", "--epochs", "0", "--quiet")
+    assert (done.returncode, done.stderr) == (2, "fastbp: epochs is 0; it must be at least 1\n")
+    assert not os.listdir()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+def test_ctrl_c_leaves_the_old_files(folder):
+    for name in ("model.npz", "history.json"):
+        (folder / name).write_text("old")
+    command = [sys.executable, "-m", "fastbp", "train", "--epochs", "1000000", "--quiet"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env=subprocess_environment())
+    try:
+        for expected in ("data ", "network "):  # then it trains
+            assert process.stdout.readline().startswith(expected)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, error) == (130, "fastbp: interrupted\n")
+    assert sorted(os.listdir()) == ["history.json", "model.npz"]
+    assert (folder / "model.npz").read_text() == (folder / "history.json").read_text() == "old"
+
+
+def test_versions_help_and_version(capsys):
+    assert "numpy" in run(capsys, "versions")
+    assert run(capsys, "--version") == f"fastbp {fastbp.__version__}\n"
+    assert "train" in run(capsys)
+    text = run(capsys, "train", "--help")
+    for option in ("--layers", "--target", "--plot", "(default: 50)", "(default: adam)"):
+        assert option in text
+
+
+def test_import_stays_light():
+    heavy = "argparse csv json zipfile matplotlib tqdm numba fastbp.io fastbp.datasets fastbp.cli"
+    code = ("import sys, numpy; before = set(sys.modules); import fastbp;"
+            f"print(*sorted(set('{heavy}'.split()) & (set(sys.modules) - before)))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=subprocess_environment())
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+# --------------------------------------------------------------------------------------------- plot
+
+
+def test_plot(capsys, folder):
+    pytest.importorskip("matplotlib")
+    run(capsys, "train", *QUICK, "--plot")
+    assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
+    run(capsys, "train", *QUICK, "--plot", "curves.svg")
+    assert "<svg" in (folder / "curves.svg").read_text()
+
+
+def test_plot_without_matplotlib(capsys, folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    refuse(capsys, folder, r"--plot needs matplotlib: pip install 'fastbp\[plot\]'", "train", *QUICK, "--plot")
+
+
+def test_plot_does_not_take_the_data_for_its_name(capsys, folder):
+    (folder / "data.csv").write_text("a,b\n1,2\n")
+    refuse(capsys, folder, "must end in .png", "train", *QUICK, "--plot", "data.csv")
+
+
+# ---------------------------------------------------------------------------------------- own data
+
+
+@pytest.fixture
+def blobs():
+    """Three classes that two features tell apart, on scales far from 1."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 300)
+    x = rng.normal(size=(300, 2)) + 6 * np.array([[0, 0], [1, 0], [0, 1]])[y]
+    return x * [1e-4, 1e4] + [5, -3e5], y
+
+
+def note():
+    with open("model.data.json", encoding="utf-8") as file:
+        return json.load(file)
+
+
+def predict(x):
+    """Predict as the file beside the model says."""
+    data = note()
+    return fastbp.load_model("model.npz").predict((x - data["mean"]) / data["scale"])
+
+
+def write_csv(path, header, *columns):
+    lines = [",".join(header), *(",".join(map(str, row)) for row in zip(*columns, strict=True))]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def test_npz(capsys, blobs):
+    x, y = blobs
+    np.savez("data.npz", x=x, y=y, unused=np.ones(3))
+    text = run(capsys, "train", "data.npz", "--quiet", "--layers", "16,8")
+    assert "classification of 3 classes" in text
+    assert (note()["task"], note()["classes"], note()["features"]) == ("classification", [0, 1, 2], None)
+    assert (predict(x).argmax(axis=1) == y).mean() > 0.97
+
+
+def test_npz_with_its_own_test_rows(capsys, blobs):
+    x, y = blobs
+    np.savez("data.npz", x=x[:250], y=y[:250], x_test=x[250:], y_test=y[250:])
+    text = run(capsys, "train", "data.npz", *QUICK)
+    assert "250 rows to train on, 50 to test" in text
+
+
+def test_npy_pair_of_images_and_text_labels(capsys, blobs):
+    x, y = blobs
+    labels = np.array(["zebra", "ape", "größe"])[y]
+    np.save("x.npy", x.reshape(300, 1, 2))
+    np.save("y.npy", labels)
+    run(capsys, "train", "x.npy", "y.npy", "--quiet", "--layers", "16")
+    assert note()["classes"] == ["ape", "größe", "zebra"]
+    assert (np.array(note()["classes"])[predict(x).argmax(axis=1)] == labels).mean() > 0.97
+
+
+@pytest.mark.parametrize("target", [None, "kind", "first"])
+def test_csv(capsys, folder, blobs, target):
+    x, y = blobs
+    kinds = np.array(["red", '"dark, green"', "blue"])[y]
+    header = ["first", " second ", "kind"] if target is None else ["kind", "first", " second "]
+    columns = [x[:, 0], x[:, 1], kinds] if target is None else [kinds, x[:, 0], x[:, 1]]
+    if target == "first":
+        header, columns = header[1:], columns[1:]
+    write_csv(folder / "data.csv", header, *columns)
+    (folder / "data.csv").write_bytes(b"\xef\xbb\xbf" + (folder / "data.csv").read_bytes() + b"\n\n")
+    text = run(capsys, "train", "data.csv", *(["--target", target] if target else []), "--quiet", "--layers", "16")
+    if target == "first":
+        assert (note()["task"], note()["features"], note()["target"]) == ("regression", ["second"], "first")
+    else:
+        assert (note()["features"], note()["target"]) == (["first", "second"], "kind")
+        assert note()["classes"] == ["blue", "dark, green", "red"]
+        assert float(re.search(r"test accuracy  ([\d.]+)", text)[1]) > 97
+
+
+def test_regression_is_scaled_and_scaled_back(capsys):
+    x = np.linspace(-3, 3, 400)
+    y = 5e4 * np.sin(x) + 1e6
+    np.save("x.npy", x)
+    np.save("y.npy", y)
+    text = run(capsys, "train", "x.npy", "y.npy", "--quiet", "--layers", "32,32", "--activation", "tanh")
+    assert float(re.search(r"R2 ([\d.]+)", text)[1]) > 0.95
+    assert list(load_history("history.json")) == ["loss", "val_loss"]
+    predicted = predict(x[:, None])[:, 0] * note()["target_scale"] + note()["target_mean"]
+    assert np.abs(predicted - y).mean() < 5e3
+
+
+def test_constant_columns_stay_small(capsys):
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    x[:, 1] = 0.1
+    x[:, 2] = 0
+    np.savez("data.npz", x=x, y=np.arange(100) % 2)
+    run(capsys, "train", "data.npz", *QUICK)
+    assert note()["scale"][1:] == [1, 1]
+
+
+def test_regression_of_several_targets(capsys):
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    np.savez("data.npz", x=x, y=x @ np.ones((3, 2)))
+    assert "R2" in run(capsys, "train", "data.npz", *QUICK, "--no-standardize")
+    assert "mean" not in note()
+
+
+def test_binary(capsys, blobs):
+    x, y = blobs
+    np.savez("data.npz", x=x, y=y > 0)
+    text = run(capsys, "train", "data.npz", "--loss", "binary_crossentropy", "--quiet")
+    assert float(re.search(r"test accuracy  ([\d.]+)", text)[1]) > 97
+    assert note()["classes"] == [False, True]
+    assert fastbp.load_model("model.npz").layers[-1].w.shape == (256, 1)
+
+
+@pytest.mark.parametrize(
+    ("y", "task"),
+    [
+        (np.arange(200) % 100, "classification of 100 classes"),
+        (np.arange(202) % 101, "regression"),
+        (np.arange(200), "regression"),
+        (np.arange(50) % 30, "regression"),
+        (np.arange(200) % 2.0, "regression"),
+        (np.arange(200) % 3 - 1, "classification of 3 classes"),
+        (np.arange(200)[:, None] % 3, "classification of 3 classes"),
+        (np.array([b"a", b"b"])[np.arange(200) % 2], "classification of 2 classes"),
+    ],
+)
+def test_task_by_the_labels(capsys, y, task):
+    np.savez("data.npz", x=np.random.default_rng(0).normal(size=(len(y), 2)), y=y)
+    assert f", {task}\n" in run(capsys, "train", "data.npz", *QUICK)
+
+
+def test_task_by_request(capsys):
+    np.savez("data.npz", x=np.eye(200)[:, :3], y=np.arange(200) % 2.0)
+    assert ", classification of 2 classes\n" in run(capsys, "train", "data.npz", *QUICK, "--task", "classification")
+
+
+# ----------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--optimiser", "adam"], "no option '--optimiser'; did you mean '--optimizer'"),
+        (["--optimizer", "adan"], "did you mean 'adam'"),
+        (["--activation", "rellu"], "did you mean 'relu'"),
+        (["--loss", "mean_square_error"], "did you mean 'mean_squared_error'"),
+        (["--loss", "binary_crossentropy"], "two classes; y has 10"),
+        (["--task", "regression", "--loss", "categorical_crossentropy"], "a regression takes mean_squared_error"),
+        (["--task", "regressio"], "invalid choice"),
+        (["--backend", "cyton"], "did you mean 'cython'"),
+        (["--dtype", "float16"], "dtype is 'float16'"),
+        (["--epochs", "0"], "epochs is 0"),
+        (["--epochs", "x"], "--epochs"),
+        (["--batch-size", "-1"], "batch_size is -1"),
+        (["--layers", "8,0"], "units is 0"),
+        (["--layers", "8,x"], "--layers: '8,x' is not sizes"),
+        (["--lr", "0"], "lr is 0"),
+        (["--lr", "nan"], "lr is nan"),
+        (["--lr", "1e30", "--optimizer", "sgd"], "the loss is .* in epoch 1"),
+        (["--seed", "-1"], "seed is -1"),
+        (["--test-size", "0"], "test_size is 0"),
+        (["--target", "y"], "target is 'y'; it is for one .csv"),
+        (["--output", "no/model.npz"], "output is 'no/model.npz'"),
+        (["--output", "."], "not a regular file"),
+        (["--output", "history.json"], "history is 'history.json', which is output, too"),
+        (["missing.npz"], "No such file or directory: missing.npz"),
+        (["missing.csv"], "No such file or directory: missing.csv"),
+        (["data.txt"], "data is data.txt; it must be"),
+        (["x.npy"], "data is x.npy; it must be"),
+    ],
+)
+def test_bad_options(capsys, folder, arguments, message):
+    refuse(capsys, folder, message, "train", *QUICK, *arguments)
+
+
+def test_outputs_are_looked_at_before_the_training(capsys, folder, monkeypatch):
+    monkeypatch.setattr(fastbp.Sequential, "fit", lambda *_, **__: pytest.fail("it trains"))
+    for option in ("--output", "--history"):
+        refuse(capsys, folder, "not a regular file", "train", *QUICK, option, ".")
+        refuse(capsys, folder, "not a directory to write in", "train", *QUICK, option, "no/file")
+
+
+def test_bad_command(capsys, folder):
+    refuse(capsys, folder, "invalid choice: 'trian'", "trian")
+
+
+def test_output_over_an_input(capsys, folder):
+    np.savez("model.npz", x=np.ones((4, 2)), y=[0, 1, 0, 1])
+    refuse(capsys, folder, "output is 'model.npz', which is an input", "train", "model.npz", *QUICK)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_output_in_a_read_only_directory(capsys, folder):
+    (folder / "sub").mkdir(mode=0o555)
+    refuse(capsys, folder, "not a directory to write in", "train", *QUICK, "--output", "sub/model.npz")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "line 1 must be a header"),
+        ("a\n1\n", "line 1 must be a header of two columns"),
+        ("a;b\n1;2\n", "line 1 must be a header of two columns"),
+        ("a,a\n1,2\n", "two columns of the header have one name"),
+        ("1,2\n3,4\n", "line 1 holds numbers"),
+        ("a,b\n", "no rows"),
+        ("a,b\n1,2\n3\n", "line 3: there are 1 fields; the header has 2"),
+        ("a,b\n1,2,3\n", "line 2: there are 3 fields"),
+        ("a,b\n1,2\nx,3\n", "line 3: column 'a' is 'x'; it must be a finite number"),
+        ("a,b\n,2\n", "column 'a' is ''"),
+        ("a,b\nnan,2\n", "column 'a' is 'nan'"),
+        ("a,b\n1,\n", "line 2: column 'b' is empty"),
+        ("a,b\n1,2.5\n2,inf\n3,1.5\n", r"y\[1\] is inf"),
+        ("a,b\n1,yes\n2,yes\n", "one class only, 'yes'"),
+        ("a,b\n1,yes\n2,no\n", "nothing to divide"),
+        (b"a,b\n\xff\xfe,1\n", "not text in UTF-8"),
+        ("a,b\n" + "1" * 200_000 + ",2\n", "line 2: field larger"),
+    ],
+)
+def test_bad_csv(capsys, folder, content, message):
+    (folder / "data.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    refuse(capsys, folder, message, "train", "data.csv", *QUICK)
+
+
+def test_unknown_target(capsys, folder):
+    (folder / "data.csv").write_text("length,width\n1,2\n")
+    refuse(capsys, folder, "no such column; did you mean 'length'", "train", "data.csv", "--target", "lenght", *QUICK)
+
+
+GOOD_X, GOOD_Y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": GOOD_X}, "no array 'y'; it has x"),
+        ({}, "no array 'x'; it has none"),
+        ({"x": GOOD_X, "y": GOOD_Y, "x_test": GOOD_X}, "no array 'y_test'"),
+        ({"x": GOOD_X, "y": GOOD_Y[1:]}, "x has 20 rows and y has 19"),
+        ({"x": GOOD_X.astype(str), "y": GOOD_Y}, "x is <U32"),
+        ({"x": GOOD_X * 1j, "y": GOOD_Y}, "x is complex128"),
+        ({"x": np.zeros((0, 2)), "y": GOOD_Y[:0]}, r"x is float64 of shape \(0, 2\)"),
+        ({"x": np.zeros((20, 0)), "y": GOOD_Y}, r"x is float64 of shape \(20, 0\)"),
+        ({"x": 1.0, "y": 2.0}, r"x is float64 of shape \(\)"),
+        ({"x": np.where(GOOD_X > 1, np.nan, GOOD_X), "y": GOOD_Y}, r"x\[\d+, \d\] is nan"),
+        ({"x": GOOD_X, "y": np.where(GOOD_Y, 0.5, np.nan)}, r"y\[0\] is nan"),
+        ({"x": GOOD_X * 1e300, "y": GOOD_Y}, "too large to be scaled"),
+        ({"x": GOOD_X, "y": GOOD_Y.astype(complex)}, "y is complex128"),
+        ({"x": GOOD_X, "y": np.zeros((20, 1, 1))}, r"y is float64 of shape \(20, 1, 1\)"),
+        ({"x": GOOD_X, "y": np.zeros(20, int)}, "one class only, 0"),
+        ({"x": GOOD_X, "y": GOOD_Y, "x_test": GOOD_X[:, :1], "y_test": GOOD_Y}, "do not fit"),
+        ({"x": GOOD_X, "y": GOOD_Y, "x_test": GOOD_X, "y_test": GOOD_Y + 1}, "label 2, which y has not"),
+        ({"x": GOOD_X, "y": np.array([None] * 20)}, "cannot be read as an array file: Object arrays"),
+    ],
+)
+def test_bad_arrays(capsys, folder, arrays, message):
+    np.savez(folder / "data.npz", **arrays)
+    refuse(capsys, folder, message, "train", "data.npz", *QUICK)
+
+
+@pytest.mark.parametrize(("task", "y"), [("classification", np.eye(20)), ("regression", GOOD_Y.astype(str))])
+def test_task_against_the_labels(capsys, folder, task, y):
+    np.savez("data.npz", x=GOOD_X, y=y)
+    refuse(capsys, folder, "one label a row|takes numbers", "train", "data.npz", "--task", task, *QUICK)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\3\4 and no more", b"\x80\x04N.", b"\x93NUMPY\x01\x00v\x00{'descr': "])
+@pytest.mark.parametrize("names", [["bad.npz"], ["bad.npy", "bad.npy"]])
+def test_damaged_arrays(capsys, folder, data, names):
+    (folder / names[0]).write_bytes(data)
+    refuse(capsys, folder, f"{names[0]} cannot be read", "train", *names, *QUICK)
+
+
+def test_a_member_that_is_no_array(capsys, folder):
+    with zipfile.ZipFile(folder / "data.npz", "w") as file:
+        file.writestr("x", "text")
+        file.writestr("y", "text")
+    refuse(capsys, folder, "x is .*S4", "train", "data.npz", *QUICK)
+
+
+def test_a_write_that_fails(capsys, folder, monkeypatch):
+    (folder / "model.npz").write_text("old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    refuse(capsys, folder, "No space left on device", "train", *QUICK)

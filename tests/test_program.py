@@ -1,0 +1,489 @@
+"""Programs: building, the static check, the memory plan, the listing, and looking inside."""
+
+import itertools
+
+import numpy as np
+import pytest
+from _arrays import BACKENDS, assert_same_bits
+
+from fastbp import Dense, Sequential
+from fastbp.compiler import compile_evaluation, compile_prediction, compile_training
+from fastbp.kernels import load
+from fastbp.kernels.table import KERNELS
+from fastbp.program import BATCH, Program, ProgramError
+
+ALL_BACKENDS = ("numpy", *BACKENDS)
+every_backend = pytest.mark.parametrize("backend", ALL_BACKENDS)
+
+#: (widths, activations), loss, targets, optimizer: from the smallest to wide, deep, narrow in the middle.
+NETWORKS = {
+    "1-1": ((1, 1), ("identity",), "mse", "sgd"),
+    "relu": ((64, 32, 10), ("relu", "identity"), "sparse_categorical_crossentropy", "adam"),
+    "deep": ((7, 19, 5, 31, 3, 11, 2), ("tanh", "relu", "sigmoid", "softmax", "identity", "softmax"),
+             "categorical_crossentropy", "adam"),
+    "waist": ((40, 1, 40), ("sigmoid", "sigmoid"), "binary_crossentropy", "sgd"),
+    "growing": ((2, 8, 64, 512), ("relu", "tanh", "softmax"), "sparse_categorical_crossentropy", "sgd"),
+}  # fmt: skip
+every_network = pytest.mark.parametrize("name", NETWORKS)
+
+
+def model_of(name, backend="numpy", dtype="float32"):
+    widths, activations, loss, optimizer = NETWORKS[name]
+    layers = [Dense(n, activation=a) for n, a in zip(widths[1:], activations, strict=True)]
+    model = Sequential(layers, input_shape=widths[0], seed=0)
+    metrics = [] if loss == "mse" else ["accuracy"]
+    model.compile(optimizer, loss, metrics=metrics, backend=backend, dtype=dtype)
+    return model
+
+
+def data_of(model, rows=50):
+    rng = np.random.default_rng(1)
+    n_in, n_out = model.layout.input_shape[0], model.layout.output_shape[0]
+    x, labels = rng.normal(size=(rows, n_in)), rng.integers(n_out, size=rows)
+    return x, labels if model.loss_function.targets == "labels" else np.eye(n_out)[labels]
+
+
+def programs(name):
+    """Return the programs of a network: of a training, with and without the stop, an evaluation, a prediction."""
+    model = model_of(name)
+    common = model.layers, model.layout, model.loss_function
+    return [
+        compile_training(*common, model.optimizer, model._metrics(), "float32").program,
+        compile_training(*common, model.optimizer, [], "float64", stop_on_nan=False).program,
+        compile_evaluation(*common, model._metrics(), "float32").program,
+        compile_prediction(model.layers, model.layout, "float64").program,
+    ]
+
+
+def dense(batch=BATCH):
+    """Return a small program by hand and its buffers: y = relu(x @ w + b)."""
+    program = Program("float32")
+    x = program.buffer("x", (batch, 4), role="input")
+    w = program.buffer("w", (4, 3), role="parameter")
+    b = program.buffer("b", (3,), role="parameter")
+    z = program.call("matmul_nn", x, w, layer="dense")
+    z = program.call("bias_forward", z, b, layer="dense")
+    y = program.call("relu_forward", z, layer="dense")
+    return program, x, w, b, y
+
+
+# -------------------------------------------------------------------------------------- building
+def test_calls_and_shapes_by_hand():
+    program, x, w, b, y = dense()
+    assert [call.kernel.name for call in program.calls] == ["matmul_nn", "bias_forward", "relu_forward"]
+    assert y.shape == (BATCH, 3) and y.role == "temporary" and y.resolve(7) == (7, 3) and y.size(7) == 21
+    product = program.calls[0]
+    assert product.reads == (x, w) and product.sizes(7) == {"m": 7, "k": 4, "n": 3}
+    assert product.affine_sizes() == [(0, 1), (4, 0), (3, 0)]
+    assert program.calls[2].affine_sizes() == [(0, 3)]
+    assert program.nbytes(y, 5) == 60 and program.find("b") is b
+    with pytest.raises(KeyError, match=r"did you mean 'dense.y'"):
+        program.find("dense.yy")
+    program.verify(program.plan(9))
+
+
+def test_sizes_are_affine_in_the_batch():
+    for name in NETWORKS:
+        for program in programs(name):
+            for call in program.calls:
+                for batch in (1, 2, 31, 1000):
+                    affine = [fixed + per_row * batch for fixed, per_row in call.affine_sizes(rows=77)]
+                    assert affine == list(call.sizes(batch, 77).values()), repr(call)
+
+
+def test_a_call_that_cannot_be():
+    program, x, w, _b, y = dense()
+    calls, buffers = list(program.calls), list(program.buffers)
+    with pytest.raises(ProgramError, match="matmul_nn takes 2 inputs, got 1"):
+        program.call("matmul_nn", x)
+    with pytest.raises(ProgramError, match="no attribute 'epss'; did you mean 'eps'"):
+        program.call("binary_cross_entropy_forward", y, y, epss=1.0)
+    with pytest.raises(ValueError, match=r"matmul_nn: b.*says k is"):
+        program.call("matmul_nn", x, b_of(program, 5))
+    with pytest.raises(KeyError):
+        program.call("matmul", x, w)
+    assert program.calls == calls and program.buffers[: len(buffers)] == buffers
+
+
+def b_of(program, n):
+    return program.buffer("other", (n, 3), role="parameter")
+
+
+def test_phases_and_the_point_of_no_return():
+    program = model_of("relu").program
+    phases = [call.phase for call in program.calls]
+    assert list(dict.fromkeys(phases)) == ["gather", "forward", "loss", "backward", "update"]
+    assert phases == sorted(phases, key=["gather", "forward", "loss", "backward", "update"].index)
+    assert program.commit == phases.index("update")
+    # before that point nothing that lasts is written
+    for call in program.calls[: program.commit]:
+        assert not any(b.role in ("parameter", "state") for b in call.writes), repr(call)
+    assert program.span("gather") == (0, 2) and program.span("update")[1] == len(phases)
+    assert dense()[0].commit == 3 and dense()[0].span("update") == (0, 0)
+
+
+def test_parameters_are_one_array_and_so_are_gradients():
+    model = model_of("deep")
+    program = model.program
+    for role, flat in (("parameter", "parameters"), ("gradient", "gradients")):
+        pieces = [b for b in program.buffers if b.role == role and b.parent is not None]
+        assert all(b.parent is program.find(flat) for b in pieces)
+        ends = [(b.offset, b.offset + b.size(1)) for b in pieces]
+        assert ends[0][0] == 0 and ends[-1][1] == model.count_params()
+        assert all(a[1] == b[0] for a, b in itertools.pairwise(ends))
+
+
+def test_the_first_layer_needs_no_input_gradient():
+    program = model_of("relu").program
+    assert sum(call.kernel.name == "matmul_nt" for call in program.calls) == 1
+
+
+@every_network
+def test_every_program_verifies(name):
+    for program in programs(name):
+        for batch in (1, 2, 33):
+            program.verify(program.plan(batch))
+            program.verify(program.plan(batch, keep=True))
+
+
+# ---------------------------------------------------------------------- rules, each broken once
+def test_read_before_written():
+    program, _x, *_ = dense()
+    ghost = program.buffer("ghost", (BATCH, 3))
+    program.call("tanh_forward", ghost)
+    with pytest.raises(ProgramError, match=r"call 3, tanh_forward.*ghost\[batch, 3\] is read before it is written"):
+        program.verify()
+    # in the wrong order
+    program, *_ = dense()
+    program.calls.reverse()
+    with pytest.raises(ProgramError, match=r"call 0, relu_forward.*read before"):
+        program.verify()
+
+
+def test_wrong_dtype():
+    program, *_, y = dense()
+    labels = program.buffer("labels", (BATCH,), role="input")
+    program.calls.append(_call(program, "sparse_softmax_cross_entropy_backward", y, labels))
+    with pytest.raises(ProgramError, match=r"call 3.*y_true\[batch\]:i8 is given labels\[batch\] of type real"):
+        program.verify()
+
+
+def _call(program, name, *inputs):
+    # by way of a program of its own: the rules are to be found broken by verify alone
+    program.call(name, *inputs)
+    return program.calls.pop()
+
+
+def test_disagreeing_shapes():
+    program, _x, _w, b, y = dense()
+    b.shape = (4,)
+    with pytest.raises(ProgramError, match=r"call 1, bias_forward.*\(4,\)"):
+        program.verify()
+    b.shape = (3,)
+    program.verify()
+    # equal for one length of batch only
+    y.shape = (1009, 3)
+    with pytest.raises(ProgramError, match="call 2, relu_forward"):
+        program.verify()
+
+
+def test_a_dimension_too_many():
+    program, _x, w, *_ = dense()
+    w.shape = (12,)
+    with pytest.raises(ProgramError, match=r"call 0, matmul_nn.*w\[12\].*must be b\[k,n\]"):
+        program.verify()
+
+
+def test_forbidden_alias():
+    program = Program("float32")
+    a = program.buffer("a", (3, 3), role="parameter")
+    b = program.buffer("b", (3, 3), role="parameter")
+    program.call("matmul_nn", a, b, into={"y": a})
+    with pytest.raises(ProgramError, match=r"call 0, matmul_nn.*y and a may not be one buffer"):
+        program.verify()
+
+
+def test_forbidden_alias_of_views():
+    program = Program("float32")
+    flat = program.buffer("flat", (18,), role="parameter")
+    a = program.buffer("a", (3, 3), role="parameter", parent=flat, offset=0)
+    over = program.buffer("over", (3, 3), role="parameter", parent=flat, offset=8)
+    beside = program.buffer("beside", (3, 3), role="parameter", parent=flat, offset=9)
+    program.call("matmul_nn", a, a, into={"y": beside})
+    program.verify()
+    program.call("matmul_nn", a, a, into={"y": over})
+    with pytest.raises(ProgramError, match=r"call 1, matmul_nn.*may not be one buffer"):
+        program.verify()
+
+
+@pytest.mark.parametrize("kernel", [k for k in KERNELS.values() if k.inplace], ids=lambda k: k.name)
+def test_allowed_alias(kernel):
+    for output, source in kernel.inplace:
+        program = Program("float64")
+        shapes = {"y_true": (6,)} if any(o.dtype == "i8" for o in kernel.inputs) else {}
+        inputs = [
+            program.buffer(o.name, shapes.get(o.name, (3,) if o.name == "b" else (6, 3)), o.dtype, "parameter")
+            for o in kernel.inputs
+        ]
+        target = inputs[[o.name for o in kernel.inputs].index(source)]
+        program.call(kernel.name, *inputs, into={output: target})
+        program.verify()
+
+
+def test_write_to_an_input():
+    program, x, *_, _y = dense()
+    program.call("tanh_forward", x, into={"y": x})
+    with pytest.raises(ProgramError, match=r"call 3, tanh_forward.*writes the input x\[batch, 4\]"):
+        program.verify()
+    program.calls[-1].phase = "gather"
+    program.verify()
+
+
+def test_part_of_the_flat_gradient_missing():
+    model = model_of("relu")
+    for missing in ("dense_2.db", "dense_1.dw"):
+        program = model._training().program
+        at = next(i for i, c in enumerate(program.calls) if program.find(missing) in c.writes)
+        del program.calls[at]
+        with pytest.raises(ProgramError, match=rf"adam_update.*{missing}\[.* is read before it is written"):
+            program.verify()
+    program = model._training().program
+    program.find("gradients").shape = (model.count_params() + 1,)
+    program.find("parameters").shape = program.find("m").shape = program.find("v").shape = (model.count_params() + 1,)
+    with pytest.raises(ProgramError, match=r"adam_update.*a part of gradients"):
+        program.verify()
+
+
+@every_network
+def test_overlapping_memory(name):
+    """Move one buffer at a time onto one that is still to be read: verify must see every case."""
+    for program in programs(name):
+        plan = program.plan(16)
+        alive = living(program)
+        moved = 0
+        for i, call in enumerate(program.calls):
+            for out in call.writes:
+                for other in alive[i]:
+                    if out in plan.offsets and other is not out and last_read(program, other) > i:
+                        before = plan.offsets[out]
+                        plan.offsets[out] = plan.offsets[other]
+                        with pytest.raises(ProgramError, match="would overwrite"):
+                            program.verify(plan)
+                        plan.offsets[out] = before
+                        moved += 1
+        program.verify(plan)
+        # a forward chain alone needs no value for long
+        assert moved or program.span("backward") == (0, 0) or name == "1-1"
+
+
+# ---------------------------------------------------------------------------------- memory plan
+def last_read(program, buffer):
+    return max((i for i, call in enumerate(program.calls) if buffer in call.reads), default=-1)
+
+
+def living(program):
+    """Return for each call the temporaries that hold something then: written at or before it, read at or after."""
+    found = []
+    for i in range(len(program.calls)):
+        written = {b for call in program.calls[: i + 1] for b in call.writes if b.role == "temporary"}
+        read = {b for call in program.calls[i:] for b in call.reads}
+        found.append((written & read) | {b for b in program.calls[i].writes if b.role == "temporary"})
+    return found
+
+
+def may_share(call, a, b):
+    named = {o.name: buffer for o, buffer in zip(call.kernel.operands, call.buffers, strict=True)}
+    return any({named[out], named[source]} == {a, b} for out, source in call.kernel.inplace)
+
+
+@every_network
+@pytest.mark.parametrize("batch", [1, 5, 64])
+def test_no_two_living_buffers_overlap(name, batch):
+    for program in programs(name):
+        plan = program.plan(batch)
+        bytes_of = {
+            b: set(range(at, at + program.nbytes(b, batch))) for b, at in plan.offsets.items()
+        }  # every byte by itself: nothing to get wrong
+        for i, alive in enumerate(living(program)):
+            assert alive <= set(plan.offsets)
+            for a in alive:
+                for b in alive:
+                    if a.number < b.number and bytes_of[a] & bytes_of[b]:
+                        call = program.calls[i]
+                        ends = min(last_read(program, a), last_read(program, b))
+                        assert may_share(call, a, b) and ends == i, f"{a!r} and {b!r} at {call!r}"
+                        assert plan.offsets[a] == plan.offsets[b]
+        assert all(at % 64 == 0 for at in plan.offsets.values())
+        assert max((max(s) for s in bytes_of.values() if s), default=-1) < plan.nbytes
+
+
+@every_network
+def test_keep_shares_nothing(name):
+    for program in programs(name):
+        plan = program.plan(20, keep=True)
+        ends = sorted((at, at + program.nbytes(b, 20)) for b, at in plan.offsets.items())
+        assert all(a[1] <= b[0] for a, b in itertools.pairwise(ends))
+        assert plan.nbytes == plan.unshared == program.plan(20).unshared
+
+
+def test_sharing_saves_memory():
+    for name in ("relu", "deep", "growing"):
+        for program in programs(name):
+            plan = program.plan(64)
+            most = max(sum(program.nbytes(b, 64) for b in alive) for alive in living(program))
+            assert plan.nbytes < 0.75 * plan.unshared, name
+            # not far above what is alive at once, the floor of any plan that shares nothing in place
+            assert plan.nbytes <= 1.1 * most + 64 * len(plan.offsets), name
+    program = model_of("relu").program
+    at = program.plan(8).offsets
+    assert at[program.find("dense_1.xw")] == at[program.find("dense_1.y")] == at[program.find("dense_1.relu.y")]
+
+
+def test_a_buffer_that_is_read_later_is_not_overwritten_in_place():
+    program, _x, _w, _b, y = dense()
+    z = program.find("dense.y")
+    assert z is not y and program.plan(8).offsets[z] == program.plan(8).offsets[y]
+    late = program.call("tanh_forward", z, layer="late")
+    at = program.plan(8).offsets
+    assert at[z] != at[y] and at[z] == at[late]
+
+
+# -------------------------------------------------------------------------------------- listing
+def test_listing():
+    model = model_of("relu", "cython" if "cython" in BACKENDS else "numpy")
+    model.fit(*data_of(model), batch_size=32, verbose=0)
+    text = str(model.program)
+    lines = text.splitlines()
+    assert lines[0].split() == ["#", "phase", "layer", "call", "inputs", "outputs", "bytes"]
+    for i, call in enumerate(model.program.calls):
+        assert lines[i + 1].split()[:2] == [str(i), call.phase] and call.kernel.name in lines[i + 1]
+        assert all(repr(b) in lines[i + 1] for b in call.reads + call.writes)
+    product = next(line for line in lines if "matmul_nn" in line)
+    assert product.endswith(f"{4 * (32 * 64 + 64 * 32 + 32 * 32):,}")
+    n = model.count_params()
+    assert f"float32, {len(model.program.calls)} calls, batch 32" in lines[-1]
+    assert f"parameters {4 * n:,}, gradients {4 * n:,}, state {8 * n + 24:,}, arena" in lines[-1]
+    assert str(dense()[0])  # also without an executor
+
+
+def test_without_executor():
+    program = dense()[0]
+    for action in (program.run, program.profile):
+        with pytest.raises(RuntimeError, match="no executor"):
+            action()
+
+
+# -------------------------------------------------------------------------------------- running
+@every_network
+@every_backend
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_check_passes(name, backend, dtype):
+    model = model_of(name, backend, dtype)
+    model.fit(*data_of(model), batch_size=16, verbose=0)
+    for _ in range(3):
+        model.program.run(check="numpy")
+
+
+@every_backend
+def test_checked_run_is_a_step(backend):
+    checked, plain = model_of("relu", backend), model_of("relu", backend)
+    for model in (checked, plain):
+        model.fit(*data_of(model), batch_size=25, seed=3, verbose=0)
+    checked.program.run(check="numpy")
+    plain.program.run()
+    for a, b in zip(checked.get_weights(), plain.get_weights(), strict=True):
+        assert_same_bits(a, b)
+    with pytest.raises(ValueError, match="check is 'cython'"):
+        plain.program.run(check="cython")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_check_names_a_wrong_attribute(backend):
+    model = model_of("relu", backend)
+    model.fit(*data_of(model), batch_size=25, verbose=0)
+    executor = model.program.executor
+    at = next(i for i, c in enumerate(model.program.calls) if c.kernel.name == "adam_update")
+    # past the program, so that the reference keeps the true eps
+    names = list(model.program.calls[at].attributes)
+    executor.runner.set_attribute(at, names.index("eps"), 1e-3)
+    with pytest.raises(AssertionError, match=rf"call {at}, adam_update.*parameters\[.* differs .* elements"):
+        model.program.run(check="numpy")
+    executor.runner.set_attribute(at, names.index("eps"), 1e-8)
+    model.program.run(check="numpy")
+    # through the program the reference hears of it
+    executor.set_attribute(at, "eps", 1e-3)
+    model.program.run(check="numpy")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("tanh_forward", "sigmoid_forward"),
+        ("relu_forward", "identity_forward"),
+        ("sigmoid_forward", "relu_forward"),
+        ("softmax_forward", "identity_forward"),
+        ("categorical_cross_entropy_forward", "mean_squared_error_forward"),
+        ("categorical_cross_entropy_backward", "binary_cross_entropy_backward"),
+        ("softmax_backward", "tanh_backward"),
+        ("relu_backward", "tanh_backward"),
+        ("tanh_backward", "relu_backward"),
+        ("sigmoid_backward", "tanh_backward"),
+        ("matmul_nn", "matmul_nt"),
+    ],
+)
+def test_check_names_a_wrong_kernel(backend, right, wrong):
+    """Give the runner another kernel of the same operands: the first call of it must be named, and no other."""
+    model = model_of("deep", backend, "float32")
+    model.fit(*data_of(model), batch_size=7, verbose=0)
+    program, executor = model.program, model.program.executor
+    true_address = executor.kernels[right]
+    executor.kernels[right] = load(backend, "float32", [wrong])[wrong]
+    executor.allocate(executor.plan.batch)
+    rng = np.random.default_rng(0)
+    for buffer in (model._train.x, model._train.y_true):
+        executor.view(buffer, 7)[...] = rng.random(buffer.resolve(7))
+    at = next(i for i, c in enumerate(program.calls) if c.kernel.name == right)
+    with pytest.raises(AssertionError, match=rf"^call {at}, {right}\("):
+        program.run(check="numpy")
+    executor.kernels[right] = true_address
+    executor.allocate(executor.plan.batch)
+    program.run(check="numpy")
+
+
+# ------------------------------------------------------------------------------------- profiling
+@every_backend
+def test_profile(backend):
+    model = model_of("relu", backend)
+    model.fit(*data_of(model), batch_size=25, verbose=0)
+    model.train_on_batch(*data_of(model))
+    weights, state = model.get_weights(), model.optimizer.get_state()
+    gradients = [layer.dw.copy() for layer in model.layers]
+    profile = model.program.profile(repeat=5)
+    for got, want in zip(model.get_weights(), weights, strict=True):
+        assert_same_bits(got, want, "parameters")
+    for key, array in model.optimizer.get_state().items():
+        assert_same_bits(array, state[key], key)
+    for layer, dw in zip(model.layers, gradients, strict=True):
+        assert_same_bits(layer.dw, dw, "gradients")
+    start = model.program.span("gather")[1]
+    assert [call for call, *_ in profile.rows] == model.program.calls[start:]
+    assert all(seconds >= 0 and nbytes > 0 for _, seconds, nbytes in profile.rows)
+    assert profile.total == sum(seconds for _, seconds, _ in profile.rows) > 0
+    lines = str(profile).splitlines()
+    assert len(lines) == len(profile.rows) + 2 and "batch 50" in lines[-1]
+    with pytest.raises(ValueError, match="repeat is 0"):
+        model.program.profile(0)
+
+
+@every_backend
+def test_profile_of_arrays_that_are_gone(backend):
+    model = model_of("relu", backend)
+    for _ in range(3):
+        x, y = data_of(model, 1000)
+        model.train_on_batch(x.astype("float32"), y)
+    del x, y
+    # what now lies where the labels were would be out of range
+    junk = [np.full((1000, 64), -1) for _ in range(20)]
+    assert model.program.profile(repeat=2).total > 0
+    del junk
