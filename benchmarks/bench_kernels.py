@@ -1,0 +1,109 @@
+"""Every kernel of the table, by backend, dtype and size.
+
+The compiled kernels are called at their addresses by ``primitives.call``, which adds about 0.1 us; the numpy
+backend's are Python functions that allocate their results. So the small size shows what a call costs, the
+large one what an element costs.
+"""
+
+import importlib.util
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from .common import BACKENDS, DTYPES
+
+
+def _table():
+    # the working tree's, whatever commit is installed: asv numbers parameters, and a commit must not renumber them
+    path = Path(__file__).parents[1] / "kernels" / "table.py"
+    spec = importlib.util.spec_from_file_location("_fastbp_working_tree_table", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+KERNELS = _table().KERNELS
+
+#: Lengths by the table's dimensions, for a layer of the standard nets; a lone ``n`` is all of batch x n. Append only.
+SIZES = {
+    "32x16": {"batch": 32, "n": 16, "m": 32, "k": 4, "rows": 1024},
+    "32x128": {"batch": 32, "n": 128, "m": 32, "k": 64, "rows": 1024},
+    "256x1024": {"batch": 256, "n": 1024, "m": 256, "k": 784, "rows": 1024},
+}
+
+
+def sizes_of(kernel, size):
+    """Return the kernel's sizes by dimension."""
+    lengths = SIZES[size]
+    if kernel.dims == ("n",):
+        return {"n": lengths["batch"] * lengths["n"]}
+    return {dim: lengths[dim] for dim in kernel.dims}
+
+
+def operand(kernel, operand, sizes, dtype, rng):
+    """Return an ordinary value of an input: within its domain, and not close to an edge of it."""
+    shape = tuple(sizes[d] if isinstance(d, str) else d for d in operand.dims)
+    domain = kernel.row.domain.get(operand.name)
+    if operand.dtype == "i8":
+        stop = {"label": sizes.get("n"), "index": sizes.get("rows"), None: 10}[domain]
+        return rng.integers(0, stop, shape)
+    make = {
+        None: lambda: rng.standard_normal(shape),
+        "probability": lambda: rng.uniform(0.01, 0.99, shape),
+        "binary": lambda: rng.integers(0, 2, shape),
+        "one_hot": lambda: np.eye(shape[-1])[rng.integers(0, shape[-1], shape[:-1])],
+        "nonnegative": lambda: rng.random(shape),
+        "power": lambda: rng.uniform(0.1, 0.9, shape),
+    }[domain]
+    # learning rates are the float64 operands without a domain: small, so that updates in place stay finite
+    scale = 1e-6 if domain is None and operand.dtype == "f8" else 1
+    return np.array(make() * scale, dtype if operand.dtype == "real" else np.float64).reshape(shape)
+
+
+def prepare(kernel, backend, dtype, size):
+    """Return a function without arguments that calls the kernel once.
+
+    Raises
+    ------
+    NotImplementedError
+        If the installed fastbp lacks the kernel or the backend: asv then skips the benchmark.
+    """
+    from fastbp import kernels
+
+    try:
+        function = kernels.load(backend, dtype, [kernel.name])[kernel.name]
+    except (ImportError, ValueError, NotImplementedError) as error:
+        raise NotImplementedError(str(error)) from error
+    rng, sizes = np.random.default_rng(0), sizes_of(kernel, size)
+    arrays = {o.name: operand(kernel, o, sizes, dtype, rng) for o in kernel.inputs}
+    if backend == "numpy":
+        return partial(function, *arrays.values(), **kernel.attributes)
+    from fastbp.kernels.primitives import call
+
+    for o in kernel.outputs:
+        if o.name not in arrays:
+            shape = tuple(sizes[d] if isinstance(d, str) else d for d in o.dims)
+            arrays[o.name] = np.empty(shape, {"real": dtype, "i8": np.int64, "f8": np.float64}[o.dtype])
+    addresses = [arrays[o.name].ctypes.data for o in kernel.operands]
+    attributes = list(kernel.attributes.values())
+    run = partial(call, function, kernels.primitives_address(dtype), addresses, list(sizes.values()), attributes)
+    if run() != 0:
+        raise RuntimeError(f"{kernel.name} returned a status on ordinary operands")
+    run.arrays = arrays  # they must outlive their addresses
+    return run
+
+
+class Kernels:
+    """One call of one kernel."""
+
+    params = [list(KERNELS), list(BACKENDS), list(DTYPES), list(SIZES)]
+    param_names = ["kernel", "backend", "dtype", "size"]
+    # some 800 of them: each is short, and its spread small
+    rounds, repeat, sample_time, warmup_time = 1, (5, 15, 0.2), 0.005, 0.01
+
+    def setup(self, kernel, backend, dtype, size):
+        self.run = prepare(KERNELS[kernel], backend, dtype, size)
+
+    def time_kernel(self, kernel, backend, dtype, size):
+        self.run()
