@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["as_features", "as_rows", "as_targets", "integer"]
 
+_CHECKED = 1 << 20  # elements that are looked at in one go, about a millisecond
+
 
 def integer(name: str, value: Any, low: int) -> int:
     """Return an integer of at least `low`, or raise an error that names it."""
@@ -42,11 +44,16 @@ def _real(name: str, array: np.ndarray, dtype: DTypeLike, finite: bool) -> np.nd
     with np.errstate(over="ignore"):
         # a byte-swapped, strided, integer or wider array becomes what the program reads
         converted = np.require(array, dtype, ["C", "A"])
-    if finite and not np.isfinite(converted).all():
-        at = tuple(int(i) for i in np.argwhere(~np.isfinite(converted))[0])
-        what = array[at]
-        why = "" if not np.isfinite(what) else f" (too large for {np.dtype(dtype)})"
-        raise ValueError(f"{name}[{', '.join(map(str, at))}] is {what}{why}; {name} must be finite")
+    if finite:
+        flat = converted.reshape(-1)
+        # in blocks: no mask as large as the data, and Ctrl-C is answered in between
+        for start in range(0, flat.size, _CHECKED):
+            bad = ~np.isfinite(flat[start : start + _CHECKED])
+            if bad.any():
+                at = tuple(int(i) for i in np.unravel_index(start + int(bad.argmax()), converted.shape))
+                what = array[at]
+                why = "" if not np.isfinite(what) else f" (too large for {np.dtype(dtype)})"
+                raise ValueError(f"{name}[{', '.join(map(str, at))}] is {what}{why}; {name} must be finite")
     return converted
 
 

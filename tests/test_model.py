@@ -668,3 +668,14 @@ def test_a_refusal_says_why(tmp_path):
 
 def test_version_is_a_string():
     assert fastbp.__version__.count(".") >= 1
+
+
+def test_softmax_takes_rows_of_one_dimension():
+    with pytest.raises(ValueError, match=r"softmax takes rows of one dimension, got shape \(2, 3\)"):
+        Sequential([Activation("softmax")], input_shape=(2, 3))
+
+
+def test_layers_do_not_share_an_activation_object():
+    relu = Activation("relu")
+    model = Sequential([Dense(3, activation=relu), Dense(2, activation=relu)], input_shape=4)
+    assert [layer.activation.name for layer in model.layers] == ["dense_1.relu", "dense_2.relu"]

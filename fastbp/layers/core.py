@@ -54,6 +54,8 @@ class Activation(Layer):
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return no parameters and the same shape."""
+        if self.activation == "softmax" and len(input_shape) != 1:
+            raise ValueError(f"{self.name}: softmax takes rows of one dimension, got shape {input_shape}")
         return [], input_shape
 
     def emit(
@@ -82,7 +84,8 @@ class Activation(Layer):
 def get_activation(activation: str | Activation | None) -> Activation:
     """Return an `Activation` from its name, an `Activation`, or None for the identity."""
     if isinstance(activation, Activation):
-        return activation
+        # each layer names its own in listings
+        return Activation(activation.activation)
     if activation is not None and not isinstance(activation, str):
         raise TypeError(f"activation is {activation!r}; it must be a name, an Activation or None")
     return Activation(activation)
