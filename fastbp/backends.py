@@ -364,6 +364,7 @@ class CompiledExecutor(Executor):
                     (probes[0], (probes[1] - probes[0]) / 1024),
                 )
             )
+        self.commit = program.commit
         self.runner = Runner(calls, len(program.buffers))
         self.runner.keep = self.own
         for buffer, array in zip(program.buffers, self.arrays, strict=True):
@@ -390,7 +391,7 @@ class CompiledExecutor(Executor):
         """Run the calls of a range once."""
         self.batch = batch
         self.runner.set_batch(batch)
-        self._raise(self.runner.run(*span, self.program.commit))
+        self._raise(self.runner.run(*span, self.commit))
 
     def run_steps(
         self,
@@ -407,7 +408,7 @@ class CompiledExecutor(Executor):
             item = self.program.itemsize(buffer)
             per_step, per_row = self._stride(buffer)
             cursors.append((buffer.number, per_step * item, per_row * item))
-        status = self.runner.run_steps(*span, self.program.commit, rows, batch, cursors, on_pause)
+        status = self.runner.run_steps(*span, self.commit, rows, batch, cursors, on_pause)
         self.batch = self.runner.batch
         self._raise(status, self.runner.steps)
 

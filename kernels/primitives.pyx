@@ -59,6 +59,19 @@ cdef fastbp_primitive _table[2][FASTBP_PRIMITIVES]
 cdef reduction _sum[2]
 
 
+ctypedef fused real:
+    float
+    double
+
+
+cdef inline real short_sum(const real *x, intptr_t n) noexcept nogil:
+    cdef real s = x[0]
+    cdef intptr_t j
+    for j in range(1, n):
+        s += x[j]
+    return s
+
+
 cdef void _sum_rows(char **args, const intptr_t *dimensions, const intptr_t *steps, void *data) noexcept nogil:
     # numpy.add.reduce over contiguous rows: from +0, in the portions in which NumPy feeds its loop
     cdef reduction *r = <reduction *>data
@@ -72,6 +85,15 @@ cdef void _sum_rows(char **args, const intptr_t *dimensions, const intptr_t *ste
     cdef char *out = args[1]
     strides[0] = 0; strides[1] = item; strides[2] = 0
     for i in range(dimensions[0]):
+        if 0 < n < 8:
+            # too short for NumPy's pairwise sum to split: one element after the other, then + 0
+            if single:
+                (<float *>out)[0] = 0 + short_sum[float](<float *>row, n)
+            else:
+                (<double *>out)[0] = 0 + short_sum[double](<double *>row, n)
+            row += steps[0]
+            out += steps[1]
+            continue
         if single:
             (<float *>out)[0] = 0
         else:
@@ -231,7 +253,7 @@ def check():
                                  (FASTBP_TANH, np.tanh)):
                 for part in (x[:1], x[:1013]):
                     _same(ufunc.__name__, _unary(k, index, part), ufunc(part))
-            for rows, n in ((7, 3), (5, 200), (1, 8500)):
+            for rows, n in ((7, 3), (9, 7), (5, 200), (1, 8500)):
                 part = np.ascontiguousarray(x[:rows * n].reshape(rows, n))
                 _same("sum", _sum_of_rows(k, part), part.sum(axis=1))
             for m, j, n in ((1, 5, 3), (8, 19, 6)):
