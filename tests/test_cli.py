@@ -46,7 +46,8 @@ def refuse(capsys, folder, message, *arguments):
 
 
 def subprocess_environment():
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUNBUFFERED": "1"}
+    package = os.path.dirname(os.path.dirname(os.path.abspath(cli.__file__)))
+    return {**os.environ, "PYTHONPATH": package, "PYTHONUNBUFFERED": "1"}
 
 
 def fastbp_command(*arguments, **options):
@@ -180,9 +181,12 @@ def test_errors_of_a_process(folder):
 def test_ctrl_c_leaves_the_old_files(folder):
     for name in ("model.npz", "history.json"):
         (folder / name).write_text("old")
+    # a shell starts jobs in the background with SIGINT ignored, and they inherit that
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     command = [sys.executable, "-m", "fastbp", "train", "--epochs", "1000000", "--quiet"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                env=subprocess_environment())
+    signal.signal(signal.SIGINT, before)
     try:
         for expected in ("data ", "network "):  # then it trains
             assert process.stdout.readline().startswith(expected)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from _arrays import BACKENDS, assert_same_bits
 
+import fastbp
 from fastbp import Callback, Dense, Sequential, optimizers
 from fastbp.runner import Runner
 
@@ -46,8 +47,12 @@ def script(code, env=None, timeout=120):
         import numpy as np
         import fastbp
         from test_runner import assert_same_state, data_of, model_of
+        # a shell starts jobs in the background with SIGINT ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         """)
-    path = os.pathsep.join([os.path.dirname(os.path.abspath(__file__)), *sys.path])
+    # where this very fastbp lies, not whatever else a test put on the path
+    package = os.path.dirname(os.path.dirname(os.path.abspath(fastbp.__file__)))
+    path = os.pathsep.join([os.path.dirname(os.path.abspath(__file__)), package])
     done = subprocess.run(
         [sys.executable, "-c", helpers + textwrap.dedent(code)], capture_output=True, text=True, timeout=timeout,
         env={**os.environ, "PYTHONPATH": path, **(env or {})},
