@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .losses import Loss
     from .metrics import Metric
     from .optimizers import Optimizer
-    from .program import Program
+    from .program import Buffer, Program
 
     Seed = int | np.random.Generator | None
     Method = TypeVar("Method", bound=Callable[..., Any])
@@ -454,8 +454,7 @@ class Sequential:
         all_losses = []
         for i in checks:
             executor.set_attribute(i, "enabled", float(stop_on_nan))
-        executor.bind(network.x)
-        executor.bind(network.y_true)
+        executor.unbind()
         executor.bind(network.x_source, x)
         executor.bind(network.y_source, y)
         order = np.arange(rows)
@@ -471,12 +470,10 @@ class Sequential:
                     hook.on_epoch_begin(epoch)
                 if rng is not None:
                     order = rng.permutation(rows)
-                batch_losses = np.empty(steps, self.dtype)
-                hits = [np.zeros(steps, np.int64) for _ in network.metrics]
+                batch_losses, hits, results = self._results(network, steps)
                 # in their own order the rows are read where they lie, else gathered
                 streams = {network.x: x, network.y_true: y} if rng is None else {network.index: order}
-                streams[network.loss] = batch_losses
-                streams.update((b, h) for (_, b), h in zip(network.metrics, hits, strict=True))
+                streams.update(results)
 
                 def pause(step, epoch=epoch):
                     for hook in hooks:
@@ -511,6 +508,13 @@ class Sequential:
     ) -> tuple[np.ndarray, np.ndarray]:
         x = as_features(x_name, x, layout.input_shape, self.dtype)
         return x, as_targets(y_name, y, self.loss_function, layout.output_shape, self.dtype, len(x))
+
+    def _results(self, network: Network, steps: int) -> tuple[np.ndarray, list[np.ndarray], dict[Buffer, np.ndarray]]:
+        """Return room for the loss and the hits of every step, and both as streams of a run."""
+        batch_losses = np.empty(steps, self.dtype)
+        hits = [np.zeros(steps, np.int64) for _ in network.metrics]
+        buffers = [network.loss, *(buffer for _, buffer in network.metrics)]
+        return batch_losses, hits, dict(zip(buffers, [batch_losses, *hits], strict=True))
 
     def _logs(
         self, network: Network, batch_losses: np.ndarray, hits: list[np.ndarray], rows: int, batch: int
@@ -693,8 +697,7 @@ class Sequential:
         executor.reserve(batch)
         y = np.empty((len(x), *self.layout.output_shape), self.dtype)
         executor.run_steps((0, len(network.program.calls)), len(x), batch, {network.x: x, network.y_pred: y})
-        executor.bind(network.x)
-        executor.bind(network.y_pred)
+        executor.unbind()
         self._set_map(network, executor)
         return y
 
@@ -740,15 +743,12 @@ class Sequential:
         network, executor = self._evaluate, self._evaluate.program.executor
         executor.reserve(batch)
         steps = -(-rows // batch)
-        batch_losses = np.empty(steps, self.dtype)
-        hits = [np.zeros(steps, np.int64) for _ in network.metrics]
-        streams = {network.x: x, network.y_true: y, network.loss: batch_losses}
-        streams.update((b, h) for (_, b), h in zip(network.metrics, hits, strict=True))
+        batch_losses, hits, results = self._results(network, steps)
+        streams = {network.x: x, network.y_true: y, **results}
         try:
             executor.run_steps((0, len(network.program.calls)), rows, batch, streams)
         finally:
-            for buffer in streams:
-                executor.bind(buffer)
+            executor.unbind()
         return self._logs(network, batch_losses, hits, rows, batch)
 
     # ------------------------------------------------------------------ weights and files
