@@ -9,6 +9,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("kernels")
+HEADERS = [str(path) for path in sorted(KERNELS.rglob("*.h"))]
 DTYPES = {"f4": ("float", "sqrtf"), "f8": ("double", "sqrt")}
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 LEVELS = {f"v{n}": [f"-march=x86-64-v{n}"] for n in (2, 3, 4)} if X86 else {"base": []}
@@ -40,8 +41,9 @@ def stub(dtype, level):
     return Extension(
         f"fastbp.kernels.cython_ext.{path.stem}",
         [str(path)],
-        depends=[str(p) for p in families] + [str(KERNELS / "abi.h")],
+        depends=[str(p) for p in families] + HEADERS,
         include_dirs=[str(KERNELS)],
+        define_macros=[("FASTBP_ITEM", dtype[1])],
         extra_compile_args=EXACT + LEVELS[level],
     )
 
@@ -50,7 +52,7 @@ def extension(name, source):
     return Extension(
         name,
         [source],
-        depends=[str(KERNELS / "abi.h")],
+        depends=HEADERS,
         include_dirs=[str(KERNELS), numpy.get_include()],
         extra_compile_args=EXACT,
     )
@@ -70,6 +72,7 @@ setup(
     ext_modules=cythonize(
         [
             extension("fastbp.kernels.primitives", "kernels/primitives.pyx"),
+            extension("fastbp.kernels.threads", "kernels/threads.pyx"),
             extension("fastbp.runner", "fastbp/runner.pyx"),
             *(stub(dtype, level) for dtype in DTYPES for level in LEVELS),
         ],

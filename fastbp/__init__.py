@@ -20,6 +20,7 @@ if not os.path.isdir(os.path.join(__path__[0], "kernels")):
 from . import initializers, kernels, layers, losses, optimizers
 from ._version import __version__
 from .callbacks import Callback, History
+from .kernels.threads import get_num_threads, set_num_threads
 from .layers import Activation, Dense, Layer
 from .model import Sequential, load_model
 
@@ -36,6 +37,7 @@ __all__ = [
     "__version__",
     "callbacks",
     "datasets",
+    "get_num_threads",
     "initializers",
     "io",
     "kernels",
@@ -43,6 +45,8 @@ __all__ = [
     "load_model",
     "losses",
     "optimizers",
+    "selfcheck",
+    "set_num_threads",
     "show_versions",
 ]
 
@@ -51,6 +55,10 @@ def __getattr__(name: str) -> Any:
     # what a script may never need is imported when first asked for
     if name in ("datasets", "io"):
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "selfcheck":
+        from ._selfcheck import selfcheck
+
+        return selfcheck
     if name == "show_versions":
         from ._show_versions import show_versions
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import __version__
 from .kernels import BACKENDS, load
+from .kernels.threads import get_num_threads
 
 __all__ = ["show_versions", "versions"]
 
@@ -93,7 +94,7 @@ def versions() -> dict[str, str]:
         "kernels": f"{level} of {', '.join(built)}" if built else level,
         "blas": f"{blas.get('name')} {blas.get('version')}" + (f", kernel {kernel}" if kernel else ""),
         "blas threads": str(threads if threads is not None else "unknown"),
-        "fastbp threads": "1",
+        "fastbp threads": f"{get_num_threads()}, in portable numerics",
     }
     for backend in BACKENDS:
         try:

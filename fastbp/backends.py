@@ -94,7 +94,9 @@ class Executor:
         self.batch = batch  # of the last run
         self.rows = 0
         self.real = np.dtype(program.dtype)
-        self.kernels = load(backend, program.dtype, dict.fromkeys(c.kernel.name for c in program.calls))
+        self.kernels = load(
+            backend, program.dtype, dict.fromkeys(c.kernel.name for c in program.calls), program.numerics
+        )
         self.allocate(batch)
         program.executor = self
 
@@ -197,7 +199,7 @@ class Executor:
         if check is None:
             self.run((start, stop), self.batch)
             return
-        reference = load("numpy", self.program.dtype, self.kernels)
+        reference = load("numpy", self.program.dtype, self.kernels, self.program.numerics)
         for i in range(start, stop):
             call = self.program.calls[i]
             inputs = [self.view(b).copy() for b in call.reads]
@@ -346,11 +348,14 @@ class CompiledExecutor(Executor):
 
     def allocate(self, batch: int) -> None:
         """Make room for batches of up to `batch` rows."""
+        from .kernels.threads import pool_address
         from .runner import Runner
 
         super().allocate(batch)
         program = self.program
-        primitives = primitives_address(program.dtype)
+        primitives = primitives_address(program.dtype, program.numerics, self.backend)
+        # threads may share an array where that cannot change a bit
+        pool = pool_address() if program.numerics == "portable" else 0
         calls = []
         for call in program.calls:
             probes = [call.work(b) for b in (0, 1024)]
@@ -362,21 +367,26 @@ class CompiledExecutor(Executor):
                     call.affine_sizes(self.rows),
                     list(call.attributes.values()),
                     (probes[0], (probes[1] - probes[0]) / 1024),
+                    self._items(call) if pool else [],
                 )
             )
         self.commit = program.commit
-        self.runner = Runner(calls, len(program.buffers))
+        self.runner = Runner(calls, len(program.buffers), pool)
         self.runner.keep = self.own
         for buffer, array in zip(program.buffers, self.arrays, strict=True):
-            if array is not None:
-                self.runner.bind(buffer.number, array.ctypes.data)
+            self.runner.bind(buffer.number, array)
+
+    def _items(self, call: Call) -> list[int]:
+        if not call.kernel.pointwise:
+            return []
+        operands = zip(call.kernel.operands, call.buffers, strict=True)
+        return [self.program.itemsize(b) if o.dims == ("n",) else 0 for o, b in operands]
 
     def bind(self, buffer: Buffer, array: np.ndarray | None = None) -> None:
         """Let a buffer be `array`, or its own memory again."""
         rows = self.rows
         super().bind(buffer, array)
-        array = self.arrays[buffer.number]
-        self.runner.bind(buffer.number, 0 if array is None else array.ctypes.data)
+        self.runner.bind(buffer.number, self.arrays[buffer.number])
         if self.rows != rows:
             for i, call in enumerate(self.program.calls):
                 if any(ROWS in b.shape for b in call.buffers):

@@ -118,6 +118,12 @@ def _parse(argv):
     add("--seed", type=int, default=0, metavar="N", help="of the weights and of the shuffling (default: %(default)s)")
     add("--backend", default="cython", metavar="NAME", help="cython, numba or numpy (default: %(default)s)")
     add("--dtype", default="float32", metavar="NAME", help="float32 or float64 (default: %(default)s)")
+    add(
+        "--numerics",
+        default="numpy",
+        metavar="NAME",
+        help="numpy: NumPy's bits; portable: the same bits on every CPU, and faster (default: %(default)s)",
+    )
 
     add = train.add_argument_group("output").add_argument
     add("--output", default="model.npz", metavar="FILE", help="the trained model (default: %(default)s)")
@@ -385,13 +391,13 @@ def _train(args):
     targets, targets_test = _encode(y, loss, classes), _encode(y_test, loss, classes)
     units = len(classes) if loss.targets == "labels" else targets.shape[1]
 
-    def make(backend):
+    def make(backend, numerics=args.numerics):
         layers = [fastbp.Dense(size, activation=args.activation) for size in args.layers] + [fastbp.Dense(units)]
         model = fastbp.Sequential(layers, input_shape=x.shape[1], seed=args.seed)
         optimizer = fastbp.optimizers.get(args.optimizer)
         if args.lr is not None:
             optimizer.lr = args.lr
-        model.compile(optimizer, loss, ["accuracy"] if loss.link else [], backend, args.dtype)
+        model.compile(optimizer, loss, ["accuracy"] if loss.link else [], backend, args.dtype, numerics)
         return model
 
     model = make(args.backend)
@@ -400,7 +406,10 @@ def _train(args):
         f"data           {' '.join(args.data) or 'the handwritten digits'}: {len(x)} rows to train on, {len(x_test)} "
         f"to test, {note['task']}" + (f" of {len(classes)} classes" if classes else "")
     )
-    print(f"network        {sizes}, {args.activation}, {name}, {args.optimizer}, {args.backend}, {args.dtype}")
+    print(
+        f"network        {sizes}, {args.activation}, {name}, {args.optimizer}, {args.backend}, {args.dtype}"
+        + (", portable numerics" if args.numerics == "portable" else "")
+    )
     sys.stdout.flush()
     options = {"batch_size": args.batch_size, "seed": args.seed}
     history = model.fit(
@@ -413,7 +422,7 @@ def _train(args):
     )
     _report_test(model, x_test, y_test, targets_test, classes)
     _report_gradients(model)
-    equal = _compare(make, model, args.backend, x, targets, args.epochs, options)
+    equal = _compare(make, model, x, targets, args.epochs, options)
 
     if args.plot is not None:
         history.plot(figure.subplots())
@@ -458,39 +467,47 @@ def _timed_fit(model, x, y, epochs, options):
     return (time.perf_counter() - start) / len(model.batch_losses)
 
 
-def _compare(make, model, backend, x, y, epochs, options):
+def _compare(make, model, x, y, epochs, options):
     """Repeat the training, or as much of it as a budget of time allows, with NumPy; report times and bits.
 
     Returns
     -------
     bool
-        Whether losses, weights and the optimizer's state are NumPy's, bit for bit.
+        Whether losses, weights and the optimizer's state are those of the definition, bit for bit.
     """
-    if backend == "numpy":
+    if model.backend == "numpy":
         print("NumPy          is the backend; there is nothing to compare")
         return True
-    batch = min(options["batch_size"], len(x))
-    some = min(len(x), 5 * batch)
-    probe = make("numpy")
-    affordable = _BUDGET / min(_timed_fit(probe, x[:some], y[:some], 1, options) for _ in range(2))
-    rows = min(len(x), max(1, int(affordable)) * batch)
-    some = max(1, min(epochs, int(affordable * batch / rows)))
-    ours, reference = make(backend), make("numpy")
-    seconds = [_timed_fit(trained, x[:rows], y[:rows], some, options) for trained in (ours, reference)]
+    portable = model.numerics == "portable"
+    rows, some = _affordable(make("numpy"), x, y, epochs, options)
+    ours, reference = make(model.backend), make("numpy")
+    plain = make("numpy", "numpy") if portable else reference
+    trained = [ours, reference, plain] if portable else [ours, reference]
+    seconds = {id(m): _timed_fit(m, x[:rows], y[:rows], some, options) for m in trained}
     steps = len(ours.batch_losses)
+    mine, numpys = 1e6 * seconds[id(ours)], 1e6 * seconds[id(plain)]
     print(
-        f"time a step    {1e6 * seconds[0]:.1f} us, NumPy {1e6 * seconds[1]:.1f} us: "
-        f"{seconds[1] / seconds[0]:.1f} times as fast, over {steps} steps"
+        f"time a step    {mine:.1f} us, NumPy {numpys:.1f} us: {numpys / mine:.1f} times as fast, over {steps} steps"
     )
     pairs = [(ours, reference)]
     if rows == len(x) and some == epochs:
         pairs.append((model, reference))
     different = sorted({name for pair in pairs for name in _differences(*pair)})
+    whose = "the portable definition's" if portable else "NumPy's"
     if different:
-        print(f"bits           NOT all equal to NumPy's after {steps} steps; different: {', '.join(different)}")
+        print(f"bits           NOT all equal to {whose} after {steps} steps; different: {', '.join(different)}")
     else:
-        print(f"bits           every bit of losses, weights and optimizer state equals NumPy's after {steps} steps")
+        print(f"bits           every bit of losses, weights and optimizer state equals {whose} after {steps} steps")
     return not different
+
+
+def _affordable(probe, x, y, epochs, options):
+    """Return how many rows and epochs a model can train on within the budget."""
+    batch = min(options["batch_size"], len(x))
+    some = min(len(x), 5 * batch)
+    steps = _BUDGET / min(_timed_fit(probe, x[:some], y[:some], 1, options) for _ in range(2))
+    rows = min(len(x), max(1, int(steps)) * batch)
+    return rows, max(1, min(epochs, int(steps * batch / rows)))
 
 
 def _differences(a, b):

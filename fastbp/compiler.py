@@ -75,8 +75,8 @@ class Network:
         dLoss/d that output, in the order of the backward pass.
     """
 
-    def __init__(self, dtype: str) -> None:
-        self.program = Program(dtype)
+    def __init__(self, dtype: str, numerics: str) -> None:
+        self.program = Program(dtype, numerics)
         # buffers, for those that the compile function needs
         self.x: Any = None
         self.y_true: Any = None
@@ -140,6 +140,7 @@ def compile_training(
     optimizer: Optimizer,
     metrics: Sequence[Metric],
     dtype: str,
+    numerics: str = "numpy",
     stop_on_nan: bool = True,
 ) -> Network:
     """Return the network of one train step: gather, forward, loss, backward, update.
@@ -152,6 +153,7 @@ def compile_training(
     optimizer : Optimizer
     metrics : list of Metric
     dtype : {"float32", "float64"}
+    numerics : {"numpy", "portable"}
     stop_on_nan : bool
         Whether a loss that is not finite stops the program before the update.
 
@@ -159,7 +161,7 @@ def compile_training(
     -------
     Network
     """
-    network = Network(dtype)
+    network = Network(dtype, numerics)
     program = network.program
     program.phase = "gather"
     network.x_source = program.buffer("x_source", (ROWS, *layout.input_shape), role="input")
@@ -196,18 +198,18 @@ def compile_training(
 
 
 def compile_evaluation(
-    layers: Sequence[Layer], layout: Layout, loss: Loss, metrics: Sequence[Metric], dtype: str
+    layers: Sequence[Layer], layout: Layout, loss: Loss, metrics: Sequence[Metric], dtype: str, numerics: str = "numpy"
 ) -> Network:
     """Return the network that computes loss and metrics of a batch."""
-    network = Network(dtype)
+    network = Network(dtype, numerics)
     _forward(network, layers, layout, {})
     _loss(network, layout, loss, metrics)
     return network
 
 
-def compile_prediction(layers: Sequence[Layer], layout: Layout, dtype: str) -> Network:
+def compile_prediction(layers: Sequence[Layer], layout: Layout, dtype: str, numerics: str = "numpy") -> Network:
     """Return the network that computes the output of a batch."""
-    network = Network(dtype)
+    network = Network(dtype, numerics)
     _forward(network, layers, layout, {})
     network.y_pred.role = "result"
     return network

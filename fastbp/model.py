@@ -14,6 +14,7 @@ from .backends import BACKENDS, aligned, make_executor
 from .callbacks import Callback, History, ProgressBar
 from .compiler import Layout, compile_evaluation, compile_prediction, compile_training
 from .data import as_features, as_rows, as_targets, integer
+from .kernels import check_numerics
 from .kernels.table import suggest
 from .layers import Layer, as_shape, from_config
 from .metrics import resolve as resolve_metric
@@ -111,7 +112,7 @@ class Sequential:
     ) -> None:
         self.layers: list[Layer] = []
         self.seed = seed
-        self.backend, self.dtype = "cython", "float32"
+        self.backend, self.dtype, self.numerics = "cython", "float32", "numpy"
         # set by compile, by build and by fit
         self.optimizer: Any = None
         self.loss_function: Any = None
@@ -223,6 +224,7 @@ class Sequential:
         metrics: str | Iterable[str] = (),
         backend: str = "cython",
         dtype: DTypeLike = "float32",
+        numerics: str = "numpy",
     ) -> None:
         """Choose how to train.
 
@@ -237,6 +239,9 @@ class Sequential:
         backend : {"cython", "numba", "numpy"}
         dtype : {"float32", "float64"}
             Of parameters and data. A model that is built already has its parameters converted.
+        numerics : {"numpy", "portable"}
+            "numpy": the bits of the NumPy expressions in this process. "portable": the same bits on every CPU,
+            for every backend, number of threads and composition of a batch; also the faster one.
 
         Raises
         ------
@@ -245,6 +250,7 @@ class Sequential:
         """
         self._require_idle()
         dtype = _dtype_name(dtype)
+        check_numerics(numerics)
         if backend not in BACKENDS:
             raise ValueError(
                 f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}{suggest(backend, BACKENDS)}"
@@ -266,7 +272,7 @@ class Sequential:
                 self._arrays[name] = aligned(array.size, dtype)
                 self._arrays[name][...] = array
             self._make_views()
-        self.dtype, self.backend = dtype, backend
+        self.dtype, self.backend, self.numerics = dtype, backend, numerics
         self.optimizer, self.loss_function, self.metric_names = optimizer, loss, names
         self._state = None
         self._forget()
@@ -303,7 +309,14 @@ class Sequential:
 
     def _training(self, keep: bool = False) -> Network:
         return compile_training(
-            self.layers, self.layout, self.loss_function, self.optimizer, self._metrics(), self.dtype, not keep
+            self.layers,
+            self.layout,
+            self.loss_function,
+            self.optimizer,
+            self._metrics(),
+            self.dtype,
+            self.numerics,
+            not keep,
         )
 
     def _train_executor(self, batch: int) -> tuple[Network, Executor]:
@@ -691,7 +704,7 @@ class Sequential:
         self._ready(x.shape[1:])
         batch = min(batch_size, len(x))
         if self._predict is None:
-            self._predict = compile_prediction(self.layers, self.layout, self.dtype)
+            self._predict = compile_prediction(self.layers, self.layout, self.dtype, self.numerics)
             make_executor(self._predict.program, self.backend, dict(self._arrays), batch)
         network, executor = self._predict, self._predict.program.executor
         executor.reserve(batch)
@@ -737,7 +750,7 @@ class Sequential:
         rows, batch = len(x), min(batch_size, len(x))
         if self._evaluate is None:
             self._evaluate = compile_evaluation(
-                self.layers, self.layout, self.loss_function, self._metrics(), self.dtype
+                self.layers, self.layout, self.loss_function, self._metrics(), self.dtype, self.numerics
             )
             make_executor(self._evaluate.program, self.backend, self._shared(), batch)
         network, executor = self._evaluate, self._evaluate.program.executor
@@ -816,7 +829,7 @@ class Sequential:
         }
         arrays = {"parameters": self._arrays["parameters"]}
         if self.loss_function is not None:
-            config["backend"] = self.backend
+            config["backend"], config["numerics"] = self.backend, self.numerics
             config["loss"] = [type(self.loss_function).__name__, self.loss_function.get_config()]
             config["optimizer"] = [type(self.optimizer).__name__, self.optimizer.get_config()]
             config["metrics"] = self.metric_names
@@ -860,7 +873,7 @@ def load_model(path: str | os.PathLike[str]) -> Sequential:
         model.build(shape, seed=0)
         model._arrays["parameters"][...] = parameters
         if "loss" in config:
-            model.compile(optimizer, loss, config["metrics"], config["backend"], dtype)
+            model.compile(optimizer, loss, config["metrics"], config["backend"], dtype, config.get("numerics", "numpy"))
             model._ready()
             optimizer.set_state(state)
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:

@@ -143,7 +143,8 @@ class Call:
     def work(self, batch: int, rows: int = 0) -> int:
         """Return a rough number of nanoseconds: what decides how often the runner looks at the clock."""
         moved = sum(b.size(batch, 1) for b in self.buffers if ROWS not in b.shape)
-        multiplied = prod(self.sizes(batch, rows).values()) if self.kernel.name.startswith("matmul") else 0
+        sizes = self.sizes(batch, rows)
+        multiplied = prod(sizes.values()) if len(sizes) == 3 else 0
         return 10 + moved // 8 + multiplied // 32
 
     def __repr__(self) -> str:
@@ -180,6 +181,8 @@ class Program:
     ----------
     dtype : {"float32", "float64"}
         What "real" operands are.
+    numerics : {"numpy", "portable"}
+        Which bits the program promises.
 
     Attributes
     ----------
@@ -189,8 +192,8 @@ class Program:
         Who runs it; set by `fastbp.backends.Executor`.
     """
 
-    def __init__(self, dtype: str) -> None:
-        self.dtype = dtype
+    def __init__(self, dtype: str, numerics: str = "numpy") -> None:
+        self.dtype, self.numerics = dtype, numerics
         self.buffers: list[Buffer] = []
         self.calls: list[Call] = []
         self.phase = "forward"
@@ -466,8 +469,9 @@ class Program:
         ]
         held = ", ".join(f"{role}s {self.role_bytes(role, batch):,}" for role in ("parameter", "gradient"))
         lines.append("")
+        numerics = ", portable numerics" if self.numerics == "portable" else ""
         lines.append(
-            f"{self.dtype}, {len(self.calls)} calls, batch {batch}; bytes: {held}, "
+            f"{self.dtype}{numerics}, {len(self.calls)} calls, batch {batch}; bytes: {held}, "
             f"state {self.role_bytes('state', batch):,}, arena {plan.nbytes:,} "
             f"(unshared {plan.unshared:,})"
         )

@@ -22,6 +22,9 @@ cdef extern from *:
     """
     ctypedef struct fastbp_primitive:
         pass
+    ctypedef struct fastbp_pool:
+        int (*threads)() noexcept nogil
+        void (*run)(void (*)(void *, int, int) noexcept nogil, void *, int) noexcept nogil
     ctypedef int (*fastbp_kernel)(
         void **, const intptr_t *, const double *, const fastbp_primitive *) noexcept nogil
     enum:
@@ -33,6 +36,8 @@ cdef extern from *:
 cdef enum:
     INTERRUPTED = -1
     PORTS = 8
+    OPERANDS = 16       # at most, of a kernel that is shared among threads
+    SHARED = 1 << 15    # elements from which threads pay
 
 
 cdef struct call_t:
@@ -42,6 +47,28 @@ cdef struct call_t:
     intptr_t sizes
     intptr_t attributes
     double cost
+    int operands        # of a pointwise kernel, else 0
+
+
+cdef struct share_t:
+    const call_t *call
+    void **pointers
+    const intptr_t *items
+    intptr_t n
+    const double *attributes
+
+
+cdef void share(void *context, int part, int parts) noexcept nogil:
+    # a part of a pointwise call: the same kernel on some cache lines of every array
+    cdef const share_t *s = <const share_t *>context
+    cdef intptr_t lines = (s.n + 15) // 16
+    cdef intptr_t first = lines * part // parts * 16, end = lines * (part + 1) // parts * 16, count
+    cdef void *pointers[OPERANDS]
+    cdef int i
+    count = (end if end < s.n else s.n) - first
+    for i in range(s.call.operands):
+        pointers[i] = <char *>s.pointers[i] + first * s.items[i]
+    s.call.kernel(pointers, &count, s.attributes, s.call.primitives)
 
 
 cdef struct cursor_t:
@@ -93,10 +120,14 @@ cdef class Runner:
     Parameters
     ----------
     calls : list of tuple
-        ``(kernel address, primitives address, buffer numbers, sizes, attributes, cost)`` for each call;
-        each size and the cost a pair ``(fixed, per_row)``. The cost is a rough count of nanoseconds.
+        ``(kernel address, primitives address, buffer numbers, sizes, attributes, cost, items)`` for each call;
+        each size and the cost a pair ``(fixed, per_row)``. The cost is a rough count of nanoseconds. Items are
+        empty, or for a kernel that threads may share the bytes of an element of each operand (0 where the
+        operand is no array of that length).
     n_buffers : int
         How many buffers there are; `bind` gives each its address.
+    pool : int
+        The address of a ``fastbp_pool`` (``abi.h``), or 0.
     """
 
     cdef call_t *calls
@@ -108,6 +139,8 @@ cdef class Runner:
     cdef intptr_t *per_row
     cdef double *attributes
     cdef double *costs            # fixed and per row, for each call
+    cdef intptr_t *items          # per call and operand
+    cdef const fastbp_pool *pool
     cdef readonly int n_calls
     cdef intptr_t n_pointers, n_sizes, n_buffers
     cdef readonly intptr_t batch
@@ -121,8 +154,9 @@ cdef class Runner:
     cdef bint busy
     cdef public object keep       # what owns the memory behind the addresses
 
-    def __cinit__(self, list calls, intptr_t n_buffers):
+    def __cinit__(self, list calls, intptr_t n_buffers, intptr_t pool=0):
         cdef intptr_t i, p = 0, s = 0, a = 0
+        self.pool = <const fastbp_pool *>pool
         self.n_calls = len(calls)
         self.n_buffers = n_buffers
         self.n_pointers = sum(len(c[2]) for c in calls)
@@ -136,7 +170,13 @@ cdef class Runner:
         self.per_row = <intptr_t *>allocate(self.n_sizes, sizeof(intptr_t))
         self.attributes = <double *>allocate(sum(len(c[4]) for c in calls), sizeof(double))
         self.costs = <double *>allocate(2 * self.n_calls, sizeof(double))
-        for i, (kernel, primitives, buffers, sizes, attributes, cost) in enumerate(calls):
+        self.items = <intptr_t *>allocate(self.n_pointers, sizeof(intptr_t))
+        for i, (kernel, primitives, buffers, sizes, attributes, cost, items) in enumerate(calls):
+            if len(items) not in (0, len(buffers)) or len(items) > OPERANDS:
+                raise ValueError(f"call {i} has {len(items)} items for {len(buffers)} buffers")
+            self.calls[i].operands = len(items)
+            for k, item in enumerate(items):
+                self.items[p + k] = item
             self.calls[i].kernel = <fastbp_kernel><intptr_t>kernel
             self.calls[i].primitives = <const fastbp_primitive *><intptr_t>primitives
             self.calls[i].buffers = p
@@ -158,7 +198,7 @@ cdef class Runner:
     def __dealloc__(self):
         for p in (<intptr_t>self.calls, <intptr_t>self.pointers, <intptr_t>self.numbers, <intptr_t>self.addresses,
                   <intptr_t>self.sizes, <intptr_t>self.fixed, <intptr_t>self.per_row, <intptr_t>self.attributes,
-                  <intptr_t>self.costs):
+                  <intptr_t>self.costs, <intptr_t>self.items):
             free(<void *><intptr_t>p)
 
     cdef void move(self, intptr_t buffer, char *address) noexcept nogil:
@@ -193,10 +233,17 @@ cdef class Runner:
         cdef int i, status
         cdef double t
         cdef call_t *call
+        cdef share_t shared
         for i in range(first, last):
             call = &self.calls[i]
-            status = call.kernel(self.pointers + call.buffers, self.sizes + call.sizes,
-                                 self.attributes + call.attributes, call.primitives)
+            if call.operands and self.sizes[call.sizes] >= SHARED and self.pool and self.pool.threads() > 1:
+                shared = share_t(call, self.pointers + call.buffers, self.items + call.buffers,
+                                 self.sizes[call.sizes], self.attributes + call.attributes)
+                self.pool.run(share, &shared, 4 * self.pool.threads())
+                status = FASTBP_OK
+            else:
+                status = call.kernel(self.pointers + call.buffers, self.sizes + call.sizes,
+                                     self.attributes + call.attributes, call.primitives)
             if status != FASTBP_OK:
                 self.failed = i
                 return status
@@ -228,11 +275,11 @@ cdef class Runner:
             raise error
         return status
 
-    def bind(self, intptr_t buffer, intptr_t address):
-        """Give a buffer its address."""
+    def bind(self, intptr_t buffer, cnp.ndarray array):
+        """Let a buffer be where an array is, or nowhere for None; the caller keeps the array alive."""
         if not 0 <= buffer < self.n_buffers:
             raise ValueError(f"buffer is {buffer}; there are {self.n_buffers}")
-        self.move(buffer, <char *>address)
+        self.move(buffer, NULL if array is None else <char *>cnp.PyArray_DATA(array))
 
     def set_batch(self, intptr_t batch):
         """Make `batch` the number of rows of the next run."""

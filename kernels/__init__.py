@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,12 +33,14 @@ if TYPE_CHECKING:
 
     from .table import Kernel, Operand
 
-__all__ = ["BACKENDS", "get_include", "load", "primitives_address", *KERNELS]
+__all__ = ["BACKENDS", "NUMERICS", "get_include", "load", "primitives_address", *KERNELS]
 
 #: Who can execute kernels; "numpy" is the reference.
 BACKENDS = ("numpy", "numba", "cython")
+#: Which bits: NumPy's in this process, or the same ones everywhere.
+NUMERICS = ("numpy", "portable")
 
-_checked = False
+_checked = _warned = False
 
 
 def get_include() -> str:
@@ -45,12 +48,16 @@ def get_include() -> str:
     return os.path.dirname(os.path.abspath(__file__))
 
 
-def primitives_address(dtype: str) -> int:
-    """Return the address of NumPy's own loops for one dtype, proven on a few arrays the first time.
+def primitives_address(dtype: str, numerics: str = "numpy", backend: str = "cython") -> int:
+    """Return the address of the primitives that compiled kernels are given.
 
     Parameters
     ----------
     dtype : {"float32", "float64"}
+    numerics : {"numpy", "portable"}
+        "numpy": NumPy's own loops, proven on a few arrays the first time.
+    backend : {"cython", "numba"}
+        Who compiled the portable ones.
 
     Raises
     ------
@@ -58,6 +65,8 @@ def primitives_address(dtype: str) -> int:
         If NumPy's loops do not return NumPy's bits when called from C.
     """
     global _checked
+    if numerics == "portable":
+        return _portable_address(dtype, backend)
     from .primitives import address, check
 
     if not _checked:
@@ -66,7 +75,23 @@ def primitives_address(dtype: str) -> int:
     return address(dtype)
 
 
-def load(backend: str, dtype: str = "float32", names: Iterable[str] | None = None) -> dict[str, Any]:
+def _portable_address(dtype: str, backend: str) -> int:
+    global _warned
+    from .cython_ext import level, portable_address
+
+    if level() == "v2" and not _warned:
+        _warned = True
+        warnings.warn(
+            "portable numerics runs without fused multiply-add at level v2: the same bits, some twenty times slower",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return portable_address(dtype)
+
+
+def load(
+    backend: str, dtype: str = "float32", names: Iterable[str] | None = None, numerics: str = "numpy"
+) -> dict[str, Any]:
     """Return the kernels of one backend.
 
     Parameters
@@ -75,6 +100,8 @@ def load(backend: str, dtype: str = "float32", names: Iterable[str] | None = Non
     dtype : {"float32", "float64"}
     names : iterable of str, optional
         The kernels that are needed; by default all of the table.
+    numerics : {"numpy", "portable"}
+        Compiled kernels are the same for both: `primitives_address` is what differs.
 
     Returns
     -------
@@ -84,7 +111,7 @@ def load(backend: str, dtype: str = "float32", names: Iterable[str] | None = Non
     Raises
     ------
     ValueError
-        If there is no such backend, dtype or kernel.
+        If there is no such backend, numerics, dtype or kernel.
     ImportError
         If the backend cannot be imported here.
     NotImplementedError
@@ -93,15 +120,28 @@ def load(backend: str, dtype: str = "float32", names: Iterable[str] | None = Non
     names = tuple(KERNELS) if names is None else tuple(names)
     if backend not in BACKENDS:
         raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}{suggest(backend, BACKENDS)}")
+    check_numerics(numerics)
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'")
     for name in names:
         if name not in KERNELS:
             raise ValueError(f"there is no kernel {name!r}{suggest(name, KERNELS)}")
     try:
-        return _LOADERS[backend](dtype, names)
+        found = _LOADERS[backend](dtype, names)
     except ImportError as error:
         raise ImportError(f"backend {backend!r} cannot be imported here ({error}){_REMEDIES[backend]}") from error
+    if backend == "numpy" and numerics == "portable":
+        from .portable.array import portable
+
+        return {name: portable(function) for name, function in found.items()}
+    return found
+
+
+def check_numerics(numerics: str) -> None:
+    """Raise ValueError unless there is such a numerics."""
+    if numerics not in NUMERICS:
+        hint = suggest(numerics, NUMERICS)
+        raise ValueError(f"numerics is {numerics!r}; it must be 'numpy' or 'portable'{hint}")
 
 
 def _named(backend: str, container: Any, name: str) -> Any:
@@ -178,6 +218,7 @@ def _call(
     inputs: Sequence[ArrayLike],
     out: np.ndarray | Sequence[np.ndarray | None] | None,
     backend: str,
+    numerics: str,
     attributes: dict[str, float],
 ) -> Any:
     for name in attributes:
@@ -201,7 +242,7 @@ def _call(
             )
         # computed apart and copied at the end: nothing is half-written, and `out` may overlap an input
         results.append(arrays[operand.name].copy() if operand.name in arrays else np.empty(shape, dtype))
-    function = load(backend, real.name, [kernel.name])[kernel.name]
+    function = load(backend, real.name, [kernel.name], numerics)[kernel.name]
     values = {**kernel.attributes, **attributes}
     if backend == "numpy":
         with np.errstate(all="ignore"):
@@ -214,7 +255,7 @@ def _call(
         arrays.update((o.name, r) for o, r in zip(kernel.outputs, results, strict=True))
         status = call(
             function,
-            primitives_address(real.name),
+            primitives_address(real.name, numerics, backend),
             [arrays[o.name].ctypes.data for o in kernel.operands],
             list(sizes.values()),
             list(values.values()),
@@ -235,10 +276,10 @@ def _function(kernel: Kernel) -> Callable[..., Any]:
 
     names = [o.name for o in kernel.inputs]
 
-    def function(*inputs, out=None, backend="cython", **attributes):
+    def function(*inputs, out=None, backend="cython", numerics="numpy", **attributes):
         if len(inputs) != len(names):
             raise TypeError(f"{kernel.name} takes {len(names)} arrays ({', '.join(names)}), got {len(inputs)}")
-        return _call(kernel, inputs, out, backend, attributes)
+        return _call(kernel, inputs, out, backend, numerics, attributes)
 
     function.__name__ = function.__qualname__ = kernel.name
     function.__module__ = __name__
@@ -255,13 +296,14 @@ def _function(kernel: Kernel) -> Callable[..., Any]:
     lines += ["Parameters", "----------"]
     lines += [f"{o!r} : array_like" for o in kernel.inputs]
     lines += ["out : ndarray or tuple of ndarray, optional", "    Where to put the outputs."]
-    lines += ['backend : {"cython", "numba", "numpy"}']
+    lines += ['backend : {"cython", "numba", "numpy"}', 'numerics : {"numpy", "portable"}']
     lines += [f"{name} : float, default {default}" for name, default in kernel.attributes.items()]
     lines += ["", "Returns", "-------", *(f"{o!r}" for o in kernel.outputs), "", "References", "----------", row.source]
     function.__doc__ = "\n".join(lines)
     kinds = [Parameter(n, Parameter.POSITIONAL_ONLY) for n in names]
     kinds += [Parameter("out", Parameter.KEYWORD_ONLY, default=None)]
     kinds += [Parameter("backend", Parameter.KEYWORD_ONLY, default="cython")]
+    kinds += [Parameter("numerics", Parameter.KEYWORD_ONLY, default="numpy")]
     kinds += [Parameter(n, Parameter.KEYWORD_ONLY, default=d) for n, d in kernel.attributes.items()]
     setattr(function, "__signature__", Signature(kinds))  # noqa: B010
     return function

@@ -39,8 +39,8 @@ cdef extern from *:
         fastbp_loop loop
         void *data
     enum:
-        FASTBP_EXP, FASTBP_LOG, FASTBP_LOG1P, FASTBP_TANH, FASTBP_MATMUL, FASTBP_SUM
-        FASTBP_PRIMITIVES
+        FASTBP_EXP, FASTBP_EXPM1, FASTBP_LOG, FASTBP_LOG1P, FASTBP_TANH, FASTBP_SIGMOID, FASTBP_SOFTPLUS, FASTBP_ERF
+        FASTBP_POW, FASTBP_MATMUL, FASTBP_SUM, FASTBP_DENSE, FASTBP_PRIMITIVES
     ctypedef struct PyUFuncObject:
         int nin, nout, ntypes
         const char *types
@@ -132,8 +132,9 @@ def _fill():
     # before 2.3 NumPy feeds its reduction loops through a buffer of 8192 elements
     cdef intptr_t chunk = 8192 if np.lib.NumpyVersion(np.__version__) < "2.3.0" else <intptr_t>(<size_t>-1 >> 1)
     for k, typenum in enumerate((np.dtype("f4").num, np.dtype("f8").num)):
-        for index, ufunc in ((FASTBP_EXP, np.exp), (FASTBP_LOG, np.log), (FASTBP_LOG1P, np.log1p),
-                             (FASTBP_TANH, np.tanh), (FASTBP_MATMUL, np.matmul)):
+        for index, ufunc in ((FASTBP_EXP, np.exp), (FASTBP_EXPM1, np.expm1), (FASTBP_LOG, np.log),
+                             (FASTBP_LOG1P, np.log1p), (FASTBP_TANH, np.tanh), (FASTBP_POW, np.power),
+                             (FASTBP_MATMUL, np.matmul)):
             _table[k][index] = _find(ufunc, typenum)
         _sum[k].inner = _find(np.add, typenum)
         _sum[k].chunk = chunk
@@ -188,50 +189,57 @@ def call(kernel, primitives, addresses, sizes, attributes):
     return status
 
 
-cdef _unary(int dtype, int index, x):
-    y = np.empty_like(x)
-    cdef char *args[2]
-    cdef intptr_t n[1]
-    cdef intptr_t steps[2]
-    args[0] = <char *><intptr_t>x.ctypes.data
-    args[1] = <char *><intptr_t>y.ctypes.data
-    n[0] = x.size
-    steps[0] = steps[1] = x.itemsize
-    _table[dtype][index].loop(args, n, steps, _table[dtype][index].data)
-    return y
+_UNARY = {"exp": FASTBP_EXP, "expm1": FASTBP_EXPM1, "log": FASTBP_LOG, "log1p": FASTBP_LOG1P, "tanh": FASTBP_TANH,
+          "sigmoid": FASTBP_SIGMOID, "softplus": FASTBP_SOFTPLUS, "erf": FASTBP_ERF}
 
 
-cdef _sum_of_rows(int dtype, x):
-    y = np.empty(len(x), x.dtype)
-    cdef char *args[2]
-    cdef intptr_t n[2]
-    cdef intptr_t steps[2]
-    args[0] = <char *><intptr_t>x.ctypes.data
-    args[1] = <char *><intptr_t>y.ctypes.data
-    n[0] = x.shape[0]
-    n[1] = x.shape[1]
-    steps[0] = x.strides[0]
-    steps[1] = x.itemsize
-    _table[dtype][FASTBP_SUM].loop(args, n, steps, _table[dtype][FASTBP_SUM].data)
-    return y
+def evaluate(table, name, *inputs, out=None):
+    """Call one primitive on arrays; return the result.
 
+    Parameters
+    ----------
+    table : int
+        The address of primitives for the arrays' dtype.
+    name : str
+        "exp" ... "erf" of an array, "pow" of two of one length, "sum" of the rows of a matrix, "matmul" of two.
+    *inputs : ndarray
+        Of one dtype; contiguous, but for the operands of a matmul.
+    out : ndarray, optional
+        Where to put it; for "exp" ... "pow" it may be an input.
 
-cdef _matmul(int dtype, a, b):
-    y = np.empty((a.shape[0], b.shape[1]), a.dtype)
+    Returns
+    -------
+    ndarray
+    """
+    cdef const fastbp_primitive *primitives = <const fastbp_primitive *><intptr_t>table
     cdef char *args[3]
     cdef intptr_t n[4]
     cdef intptr_t steps[9]
-    cdef int i
-    for i, operand in enumerate((a, b, y)):
+    cdef int i, index
+    x = inputs[0]
+    if name == "sum":
+        index = FASTBP_SUM
+        y = np.empty(len(x), x.dtype) if out is None else out
+        n[0], n[1] = x.shape
+        steps[0], steps[1] = x.strides[0], x.itemsize
+    elif name == "matmul":
+        index = FASTBP_MATMUL
+        y = np.empty((x.shape[0], inputs[1].shape[1]), x.dtype) if out is None else out
+        n[0], n[1], n[2], n[3] = 1, x.shape[0], x.shape[1], inputs[1].shape[1]
+        for i, operand in enumerate((*inputs, y)):
+            steps[i] = 0
+            steps[3 + 2 * i], steps[4 + 2 * i] = operand.strides
+    else:
+        index = FASTBP_POW if name == "pow" else _UNARY[name]
+        y = np.empty_like(x) if out is None else out
+        n[0] = x.size
+        steps[0] = steps[1] = steps[2] = x.itemsize
+    if primitives[index].loop is NULL:
+        raise NotImplementedError(f"these primitives have no {name}")
+    for i, operand in enumerate((*inputs, y)):
         args[i] = <char *><intptr_t>operand.ctypes.data
-        steps[i] = 0
-        steps[3 + 2 * i] = operand.strides[0]
-        steps[4 + 2 * i] = operand.strides[1]
-    n[0] = 1
-    n[1] = a.shape[0]
-    n[2] = a.shape[1]
-    n[3] = b.shape[1]
-    _table[dtype][FASTBP_MATMUL].loop(args, n, steps, _table[dtype][FASTBP_MATMUL].data)
+    with nogil:
+        primitives[index].loop(args, n, steps, primitives[index].data)
     return y
 
 
@@ -244,23 +252,23 @@ def check():
         Where one does not: it names the function, the dtype and the NumPy version.
     """
     # no numpy.random here: its import alone would cost more than the check
-    cdef int k, index
     with np.errstate(all="ignore"):
-        for k, dtype in enumerate(("float32", "float64")):
+        for dtype in ("float32", "float64"):
+            table = address(dtype)
             ramp = np.arange(8500, dtype=dtype)
             x = (ramp * 37 % 1009 - 503) / 29
-            for index, ufunc in ((FASTBP_EXP, np.exp), (FASTBP_LOG, np.log), (FASTBP_LOG1P, np.log1p),
-                                 (FASTBP_TANH, np.tanh)):
+            for name in ("exp", "expm1", "log", "log1p", "tanh"):
                 for part in (x[:1], x[:1013]):
-                    _same(ufunc.__name__, _unary(k, index, part), ufunc(part))
+                    _same(name, evaluate(table, name, part), getattr(np, name)(part))
+            _same("power", evaluate(table, "pow", x[:99], x[99:198]), np.power(x[:99], x[99:198]))
             for rows, n in ((7, 3), (9, 7), (5, 200), (1, 8500)):
                 part = np.ascontiguousarray(x[:rows * n].reshape(rows, n))
-                _same("sum", _sum_of_rows(k, part), part.sum(axis=1))
+                _same("sum", evaluate(table, "sum", part), part.sum(axis=1))
             for m, j, n in ((1, 5, 3), (8, 19, 6)):
                 a, b = x[:m * j].reshape(m, j), x[j:j + j * n].reshape(j, n)
-                _same("matmul", _matmul(k, a, b), a @ b)
+                _same("matmul", evaluate(table, "matmul", a, b), a @ b)
                 a, b = x[:m * j].reshape(j, m).T, x[j:j + j * n].reshape(n, j).T
-                _same("matmul", _matmul(k, a, b), a @ b)
+                _same("matmul", evaluate(table, "matmul", a, b), a @ b)
 
 
 def _same(name, ours, numpys):

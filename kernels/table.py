@@ -79,6 +79,9 @@ class Kernel:
         The named dimensions, in the order of the kernel's sizes.
     elementwise : bool
         Whether ``[n]`` stands for all elements of an array of any shape.
+    pointwise : bool
+        Whether each element of the outputs depends on that element of the inputs alone, so that threads may
+        share the array.
     expression : str
         NumPy statements that assign every output; ``np`` is NumPy, attributes go by their names.
     inplace : tuple of (str, str)
@@ -95,6 +98,9 @@ class Kernel:
         self.operands = tuple(first.values())
         self.dims = tuple(dict.fromkeys(d for o in self.operands for d in o.dims if isinstance(d, str)))
         self.elementwise = all(o.dims == ("n",) for o in self.operands if "n" in o.dims)
+        # a mean counts the elements
+        arrays = {o.dims for o in self.outputs} == {("n",)}
+        self.pointwise = self.elementwise and arrays and "mean" not in row.attributes
         self.inplace = tuple(tuple(pair.split("=")) for pair in inplace)
 
     def sizes(self, shapes: Sequence[tuple[int, ...] | None]) -> dict[str, int]:
@@ -261,6 +267,16 @@ _row(
     ("backward", "dy[batch,n] -> db[n]", "db = dy.sum(axis=0)"),
     source=_BACKPROP,
 )
+_row(
+    "dense", "matmul",
+    (
+        "", "x[batch,k], w[k,n], b[n] -> y[batch,n]",
+        "y = x @ w + b; y = np.maximum(y, 0) if relu else y",
+    ),
+    attributes={"relu": 0.0},
+    note="product, bias and relu in one pass: in portable numerics at the end of each tile of the product",
+    source=_BACKPROP,
+)
 
 # ------------------------------------------------------------------------------------ activation
 _row(
@@ -273,7 +289,8 @@ _row(
     "sigmoid", "activation",
     ("forward", "x[n] -> y[n]", "y = 1 / (1 + np.exp(-x))", "y=x"),
     ("backward", "dy[n], y[n] -> dx[n]", "dx = dy * (y * (1 - y))", "dx=dy", "dx=y"),
-    note="exp(-x) may overflow to inf; the result is then 0, as it should be",
+    note="exp(-x) may overflow to inf; the result is then 0, as it should be. In portable numerics forward is one "
+    "function of at most 1 ulp instead",
     source=_BISHOP + ", eq. 4.59 and 4.88",
 )
 _row(

@@ -262,12 +262,12 @@ def output_dtype(operand, dtype):
     return np.dtype({"i8": np.int64, "f8": np.float64}.get(operand.dtype, dtype))
 
 
-def reference(kernel, inputs, attributes):
+def reference(kernel, inputs, attributes, numerics="numpy"):
     """Return the status and the outputs by name that the NumPy definition gives.
 
     The outputs are None where the definition itself cannot be evaluated: a mean or a maximum over nothing.
     """
-    function = load("numpy", names=[kernel.name])[kernel.name]
+    function = load("numpy", names=[kernel.name], numerics=numerics)[kernel.name]
     with np.errstate(all="ignore"):
         try:
             returned = function(*inputs.values(), **attributes)
@@ -290,8 +290,16 @@ def address(build, dtype, name):
     return load(backend, dtype, [name])[name]
 
 
+def primitives(build, dtype, numerics):
+    """Return the address of the primitives that the kernels of one build are given."""
+    backend, _, level = build.partition("-")
+    if level and numerics == "portable":
+        return cython_ext.portable_address(dtype, at=level)
+    return primitives_address(dtype, numerics, backend)
+
+
 def run_both(function, kernel, dtype, sizes, inputs, attributes, shared=None, offset=0):
-    """Run the definition and a compiled kernel on the same guarded buffers.
+    """Run the definition and a compiled kernel, in numerics "numpy", on the same guarded buffers.
 
     They must be the same: a BLAS may sum in another order where its operands are aligned otherwise.
 
@@ -314,6 +322,16 @@ def run_both(function, kernel, dtype, sizes, inputs, attributes, shared=None, of
     AssertionError
         If the kernel writes beside a buffer or into an input.
     """
+    buffers = guarded(kernel, dtype, sizes, inputs, shared, offset)
+    views = {name: buffers[name].array.view() for name in inputs}
+    for view in views.values():
+        view.flags.writeable = False
+    want = reference(kernel, views, attributes)
+    return want, run_guarded(function, primitives_address(dtype), kernel, sizes, inputs, attributes, buffers, shared)
+
+
+def guarded(kernel, dtype, sizes, inputs, shared=None, offset=0):
+    """Return guarded buffers for a kernel's operands by name, the inputs filled; see `run_both`."""
     buffers = {}
     for k, operand in enumerate(kernel.operands):
         place = (offset + 3 * k) % 16
@@ -324,13 +342,14 @@ def run_both(function, kernel, dtype, sizes, inputs, attributes, shared=None, of
         else:
             shape = kernel.shape(operand, sizes)
             buffers[operand.name] = Guarded(shape=shape, dtype=output_dtype(operand, dtype), offset=place)
-    views = {name: buffers[name].array.view() for name in inputs}
-    for view in views.values():
-        view.flags.writeable = False
-    want = reference(kernel, views, attributes)
+    return buffers
+
+
+def run_guarded(function, table, kernel, sizes, inputs, attributes, buffers, shared=None):
+    """Run a compiled kernel on guarded buffers; return its status and the outputs by name."""
     status = call(
         function,
-        primitives_address(dtype),
+        table,
         [buffers[o.name].array.ctypes.data for o in kernel.operands],
         list(sizes.values()),
         list(attributes.values()),
@@ -341,7 +360,7 @@ def run_both(function, kernel, dtype, sizes, inputs, attributes, shared=None, of
     for name, array in inputs.items():
         if name not in written:
             assert buffers[name].array.tobytes() == array.tobytes(), f"the input {name} was changed"
-    return want, (status, {o.name: buffers[o.name].array for o in kernel.outputs})
+    return status, {o.name: buffers[o.name].array for o in kernel.outputs}
 
 
 def kernels_with(*domains):

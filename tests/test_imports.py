@@ -21,6 +21,11 @@ ALLOWED = {
     "kernels.table": set(),
     "kernels": {"kernels.table"},
     "kernels.primitives": set(),
+    "kernels.threads": set(),
+    "kernels.portable": set(),
+    "kernels.portable.fma": set(),
+    "kernels.portable.elementary": {"kernels.portable.fma"},
+    "kernels.portable.array": {"kernels.portable", "kernels.portable.elementary", "kernels.portable.fma"},
     "program": {"kernels.table"},
     "initializers": {"kernels.table"},
     "layers": {"layers.base", "layers.core"},
@@ -36,20 +41,20 @@ ALLOWED = {
     "backends": {"kernels", "kernels.table", "program"},
     "runner": set(),
     "model": {
-        "losses", "optimizers", "backends", "callbacks", "compiler", "data", "kernels.table", "layers", "metrics",
-        "program",
+        "losses", "optimizers", "backends", "callbacks", "compiler", "data", "kernels", "kernels.table", "layers",
+        "metrics", "program",
     },
 }  # fmt: skip
 #: The same for what a function imports when it runs.
 LATER = {
-    "kernels": {"kernels.numba_jit", "kernels.cython_ext", "kernels.primitives"},
-    "backends": {"runner"},
+    "kernels": {"kernels.numba_jit", "kernels.cython_ext", "kernels.primitives", "kernels.portable.array"},
+    "backends": {"kernels.threads", "runner"},
     "losses": {"kernels"},
     "callbacks": {"io"},
     "model": {"io"},
 }
 #: Modules at the top of the house, which may use all others.
-TOP = {"", "__main__", "_show_versions", "_version", "cli"}
+TOP = {"", "__main__", "_selfcheck", "_show_versions", "_version", "cli"}
 
 
 def modules():
@@ -100,7 +105,7 @@ class Imports(ast.NodeVisitor):
         base = ".".join(parts[: len(parts) - node.level + 1] + ([node.module] if node.module else []))
         for alias in node.names:
             inner = f"{base}.{alias.name}".removeprefix("fastbp.")
-            compiled = inner in ("runner", "kernels.primitives")
+            compiled = inner in ("runner", "kernels.primitives", "kernels.threads")
             self.note(f"fastbp.{inner}" if inner in MODULES or compiled else base)
 
     def own(self, later=False):
@@ -151,7 +156,8 @@ def test_kernel_modules_are_leaves(name):
     backend, module = ".".join(name.split(".")[:2]), name.split(".")[-1]
     inside = IMPORTS[name].own() | IMPORTS[name].own(later=True)
     # families stand on each other and their backend's helpers; those that load them may read the table
-    allowed = {f"{backend}.{module}" for module in (*FAMILIES, "common")} | {"kernels.primitives"}
+    allowed = {f"{backend}.{module}" for module in (*FAMILIES, "common")}
+    allowed |= {"kernels.primitives", "kernels.threads", "kernels.portable.array"}
     if module not in FAMILIES:
         allowed |= {m for m in MODULES if m.startswith("kernels")}
     assert inside <= allowed

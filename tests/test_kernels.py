@@ -18,11 +18,14 @@ from _arrays import (
     address,
     assert_same_bits,
     cases,
+    guarded,
     kernels_with,
     operands,
     output_dtype,
+    primitives,
     reference,
     run_both,
+    run_guarded,
 )
 
 from fastbp import kernels
@@ -89,6 +92,30 @@ def test_bits_of_the_definition(name, dtype, build):
                     assert_same_bits(got[output.name], expected.reshape(got[output.name].shape), f"{what} {output}")
                     compared += 1
     assert compared >= len(KINDS) * len(kernel.outputs)
+
+
+@every_kernel
+@every_dtype
+def test_portable_bits_of_the_definition(name, dtype):
+    kernel = KERNELS[name]
+    functions = {build: (address(build, dtype, name), primitives(build, dtype, "portable")) for build in BUILDS}
+    for k, (label, sizes, inputs, attributes) in enumerate(cases(kernel, dtype)):
+        if len(sizes) == 3 and np.prod(list(sizes.values())) > 5000 and " ordinary " not in label:
+            continue  # the exact fma of numbers at the ends of the range takes its time
+        status, want = reference(kernel, inputs, attributes, "portable")
+        for build, (function, table) in functions.items():
+            for shared in (None, *kernel.inplace):
+                what = f"{label} {build} {dtype}" + (f", {shared[0]} in {shared[1]}" if shared else "")
+                buffers = guarded(kernel, dtype, sizes, inputs, shared, k)
+                try:
+                    found, got = run_guarded(function, table, kernel, sizes, inputs, attributes, buffers, shared)
+                except AssertionError as error:
+                    raise AssertionError(f"{what}: {error}") from None
+                assert found == status, what
+                for output in kernel.outputs if status == 0 and want is not None else ():
+                    expected = np.asarray(want[output.name])
+                    assert expected.dtype == output_dtype(output, dtype), f"{what}: {output!r} is {expected.dtype}"
+                    assert_same_bits(got[output.name], expected.reshape(got[output.name].shape), f"{what} {output}")
 
 
 @every_kernel
@@ -512,7 +539,7 @@ def test_functions_describe_themselves(name):
     assert name in kernels.__all__
     assert pickle.loads(pickle.dumps(function)) is function
     parameters = inspect.signature(function).parameters
-    assert list(parameters) == [*(o.name for o in kernel.inputs), "out", "backend", *kernel.attributes]
+    assert list(parameters) == [*(o.name for o in kernel.inputs), "out", "backend", "numerics", *kernel.attributes]
     assert {k: parameters[k].default for k in kernel.attributes} == dict(kernel.attributes)
     for part in (kernel.signature, *kernel.expression.split("; "), ROWS[kernel.row.name].source):
         assert part in function.__doc__

@@ -14,8 +14,12 @@ from fastbp import kernels
 from fastbp.kernels import cython_ext, primitives
 
 #: In the order of the enum in abi.h.
-NAMES = ("exp", "log", "log1p", "tanh", "matmul", "sum")
-UNARY = {"exp": np.exp, "log": np.log, "log1p": np.log1p, "tanh": np.tanh}
+NAMES = (
+    "exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "erf", "pow", "matmul", "sum", "dense",
+)  # fmt: skip
+#: Those of which NumPy has a loop.
+NUMPYS = ("exp", "expm1", "log", "log1p", "tanh", "pow", "matmul", "sum")
+UNARY = {"exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "tanh": np.tanh}
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 
@@ -112,7 +116,7 @@ def wrong_loop():
 
     def exchange(dtype, name):
         memory = entry(dtype, name)
-        original, operands = memory.loop, 3 if name == "matmul" else 2
+        original, operands = memory.loop, 3 if name in ("matmul", "pow") else 2
 
         @LOOP
         def wrong(args, dimensions, steps, data):
@@ -134,11 +138,12 @@ def wrong_loop():
 
 
 @every_dtype
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NUMPYS)
 def test_check_sees_one_wrong_bit(name, dtype, wrong_loop, monkeypatch):
     primitives.check()
     wrong_loop(dtype, name)
-    message = rf"NumPy's {name} loop does not return NumPy's bits \({dtype}, NumPy {np.__version__}"
+    numpys = "power" if name == "pow" else name
+    message = rf"NumPy's {numpys} loop does not return NumPy's bits \({dtype}, NumPy {np.__version__}"
     with pytest.raises(RuntimeError, match=message):
         primitives.check()
     # the first program of a process runs the check
@@ -196,6 +201,15 @@ def test_call_passes_everything_on():
         with pytest.raises(ValueError, match="at most 16"):
             primitives.call(kernel, 0, *too_many)
     assert len(seen) == 1
+
+
+@every_dtype
+def test_numpy_has_no_loop_for_the_others(dtype):
+    for name in NAMES:
+        assert (entry(dtype, name).loop is None) == (name not in NUMPYS)
+    for name in ("sigmoid", "softplus", "erf"):
+        with pytest.raises(NotImplementedError, match=name):
+            primitives.evaluate(kernels.primitives_address(dtype), name, np.ones(3, dtype))
 
 
 def test_capsule_address():

@@ -331,12 +331,13 @@ def test_sharing_saves_memory():
         for program in programs(name):
             plan = program.plan(64)
             most = max(sum(program.nbytes(b, 64) for b in alive) for alive in living(program))
-            assert plan.nbytes < 0.75 * plan.unshared, name
+            # the prediction of one hidden layer has nothing to share
+            assert plan.nbytes < 0.9 * plan.unshared or len(plan.offsets) == 1, name
             # not far above what is alive at once, the floor of any plan that shares nothing in place
             assert plan.nbytes <= 1.1 * most + 64 * len(plan.offsets), name
-    program = model_of("relu").program
+    program = model_of("deep").program
     at = program.plan(8).offsets
-    assert at[program.find("dense_1.xw")] == at[program.find("dense_1.y")] == at[program.find("dense_1.relu.y")]
+    assert at[program.find("dense_1.y")] == at[program.find("dense_1.tanh.y")]
 
 
 def test_a_buffer_that_is_read_later_is_not_overwritten_in_place():
@@ -358,8 +359,8 @@ def test_listing():
     for i, call in enumerate(model.program.calls):
         assert lines[i + 1].split()[:2] == [str(i), call.phase] and call.kernel.name in lines[i + 1]
         assert all(repr(b) in lines[i + 1] for b in call.reads + call.writes)
-    product = next(line for line in lines if "matmul_nn" in line)
-    assert product.endswith(f"{4 * (32 * 64 + 64 * 32 + 32 * 32):,}")
+    product = lines[1 + next(i for i, c in enumerate(model.program.calls) if c.kernel.name == "dense")]
+    assert product.endswith(f"{4 * (32 * 64 + 64 * 32 + 32 + 32 * 32):,}")
     n = model.count_params()
     assert f"float32, {len(model.program.calls)} calls, batch 32" in lines[-1]
     assert f"parameters {4 * n:,}, gradients {4 * n:,}, state {8 * n + 24:,}, arena" in lines[-1]
@@ -420,7 +421,6 @@ def test_check_names_a_wrong_attribute(backend):
     ("right", "wrong"),
     [
         ("tanh_forward", "sigmoid_forward"),
-        ("relu_forward", "identity_forward"),
         ("sigmoid_forward", "relu_forward"),
         ("softmax_forward", "identity_forward"),
         ("categorical_cross_entropy_forward", "mean_squared_error_forward"),
@@ -429,7 +429,7 @@ def test_check_names_a_wrong_attribute(backend):
         ("relu_backward", "tanh_backward"),
         ("tanh_backward", "relu_backward"),
         ("sigmoid_backward", "tanh_backward"),
-        ("matmul_nn", "matmul_nt"),
+        ("matmul_nt", "matmul_nn"),
     ],
 )
 def test_check_names_a_wrong_kernel(backend, right, wrong):

@@ -198,15 +198,15 @@ def test_the_runner_knows_what_a_large_batch_costs(backend, monkeypatch):
     made = []
 
     class Noted(Runner):
-        def __new__(cls, calls, n_buffers):
+        def __new__(cls, calls, n_buffers, pool):
             made.append(calls)
-            return super().__new__(cls, calls, n_buffers)
+            return super().__new__(cls, calls, n_buffers, pool)
 
     monkeypatch.setattr("fastbp.runner.Runner", Noted)
     model = Sequential([Dense(1)], input_shape=1)
     model.compile("sgd", "mse", backend=backend)
     program = model.program
-    for call, (*_, (fixed, per_row)) in zip(program.calls, made[-1], strict=True):
+    for call, (*_, (fixed, per_row), _) in zip(program.calls, made[-1], strict=True):
         rows = 1_000_000
         assert fixed + per_row * rows >= 0.5 * call.work(rows), repr(call)
 
@@ -557,9 +557,11 @@ def test_a_runner_of_nothing():
     assert runner.n_calls == 0 and runner.run(0, 0, 0) == 0
     assert runner.run_steps(0, 0, 0, 10, 3, []) == 0 and runner.steps == 4
     with pytest.raises(ValueError, match="buffer is 0; there are 0"):
-        runner.bind(0, 0)
+        runner.bind(0, None)
     with pytest.raises(ValueError, match="call 0 names buffer 3; there are 3"):
-        Runner([(0, 0, [3], [], [], (0, 0))], 3)
+        Runner([(0, 0, [3], [], [], (0, 0), [])], 3)
+    with pytest.raises(ValueError, match="call 0 has 1 items for 2 buffers"):
+        Runner([(0, 0, [0, 1], [], [], (0, 0), [4])], 3)
     with pytest.raises(ValueError, match="at most 8 cursors, got 9"):
         Runner([], 9).run_steps(0, 0, 0, 10, 3, [(k, 0, 0) for k in range(9)])
     runner.run(0, 0, 0)

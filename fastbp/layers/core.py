@@ -59,13 +59,18 @@ class Activation(Layer):
         return [], input_shape
 
     def emit(
-        self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
+        self,
+        program: Program,
+        x: Buffer,
+        weights: dict[str, Buffer],
+        gradients: dict[str, Buffer],
+        done: bool = False,
     ) -> tuple[Buffer, Backward]:
-        """Add ``y = f(x)``."""
+        """Add ``y = f(x)``; where it is `done`, x is y already and f one that needs only y for its derivative."""
         if self.activation == "identity":
             return x, lambda dy, need_dx: dy
         row = ROWS[self.activation]
-        y = program.call(f"{row.name}_forward", x, layer=self.name)
+        y = x if done else program.call(f"{row.name}_forward", x, layer=self.name)
 
         def backward(dy, need_dx):
             saved = {"x": x, "y": y}
@@ -161,11 +166,12 @@ class Dense(Layer):
         self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
     ) -> tuple[Buffer, Backward]:
         """Add ``y = activation(x @ w + b)``."""
-        z = program.buffer(f"{self.name}.xw", (*x.shape[:-1], self.units))
-        program.call("matmul_nn", x, weights["w"], layer=self.name, into={"y": z})
+        relu = self.use_bias and self.activation.activation == "relu"
         if self.use_bias:
-            z = program.call("bias_forward", z, weights["b"], layer=self.name)
-        y, activation_backward = self.activation.emit(program, z, {}, {})
+            z = program.call("dense", x, weights["w"], weights["b"], layer=self.name, relu=float(relu))
+        else:
+            z = program.call("matmul_nn", x, weights["w"], layer=self.name)
+        y, activation_backward = self.activation.emit(program, z, {}, {}, done=relu)
 
         def backward(dy, need_dx):
             dz: Any = activation_backward(dy, True)

@@ -7,11 +7,12 @@ import os
 from typing import TYPE_CHECKING
 
 from ..primitives import cpu_level
+from ..threads import pool_address
 
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["capsules", "level", "levels"]
+__all__ = ["capsules", "level", "levels", "portable_address"]
 
 
 def levels() -> tuple[str, ...]:
@@ -51,6 +52,14 @@ def capsules(dtype: str, at: str | None = None) -> dict[str, Any]:
     at : str, optional
         The CPU level; by default that of `level`.
     """
+    return _module(dtype, at).__pyx_capi__
+
+
+def portable_address(dtype: str, at: str | None = None) -> int:
+    """Return the address of the primitives of portable numerics for one dtype and CPU level."""
+    return _module(dtype, at).portable_address(pool_address())
+
+
+def _module(dtype: str, at: str | None) -> Any:
     short = {"float32": "f4", "float64": "f8"}[dtype]
-    module = importlib.import_module(f"{__name__}._{short}_{at or level()}")
-    return module.__pyx_capi__
+    return importlib.import_module(f"{__name__}._{short}_{at or level()}")

@@ -16,6 +16,9 @@ cdef api int identity_backward(
 
 cdef inline void logistic(const fastbp_primitive *primitives, const real *x, real *y, intptr_t n) noexcept nogil:
     cdef intptr_t i, start, count
+    if primitives[FASTBP_SIGMOID].loop is not NULL:
+        unary(primitives, FASTBP_SIGMOID, x, y, n)
+        return
     start = 0
     while start < n:
         count = min(n - start, BLOCK)

@@ -10,7 +10,7 @@ cdef extern from "abi.h":
         fastbp_loop loop
         void *data
     enum:
-        FASTBP_EXP, FASTBP_LOG, FASTBP_LOG1P, FASTBP_TANH, FASTBP_MATMUL, FASTBP_SUM
+        FASTBP_EXP, FASTBP_LOG, FASTBP_LOG1P, FASTBP_TANH, FASTBP_SIGMOID, FASTBP_MATMUL, FASTBP_SUM, FASTBP_DENSE
         FASTBP_OK, FASTBP_INDEX_ERROR, FASTBP_NOT_FINITE
 
 cdef extern from *:
@@ -22,6 +22,7 @@ cdef extern from *:
 
 cdef enum:
     BLOCK = 1024  # elements that stay in the L1 cache from one pass to the next
+    NARROW = 16  # columns that stay in registers from one row to the next
 
 
 cdef inline void unary(

@@ -1,7 +1,7 @@
 # The three products of a dense layer, and its bias.
 
 cdef inline int product(
-    real **buffers, intptr_t m, intptr_t k, intptr_t n,
+    real *a, real *b, real *y, intptr_t m, intptr_t k, intptr_t n,
     intptr_t a_row, intptr_t a_column, intptr_t b_row, intptr_t b_column,
     const fastbp_primitive *primitives,
 ) noexcept nogil:
@@ -9,9 +9,9 @@ cdef inline int product(
     cdef char *args[3]
     cdef intptr_t dimensions[4]
     cdef intptr_t steps[9]
-    args[0] = <char *>buffers[0]
-    args[1] = <char *>buffers[1]
-    args[2] = <char *>buffers[2]
+    args[0] = <char *>a
+    args[1] = <char *>b
+    args[2] = <char *>y
     dimensions[0] = 1
     dimensions[1] = m
     dimensions[2] = k
@@ -31,21 +31,21 @@ cdef api int matmul_nn(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
 ) noexcept nogil:
     cdef intptr_t m = sizes[0], k = sizes[1], n = sizes[2]
-    return product(buffers, m, k, n, k, 1, n, 1, primitives)
+    return product(buffers[0], buffers[1], buffers[2], m, k, n, k, 1, n, 1, primitives)
 
 
 cdef api int matmul_nt(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
 ) noexcept nogil:
     cdef intptr_t m = sizes[0], k = sizes[1], n = sizes[2]
-    return product(buffers, m, k, n, k, 1, 1, k, primitives)
+    return product(buffers[0], buffers[1], buffers[2], m, k, n, k, 1, 1, k, primitives)
 
 
 cdef api int matmul_tn(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
 ) noexcept nogil:
     cdef intptr_t k = sizes[0], m = sizes[1], n = sizes[2]
-    return product(buffers, m, k, n, 1, m, n, 1, primitives)
+    return product(buffers[0], buffers[1], buffers[2], m, k, n, 1, m, n, 1, primitives)
 
 
 cdef api int bias_forward(
@@ -68,10 +68,22 @@ cdef api int bias_backward(
 ) noexcept nogil:
     cdef const real *dy = buffers[0]
     cdef real *db = buffers[1]
+    cdef real s[NARROW]
     cdef intptr_t i, j, batch = sizes[0], n = sizes[1]
     if n == 1:
         # a single column is contiguous: NumPy sums it pairwise
         db[0] = total(primitives, dy, batch)
+        return FASTBP_OK
+    if n <= NARROW:
+        # few columns stay in registers from row to row
+        for j in range(NARROW):
+            s[j] = 0
+        for i in range(batch):
+            for j in range(NARROW):
+                s[j] += dy[j] if j < n else 0
+            dy += n
+        for j in range(n):
+            db[j] = s[j]
         return FASTBP_OK
     for j in range(n):
         db[j] = 0
@@ -79,4 +91,34 @@ cdef api int bias_backward(
         for j in range(n):
             db[j] += dy[j]
         dy += n
+    return FASTBP_OK
+
+
+cdef api int dense(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef intptr_t i, j, batch = sizes[0], k = sizes[1], n = sizes[2]
+    cdef intptr_t dimensions[4]
+    cdef const real *b = buffers[2]
+    cdef real *y = buffers[3]
+    cdef real z
+    if primitives[FASTBP_DENSE].loop is not NULL:
+        dimensions[0] = batch
+        dimensions[1] = k
+        dimensions[2] = n
+        dimensions[3] = attributes[0] != 0
+        primitives[FASTBP_DENSE].loop(<char **>buffers, dimensions, NULL, primitives[FASTBP_DENSE].data)
+        return FASTBP_OK
+    product(buffers[0], buffers[1], y, batch, k, n, k, 1, n, 1, primitives)
+    if attributes[0] != 0:
+        for i in range(batch):
+            for j in range(n):
+                z = y[j] + b[j]
+                y[j] = 0 if z <= 0 else z  # NaN stays: numpy.maximum(z, 0)
+            y += n
+    else:
+        for i in range(batch):
+            for j in range(n):
+                y[j] = y[j] + b[j]
+            y += n
     return FASTBP_OK

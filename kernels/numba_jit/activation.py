@@ -1,6 +1,6 @@
 """Activations and their derivatives. Each may run in place, as its row says."""
 
-from .common import BLOCK, EXP, OK, TANH, helper, offset, real, stack, sum_rows, total, unary
+from .common import BLOCK, EXP, OK, SIGMOID, TANH, has, helper, offset, real, stack, sum_rows, total, unary
 
 
 def identity_forward(buffers, sizes, attributes, primitives):
@@ -19,6 +19,9 @@ def identity_backward(buffers, sizes, attributes, primitives):
 
 @helper
 def logistic(primitives, x, y, n):
+    if has(primitives, SIGMOID):
+        unary(primitives, SIGMOID, x, y, n)
+        return
     one = real(y, 1)
     for start in range(0, n, BLOCK):
         stop = min(start + BLOCK, n)

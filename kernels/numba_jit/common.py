@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 # the enums of abi.h
-EXP, LOG, LOG1P, TANH, MATMUL, SUM = range(6)
+EXP, EXPM1, LOG, LOG1P, TANH, SIGMOID, SOFTPLUS, ERF, POW, MATMUL, SUM, DENSE = range(12)
 OK, INDEX_ERROR, NOT_FINITE = range(3)
 
 BLOCK = 1024  # elements that stay in the L1 cache from one pass to the next
@@ -58,6 +58,24 @@ def on_stack(context, builder, tuple_type, value, element_type):
     return stored
 
 
+def _load(context, builder, table, index, index_type, field):
+    # table[index].loop for field 0, .data for field 1
+    intp = context.get_value_type(types.intp)
+    table = builder.bitcast(table, context.get_value_type(types.voidptr).as_pointer())
+    at = builder.mul(context.cast(builder, index, index_type, types.intp), ir.Constant(intp, 2))
+    return builder.load(builder.gep(table, [builder.add(at, ir.Constant(intp, field))]))
+
+
+@intrinsic
+def has(typingctx, primitives, index):
+    """Return whether the numerics has a primitive of its own for this."""
+
+    def codegen(context, builder, signature, values):
+        return cgutils.is_not_null(builder, _load(context, builder, *values, signature.args[1], 0))
+
+    return types.boolean(primitives, index), codegen
+
+
 @intrinsic
 def call(typingctx, primitives, index, args, dimensions, steps):
     """Call one primitive; the three tuples become the arrays of its C signature."""
@@ -68,11 +86,7 @@ def call(typingctx, primitives, index, args, dimensions, steps):
         function_type = ir.FunctionType(
             ir.VoidType(), [pointer.as_pointer(), intp.as_pointer(), intp.as_pointer(), pointer]
         )
-        table = builder.bitcast(table, pointer.as_pointer())
-        index = context.cast(builder, index, signature.args[1], types.intp)
-        at = builder.mul(index, ir.Constant(intp, 2))
-        loop = builder.load(builder.gep(table, [at]))
-        data = builder.load(builder.gep(table, [builder.add(at, ir.Constant(intp, 1))]))
+        loop, data = (_load(context, builder, table, index, signature.args[1], field) for field in (0, 1))
         elements = types.voidptr, types.intp, types.intp
         arrays = [on_stack(context, builder, *item) for item in zip(signature.args[2:], tuples, elements, strict=True)]
         builder.call(builder.bitcast(loop, function_type.as_pointer()), [*arrays, data])

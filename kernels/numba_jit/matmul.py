@@ -1,12 +1,11 @@
 """The three products of a dense layer, and its bias."""
 
-from .common import MATMUL, OK, call, helper, itemsize, real, total
+from .common import DENSE, MATMUL, OK, call, has, helper, itemsize, real, total
 
 
 @helper
-def product(buffers, m, k, n, a_row, a_column, b_row, b_column, primitives):
+def product(a, b, y, m, k, n, a_row, a_column, b_row, b_column, primitives):
     # strides in elements: a transposed operand is the same buffer with its strides exchanged
-    a, b, y = buffers[0], buffers[1], buffers[2]
     size = itemsize(y)
     steps = (0, 0, 0, a_row * size, a_column * size, b_row * size, b_column * size, n * size, size)
     call(primitives, MATMUL, (a, b, y), (1, m, k, n), steps)
@@ -14,19 +13,19 @@ def product(buffers, m, k, n, a_row, a_column, b_row, b_column, primitives):
 
 def matmul_nn(buffers, sizes, attributes, primitives):
     m, k, n = sizes[0], sizes[1], sizes[2]
-    product(buffers, m, k, n, k, 1, n, 1, primitives)
+    product(buffers[0], buffers[1], buffers[2], m, k, n, k, 1, n, 1, primitives)
     return OK
 
 
 def matmul_nt(buffers, sizes, attributes, primitives):
     m, k, n = sizes[0], sizes[1], sizes[2]
-    product(buffers, m, k, n, k, 1, 1, k, primitives)
+    product(buffers[0], buffers[1], buffers[2], m, k, n, k, 1, 1, k, primitives)
     return OK
 
 
 def matmul_tn(buffers, sizes, attributes, primitives):
     k, m, n = sizes[0], sizes[1], sizes[2]
-    product(buffers, m, k, n, 1, m, n, 1, primitives)
+    product(buffers[0], buffers[1], buffers[2], m, k, n, 1, m, n, 1, primitives)
     return OK
 
 
@@ -53,4 +52,25 @@ def bias_backward(buffers, sizes, attributes, primitives):
         at = i * n
         for j in range(n):
             db[j] += dy[at + j]
+    return OK
+
+
+def dense(buffers, sizes, attributes, primitives):
+    x, w, b, y = buffers[0], buffers[1], buffers[2], buffers[3]
+    batch, k, n = sizes[0], sizes[1], sizes[2]
+    relu = attributes[0] != 0
+    if has(primitives, DENSE):
+        call(primitives, DENSE, (x, w, b, y), (batch, k, n, relu), ())
+        return OK
+    product(x, w, y, batch, k, n, k, 1, n, 1, primitives)
+    zero = real(y, 0)
+    for i in range(batch):
+        at = i * n
+        if relu:
+            for j in range(n):
+                z = y[at + j] + b[j]
+                y[at + j] = zero if z <= zero else z  # NaN stays: numpy.maximum(z, 0)
+        else:
+            for j in range(n):
+                y[at + j] = y[at + j] + b[j]
     return OK

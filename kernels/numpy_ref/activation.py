@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .common import sigmoid
+
 
 def identity_forward(x):
     return x.copy()
@@ -12,7 +14,7 @@ def identity_backward(dy):
 
 
 def sigmoid_forward(x):
-    return 1 / (1 + np.exp(-x))
+    return sigmoid(x)
 
 
 def sigmoid_backward(dy, y):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .common import sigmoid
+
 
 def _clip(p, eps):
     one = p.dtype.type(1)
@@ -40,7 +42,7 @@ def sigmoid_cross_entropy_forward(logits, y_true, mean=1.0):
 
 
 def sigmoid_cross_entropy_backward(logits, y_true, mean=1.0):
-    return (1 / (1 + np.exp(-logits)) - y_true) * (1 / _count(logits.size, mean))
+    return (sigmoid(logits) - y_true) * (1 / _count(logits.size, mean))
 
 
 def categorical_cross_entropy_forward(y_pred, y_true, mean=1.0, eps=1e-15):

@@ -1,0 +1,210 @@
+"""Proof on the user's machine of what fastbp promises; see `selfcheck`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import platform
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import losses, optimizers
+from ._version import __version__
+from .kernels import cython_ext
+from .kernels.threads import available, get_num_threads, set_num_threads
+from .layers import Dense
+from .model import Sequential
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+__all__ = ["NETWORKS", "Certificate", "Network", "selfcheck"]
+
+
+def _numbers(n: int, seed: int) -> np.ndarray:
+    """Return n numbers in [-0.5, 0.5) from integers alone, so that no version of NumPy can change them."""
+    i = np.arange(1, n + 1, dtype=np.uint64) + np.uint64(seed * 1_000_003)
+    for factor in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9):
+        i = (i ^ (i >> np.uint64(29))) * np.uint64(factor)
+    return (i >> np.uint64(40)).astype(np.float64) / 2**24 - 0.5
+
+
+class Network:
+    """A small network with data and, after 200 steps of portable training, known parameters.
+
+    Parameters
+    ----------
+    dtype, sizes, activations, loss, optimizer, rows, batch
+        The model, and how it is trained; the last batch of an epoch is a smaller one.
+    sha256 : str
+        Of the parameters after 200 steps, as little-endian bytes.
+    """
+
+    def __init__(
+        self,
+        dtype: str,
+        sizes: tuple[int, ...],
+        activations: tuple[str, ...],
+        loss: Callable[[], losses.Loss],
+        optimizer: Callable[[], optimizers.Optimizer],
+        rows: int,
+        batch: int,
+        sha256: str,
+    ) -> None:
+        self.dtype, self.sizes, self.activations, self.loss, self.optimizer = dtype, sizes, activations, loss, optimizer
+        self.rows, self.batch, self.sha256 = rows, batch, sha256
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return inputs and targets."""
+        x = _numbers(self.rows * self.sizes[0], 1).reshape(self.rows, -1).astype(self.dtype)
+        n = self.sizes[-1]
+        if self.loss().targets == "labels":
+            return x, np.arange(self.rows) * 7 % n
+        y = np.arange(self.rows)[:, None] * 5 % (n + 2) == np.arange(n)
+        return x, y.astype(self.dtype)
+
+    def train(self, backend: str) -> str:
+        """Train a fresh model for 200 steps in portable numerics; return the SHA-256 of its parameters."""
+        layers = [Dense(n, activation=a) for n, a in zip(self.sizes[1:], self.activations, strict=True)]
+        model = Sequential(layers, input_shape=self.sizes[0], seed=0)
+        model.compile(self.optimizer(), self.loss(), backend=backend, dtype=self.dtype, numerics="portable")
+        shapes = [w.shape for w in model.get_weights()]
+        model.set_weights([_numbers(int(np.prod(s)), 2 + k).reshape(s) for k, s in enumerate(shapes)])
+        steps = -(-self.rows // self.batch)
+        model.fit(*self.data(), batch_size=self.batch, epochs=200 // steps, shuffle=False, verbose=0)
+        flat = model._arrays["parameters"]
+        return hashlib.sha256(flat.astype(flat.dtype.newbyteorder("<")).tobytes()).hexdigest()
+
+
+#: The worked networks, whose parameters end with the same bits everywhere.
+NETWORKS = {
+    "4-16-3 relu, softmax cross-entropy, Adam, float32": Network(
+        "float32", (4, 16, 3), ("relu", "identity"), lambda: losses.SparseCategoricalCrossEntropy(from_logits=True),
+        lambda: optimizers.Adam(lr=0.01), 150, 32,
+        "f992ea8b2b43c2177846dbfc39abc9ae2be1178fcffaddd16d5378cf4a08fae9",
+    ),
+    "13-24-8-1 tanh and sigmoid, binary cross-entropy, Nesterov, float64": Network(
+        "float64", (13, 24, 8, 1), ("tanh", "sigmoid", "sigmoid"), lambda: losses.BinaryCrossEntropy(from_logits=False),
+        lambda: optimizers.SGD(lr=0.1, momentum=0.9, nesterov=True), 90, 25,
+        "d0616a5c5c6cbd1ea2f5927b040ccd236b1a453f8f18a57b468a3f15c153b0c5",
+    ),
+    "64-128-10 relu, categorical cross-entropy, momentum, float32": Network(
+        "float32", (64, 128, 10), ("relu", "softmax"), lambda: losses.CategoricalCrossEntropy(from_logits=False),
+        lambda: optimizers.SGD(lr=0.05, momentum=0.9), 300, 160,
+        "39de102905704009cd87561c274c247c2db211e30aa910e196c2e5190058e1db",
+    ),
+}  # fmt: skip
+
+
+class Certificate:
+    """What `selfcheck` found.
+
+    Attributes
+    ----------
+    lines : list of (str, str)
+        What was checked, and "ok" or what is wrong.
+    ok : bool
+        Whether all of it holds.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was checked holds."""
+        return all(verdict == "ok" for _, verdict in self.lines)
+
+    def check(self, what: str, run: Callable[[], Any]) -> None:
+        """Run one check: an exception is a verdict too."""
+        try:
+            run()
+            verdict = "ok"
+        except Exception as error:
+            verdict = f"FAILED: {error or type(error).__name__}"
+        self.lines.append((what, verdict))
+
+    def __str__(self) -> str:
+        width = max(len(what) for what, _ in self.lines)
+        level = cython_ext.level()
+        head = f"fastbp {__version__}, NumPy {np.__version__}, {platform.machine()} level {level}, {available()} CPUs"
+        body = [f"{what:{width}}  {verdict}" for what, verdict in self.lines]
+        tail = "Every promise holds on this machine." if self.ok else "A promise is broken; please report this."
+        return "\n".join([head, *body, tail])
+
+
+def _backends() -> Iterator[str]:
+    yield "cython"
+    if importlib.util.find_spec("numba"):
+        yield "numba"
+
+
+def _check_levels(dtype: str) -> None:
+    """Compare the portable primitives of every level with their definition, on a few numbers."""
+    from .kernels.portable import array, elementary
+    from .kernels.primitives import evaluate
+
+    x = (_numbers(1024, 9) * 40).astype(dtype)
+    a, b = x[: 21 * 19].reshape(21, 19), x[-19 * 37 :].reshape(19, 37)
+    cases: dict[str, tuple[tuple[np.ndarray, ...], Any]]
+    cases = {name: ((x,), getattr(elementary, name)(x)) for name in elementary.UNARY}
+    cases["pow"] = (abs(x), x), elementary.pow(abs(x), x)
+    cases["sum"] = (x.reshape(8, -1),), array.sum_(x.reshape(8, -1), 1)
+    cases["matmul"] = (a, b), array.matmul(a, b)
+    for level in cython_ext.levels():
+        table = cython_ext.portable_address(dtype, at=level)
+        for name, (inputs, want) in cases.items():
+            got = evaluate(table, name, *inputs)
+            if not np.array_equal(got.view(f"u{got.itemsize}"), want.view(f"u{got.itemsize}")):
+                raise AssertionError(f"{name} at level {level} differs from its definition")
+
+
+def selfcheck(verbose: bool = True) -> Certificate:
+    """Prove on this machine what fastbp promises, and print a certificate.
+
+    Checked are: NumPy's loops, called from compiled code, return NumPy's bits; the portable primitives
+    return the bits of their definition at every CPU level that was built; and three networks end, after 200
+    steps of portable training, with the parameters that they have everywhere, from each compiled backend
+    on one thread and on all.
+
+    Parameters
+    ----------
+    verbose : bool
+        Whether to print.
+
+    Returns
+    -------
+    Certificate
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> fastbp.selfcheck(verbose=False).ok
+    True
+    """
+    from .kernels.primitives import check
+
+    certificate = Certificate()
+    certificate.check("NumPy's loops return NumPy's bits", check)
+    for dtype in ("float32", "float64"):
+        levels = ", ".join(cython_ext.levels())
+        certificate.check(f"portable primitives, {dtype}, levels {levels}", partial(_check_levels, dtype))
+    before = get_num_threads()
+    for name, network in NETWORKS.items():
+        for backend in _backends():
+            for threads in dict.fromkeys((1, max(2, before))):
+
+                def run(network=network, backend=backend, threads=threads):
+                    set_num_threads(threads)
+                    found = network.train(backend)
+                    if found != network.sha256:
+                        raise AssertionError(f"SHA-256 {found[:16]}... instead of {network.sha256[:16]}...")
+
+                certificate.check(f"{name}: {backend}, {threads} thread{'s' * (threads > 1)}", run)
+    set_num_threads(before)
+    if verbose:
+        print(certificate)
+    return certificate

@@ -1,0 +1,393 @@
+/* The elementary functions of portable numerics; elementary.py beside this file is their definition and says
+ * what the methods and their errors are.
+ *
+ * Line for line the same operations as there, each an exact IEEE one (+ - * / fma, integers, selects), so
+ * the same bits from every compiler and CPU under -ffp-contract=off. Nothing branches, so a loop over
+ * them becomes vector code. The includer sets FASTBP_ITEM to 4 or 8.
+ */
+#ifndef FASTBP_ELEMENTARY_H
+#define FASTBP_ELEMENTARY_H
+
+#include "fma.h"
+#include "real.h"
+
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define FASTBP_INLINE static __forceinline
+#define FASTBP_UNUSED
+#else
+#define FASTBP_UNUSED __attribute__((unused))
+#endif
+/* y may be x, so a compiler must be told that no element depends on another */
+#if defined(__clang__)
+#define FASTBP_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define FASTBP_INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define FASTBP_INDEPENDENT
+#endif
+#define FASTBP_CONSTANTS static const fastbp_real
+#define FASTBP_INF ((fastbp_real)INFINITY)
+#define FASTBP_NAN ((fastbp_real)NAN)
+
+#if FASTBP_ITEM == 4
+typedef uint32_t fastbp_bits_t;
+#define FASTBP_FMA fastbp_fma_f4
+enum { FASTBP_FRACTION_BITS = 23, FASTBP_BIAS = 127 };
+#define FASTBP_SQRT_HALF 0x3f3504f3u
+FASTBP_CONSTANTS
+    FASTBP_LOG2E = 0x1.715476p+0f, FASTBP_MAGIC = 0x1.8p23f,
+    FASTBP_LN2 = 0x1.62e43p-1f, FASTBP_LN2_LOW = -0x1.05c61p-29f,
+    FASTBP_LN2_SHORT = 0x1.62e4p-1f, FASTBP_LN2_REST = 0x1.7f7d1cp-20f,
+    FASTBP_EXP_MIN = -104.0f, FASTBP_EXP_MAX = 89.0f, FASTBP_EXPM1_MIN = -18.0f,
+    FASTBP_TANH_MIN = -20.0f, FASTBP_NEGLIGIBLE = -30.0f, FASTBP_ERF_MAX = 4.0f,
+    FASTBP_TINY = 0x1p-126f, FASTBP_SMALL = 0x1p-26f,
+    FASTBP_UP = 0x1p24f, FASTBP_UP_LOG2 = 24.0f, FASTBP_OFFSET = 0x1p23f + 127,
+    FASTBP_THIRD = 0x1.555556p-2f, FASTBP_THIRD_LOW = -0x1.555556p-27f, FASTBP_POW_MAX = 120.0f;
+FASTBP_CONSTANTS FASTBP_EXP_TERMS[] = {
+    0x1p-1f, 0x1.555554p-3f, 0x1.5554e8p-5f, 0x1.11133p-7f, 0x1.6d4dc6p-10f, 0x1.9dd734p-13f};
+FASTBP_CONSTANTS FASTBP_LOG_TERMS[] = {0x1.55557ap-1f, 0x1.995e9ap-2f, 0x1.31e68ap-2f};
+FASTBP_CONSTANTS FASTBP_ERF_TERMS[] = {
+    0x1.06eba8p-3f, -0x1.81273ap-2f, 0x1.ce2ac6p-4f, -0x1.b7a872p-6f, 0x1.4f2b4cp-8f, -0x1.61d6ep-11f};
+FASTBP_CONSTANTS FASTBP_ERFC_TERMS[] = {
+    0x1.3deb04p+0f, 0x1.1ce96ep+1f, 0x1.9d9e5ap-1f, 0x1.b18792p-5f, -0x1.a2d6cp-7f, 0x1.3d6164p-9f, -0x1.3f84e4p-12f,
+    0x1.2c03b2p-16f};
+FASTBP_CONSTANTS FASTBP_POW_TERMS[] = {
+    0x1.999998p-3f, 0x1.249374p-3f, 0x1.c658f8p-4f, 0x1.8eba8ep-4f};
+#else
+typedef uint64_t fastbp_bits_t;
+#define FASTBP_FMA fastbp_fma_f8
+enum { FASTBP_FRACTION_BITS = 52, FASTBP_BIAS = 1023 };
+#define FASTBP_SQRT_HALF 0x3fe6a09e667f3bcdu
+FASTBP_CONSTANTS
+    FASTBP_LOG2E = 0x1.71547652b82fep+0, FASTBP_MAGIC = 0x1.8p52,
+    FASTBP_LN2 = 0x1.62e42fefa39efp-1, FASTBP_LN2_LOW = 0x1.abc9e3b39803fp-56,
+    FASTBP_LN2_SHORT = 0x1.62e42fefa38p-1, FASTBP_LN2_REST = 0x1.ef35793c7673p-45,
+    FASTBP_EXP_MIN = -746.0, FASTBP_EXP_MAX = 710.0, FASTBP_EXPM1_MIN = -38.0,
+    FASTBP_TANH_MIN = -40.0, FASTBP_NEGLIGIBLE = -60.0, FASTBP_ERF_MAX = 6.0,
+    FASTBP_TINY = 0x1p-1022, FASTBP_SMALL = 0x1p-55,
+    FASTBP_UP = 0x1p54, FASTBP_UP_LOG2 = 54.0, FASTBP_OFFSET = 0x1p52 + 1023,
+    FASTBP_THIRD = 0x1.5555555555555p-2, FASTBP_THIRD_LOW = 0x1.5555555555555p-56, FASTBP_POW_MAX = 800.0;
+FASTBP_CONSTANTS FASTBP_EXP_TERMS[] = {
+    0x1p-1, 0x1.555555555555ap-3, 0x1.5555555555531p-5, 0x1.111111110efbfp-7, 0x1.6c16c16c26df8p-10,
+    0x1.a01a01b26c375p-13, 0x1.a01a01533ff98p-16, 0x1.71ddf265b8d5bp-19, 0x1.27e58b20c0a1dp-22,
+    0x1.af687606d1f0cp-26, 0x1.1e6a0463fc09fp-29};
+FASTBP_CONSTANTS FASTBP_LOG_TERMS[] = {
+    0x1.5555555555593p-1, 0x1.999999997fb90p-2, 0x1.2492494212958p-2, 0x1.c71c51ebbb1bfp-3, 0x1.7466457bdf518p-3,
+    0x1.39a104ab9fbcep-3, 0x1.2f0d052dc2bf9p-3};
+FASTBP_CONSTANTS FASTBP_ERF_TERMS[] = {
+    0x1.06eba8214db69p-3, -0x1.812746b0379ep-2, 0x1.ce2f21a04246bp-4, -0x1.b82ce312554c2p-6, 0x1.565bcd030b0c1p-8,
+    -0x1.c02db10f48aep-11, 0x1.f9a2ad445fba3p-14, -0x1.f4c5af36bdb5dp-17, 0x1.b90c8d847774fp-20,
+    -0x1.56405b21f0c53p-23, 0x1.89db1d358f3b2p-27};
+FASTBP_CONSTANTS FASTBP_ERFC_TERMS[] = {
+    0x1.3deb034696c3ep+0, 0x1.1ce96da88095bp+1, 0x1.9d9eb7a123736p-1, 0x1.b15b51a48d69ap-5, -0x1.a056821a9990ep-7,
+    0x1.299786d46c681p-9, -0x1.0fd1e10040aap-13, -0x1.bc30620d57d8ep-14, 0x1.c7a6317d257d3p-15,
+    -0x1.e1b84c9c226ebp-17, 0x1.81ff87983664ap-20, 0x1.79df45efe124fp-21, -0x1.fa75b4bdb82bap-22,
+    0x1.5cf0c92e38222p-23, -0x1.4be6e9a52d8fp-25, 0x1.c272222216ad3p-28, -0x1.a394cbbf8263cp-31,
+    0x1.e1e90d05ce08dp-35, -0x1.0123b8ad3626cp-39};
+FASTBP_CONSTANTS FASTBP_POW_TERMS[] = {
+    0x1.9999999999996p-3, 0x1.2492492493043p-3, 0x1.c71c71c57ea6cp-4, 0x1.745d183338303p-4, 0x1.3b136275c083p-4,
+    0x1.1120bfaf1b4e6p-4, 0x1.de31cb7c0af83p-5, 0x1.eb1f2e9dad3ap-5};
+#endif
+
+FASTBP_CONSTANTS FASTBP_HALF = 0.5, FASTBP_ERF_NEAR = 0.75, FASTBP_SQRT2_M1 = 0.4140625;
+#define FASTBP_ONE_BITS ((fastbp_bits_t)FASTBP_BIAS << FASTBP_FRACTION_BITS)
+#define FASTBP_SIGN ((fastbp_bits_t)1 << (8 * FASTBP_ITEM - 1))
+
+FASTBP_INLINE fastbp_bits_t fastbp_bits(fastbp_real x) {
+    fastbp_bits_t i;
+    memcpy(&i, &x, FASTBP_ITEM);
+    return i;
+}
+
+FASTBP_INLINE fastbp_real fastbp_real_of(fastbp_bits_t i) {
+    fastbp_real x;
+    memcpy(&x, &i, FASTBP_ITEM);
+    return x;
+}
+
+FASTBP_INLINE fastbp_real fastbp_abs(fastbp_real x) { return fastbp_real_of(fastbp_bits(x) & ~FASTBP_SIGN); }
+
+FASTBP_INLINE fastbp_real fastbp_with_sign(fastbp_real x, fastbp_real sign) {
+    return fastbp_real_of(fastbp_bits(x) | (fastbp_bits(sign) & FASTBP_SIGN));
+}
+
+/* two interleaved Horner chains: half the latency at the same number of operations */
+#define FASTBP_LENGTH(c) (int)(sizeof(c) / sizeof(c[0]))
+#define FASTBP_POLY(c, x, square) fastbp_poly(c, FASTBP_LENGTH(c), x, square)
+FASTBP_INLINE fastbp_real fastbp_poly(const fastbp_real *c, int n, fastbp_real x, fastbp_real square) {
+    fastbp_real a = c[n - 1], b = c[n - 2];
+#pragma GCC unroll 32
+    for (int k = n - 3; k >= 0; k--) {
+        fastbp_real next = FASTBP_FMA(a, square, c[k]);
+        a = b;
+        b = next;
+    }
+    return FASTBP_FMA(a, x, b);
+}
+
+/* exp(x) = 2^n exp(r + low), |r + low| <= ln(2) / 2; r is exact, n is in the last bits of *t */
+FASTBP_INLINE fastbp_real fastbp_reduce(fastbp_real x, fastbp_real *t, fastbp_real *low) {
+    *t = FASTBP_FMA(x, FASTBP_LOG2E, FASTBP_MAGIC);
+    fastbp_real n = *t - FASTBP_MAGIC;
+    *low = n * -FASTBP_LN2_LOW;
+    return FASTBP_FMA(n, -FASTBP_LN2, x);
+}
+
+/* exp(x) = 2^n (1 + s + *low) */
+FASTBP_INLINE fastbp_real fastbp_exp_pair(fastbp_real x, fastbp_real *t, fastbp_real *low) {
+    fastbp_real r = fastbp_reduce(x, t, low), square = r * r;
+    /* the first term apart: its rounding is what the rest would have to share */
+    fastbp_real cubic = fastbp_poly(FASTBP_EXP_TERMS + 1, FASTBP_LENGTH(FASTBP_EXP_TERMS) - 1, r, square);
+    fastbp_real bend = FASTBP_FMA(square * r, cubic, FASTBP_HALF * square);
+    fastbp_real s = r + bend;
+    *low = FASTBP_FMA(*low, s, *low) + ((r - s) + bend);
+    return s;
+}
+
+FASTBP_INLINE fastbp_real fastbp_power(fastbp_bits_t t) {
+    return fastbp_real_of((t << FASTBP_FRACTION_BITS) + FASTBP_ONE_BITS);
+}
+
+/* p 2^n in two steps, p about 1: the first one exact, so that a subnormal result is rounded once */
+FASTBP_INLINE fastbp_real fastbp_scale(fastbp_real p, fastbp_real t) {
+    fastbp_bits_t whole = fastbp_bits(t), half = whole >> 1;
+    return fastbp_real_of(fastbp_bits(p) + (half << FASTBP_FRACTION_BITS)) * fastbp_power(whole - half);
+}
+
+FASTBP_INLINE fastbp_real fastbp_clamp(fastbp_real x, fastbp_real low, fastbp_real high) {
+    x = x < low ? low : x;
+    return x > high ? high : x;
+}
+
+FASTBP_INLINE fastbp_real fastbp_exp(fastbp_real x) {
+    fastbp_real t, low, r = fastbp_reduce(x, &t, &low);
+    fastbp_real full = r + low, square = full * full;
+    fastbp_real tail = FASTBP_FMA(square, FASTBP_POLY(FASTBP_EXP_TERMS, full, square), low);
+    fastbp_real y = fastbp_scale(1 + (r + tail), t);
+    y = x < FASTBP_EXP_MIN ? 0 : y;
+    return x < FASTBP_EXP_MAX ? y : x + FASTBP_INF;
+}
+
+FASTBP_INLINE fastbp_real fastbp_expm1(fastbp_real x) {
+    fastbp_real t, s_low, s = fastbp_exp_pair(fastbp_clamp(x, FASTBP_EXPM1_MIN, FASTBP_EXP_MAX), &t, &s_low);
+    fastbp_real y = fastbp_power(fastbp_bits(t) - 1);
+    fastbp_real c = y - FASTBP_HALF;
+    fastbp_real high = FASTBP_FMA(y, s, c);
+    fastbp_real low = FASTBP_FMA(y, s_low, FASTBP_FMA(y, s, c - high)) + ((y - c) - FASTBP_HALF);
+    return fastbp_abs(x) < FASTBP_SMALL ? x : (high + low) * 2;
+}
+
+FASTBP_INLINE fastbp_real fastbp_tanh(fastbp_real x) {
+    fastbp_real a = fastbp_abs(x) * -2;
+    a = a < FASTBP_TANH_MIN ? FASTBP_TANH_MIN : a;
+    fastbp_real t, s_low, s = fastbp_exp_pair(a, &t, &s_low);
+    fastbp_real y = fastbp_power(fastbp_bits(t));
+    fastbp_real c = 1 - y;
+    fastbp_real high = FASTBP_FMA(-y, s, c);
+    fastbp_real low = FASTBP_FMA(-y, s_low, FASTBP_FMA(-y, s, c - high)) + ((1 - c) - y);
+    fastbp_real d = 2 - high;
+    fastbp_real d_low = ((2 - d) - high) - low;
+    fastbp_real inverse = 1 / d;
+    fastbp_real q = high * inverse;
+    q = FASTBP_FMA(inverse, FASTBP_FMA(-q, d_low, FASTBP_FMA(-q, d, high) + low), q);
+    return fastbp_with_sign(q, x);
+}
+
+FASTBP_INLINE fastbp_real fastbp_sigmoid(fastbp_real x) {
+    fastbp_real a = -fastbp_abs(x);
+    a = a < FASTBP_EXP_MIN ? FASTBP_EXP_MIN : a;
+    fastbp_real t, s_low, s = fastbp_exp_pair(a, &t, &s_low);
+    fastbp_real p = 1 + s;
+    fastbp_real p_low = ((1 - p) + s) + s_low;
+    fastbp_real y = a < FASTBP_NEGLIGIBLE ? 0 : fastbp_power(fastbp_bits(t));
+    fastbp_real d = FASTBP_FMA(y, p, 1);
+    fastbp_real d_low = FASTBP_FMA(y, p_low, FASTBP_FMA(y, p, 1 - d));
+    fastbp_real inverse = 1 / d;
+    fastbp_real top = x < 0 ? p : 1, top_low = x < 0 ? p_low : 0;
+    fastbp_real q = top * inverse;
+    q = FASTBP_FMA(inverse, FASTBP_FMA(-q, d_low, FASTBP_FMA(-q, d, top) + top_low), q);
+    return x < 0 ? fastbp_scale(q, t) : q;
+}
+
+/* x = 2^(k - offset) (1 + f), 1 + f from sqrt(1/2) to sqrt(2); f is exact. k is put together as the
+ * float 2^FRACTION_BITS + exponent, for AVX2 cannot convert 64-bit integers */
+FASTBP_INLINE fastbp_real fastbp_split(fastbp_real x, fastbp_real *k) {
+    fastbp_bits_t u = fastbp_bits(x) + (FASTBP_ONE_BITS - FASTBP_SQRT_HALF);
+    fastbp_bits_t fraction = ((fastbp_bits_t)1 << FASTBP_FRACTION_BITS) - 1;
+    *k = fastbp_real_of((u >> FASTBP_FRACTION_BITS) | fastbp_bits(FASTBP_OFFSET - FASTBP_BIAS));
+    return fastbp_real_of((u & fraction) + FASTBP_SQRT_HALF) - 1;
+}
+
+FASTBP_INLINE fastbp_real fastbp_log_sum(fastbp_real k, fastbp_real f, fastbp_real *low) {
+    fastbp_real s = f / (2 + f);
+    fastbp_real z = s * s, h = FASTBP_HALF * f * f;
+    fastbp_real tail = FASTBP_FMA(s, FASTBP_FMA(z, FASTBP_POLY(FASTBP_LOG_TERMS, z, z * z), h), -h);
+    fastbp_real high = FASTBP_FMA(k, FASTBP_LN2_SHORT, f);
+    fastbp_real rest = FASTBP_FMA(k, FASTBP_LN2_SHORT, -high) + f;
+    *low = FASTBP_FMA(k, FASTBP_LN2_REST, rest) + tail;
+    return high;
+}
+
+FASTBP_INLINE fastbp_real fastbp_log(fastbp_real x) {
+    fastbp_real k, low, offset = x < FASTBP_TINY ? FASTBP_OFFSET + FASTBP_UP_LOG2 : FASTBP_OFFSET;
+    fastbp_real f = fastbp_split(x < FASTBP_TINY ? x * FASTBP_UP : x, &k);
+    fastbp_real high = fastbp_log_sum(k - offset, f, &low);
+    fastbp_real y = x < FASTBP_INF ? high + low : x;
+    fastbp_real bad = x == 0 ? -FASTBP_INF : FASTBP_NAN;
+    return x > 0 ? y : bad;
+}
+
+FASTBP_INLINE fastbp_real fastbp_log1p(fastbp_real x) {
+    fastbp_real u = 1 + x, v = u - 1;
+    fastbp_real error = (1 - (u - v)) + (x - v);
+    fastbp_real k, low, f = fastbp_split(u, &k);
+    fastbp_real high = fastbp_log_sum(k - FASTBP_OFFSET, f, &low);
+    fastbp_real y = x < FASTBP_INF ? high + (low + error / u) : x;
+    fastbp_real bad = x == -1 ? -FASTBP_INF : FASTBP_NAN;
+    y = x > -1 ? y : bad;
+    return fastbp_abs(x) < FASTBP_SMALL ? x : y;
+}
+
+FASTBP_INLINE fastbp_real fastbp_softplus(fastbp_real x) {
+    fastbp_real a = -fastbp_abs(x);
+    a = a < FASTBP_EXP_MIN ? FASTBP_EXP_MIN : a;
+    fastbp_real t, s_low, s = fastbp_exp_pair(a, &t, &s_low);
+    fastbp_real p = 1 + s;
+    fastbp_real p_low = ((1 - p) + s) + s_low;
+    fastbp_real y = a < FASTBP_NEGLIGIBLE ? 0 : fastbp_power(fastbp_bits(t));
+    fastbp_real e = y * p, e_low = y * p_low;
+    int large = e > FASTBP_SQRT2_M1;
+    fastbp_real g = FASTBP_FMA(FASTBP_HALF, e, -FASTBP_HALF);
+    fastbp_real f = large ? g : e;
+    fastbp_real f_low = large ? FASTBP_FMA(FASTBP_HALF, e_low, FASTBP_FMA(FASTBP_HALF, e, -FASTBP_HALF - g)) : e_low;
+    fastbp_real low, high = fastbp_log_sum(large ? 1 : 0, f, &low);
+    low = FASTBP_FMA(f_low, FASTBP_FMA(f, f, 1 - f), low);
+    fastbp_real positive = x > 0 ? x : 0;
+    fastbp_real sum = positive + high, v = sum - positive;
+    fastbp_real error = (positive - (sum - v)) + (high - v);
+    fastbp_real result = sum + (error + low);
+    result = x < FASTBP_NEGLIGIBLE ? fastbp_scale(p + p_low, t) : result;
+    return x > -FASTBP_NEGLIGIBLE ? x : result;
+}
+
+FASTBP_INLINE fastbp_real fastbp_erf(fastbp_real x) {
+    fastbp_real z = x * x;
+    fastbp_real near = FASTBP_FMA(x, FASTBP_POLY(FASTBP_ERF_TERMS, z, z * z), x);
+    fastbp_real a = fastbp_abs(x);
+    fastbp_real u = (a > FASTBP_ERF_MAX ? FASTBP_ERF_MAX : a) - FASTBP_ERF_NEAR;
+    fastbp_real slope = fastbp_poly(FASTBP_ERFC_TERMS + 1, FASTBP_LENGTH(FASTBP_ERFC_TERMS) - 1, u, u * u);
+    fastbp_real g = FASTBP_FMA(-u, slope, -FASTBP_ERFC_TERMS[0]);
+    fastbp_real g_low = FASTBP_FMA(-u, slope, -FASTBP_ERFC_TERMS[0] - g);
+    fastbp_real t, s_low, s = fastbp_exp_pair(g, &t, &s_low);
+    s_low += FASTBP_FMA(g_low, s, g_low);
+    fastbp_real y = fastbp_power(fastbp_bits(t));
+    fastbp_real c = 1 - y;
+    fastbp_real high = FASTBP_FMA(-y, s, c);
+    fastbp_real low = FASTBP_FMA(-y, s_low, FASTBP_FMA(-y, s, c - high));
+    return a < FASTBP_ERF_NEAR ? near : fastbp_with_sign(high + low, x);
+}
+
+FASTBP_INLINE fastbp_real fastbp_log_exact(fastbp_real k, fastbp_real f, fastbp_real *low) {
+    fastbp_real d = 2 + f;
+    fastbp_real inverse = 1 / d;
+    fastbp_real s = f * inverse;
+    fastbp_real s_low = inverse * FASTBP_FMA(-s, (2 - d) + f, FASTBP_FMA(-s, d, f));
+    fastbp_real z = s * s;
+    fastbp_real z_low = FASTBP_FMA(s + s, s_low, FASTBP_FMA(s, s, -z));
+    fastbp_real third = z * FASTBP_THIRD;
+    fastbp_real third_low = FASTBP_FMA(z, FASTBP_THIRD, -third) + FASTBP_FMA(z, FASTBP_THIRD_LOW, z_low * FASTBP_THIRD);
+    fastbp_real square = FASTBP_FMA(z + z, z_low, z * z);
+    fastbp_real rest = square * FASTBP_POLY(FASTBP_POW_TERMS, z, square);
+    fastbp_real c = third + rest;
+    fastbp_real c_low = ((third - c) + rest) + third_low;
+    s = s + s, s_low = s_low + s_low;
+    fastbp_real more = s * c;
+    fastbp_real more_low = FASTBP_FMA(s, c, -more) + FASTBP_FMA(s, c_low, s_low * c);
+    fastbp_real m = s + more;
+    fastbp_real m_low = ((s - m) + more) + (more_low + s_low);
+    fastbp_real shift = k * FASTBP_LN2_SHORT;
+    fastbp_real high = shift + m;
+    *low = ((shift - high) + m) + FASTBP_FMA(k, FASTBP_LN2_REST, m_low);
+    return high;
+}
+
+FASTBP_INLINE fastbp_real fastbp_pow(fastbp_real x, fastbp_real y) {
+    fastbp_real a = fastbp_abs(x), b = fastbp_abs(y), k, low;
+    fastbp_real offset = a < FASTBP_TINY ? FASTBP_OFFSET + FASTBP_UP_LOG2 : FASTBP_OFFSET;
+    fastbp_real f = fastbp_split(a < FASTBP_TINY ? a * FASTBP_UP : a, &k);
+    fastbp_real high = fastbp_log_exact(k - offset, f, &low);
+    fastbp_real e = y * high;
+    fastbp_real e_low = FASTBP_FMA(y, high, -e) + y * low;
+    fastbp_real g = e + e_low;
+    fastbp_real g_low = (e - g) + e_low;
+    int beyond = fastbp_abs(e) > FASTBP_POW_MAX;
+    g = beyond ? (e > 0 ? FASTBP_POW_MAX : -FASTBP_POW_MAX) : g;
+    fastbp_real t, s_low, s = fastbp_exp_pair(g, &t, &s_low);
+    s_low += beyond ? 0 : FASTBP_FMA(g_low, s, g_low);
+    fastbp_real p = 1 + s;
+    fastbp_real r = fastbp_scale(p + (((1 - p) + s) + s_low), t);
+    const fastbp_real whole = FASTBP_OFFSET - FASTBP_BIAS;
+    fastbp_real half = FASTBP_HALF * b;
+    int integer = (b >= whole) | ((b + whole) - whole == b);
+    int odd = integer & (b < whole + whole) & ((half + whole) - whole != half);
+    int extreme = (a == 0) | (a == FASTBP_INF) | (b == FASTBP_INF);
+    fastbp_real limit = (a > 1) == (y > 0) ? FASTBP_INF : 0;
+    r = extreme ? (a == 1 ? 1 : limit) : r;
+    r = odd ? fastbp_with_sign(r, x) : r;
+    r = (x < 0) & (a < FASTBP_INF) & !integer ? FASTBP_NAN : r;
+    r = (x != x) | (y != y) ? FASTBP_NAN : r;
+    return (x == 1) | (y == 0) ? 1 : r;
+}
+
+/* ufunc inner loops (abi.h) over contiguous data; y may be x itself. The last, incomplete vector is a loop of
+ * fixed length whose condition becomes a mask: a few elements one by one would cost more than all the rest. */
+#if defined(__AVX512F__)
+#define FASTBP_LOOP_LANES (64 / FASTBP_ITEM)
+#elif defined(__AVX2__)
+#define FASTBP_LOOP_LANES (32 / FASTBP_ITEM)
+#else
+#define FASTBP_LOOP_LANES (16 / FASTBP_ITEM)
+#endif
+
+#define FASTBP_LOOP(name)                                                                                           \
+    FASTBP_UNUSED static void fastbp_##name##_loop(char **args, const intptr_t *dimensions, const intptr_t *steps,  \
+                                                   void *data) {                                                    \
+        intptr_t n = dimensions[0], whole = n & -FASTBP_LOOP_LANES, rest = n - whole;                                    \
+        const fastbp_real *x = (const fastbp_real *)args[0];                                                        \
+        fastbp_real *y = (fastbp_real *)args[1];                                                                    \
+        (void)steps, (void)data;                                                                                    \
+        FASTBP_INDEPENDENT for (intptr_t i = 0; i < whole; i++) y[i] = fastbp_##name(x[i]);                         \
+        if (rest) {                                                                                                 \
+            x += whole, y += whole;                                                                                 \
+            FASTBP_INDEPENDENT for (int i = 0; i < FASTBP_LOOP_LANES; i++)                                               \
+                if (i < rest) y[i] = fastbp_##name(x[i]);                                                           \
+        }                                                                                                           \
+    }
+
+#define FASTBP_LOOP_OF_TWO(name)                                                                                    \
+    FASTBP_UNUSED static void fastbp_##name##_loop(char **args, const intptr_t *dimensions, const intptr_t *steps,  \
+                                                   void *data) {                                                    \
+        intptr_t n = dimensions[0], whole = n & -FASTBP_LOOP_LANES, rest = n - whole;                                    \
+        const fastbp_real *x = (const fastbp_real *)args[0], *z = (const fastbp_real *)args[1];                     \
+        fastbp_real *y = (fastbp_real *)args[2];                                                                    \
+        (void)steps, (void)data;                                                                                    \
+        FASTBP_INDEPENDENT for (intptr_t i = 0; i < whole; i++) y[i] = fastbp_##name(x[i], z[i]);                   \
+        if (rest) {                                                                                                 \
+            x += whole, z += whole, y += whole;                                                                     \
+            FASTBP_INDEPENDENT for (int i = 0; i < FASTBP_LOOP_LANES; i++)                                               \
+                if (i < rest) y[i] = fastbp_##name(x[i], z[i]);                                                     \
+        }                                                                                                           \
+    }
+
+FASTBP_LOOP(exp)
+FASTBP_LOOP(expm1)
+FASTBP_LOOP(log)
+FASTBP_LOOP(log1p)
+FASTBP_LOOP(tanh)
+FASTBP_LOOP(sigmoid)
+FASTBP_LOOP(erf)
+FASTBP_LOOP(softplus)
+FASTBP_LOOP_OF_TWO(pow)
+
+#endif

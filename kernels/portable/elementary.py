@@ -1,0 +1,441 @@
+"""The elementary functions of portable numerics: their definition, for NumPy arrays and for compilers.
+
+Every operation is exactly specified (+ - * / fma, integers, comparisons, selects), so the same input gives the
+same bits everywhere. The functions at the end are written once, over a vocabulary that `load` puts into their
+globals: with NumPy's they are the reference, with Numba's (numba_jit/elementary.py) scalars to be compiled;
+elementary.h says the same in C. The methods are textbook ones, the coefficients Remez fits of our own.
+Largest errors in ulp, by benchmarks/accuracy.py (log, log1p: all float32; the other functions: all
+float32 of sizes 2**-12 to 104; float64 and pow: millions of random ones):
+
+========  =======  =======
+function  float32  float64
+========  =======  =======
+exp       0.89     0.86
+expm1     0.76     0.74
+log       0.87     0.86
+log1p     0.92     0.84
+tanh      0.73     0.65
+sigmoid   0.77     0.75
+softplus  0.92     0.83
+erf       0.87     0.89
+pow       0.79     0.76
+========  =======  =======
+"""
+
+# ruff: noqa: F821 -- the vocabulary
+# mypy: ignore-errors
+
+import functools
+from types import FunctionType, SimpleNamespace
+
+import numpy as np
+
+from .fma import fma
+
+#: The functions of one operand; `pow` has two.
+UNARY = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "erf")
+
+# by the size of an element; LN2 + LN2_LOW is log(2), so is LN2_SHORT + LN2_REST, whose first part has zeros at
+# the end. EXP: (exp(r) - 1 - r) / r**2, LOG: (log1p(f) / s - 2) / s**2 in s**2 with s = f / (2 + f),
+# ERF: erf(x) / x - 1 in x**2, ERFC: -log(erfc(3/4 + u)), POW: (atanh(s) / s - 1 - s**2 / 3) / s**4 in s**2
+CONSTANTS = {
+    4: {
+        "LOG2E": "0x1.715476p+0",
+        "MAGIC": "0x1.8p23",
+        "LN2": "0x1.62e43p-1",
+        "LN2_LOW": "-0x1.05c61p-29",
+        "LN2_SHORT": "0x1.62e4p-1",
+        "LN2_REST": "0x1.7f7d1cp-20",
+        "EXP_MIN": "-104.0",
+        "EXP_MAX": "89.0",
+        "EXPM1_MIN": "-18.0",
+        "TANH_MIN": "-20.0",
+        "NEGLIGIBLE": "-30.0",
+        "ERF_MAX": "4.0",
+        "TINY": "0x1p-126",
+        "SMALL": "0x1p-26",
+        "UP": "0x1p24",
+        "UP_LOG2": "24.0",
+        "THIRD": "0x1.555556p-2",
+        "THIRD_LOW": "-0x1.555556p-27",
+        "POW_MAX": "120.0",
+        "EXP": "0x1p-1 0x1.555554p-3 0x1.5554e8p-5 0x1.11133p-7 0x1.6d4dc6p-10 0x1.9dd734p-13",
+        "LOG": "0x1.55557ap-1 0x1.995e9ap-2 0x1.31e68ap-2",
+        "ERF": "0x1.06eba8p-3 -0x1.81273ap-2 0x1.ce2ac6p-4 -0x1.b7a872p-6 0x1.4f2b4cp-8 -0x1.61d6ep-11",
+        "ERFC": (
+            "0x1.3deb04p+0 0x1.1ce96ep+1 0x1.9d9e5ap-1 0x1.b18792p-5 -0x1.a2d6cp-7 0x1.3d6164p-9 "
+            "-0x1.3f84e4p-12 0x1.2c03b2p-16"
+        ),
+        "POW": "0x1.999998p-3 0x1.249374p-3 0x1.c658f8p-4 0x1.8eba8ep-4",
+    },
+    8: {
+        "LOG2E": "0x1.71547652b82fep+0",
+        "MAGIC": "0x1.8p52",
+        "LN2": "0x1.62e42fefa39efp-1",
+        "LN2_LOW": "0x1.abc9e3b39803fp-56",
+        "LN2_SHORT": "0x1.62e42fefa38p-1",
+        "LN2_REST": "0x1.ef35793c7673p-45",
+        "EXP_MIN": "-746.0",
+        "EXP_MAX": "710.0",
+        "EXPM1_MIN": "-38.0",
+        "TANH_MIN": "-40.0",
+        "NEGLIGIBLE": "-60.0",
+        "ERF_MAX": "6.0",
+        "TINY": "0x1p-1022",
+        "SMALL": "0x1p-55",
+        "UP": "0x1p54",
+        "UP_LOG2": "54.0",
+        "THIRD": "0x1.5555555555555p-2",
+        "THIRD_LOW": "0x1.5555555555555p-56",
+        "POW_MAX": "800.0",
+        "EXP": (
+            "0x1p-1 0x1.555555555555ap-3 0x1.5555555555531p-5 0x1.111111110efbfp-7 0x1.6c16c16c26df8p-10 "
+            "0x1.a01a01b26c375p-13 0x1.a01a01533ff98p-16 0x1.71ddf265b8d5bp-19 0x1.27e58b20c0a1dp-22 "
+            "0x1.af687606d1f0cp-26 0x1.1e6a0463fc09fp-29"
+        ),
+        "LOG": (
+            "0x1.5555555555593p-1 0x1.999999997fb90p-2 0x1.2492494212958p-2 0x1.c71c51ebbb1bfp-3 "
+            "0x1.7466457bdf518p-3 0x1.39a104ab9fbcep-3 0x1.2f0d052dc2bf9p-3"
+        ),
+        "ERF": (
+            "0x1.06eba8214db69p-3 -0x1.812746b0379ep-2 0x1.ce2f21a04246bp-4 -0x1.b82ce312554c2p-6 "
+            "0x1.565bcd030b0c1p-8 -0x1.c02db10f48aep-11 0x1.f9a2ad445fba3p-14 -0x1.f4c5af36bdb5dp-17 "
+            "0x1.b90c8d847774fp-20 -0x1.56405b21f0c53p-23 0x1.89db1d358f3b2p-27"
+        ),
+        "ERFC": (
+            "0x1.3deb034696c3ep+0 0x1.1ce96da88095bp+1 0x1.9d9eb7a123736p-1 0x1.b15b51a48d69ap-5 "
+            "-0x1.a056821a9990ep-7 0x1.299786d46c681p-9 -0x1.0fd1e10040aap-13 -0x1.bc30620d57d8ep-14 "
+            "0x1.c7a6317d257d3p-15 -0x1.e1b84c9c226ebp-17 0x1.81ff87983664ap-20 0x1.79df45efe124fp-21 "
+            "-0x1.fa75b4bdb82bap-22 0x1.5cf0c92e38222p-23 -0x1.4be6e9a52d8fp-25 0x1.c272222216ad3p-28 "
+            "-0x1.a394cbbf8263cp-31 0x1.e1e90d05ce08dp-35 -0x1.0123b8ad3626cp-39"
+        ),
+        "POW": (
+            "0x1.9999999999996p-3 0x1.2492492493043p-3 0x1.c71c71c57ea6cp-4 0x1.745d183338303p-4 "
+            "0x1.3b136275c083p-4 0x1.1120bfaf1b4e6p-4 0x1.de31cb7c0af83p-5 0x1.eb1f2e9dad3ap-5"
+        ),
+    },
+}
+
+DEFINITIONS = {}  # what `load` compiles: every function below
+
+
+def load(itemsize, compiler=lambda function: function, **vocabulary):
+    """Return all functions for one dtype, over a given vocabulary.
+
+    Parameters
+    ----------
+    itemsize : int
+        4 for float32, 8 for float64.
+    compiler : callable, optional
+        What every function goes through.
+    **vocabulary
+        ``fma(a, b, c)``, rounded once; ``where(condition, a, b)``; ``bits(x)``, the bits of a real number as an
+        unsigned integer of its size, and ``real(i)`` back. It may replace a definition by an equal one.
+
+    Returns
+    -------
+    SimpleNamespace
+        The functions and constants by name.
+    """
+    float_type, int_type = {4: (np.float32, np.uint32), 8: (np.float64, np.uint64)}[itemsize]
+    fraction_bits, bias = {4: (23, 127), 8: (52, 1023)}[itemsize]
+    names = {}
+    for name, text in CONSTANTS[itemsize].items():
+        values = tuple(float_type(float.fromhex(item) if "x" in item else item) for item in text.split())
+        names[name] = values if len(values) > 1 else values[0]
+    names["EXP_CUBIC"], names["ERFC_SLOPE"] = names["EXP"][1:], names["ERFC"][1:]
+    # typed constants: Numba makes a float64 of float32 and a Python number
+    reals = {"ZERO": 0, "HALF": 0.5, "ONE": 1, "TWO": 2, "ERF_NEAR": 0.75, "SQRT2_M1": 0.4140625, "INF": np.inf,
+             "NAN": np.nan, "WHOLE": 2.0**fraction_bits, "OFFSET": 2.0**fraction_bits + bias}  # fmt: skip
+    names |= {name: float_type(value) for name, value in reals.items()}
+    one_bits = bias << fraction_bits
+    sqrt_half = int(np.sqrt(float_type(0.5)).view(int_type))
+    integers = {"FRACTION_BITS": fraction_bits, "ONE_BITS": one_bits, "SIGN": 1 << (8 * itemsize - 1), "UNIT": 1,
+                "FRACTION": (1 << fraction_bits) - 1, "NOT_SIGN": (1 << (8 * itemsize - 1)) - 1,
+                "SQRT_HALF": sqrt_half, "TO_SQRT_HALF": one_bits - sqrt_half,
+                "OFFSET_BITS": int(float_type(2.0**fraction_bits).view(int_type))}  # fmt: skip
+    names |= {name: int_type(value) for name, value in integers.items()}
+    for name, function in DEFINITIONS.items():
+        names[name] = compiler(FunctionType(function.__code__, names, name))
+    names |= vocabulary
+    return SimpleNamespace(**names)
+
+
+@functools.cache
+def _numpy(itemsize):
+    float_type, int_type = {4: (np.float32, np.uint32), 8: (np.float64, np.uint64)}[itemsize]
+    return load(
+        itemsize,
+        fma=fma,
+        where=np.where,
+        bits=lambda x: np.asarray(x).view(int_type),
+        real=lambda i: np.asarray(i).view(float_type),
+    )
+
+
+def definition(function):
+    """Register a function for `load` and return it for NumPy arrays of either dtype."""
+    DEFINITIONS[function.__name__] = function
+
+    @functools.wraps(function)
+    def on_arrays(*args):
+        args = [np.asarray(x) for x in args]
+        with np.errstate(all="ignore"):
+            return getattr(_numpy(args[0].dtype.itemsize), function.__name__)(*args)
+
+    return on_arrays
+
+
+@definition
+def absolute(x):
+    """Return x without its sign."""
+    return real(bits(x) & NOT_SIGN)
+
+
+@definition
+def with_sign(x, sign):
+    """Return x >= 0 with the sign of another number."""
+    return real(bits(x) | (bits(sign) & SIGN))
+
+
+@definition
+def poly(c, x, square):
+    """Return c[0] + c[1] x + ... in two interleaved Horner chains: half the latency, no more operations."""
+    a, b = c[-1], c[-2]
+    for k in range(len(c) - 3, -1, -1):
+        a, b = b, fma(a, square, c[k])
+    return fma(a, x, b)
+
+
+@definition
+def reduce(x):
+    """Return t, r, low: exp(x) = 2**n exp(r + low), |r + low| <= log(2) / 2; r is exact, n in the last bits of t."""
+    t = fma(x, LOG2E, MAGIC)
+    n = t - MAGIC
+    return t, fma(n, -LN2, x), n * -LN2_LOW
+
+
+@definition
+def power(t):
+    """Return 2**n for n in the last bits of an integer."""
+    return real((t << FRACTION_BITS) + ONE_BITS)
+
+
+@definition
+def scale(p, t):
+    """Return p 2**n for p about 1, in two steps: the first is exact, so a subnormal result is rounded once."""
+    whole = bits(t)
+    half = whole >> UNIT
+    return real(bits(p) + (half << FRACTION_BITS)) * power(whole - half)
+
+
+@definition
+def exp_pair(x):
+    """Return t, s, low: exp(x) = 2**n (1 + s + low), low being what rounding s lost."""
+    t, r, low = reduce(x)
+    square = r * r
+    # r**2 / 2 apart: the rounding of a single polynomial would cost a quarter of an ulp
+    bend = fma(square * r, poly(EXP_CUBIC, r, square), HALF * square)
+    s = r + bend
+    return t, s, fma(low, s, low) + ((r - s) + bend)
+
+
+@definition
+def split(x):
+    """Return k, f: x = 2**(k - OFFSET) (1 + f), 1 + f from sqrt(1/2) to sqrt(2), f exact.
+
+    k is put together as a number 2**FRACTION_BITS + exponent, for AVX2 cannot convert 64-bit integers.
+    """
+    u = bits(x) + TO_SQRT_HALF
+    k = real((u >> FRACTION_BITS) | OFFSET_BITS)
+    return k, real((u & FRACTION) + SQRT_HALF) - ONE
+
+
+@definition
+def log_pair(k, f):
+    """Return high, low: log(2**k (1 + f)) = f - h + s (h + s**2 P(s**2)) + k log(2), h = f**2 / 2, s = f / (2 + f)."""
+    s = f / (TWO + f)
+    z = s * s
+    h = HALF * f * f
+    tail = fma(s, fma(z, poly(LOG, z, z * z), h), -h)
+    high = fma(k, LN2_SHORT, f)
+    rest = fma(k, LN2_SHORT, -high) + f
+    return high, fma(k, LN2_REST, rest) + tail
+
+
+@definition
+def exp(x):
+    """Return exp(x) = 2**n exp(r)."""
+    t, r, low = reduce(x)
+    full = r + low
+    square = full * full
+    tail = fma(square, poly(EXP, full, square), low)
+    y = scale(ONE + (r + tail), t)
+    y = where(x < EXP_MIN, ZERO, y)
+    return where(x < EXP_MAX, y, x + INF)
+
+
+@definition
+def expm1(x):
+    """Return exp(x) - 1 = 2 (2**(n-1) (1 + s) - 1/2)."""
+    a = where(x < EXPM1_MIN, EXPM1_MIN, x)
+    t, s, s_low = exp_pair(where(a > EXP_MAX, EXP_MAX, a))
+    y = power(bits(t) - UNIT)
+    c = y - HALF
+    high = fma(y, s, c)
+    low = fma(y, s_low, fma(y, s, c - high)) + ((y - c) - HALF)
+    return where(absolute(x) < SMALL, x, (high + low) * TWO)
+
+
+@definition
+def log(x):
+    """Return log(x) = k log(2) + log(1 + f)."""
+    k, f = split(where(x < TINY, x * UP, x))
+    high, low = log_pair(k - where(x < TINY, OFFSET + UP_LOG2, OFFSET), f)
+    y = where(x < INF, high + low, x)
+    return where(x > ZERO, y, where(x == ZERO, -INF, NAN))
+
+
+@definition
+def log1p(x):
+    """Return log(1 + x) = log(u) + error / u, u the rounded 1 + x."""
+    u = ONE + x
+    v = u - ONE
+    error = (ONE - (u - v)) + (x - v)
+    k, f = split(u)
+    high, low = log_pair(k - OFFSET, f)
+    y = where(x < INF, high + (low + error / u), x)
+    y = where(x > -ONE, y, where(x == -ONE, -INF, NAN))
+    return where(absolute(x) < SMALL, x, y)
+
+
+@definition
+def tanh(x):
+    """Return tanh(x) = N / (2 - N), N = 1 - exp(-2 |x|) in two parts; the residual corrects the quotient."""
+    a = absolute(x) * -TWO
+    t, s, s_low = exp_pair(where(a < TANH_MIN, TANH_MIN, a))
+    y = power(bits(t))
+    c = ONE - y
+    high = fma(-y, s, c)
+    low = fma(-y, s_low, fma(-y, s, c - high)) + ((ONE - c) - y)
+    d = TWO - high
+    d_low = ((TWO - d) - high) - low
+    inverse = ONE / d
+    q = high * inverse
+    q = fma(inverse, fma(-q, d_low, fma(-q, d, high) + low), q)
+    return with_sign(q, x)
+
+
+@definition
+def sigmoid(x):
+    """Return 1 / (1 + exp(-x)) = 1 / (1 + e) or e / (1 + e), e = exp(-|x|) in two parts."""
+    a = -absolute(x)
+    a = where(a < EXP_MIN, EXP_MIN, a)
+    t, s, s_low = exp_pair(a)
+    p = ONE + s
+    p_low = ((ONE - p) + s) + s_low
+    y = where(a < NEGLIGIBLE, ZERO, power(bits(t)))
+    d = fma(y, p, ONE)
+    d_low = fma(y, p_low, fma(y, p, ONE - d))
+    inverse = ONE / d
+    top = where(x < ZERO, p, ONE)
+    q = top * inverse
+    q = fma(inverse, fma(-q, d_low, fma(-q, d, top) + where(x < ZERO, p_low, ZERO)), q)
+    return where(x < ZERO, scale(q, t), q)
+
+
+@definition
+def softplus(x):
+    """Return log(1 + exp(x)) = max(x, 0) + log(1 + e), e = exp(-|x|) in two parts."""
+    a = -absolute(x)
+    t, s, s_low = exp_pair(where(a < EXP_MIN, EXP_MIN, a))
+    p = ONE + s
+    p_low = ((ONE - p) + s) + s_low
+    y = where(a < NEGLIGIBLE, ZERO, power(bits(t)))
+    e = y * p
+    e_low = y * p_low
+    large = e > SQRT2_M1
+    g = fma(HALF, e, -HALF)
+    f = where(large, g, e)
+    f_low = where(large, fma(HALF, e_low, fma(HALF, e, -HALF - g)), e_low)
+    high, low = log_pair(where(large, ONE, ZERO), f)
+    low = fma(f_low, fma(f, f, ONE - f), low)
+    positive = where(x > ZERO, x, ZERO)
+    total = positive + high
+    v = total - positive
+    error = (positive - (total - v)) + (high - v)
+    y = where(x < NEGLIGIBLE, scale(p + p_low, t), total + (error + low))
+    return where(x > -NEGLIGIBLE, x, y)
+
+
+@definition
+def erf(x):
+    """Return erf(x) = x + x P(x**2) near zero, elsewhere 1 - exp(g), g = log(erfc(|x|)) a polynomial in two parts."""
+    z = x * x
+    near = fma(x, poly(ERF, z, z * z), x)
+    a = absolute(x)
+    u = where(a > ERF_MAX, ERF_MAX, a) - ERF_NEAR
+    slope = poly(ERFC_SLOPE, u, u * u)
+    g = fma(-u, slope, -ERFC[0])
+    g_low = fma(-u, slope, -ERFC[0] - g)
+    t, s, s_low = exp_pair(g)
+    s_low = s_low + fma(g_low, s, g_low)
+    y = power(bits(t))
+    c = ONE - y
+    high = fma(-y, s, c)
+    low = fma(-y, s_low, fma(-y, s, c - high))
+    return where(a < ERF_NEAR, near, with_sign(high + low, x))
+
+
+@definition
+def log_exact(k, f):
+    """Return high, low: log(2**k (1 + f)) to twice the precision, as 2 s (1 + s**2 / 3 + s**4 P(s**2)) + k log(2)."""
+    d = TWO + f
+    inverse = ONE / d
+    s = f * inverse
+    s_low = inverse * fma(-s, (TWO - d) + f, fma(-s, d, f))
+    z = s * s
+    z_low = fma(s + s, s_low, fma(s, s, -z))
+    third = z * THIRD
+    third_low = fma(z, THIRD, -third) + fma(z, THIRD_LOW, z_low * THIRD)
+    square = fma(z + z, z_low, z * z)
+    rest = square * poly(POW, z, square)
+    c = third + rest
+    c_low = ((third - c) + rest) + third_low
+    s, s_low = s + s, s_low + s_low
+    more = s * c
+    more_low = fma(s, c, -more) + fma(s, c_low, s_low * c)
+    m = s + more
+    m_low = ((s - m) + more) + (more_low + s_low)
+    shift = k * LN2_SHORT
+    high = shift + m
+    return high, ((shift - high) + m) + fma(k, LN2_REST, m_low)
+
+
+@definition
+def pow(x, y):
+    """Return x**y = exp(y log(x)), log(x) in two parts; special cases as in C99."""
+    a, b = absolute(x), absolute(y)
+    k, f = split(where(a < TINY, a * UP, a))
+    high, low = log_exact(k - where(a < TINY, OFFSET + UP_LOG2, OFFSET), f)
+    e = y * high
+    e_low = fma(y, high, -e) + y * low
+    g = e + e_low
+    g_low = (e - g) + e_low
+    beyond = absolute(e) > POW_MAX
+    g = where(beyond, where(e > ZERO, POW_MAX, -POW_MAX), g)
+    t, s, s_low = exp_pair(g)
+    s_low = s_low + where(beyond, ZERO, fma(g_low, s, g_low))
+    p = ONE + s
+    power_of_a = scale(p + (((ONE - p) + s) + s_low), t)
+    # the rounding of b + WHOLE finds integers, of b / 2 + WHOLE odd ones
+    half = HALF * b
+    integer = (b >= WHOLE) | ((b + WHOLE) - WHOLE == b)
+    odd = integer & (b < WHOLE + WHOLE) & ((half + WHOLE) - WHOLE != half)
+    extreme = (a == ZERO) | (a == INF) | (b == INF)
+    limit = where((a > ONE) == (y > ZERO), INF, ZERO)
+    r = where(extreme, where(a == ONE, ONE, limit), power_of_a)
+    r = where(odd, with_sign(r, x), r)
+    r = where((x < ZERO) & (a < INF) & (integer == (x > ZERO)), NAN, r)
+    r = where((x != x) | (y != y), NAN, r)
+    return where((x == ONE) | (y == ZERO), ONE, r)

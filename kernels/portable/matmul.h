@@ -1,0 +1,370 @@
+/* y = a b of portable numerics: the same bits from every CPU level, tile shape and sub-range.
+ *
+ * Each element is one chain, acc = fma(a[i, p], b[p, j], acc) for p = 0, 1, ... from +0; then one plain
+ * addition of bias[j], then relu. So lanes and tiles run over i and j, never over p, and whoever cuts m or n
+ * among threads changes nothing. A chain may rest in y between two blocks of k.
+ *
+ *                      panel: WIDTH = 2 vectors                The micro-kernel keeps one tile of y, ROWS x WIDTH,
+ *                         +------+                             in registers. A step of p loads one row of the
+ *                       b |  |   | p                           panel (2 vectors), broadcasts one element of each
+ *                         |  v   |                             row of a, and does 2 * ROWS independent fmas: enough
+ *                         +------+                             to hide their latency and two per broadcast.
+ *              p
+ *         +---------+     +------+                             for each panel of b                     (j)
+ *    ROWS |  -->  a |     | tile |  y                              for each block of k, DEPTH rows     (p)
+ *         +---------+     +------+                                     for each row tile of y          (i)
+ *         |         |     |      |                                         micro-kernel
+ *
+ * The first tile reads b where it lies and stores the panel on its way, contiguous, for the tiles below; no
+ * other pass packs b. a is never packed: broadcasts take it at any stride. Three cases differ:
+ *
+ *   small products      take b where it lies, no panel (multiply_direct); one to three rows take wider tiles.
+ *   b by columns (nt)   the panel is transposed in registers, before the first tile (pack_columns).
+ *   large a by columns (tn): each step of p touches another page, so blocks of a are copied (multiply_blocks).
+ *   n narrow, or m much smaller than n in nt: lanes run over rows, y^T = b^T a^T is made strip by strip
+ *                       and transposed into y (multiply_transposed).
+ */
+#ifndef FASTBP_MATMUL_H
+#define FASTBP_MATMUL_H
+
+#include "vector.h"
+
+typedef struct {
+    const fastbp_real *bias; /* n elements, or NULL */
+    int relu;
+} fastbp_epilogue;
+
+enum {
+    ROWS = FASTBP_ROWS,
+    WIDTH = 2 * LANES,
+    DEPTH = 1024,                    /* a panel is 128 KiB at most: L2 holds it */
+    BLOCK_DEPTH = 256,               /* a block of a is 128 KiB, and 64 bytes a row, so that a column of it */
+    BLOCK_ROWS = 512 / FASTBP_ITEM,  /* spreads over the sets of L1 */
+    BLOCK_PITCH = BLOCK_ROWS + 64 / FASTBP_ITEM,
+    BLOCK_FROM = 7 << 18,            /* bytes of a: above, L2 cannot hold it (measured) */
+    STRIP = 48                       /* rows of y^T made at a time: with WIDTH columns they stay in L1 */
+};
+
+#ifdef __clang__
+#define EACH(i, n) _Pragma("unroll") for (int i = 0; i < (n); i++)
+#else
+#define EACH(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
+#endif
+
+/* ---- the micro-kernel ---- */
+
+typedef struct {
+    const fastbp_real *a;
+    intptr_t a_row, a_col;
+    const fastbp_real *b;
+    intptr_t b_row;
+    fastbp_real *panel; /* where to copy the rows of b, or NULL */
+    fastbp_real *y;
+    intptr_t y_row, k;
+    int lanes;  /* of the last vector that y has, 1 ... LANES */
+    int resume; /* start from y, not from 0 */
+    int relu;
+    const fastbp_real *bias;
+} tile;
+
+typedef void (*micro_kernel)(const tile *);
+
+FASTBP_INLINE vec load_lanes(const fastbp_real *p, int lanes) { return lanes == LANES ? load(p) : load_part(p, lanes); }
+
+FASTBP_INLINE void store_lanes(fastbp_real *p, vec v, int lanes) {
+    if (lanes == LANES)
+        store(p, v);
+    else
+        store_part(p, v, lanes);
+}
+
+FASTBP_INLINE vec relu_of(vec v) { return (vec)((vec_bits)v & ~(vec_bits)(v <= (vec){0})); }
+
+/* rows, vecs and edge are constants wherever this is inlined; edge: b too ends within the last vector */
+FASTBP_INLINE void run_tile(const tile *t, const int rows, const int vecs, const int edge) {
+    const intptr_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row, y_row = t->y_row;
+    const int lanes = t->lanes, last = vecs - 1;
+    /* three pointers reach eight rows by the strides 0, 1 and 2, which x86 can address */
+    const fastbp_real *a0 = t->a, *a3 = a0 + 3 * a_row, *a6 = a3 + 3 * a_row, *b = t->b;
+    fastbp_real *panel = t->panel, *y = t->y;
+    vec acc[8][8], row[8];
+
+    EACH(r, rows) EACH(v, vecs) acc[r][v] = (vec){0};
+    if (t->resume)
+        EACH(r, rows) EACH(v, vecs) acc[r][v] = load_lanes(y + r * y_row + v * LANES, v < last ? LANES : lanes);
+
+    for (intptr_t p = t->k; p > 0; p--) {
+        EACH(v, vecs) row[v] = edge && v == last ? load_part(b + v * LANES, lanes) : load(b + v * LANES);
+        if (panel) { /* b is far: fetch lines ahead, fewer than a cache set holds */
+            EACH(v, vecs) store(panel + v * LANES, row[v]);
+            panel += vecs * LANES;
+            for (int line = 0; line < vecs * FASTBP_VECTOR; line += 64)
+                __builtin_prefetch((const char *)((uintptr_t)b + 7 * FASTBP_ITEM * (uintptr_t)b_row + line));
+        }
+        EACH(r, rows) {
+            vec x = broadcast((r < 3 ? a0 : r < 6 ? a3 : a6)[r % 3 * a_row]);
+            EACH(v, vecs) acc[r][v] = fused(x, row[v], acc[r][v]);
+        }
+        a0 += a_col, a3 += a_col, a6 += a_col, b += b_row;
+    }
+
+    if (t->bias) {
+        EACH(v, vecs) row[v] = load_lanes(t->bias + v * LANES, v < last ? LANES : lanes);
+        EACH(r, rows) EACH(v, vecs) acc[r][v] += row[v];
+    }
+    if (t->relu) EACH(r, rows) EACH(v, vecs) acc[r][v] = relu_of(acc[r][v]);
+    EACH(r, rows) EACH(v, vecs) store_lanes(y + r * y_row + v * LANES, acc[r][v], v < last ? LANES : lanes);
+}
+
+#define DEFINE_TILE(rows, vecs) static void tile_##rows##x##vecs(const tile *t) { run_tile(t, rows, vecs, 0); }
+#define DEFINE(rows, vecs) \
+    DEFINE_TILE(rows, vecs) \
+    static void edge_##rows##x##vecs(const tile *t) { run_tile(t, rows, vecs, 1); }
+#define NAMES(rows, vecs) {tile_##rows##x##vecs, edge_##rows##x##vecs}
+#define DEFINE_HEIGHT(rows) DEFINE(rows, 1) DEFINE(rows, 2)
+#define NAMES_HEIGHT(rows) {NAMES(rows, 1), NAMES(rows, 2)},
+#if FASTBP_ROWS == 8
+#define HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
+#elif FASTBP_ROWS == 6
+#define HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#else
+#define HEIGHTS(X) X(1) X(2) X(3) X(4)
+#endif
+
+HEIGHTS(DEFINE_HEIGHT)
+DEFINE_TILE(1, 8) DEFINE_TILE(2, 4) DEFINE_TILE(3, 4)
+static const micro_kernel kernels[ROWS][2][2] = {HEIGHTS(NAMES_HEIGHT)}; /* [rows - 1][vecs - 1][edge] */
+static const micro_kernel wide_kernels[3] = {tile_1x8, tile_2x4, tile_3x4};
+enum { MAX_WIDE = 3 };
+static const int wide_vecs[MAX_WIDE] = {8, 4, 4};
+
+/* ---- loops over tiles ---- */
+
+typedef struct {
+    const fastbp_real *a;
+    intptr_t a_row, a_col;
+    const fastbp_real *b;
+    intptr_t b_row, b_col;
+    fastbp_real *y;
+    intptr_t y_row, m, k, n;
+    const fastbp_real *bias;
+    int relu, resume;
+} product;
+
+FASTBP_INLINE intptr_t smaller(intptr_t x, intptr_t y) { return x < y ? x : y; }
+
+/* How many vectors the panel takes from the n columns left, and how many lanes of the last one. */
+FASTBP_INLINE int panel_vecs(intptr_t n, int *lanes) {
+    int vecs = n > LANES ? 2 : 1;
+    *lanes = (int)smaller(n - (vecs - 1) * LANES, LANES);
+    return vecs;
+}
+
+/* m rows of one panel, in tiles of nearly equal height. Only the first one copies b to the panel. */
+static void row_tiles(tile t, int vecs, int edge, intptr_t m) {
+    intptr_t tiles = (m + ROWS - 1) / ROWS, low = m / tiles, taller = m - low * tiles;
+    for (intptr_t i = 0; i < tiles; i++) {
+        intptr_t rows = low + (i < taller);
+        kernels[rows - 1][vecs - 1][edge](&t);
+        t.a += rows * t.a_row;
+        t.y += rows * t.y_row;
+        if (t.panel) {
+            t.b = t.panel;
+            t.b_row = vecs * LANES;
+            t.panel = NULL;
+            edge = 0;
+        }
+    }
+}
+
+static void multiply_direct(const product *o) {
+    tile t = {o->a, o->a_row, o->a_col, o->b, o->b_row, NULL, o->y, o->y_row, o->k, LANES, 0, o->relu, o->bias};
+    for (intptr_t j = 0, width; j < o->n; j += width) {
+        int wide = o->m <= MAX_WIDE ? wide_vecs[o->m - 1] * LANES : 0;
+        if (wide && o->n - j >= wide) {
+            width = wide;
+            wide_kernels[o->m - 1](&t);
+        } else {
+            int vecs = panel_vecs(o->n - j, &t.lanes);
+            width = vecs * LANES;
+            row_tiles(t, vecs, t.lanes < LANES, o->m);
+        }
+        t.b += width;
+        t.y += width;
+        if (t.bias) t.bias += width;
+    }
+}
+
+/* ---- b by columns ---- */
+
+/* out[c], lane l = line[l][p + c]. A vector is made of 16-byte quarters, one from each QUARTER-th line; then
+ * one small transposition serves all quarters at once. */
+FASTBP_INLINE void transpose(const fastbp_real *const *line, intptr_t p, vec *out) {
+    EACH(i, QUARTER) out[i] = gather_quarters(line + i, p);
+    transpose_quarters(out);
+}
+
+FASTBP_INLINE void set_lines(const fastbp_real **line, const fastbp_real *x, intptr_t row, intptr_t rows) {
+    for (int l = 0; l < LANES; l++) line[l] = x + smaller(l, rows - 1) * row; /* past the end: the last again */
+}
+
+/* panel[p, j] = b[p, j] for k rows and n <= WIDTH columns */
+static void pack_columns(const fastbp_real *b, intptr_t b_row, intptr_t b_col, intptr_t k, intptr_t n, int vecs,
+                         fastbp_real *panel) {
+    intptr_t width = vecs * LANES;
+    if (b_row != 1 || k < QUARTER) {
+        for (intptr_t p = 0; p < k; p++)
+            for (intptr_t j = 0; j < width; j++) panel[p * width + j] = b[p * b_row + smaller(j, n - 1) * b_col];
+        return;
+    }
+    for (intptr_t j = 0; j < width; j += LANES) {
+        const fastbp_real *line[LANES];
+        vec out[QUARTER];
+        set_lines(line, b + j * b_col, b_col, n - j);
+        for (intptr_t p = 0; p < k; p += QUARTER) {
+            intptr_t q = smaller(p, k - QUARTER); /* the last step goes back over rows already there */
+            transpose(line, q, out);
+            EACH(c, QUARTER) store(panel + (q + c) * width + j, out[c]);
+        }
+    }
+}
+
+/* The panel of b at t->b: packed now if b lies by columns, else left to the first tile. Returns edge. */
+FASTBP_INLINE int set_panel(tile *t, intptr_t b_col, int vecs, fastbp_real *panel) {
+    t->panel = panel;
+    if (b_col == 1) return t->lanes < LANES;
+    pack_columns(t->b, t->b_row, b_col, t->k, (vecs - 1) * LANES + t->lanes, vecs, panel);
+    t->b = panel;
+    t->b_row = vecs * LANES;
+    t->panel = NULL;
+    return 0;
+}
+
+static void all_panels(const product *o, fastbp_real *panel) {
+    for (intptr_t j = 0; j < o->n; j += WIDTH) {
+        intptr_t p = 0;
+        do { /* once for k = 0 too */
+            tile t = {.a = o->a + p * o->a_col, .a_row = o->a_row, .a_col = o->a_col, .resume = o->resume || p > 0};
+            int vecs = panel_vecs(o->n - j, &t.lanes);
+            t.b = o->b + p * o->b_row + j * o->b_col;
+            t.b_row = o->b_row;
+            t.y = o->y + j;
+            t.y_row = o->y_row;
+            t.k = smaller(o->k - p, DEPTH);
+            p += t.k;
+            if (p == o->k) {
+                t.bias = o->bias ? o->bias + j : NULL;
+                t.relu = o->relu;
+            }
+            int edge = set_panel(&t, o->b_col, vecs, panel);
+            row_tiles(t, vecs, edge, o->m);
+        } while (p < o->k);
+    }
+}
+
+static __attribute__((noinline)) void multiply_panels(const product *o) {
+    fastbp_real panel[DEPTH * WIDTH] __attribute__((aligned(64)));
+    all_panels(o, panel);
+}
+
+/* a by columns and too large for L2: blocks of it are copied and multiplied with all of b's panels */
+static __attribute__((noinline)) void multiply_blocks(const product *o) {
+    fastbp_real block[BLOCK_DEPTH * BLOCK_PITCH] __attribute__((aligned(64)));
+    fastbp_real panel[BLOCK_DEPTH * WIDTH] __attribute__((aligned(64)));
+    for (intptr_t p = 0; p < o->k; p += BLOCK_DEPTH)
+        for (intptr_t i = 0; i < o->m; i += BLOCK_ROWS) {
+            product part = *o;
+            part.a = block;
+            part.a_col = BLOCK_PITCH;
+            part.b += p * o->b_row;
+            part.y += i * o->y_row;
+            part.m = smaller(o->m - i, BLOCK_ROWS);
+            part.k = smaller(o->k - p, BLOCK_DEPTH);
+            part.resume = p > 0;
+            if (p + part.k < o->k) part.bias = NULL, part.relu = 0;
+            for (intptr_t q = 0; q < part.k; q++)
+                memcpy(block + q * BLOCK_PITCH, o->a + i + (p + q) * o->a_col, part.m * sizeof *block);
+            all_panels(&part, panel);
+        }
+}
+
+/* ---- lanes over the rows of y ---- */
+
+/* y[i, j] = strip[j, i], after bias and relu, for m columns and n rows of the strip */
+static void store_transposed(const fastbp_real *strip, intptr_t width, fastbp_real *y, intptr_t y_row, intptr_t m,
+                             intptr_t n, const fastbp_real *bias, int relu) {
+    for (intptr_t j = 0; j < n; j += LANES) {
+        int lanes = (int)smaller(n - j, LANES);
+        const fastbp_real *line[LANES];
+        vec out[QUARTER], add = bias ? load_lanes(bias + j, lanes) : (vec){0};
+        set_lines(line, strip + j * width, width, n - j);
+        for (intptr_t i = 0; i < m; i += QUARTER) {
+            transpose(line, i, out);
+            EACH(c, QUARTER) {
+                if (bias) out[c] += add;
+                if (relu) out[c] = relu_of(out[c]);
+                if (i + c < m) store_lanes(y + (i + c) * y_row + j, out[c], lanes);
+            }
+        }
+    }
+}
+
+/* a^T is the b of the tiles, b^T their a. k <= DEPTH: chains do not rest here. */
+static __attribute__((noinline)) void multiply_transposed(const product *o) {
+    fastbp_real panel[DEPTH * WIDTH] __attribute__((aligned(64))), strip[STRIP * WIDTH] __attribute__((aligned(64)));
+    for (intptr_t i = 0; i < o->m; i += WIDTH) {
+        tile t = {.a = o->b, .a_row = o->b_col, .a_col = o->b_row, .b = o->a + i * o->a_row, .b_row = o->a_col,
+                  .y = strip, .k = o->k};
+        int vecs = panel_vecs(o->m - i, &t.lanes), edge = set_panel(&t, o->a_row, vecs, panel);
+        intptr_t columns = smaller(o->m - i, WIDTH);
+        t.y_row = vecs * LANES;
+        for (intptr_t j = 0; j < o->n; j += STRIP) {
+            intptr_t n = smaller(o->n - j, STRIP);
+            row_tiles(t, vecs, edge, n);
+            store_transposed(strip, t.y_row, o->y + i * o->y_row + j, o->y_row, columns, n,
+                             o->bias ? o->bias + j : NULL, o->relu);
+            t.a += n * t.a_row;
+            if (t.panel) {
+                t.b = panel;
+                t.b_row = vecs * LANES;
+                t.panel = NULL;
+                edge = 0;
+            }
+        }
+    }
+}
+
+/* In fmas of a vector; to transpose an element costs about half of one. */
+FASTBP_INLINE int transposed_is_cheaper(const product *o) {
+    intptr_t m = o->m, k = o->k, n = o->n;
+    intptr_t direct = 2 * m * k * ((n + LANES - 1) / LANES) + (o->b_col == 1 ? 0 : k * n);
+    intptr_t transposed = 2 * n * k * ((m + LANES - 1) / LANES) + (o->a_row == 1 ? 0 : m * k) + m * n;
+    return k > 0 && k <= DEPTH && transposed < direct;
+}
+
+static void fastbp_matmul(const fastbp_real *a, intptr_t a_row, intptr_t a_col, const fastbp_real *b, intptr_t b_row,
+                          intptr_t b_col, fastbp_real *y, intptr_t y_row, intptr_t m, intptr_t k, intptr_t n,
+                          const fastbp_epilogue *epilogue) {
+    product o = {a, a_row, a_col, b, b_row, b_col, y, y_row, m, k, n, NULL, 0, 0};
+    if (m <= 0 || n <= 0) return;
+    if (m == 1) o.a_row = 1; /* the stride of one element is any: take what is fast */
+    if (n == 1) o.b_col = 1;
+    if (epilogue) o.bias = epilogue->bias, o.relu = epilogue->relu;
+    if (transposed_is_cheaper(&o))
+        multiply_transposed(&o);
+    else if (o.b_col == 1 && (m <= ROWS || k * n <= 4096))
+        multiply_direct(&o);
+    else if (a_row == 1 && n > 4 * WIDTH && k * a_col > BLOCK_FROM / FASTBP_ITEM)
+        multiply_blocks(&o);
+    else
+        multiply_panels(&o);
+}
+
+#undef EACH
+#undef DEFINE
+#undef DEFINE_TILE
+#undef NAMES
+#undef DEFINE_HEIGHT
+#undef NAMES_HEIGHT
+#undef HEIGHTS
+#endif

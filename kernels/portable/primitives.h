@@ -1,0 +1,80 @@
+/* The table of primitives of numerics "portable" for one element type and CPU level. */
+#ifndef FASTBP_PORTABLE_PRIMITIVES_H
+#define FASTBP_PORTABLE_PRIMITIVES_H
+
+#include "../abi.h"
+#include "elementary.h"
+#include "matmul.h"
+#include "sum.h"
+
+enum { FASTBP_MATMUL_PER_THREAD = 1 << 20 }; /* multiply-adds from which threads pay */
+
+static const fastbp_pool *fastbp_portable_pool;
+
+typedef struct {
+    const fastbp_real *a, *b;
+    intptr_t a_row, a_col, b_row, b_col;
+    fastbp_real *y;
+    intptr_t m, k, n;
+    fastbp_epilogue epilogue;
+    int by_rows;
+} fastbp_product;
+
+/* A part of a product is some rows or some columns of y: every element keeps its whole chain. */
+static void fastbp_product_part(void *context, int part, int parts) {
+    const fastbp_product *p = (const fastbp_product *)context;
+    const intptr_t unit = p->by_rows ? 8 : 64 / (intptr_t)sizeof(fastbp_real) * 2;
+    const intptr_t length = p->by_rows ? p->m : p->n, units = (length + unit - 1) / unit;
+    const intptr_t first = units * part / parts * unit, end = units * (part + 1) / parts * unit;
+    const intptr_t count = (end < length ? end : length) - first;
+    fastbp_epilogue epilogue = p->epilogue;
+    if (p->by_rows) {
+        fastbp_matmul(p->a + first * p->a_row, p->a_row, p->a_col, p->b, p->b_row, p->b_col,
+                      p->y + first * p->n, p->n, count, p->k, p->n, &epilogue);
+    } else {
+        if (epilogue.bias) epilogue.bias += first;
+        fastbp_matmul(p->a, p->a_row, p->a_col, p->b + first * p->b_col, p->b_row, p->b_col,
+                      p->y + first, p->n, p->m, p->k, count, &epilogue);
+    }
+}
+
+static void fastbp_run_product(fastbp_product *p) {
+    int parts = 1;
+    if (fastbp_portable_pool && p->m * p->k * p->n >= FASTBP_MATMUL_PER_THREAD)
+        parts = fastbp_portable_pool->threads();
+    if (parts == 1) {
+        fastbp_matmul(p->a, p->a_row, p->a_col, p->b, p->b_row, p->b_col, p->y, p->n, p->m, p->k, p->n, &p->epilogue);
+        return;
+    }
+    p->by_rows = p->m > p->n;
+    fastbp_portable_pool->run(fastbp_product_part, p, parts);
+}
+
+static void fastbp_matmul_loop(char **args, const intptr_t *dimensions, const intptr_t *steps, void *data) {
+    const intptr_t item = sizeof(fastbp_real);
+    fastbp_product p = {(const fastbp_real *)args[0], (const fastbp_real *)args[1], steps[3] / item, steps[4] / item,
+                        steps[5] / item, steps[6] / item, (fastbp_real *)args[2], dimensions[1], dimensions[2],
+                        dimensions[3], {NULL, 0}, 0};
+    (void)data;
+    fastbp_run_product(&p);
+}
+
+static void fastbp_dense_loop(char **args, const intptr_t *dimensions, const intptr_t *steps, void *data) {
+    const intptr_t m = dimensions[0], k = dimensions[1], n = dimensions[2];
+    fastbp_product p = {(const fastbp_real *)args[0], (const fastbp_real *)args[1], k, 1, n, 1, (fastbp_real *)args[3],
+                        m, k, n, {(const fastbp_real *)args[2], (int)dimensions[3]}, 0};
+    (void)steps;
+    (void)data;
+    fastbp_run_product(&p);
+}
+
+static const fastbp_primitive fastbp_portable[FASTBP_PRIMITIVES] = {
+    [FASTBP_EXP] = {fastbp_exp_loop, NULL},           [FASTBP_EXPM1] = {fastbp_expm1_loop, NULL},
+    [FASTBP_LOG] = {fastbp_log_loop, NULL},           [FASTBP_LOG1P] = {fastbp_log1p_loop, NULL},
+    [FASTBP_TANH] = {fastbp_tanh_loop, NULL},         [FASTBP_SIGMOID] = {fastbp_sigmoid_loop, NULL},
+    [FASTBP_SOFTPLUS] = {fastbp_softplus_loop, NULL}, [FASTBP_ERF] = {fastbp_erf_loop, NULL},
+    [FASTBP_POW] = {fastbp_pow_loop, NULL},           [FASTBP_MATMUL] = {fastbp_matmul_loop, NULL},
+    [FASTBP_SUM] = {fastbp_sum_loop, NULL},           [FASTBP_DENSE] = {fastbp_dense_loop, NULL},
+};
+
+#endif

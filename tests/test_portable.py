@@ -1,0 +1,346 @@
+"""Numerics "portable": one bit pattern for every CPU level, backend, number of threads and batch."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+
+import numpy as np
+import pytest
+from _arrays import BACKENDS, DTYPES, assert_same_bits, operands
+
+import fastbp
+from fastbp import kernels
+from fastbp._selfcheck import NETWORKS
+from fastbp.kernels import cython_ext, primitives
+from fastbp.kernels.portable import array
+from fastbp.kernels.portable.array import PortableArray, portable
+from fastbp.kernels.table import KERNELS
+
+#: SHA-256 of the parameters after 200 steps, wherever and however they were run.
+HASHES = {
+    "4-16-3 relu, softmax cross-entropy, Adam, float32": (
+        "f992ea8b2b43c2177846dbfc39abc9ae2be1178fcffaddd16d5378cf4a08fae9"
+    ),
+    "13-24-8-1 tanh and sigmoid, binary cross-entropy, Nesterov, float64": (
+        "d0616a5c5c6cbd1ea2f5927b040ccd236b1a453f8f18a57b468a3f15c153b0c5"
+    ),
+    "64-128-10 relu, categorical cross-entropy, momentum, float32": (
+        "39de102905704009cd87561c274c247c2db211e30aa910e196c2e5190058e1db"
+    ),
+}
+every_dtype = pytest.mark.parametrize("dtype", DTYPES)
+every_backend = pytest.mark.parametrize("backend", BACKENDS)
+every_network = pytest.mark.parametrize("name", HASHES)
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """Leave the number of threads as it was."""
+    before = fastbp.get_num_threads()
+    yield
+    fastbp.set_num_threads(before)
+
+
+def script(code, **environment):
+    """Run a script in a process of its own; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, **environment}, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+# --------------------------------------------------------------------------------- whole programs
+def test_the_hashes_are_those_that_users_check():
+    assert {name: network.sha256 for name, network in NETWORKS.items()} == HASHES
+
+
+@every_network
+@every_backend
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_one_hash_for_backends_and_threads(name, backend, n):
+    fastbp.set_num_threads(n)
+    assert NETWORKS[name].train(backend) == HASHES[name]
+
+
+@pytest.mark.parametrize("level", cython_ext.levels())
+def test_one_hash_for_levels(level):
+    found = script(
+        """
+        import json
+        from fastbp._selfcheck import NETWORKS
+        print(json.dumps({name: network.train("cython") for name, network in NETWORKS.items()}))
+        """,
+        FASTBP_LEVEL=level,
+    )
+    assert json.loads(found) == HASHES
+
+
+@pytest.mark.skipif("v2" not in cython_ext.levels(), reason="x86-64 only")
+def test_software_fma_is_said_once():
+    found = script(
+        """
+        import warnings
+        from fastbp import kernels
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            for _ in range(2):
+                kernels.tanh_forward([1.0], numerics="portable")
+            kernels.tanh_forward([1.0])
+        print(*(w.message for w in seen), sep="\\n")
+        """,
+        FASTBP_LEVEL="v2",
+    )
+    assert found.count("without fused multiply-add") == 1 == len(found.splitlines())
+
+
+@every_network
+def test_one_hash_for_the_definition(name):
+    assert NETWORKS[name].train("numpy") == HASHES[name]
+
+
+def test_another_numerics_is_another_program():
+    model = model_of(numerics="portable")
+    assert "portable" in str(model.program)
+    with pytest.raises(ValueError, match=r"numerics is 'portabel'.*did you mean 'portable'"):
+        model.compile("sgd", "mse", numerics="portabel")
+    assert model.numerics == "portable"
+
+
+def model_of(backend="cython", dtype="float32", numerics="portable", widths=(20, 40, 7)):
+    layers = [fastbp.Dense(n, activation=a) for n, a in zip(widths[1:], ("sigmoid", "identity"), strict=True)]
+    model = fastbp.Sequential(layers, input_shape=widths[0], seed=0)
+    model.compile("adam", "sparse_categorical_crossentropy", backend=backend, dtype=dtype, numerics=numerics)
+    return model
+
+
+@every_backend
+@every_dtype
+def test_a_row_does_not_depend_on_the_rows_beside_it(backend, dtype):
+    model = model_of(backend, dtype, widths=(200, 65, 7))
+    x = np.random.default_rng(0).standard_normal((333, 200)).astype(dtype)
+    together = model.predict(x)
+    for size in (1, 2, 7, 64):
+        assert_same_bits(model.predict(x, batch_size=size), together)
+    assert_same_bits(model.predict(x[100:101]), together[100:101])
+    assert_same_bits(model.predict(x[::-1]), together[::-1])
+
+
+@every_backend
+def test_checked_against_the_definition(backend):
+    model = model_of(backend)
+    x, y = np.random.default_rng(0).standard_normal((50, 20)), np.arange(50) % 7
+    model.fit(x, y, batch_size=25, verbose=0)
+    model.train_on_batch(x, y)
+    model.program.run(check="numpy")
+
+
+def test_saved_models_keep_their_numerics(tmp_path):
+    model = model_of()
+    model.save(tmp_path / "model.npz")
+    assert fastbp.load_model(tmp_path / "model.npz").numerics == "portable"
+
+
+# ---------------------------------------------------------------------------------- the definition
+@every_dtype
+def test_arrays_use_portable_functions(dtype):
+    x = (np.arange(99, dtype=dtype) - 50) / 7
+    p = x.view(PortableArray)
+    for name in ("exp", "expm1", "tanh"):
+        assert_same_bits(np.asarray(getattr(np, name)(p)), getattr(array.elementary, name)(x))
+    assert_same_bits(np.asarray(np.log(abs(p))), array.elementary.log(abs(x)))
+    assert_same_bits(np.asarray(p.sum()), array.sum_(x))
+    assert_same_bits(np.asarray(p.reshape(9, 11) @ p.reshape(11, 9)), array.matmul(x.reshape(9, 11), x.reshape(11, 9)))
+    assert type(np.exp(p.sum())) is PortableArray and type(np.where(p > 0, p, 0)) is PortableArray
+    assert p.sum().dtype == dtype and (p.reshape(9, 11).sum(axis=1, keepdims=True)).shape == (9, 1)
+    assert p.mean().dtype == dtype
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        np.sin, np.cbrt, np.cumsum, np.prod, np.hypot.outer, lambda x: x.dot(x), lambda x: np.dot(x, x), np.linalg.norm,
+        lambda x: np.einsum("i,i", x, x), lambda x: np.add.accumulate(x), lambda x: np.logaddexp(x, x),
+    ],
+)  # fmt: skip
+def test_what_has_no_portable_definition_is_an_error(operation):
+    with pytest.raises((TypeError, ValueError)):
+        operation(np.ones(3).view(PortableArray))
+
+
+@every_dtype
+def test_sums_have_one_order(dtype):
+    rng = np.random.default_rng(0)
+    for n in (0, 1, 2, 3, 10, 31, 32, 33, 64, 100, 1000):
+        x = (rng.standard_normal(n) * 10.0 ** rng.integers(-6, 6, n)).astype(dtype)
+        lanes = [np.dtype(dtype).type(0)] * 32
+        for i, value in enumerate(x):
+            lanes[i % 32] = lanes[i % 32] + value
+        while len(lanes) > 1:
+            half = len(lanes) // 2
+            lanes = [a + b for a, b in zip(lanes[:half], lanes[half:], strict=True)]
+        assert_same_bits(array.sum_(x), lanes[0])
+    assert_same_bits(array.sum_(np.array([-0.0, -0.0], dtype)), np.dtype(dtype).type(0))
+
+
+def test_a_reference_becomes_portable_and_leaves_its_inputs():
+    from fastbp.kernels.numpy_ref import activation
+
+    x = np.linspace(-3, 3, 20).reshape(4, 5)
+    before = x.copy()
+    y = portable(activation.softmax_forward)(x)
+    assert type(y) is np.ndarray
+    assert_same_bits(x, before)
+    np.testing.assert_allclose(y, activation.softmax_forward(x), rtol=1e-14)
+
+
+@every_dtype
+@every_backend
+def test_kernels_as_functions(dtype, backend):
+    x = np.linspace(-3, 3, 50).reshape(5, 10).astype(dtype)
+    want = kernels.softmax_forward(x, backend="numpy", numerics="portable")
+    assert_same_bits(kernels.softmax_forward(x, backend=backend, numerics="portable"), want)
+    with pytest.raises(ValueError, match="did you mean 'portable'"):
+        kernels.softmax_forward(x, numerics="portible")
+
+
+# ----------------------------------------------------------------------------------------- threads
+@every_dtype
+@pytest.mark.parametrize("op", ["matmul_nn", "matmul_nt", "matmul_tn", "dense"])
+def test_products_do_not_depend_on_threads(op, dtype):
+    kernel, rng = KERNELS[op], np.random.default_rng(0)
+    for m, k, n in ((300, 257, 131), (129, 1000, 10), (7, 900, 1030), (2000, 600, 3)):
+        sizes = dict(zip(("m", "k", "n") if op != "dense" else ("batch", "k", "n"), (m, k, n), strict=True))
+        inputs = operands(kernel, sizes, dtype, "ordinary", rng)
+        results = []
+        for count in (1, 2, 3, 16):
+            fastbp.set_num_threads(count)
+            results.append(getattr(kernels, op)(*inputs.values(), numerics="portable"))
+        for other in results[1:]:
+            assert_same_bits(other, results[0], f"{op} {m} {k} {n}")
+
+
+@pytest.mark.parametrize("name", [name for name, kernel in KERNELS.items() if kernel.pointwise])
+@every_dtype
+def test_a_part_of_a_pointwise_kernel_is_a_part_of_the_whole(name, dtype):
+    kernel, function = KERNELS[name], getattr(kernels, name)
+    inputs = operands(kernel, {"n": 1000}, dtype, "ordinary", np.random.default_rng(0))
+    whole = function(*inputs.values(), numerics="portable")
+    whole = whole if isinstance(whole, tuple) else (whole,)
+    for part in (slice(0, 1), slice(16, 333), slice(990, 1000)):
+        some = [a[part] if len(a) == 1000 else a for a in inputs.values()]
+        got = function(*some, numerics="portable")
+        for one, all_ in zip(got if isinstance(got, tuple) else (got,), whole, strict=True):
+            assert_same_bits(one, all_[part], name)
+
+
+def test_updates_are_shared_among_threads():
+    x, y = np.random.default_rng(0).standard_normal((64, 300)), np.arange(64) % 10
+    found = []
+    for n in (1, 2, 5):
+        fastbp.set_num_threads(n)
+        model = model_of(widths=(300, 400, 10))
+        model.fit(x, y, epochs=3, seed=0, verbose=0)
+        found.append(model.get_weights() + list(model.optimizer.get_state().values()))
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            assert_same_bits(b, a)
+
+
+def test_many_models_share_the_pool():
+    x, y = np.random.default_rng(0).standard_normal((128, 300)), np.arange(128) % 10
+    fastbp.set_num_threads(2)
+    results = [None] * 4
+
+    def work(k):
+        model = model_of(widths=(300, 300, 10))
+        model.fit(x, y, batch_size=128, epochs=10, seed=0, verbose=0)
+        results[k] = model.get_weights()
+
+    workers = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            assert_same_bits(b, a)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_has_its_own_threads():
+    found = script("""
+        import os, numpy as np, fastbp
+        from fastbp import kernels
+        fastbp.set_num_threads(2)
+        a = np.random.default_rng(0).standard_normal((300, 300))
+        want = kernels.matmul_nn(a, a, numerics="portable")
+        for _ in range(3):
+            child = os.fork()
+            if child == 0:
+                same = (kernels.matmul_nn(a, a, numerics="portable") == want).all()
+                os._exit(0 if same else 1)
+            assert (kernels.matmul_nn(a, a, numerics="portable") == want).all()
+            print(os.waitpid(child, 0)[1])
+    """)
+    assert found.split() == ["0", "0", "0"]
+
+
+def test_the_number_of_threads():
+    before = fastbp.get_num_threads()
+    assert fastbp.set_num_threads(3) == before and fastbp.get_num_threads() == 3
+    for wrong in (0, -1):
+        with pytest.raises(ValueError, match=r"n is .*at least 1"):
+            fastbp.set_num_threads(wrong)
+    for wrong in (1.5, "2", None, True):
+        with pytest.raises(TypeError, match=r"n is .*integer"):
+            fastbp.set_num_threads(wrong)
+    assert fastbp.get_num_threads() == 3
+    ask = "import fastbp; print(fastbp.get_num_threads())"
+    assert script(ask, FASTBP_NUM_THREADS="5") == "5"
+    assert int(script(ask, FASTBP_NUM_THREADS="")) == len(os.sched_getaffinity(0))
+    done = subprocess.run(
+        [sys.executable, "-c", ask], env={**os.environ, "FASTBP_NUM_THREADS": "many"}, capture_output=True, text=True
+    )
+    assert done.returncode and "FASTBP_NUM_THREADS is 'many'; it must be a positive integer" in done.stderr
+
+
+def test_sleeping_threads_take_no_time():
+    used = script("""
+        import time, numpy as np, fastbp
+        from fastbp import kernels
+        fastbp.set_num_threads(4)
+        a = np.ones((300, 300))
+        kernels.matmul_nn(a, a, numerics="portable")
+        time.sleep(0.2)
+        start = time.process_time()
+        time.sleep(1)
+        print(time.process_time() - start)
+    """)
+    assert float(used) < 0.1
+
+
+# --------------------------------------------------------------------------------------- selfcheck
+def test_selfcheck(capsys):
+    certificate = fastbp.selfcheck()
+    assert certificate.ok, str(certificate)
+    text = capsys.readouterr().out
+    assert "Every promise holds on this machine." in text
+    assert all(name in text for name in HASHES)
+
+
+def test_selfcheck_names_what_is_broken(monkeypatch):
+    name = next(iter(NETWORKS))
+    monkeypatch.setattr(NETWORKS[name], "sha256", "0" * 64)
+    monkeypatch.setattr(primitives, "check", lambda: 1 / 0)
+    certificate = fastbp.selfcheck(verbose=False)
+    assert not certificate.ok
+    wrong = [what for what, verdict in certificate.lines if verdict != "ok"]
+    assert wrong[0] == "NumPy's loops return NumPy's bits" and all(what.startswith(name) for what in wrong[1:])
+    assert "A promise is broken" in str(certificate)
+
+
