@@ -1,12 +1,14 @@
 """What the benchmarks share: the standard nets, their data and models, alternating timing, fresh processes."""
 
 import gc
+import inspect
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ NETS = ("4-16-3 b32", "64-128-10 b32", "784-256-128-10 b64", "784-1024-1024-10 b
 #: Likewise.
 BACKENDS = ("numpy", "numba", "cython")
 DTYPES = ("float32", "float64")
+NUMERICS = ("numpy", "portable")
 
 # (batches, epochs) of one fit: long enough that its checks of the data, made once, do not count
 _LENGTHS = {NETS[0]: (128, 10), NETS[1]: (128, 5), NETS[2]: (32, 8), NETS[3]: (8, 3)}
@@ -27,7 +30,7 @@ class Task:
     Parameters
     ----------
     net : str
-        Of `NETS`.
+        Of `NETS`, or another in the same spelling.
 
     Attributes
     ----------
@@ -45,7 +48,9 @@ class Task:
         layers, rows = net.split(" b")
         self.net, self.batch = net, int(rows)
         self.widths = tuple(map(int, layers.split("-")))
-        self.batches, self.epochs = _LENGTHS[net]
+        # another net's epochs are short: they are the least that `fit` can be asked for
+        products = self.batch * sum(n_in * n_out for n_in, n_out in pairwise(self.widths))
+        self.batches, self.epochs = _LENGTHS.get(net) or (max(4, min(128, 2**28 // products)), 1)
         self.steps = self.batches * self.epochs
         self.seed = 7
         rng = np.random.default_rng(0)
@@ -58,23 +63,41 @@ class Task:
         return [(self.x[index], self.y[index]) for index in order]
 
 
-def make_model(widths, backend):
+def numerics():
+    """Return the names of every numerics that the installed fastbp has; its `compile` may not know the word yet."""
+    import fastbp
+
+    parameters = inspect.signature(fastbp.Sequential.compile).parameters
+    return tuple(name for name in NUMERICS if name == "numpy" or ("numerics" in parameters and _compiles(name)))
+
+
+def _compiles(name):
+    try:
+        make_model((4, 3), "cython", name)
+    except NotImplementedError:
+        return False
+    return True
+
+
+def make_model(widths, backend, numerics="numpy"):
     """Return a compiled fastbp model: ReLU, softmax cross-entropy, Adam, float32.
 
     Raises
     ------
     NotImplementedError
-        If the installed fastbp lacks the backend: asv then skips the benchmark.
+        If the installed fastbp lacks the backend or the numerics: asv then skips the benchmark.
     """
     import fastbp
 
     hidden = [fastbp.Dense(n, activation="relu") for n in widths[1:-1]]
     model = fastbp.Sequential([*hidden, fastbp.Dense(widths[-1])], input_shape=widths[0], seed=0)
     loss = fastbp.losses.SparseCategoricalCrossEntropy(from_logits=True)
+    # "numpy" is the default, and the only one where `compile` does not know the word
+    chosen = {} if numerics == "numpy" else {"numerics": numerics}
     try:
-        model.compile(optimizer=fastbp.optimizers.Adam(), loss=loss, backend=backend)
+        model.compile(optimizer=fastbp.optimizers.Adam(), loss=loss, backend=backend, **chosen)
         assert model.program.calls  # asking for the program loads the kernels
-    except (ImportError, ValueError) as error:
+    except (ImportError, TypeError, ValueError) as error:
         raise NotImplementedError(str(error)) from error
     return model
 

@@ -2,12 +2,17 @@
 
 Each entry of `PEERS` makes from a `Task` and initial parameters ``[w, b, ...]`` an object with
 
-- ``reset()``: back to the first step, so that every round repeats the same numbers;
-- ``run()``: ``task.steps`` train steps; returns the loss of each step of the first epoch, or more.
+- ``reset()``: back to the first step, so that every turn repeats the same numbers;
+- ``run(steps)``: so many train steps, a multiple of ``unit``; returns the loss of each;
+- ``predictor(rows)``: a function from an array of so many rows to outputs, or None.
 
-``exact`` says that its losses must equal fastbp's in every bit. fastbp and NumPy shuffle and gather their
-batches themselves; the others get the batches of the first epoch ready made and use them every epoch.
+fastbp and NumPy shuffle and gather their batches themselves; the others get the batches of the first epoch
+ready made and use them every epoch. Nothing here is imported before its library is asked for.
 """
+
+import os
+from functools import cached_property
+from itertools import cycle, islice, pairwise
 
 import numpy as np
 
@@ -15,24 +20,77 @@ from ..common import make_model
 from . import plain_numpy
 
 
-class FastbpFit:
-    """fastbp: one call of `fit`."""
+class Peer:
+    """What the libraries share: the task, the parameters at the start, steps over ready-made batches.
 
-    label, exact = "fastbp fit", True
+    Attributes
+    ----------
+    label : str
+        As tables show it.
+    packages : tuple of str
+        The modules that must be importable.
+    unit : int
+        The least number of steps of a run.
+    probabilities : bool
+        Whether predictions are probabilities, not logits.
+    preload : bool
+        Whether the process is to preload the two lines that make MKL use all of an AMD CPU.
+    """
+
+    label, packages, unit, probabilities, preload = "", (), 1, False, False
 
     def __init__(self, task, parameters):
-        self.task, self.model = task, make_model(task.widths, "cython")
-        self.model.set_weights(parameters)
-        self.parameters, self.state = parameters, self.model.optimizer.get_state()
+        self.task, self.start = task, parameters
+        self.prepare()
+        self.reset()
+
+    @cached_property
+    def batches(self):
+        """The first epoch's batches; made only where they are used, for memory is measured, too."""
+        return [self.convert(x, y) for x, y in self.task.first_epoch()]
+
+    def convert(self, x, y):
+        """Return a batch as the library wants it."""
+        return x, y
+
+    def prepare(self):
+        """Import the library and make what outlives a reset."""
+
+    def run(self, steps):
+        """Train; return the losses."""
+        step = self.step
+        return [step(x, y) for x, y in islice(cycle(self.batches), steps)]
+
+    def predictor(self, rows):
+        """Return a function that predicts, or None."""
+
+
+class FastbpFit(Peer):
+    """fastbp: one call of `fit`."""
+
+    label, packages = "fastbp fit", ("fastbp",)
+
+    def __init__(self, task, parameters, numerics="numpy"):
+        self.numerics, self.unit = numerics, task.batches
+        super().__init__(task, parameters)
+
+    def prepare(self):
+        self.model = make_model(self.task.widths, "cython", self.numerics)
+        self.model.set_weights(self.start)
+        self.state = self.model.optimizer.get_state()
 
     def reset(self):
-        self.model.set_weights(self.parameters)
+        self.model.set_weights(self.start)
         self.model.optimizer.set_state(self.state)
 
-    def run(self):
+    def run(self, steps):
         task = self.task
-        self.model.fit(task.x, task.y, batch_size=task.batch, epochs=task.epochs, seed=task.seed, verbose=0)
+        epochs = steps // task.batches
+        self.model.fit(task.x, task.y, batch_size=task.batch, epochs=epochs, seed=task.seed, verbose=0)
         return self.model.batch_losses
+
+    def predictor(self, rows):
+        return self.model.predict
 
 
 class FastbpTrainOnBatch(FastbpFit):
@@ -40,72 +98,74 @@ class FastbpTrainOnBatch(FastbpFit):
 
     label = "fastbp train_on_batch"
 
-    def __init__(self, task, parameters):
-        super().__init__(task, parameters)
-        self.batches = task.first_epoch()
+    def __init__(self, task, parameters, numerics="numpy"):
+        super().__init__(task, parameters, numerics)
+        self.unit, self.step = 1, self.model.train_on_batch
 
-    def run(self):
-        train_on_batch = self.model.train_on_batch
-        return [train_on_batch(x, y) for _ in range(self.task.epochs) for x, y in self.batches]
+    run = Peer.run
+
+    def predictor(self, rows):
+        return None  # fit's
 
 
-class PlainNumpy:
+class PlainNumpy(Peer):
     """The plain NumPy script."""
 
-    label, exact = "numpy", True
+    label = "NumPy, plain"
 
     def __init__(self, task, parameters):
-        self.task, self.start = task, parameters
-        self.reset()
+        self.unit = task.batches
+        super().__init__(task, parameters)
 
     def reset(self):
         self.parameters = [p.copy() for p in self.start]
         self.optimizer = plain_numpy.Adam(self.parameters)
 
-    def run(self):
+    def run(self, steps):
         task, losses = self.task, []
         rng = np.random.default_rng(task.seed)
-        for _ in range(task.epochs):
+        for _ in range(steps // task.batches):
             losses += plain_numpy.train_epoch(self.parameters, self.optimizer, task.x, task.y, task.batch, rng)
         return losses
 
+    def predictor(self, rows):
+        return lambda x: plain_numpy.predict(self.parameters, x)
 
-class PreallocatedNumpy:
+
+class PreallocatedNumpy(PlainNumpy):
     """NumPy as far as it goes: every result into memory made before, all parameters in one array."""
 
-    label, exact = "numpy out=", True
+    label = "NumPy, out="
 
-    def __init__(self, task, parameters):
-        self.task, self.start = task, np.concatenate([p.reshape(-1) for p in parameters])
-        n, batch = self.start.size, task.batch
+    def prepare(self):
+        task, self.flat_start = self.task, np.concatenate([p.reshape(-1) for p in self.start])
+        n, batch = self.flat_start.size, task.batch
         self.flat, self.gradient, self.m, self.v, self.scratch = (np.empty(n, np.float32) for _ in range(5))
-        self.w, self.b = self._split(self.flat, parameters)
-        self.dw, self.db = self._split(self.gradient, parameters)
+        self.w, self.b = self._split(self.flat)
+        self.dw, self.db = self._split(self.gradient)
         self.y = [np.empty((batch, n), np.float32) for n in task.widths]
         self.dy = [np.empty((batch, n), np.float32) for n in task.widths]
         self.active = [np.empty((batch, n), bool) for n in task.widths]
         self.y_true, self.rows = np.empty(batch, np.int64), np.arange(batch)
         self.column = np.empty((batch, 1), np.float32)
-        self.reset()
 
-    @staticmethod
-    def _split(flat, parameters):
+    def _split(self, flat):
         views, start = [], 0
-        for p in parameters:
+        for p in self.start:
             views.append(flat[start : start + p.size].reshape(p.shape))
             start += p.size
         return views[::2], views[1::2]
 
     def reset(self):
-        self.flat[...] = self.start
+        self.flat[...] = self.flat_start
         self.m.fill(0)
         self.v.fill(0)
         self.power1 = self.power2 = 1.0
 
-    def run(self):
+    def run(self, steps):
         task, losses = self.task, []
         rng = np.random.default_rng(task.seed)
-        for _ in range(task.epochs):
+        for _ in range(steps // task.batches):
             order = rng.permutation(len(task.x))
             for start in range(0, len(order), task.batch):
                 index = order[start : start + task.batch]
@@ -115,14 +175,18 @@ class PreallocatedNumpy:
                 losses.append(self.step())
         return losses
 
-    def step(self):
-        y, dy, column, last = self.y, self.dy, self.column, len(self.w)
+    def forward(self, y):
+        last = len(self.w)
         for k, (w, b) in enumerate(zip(self.w, self.b, strict=True), 1):
             np.matmul(y[k - 1], w, out=y[k])
             np.add(y[k], b, out=y[k])
             if k < last:
                 np.maximum(y[k], 0, out=y[k])
-        z, d = y[last], dy[last]
+        return y[last]
+
+    def step(self):
+        y, dy, column, last = self.y, self.dy, self.column, len(self.w)
+        z, d = self.forward(y), dy[last]
         np.maximum.reduce(z, axis=1, keepdims=True, out=column)
         np.subtract(z, column, out=z)
         np.exp(z, out=d)
@@ -160,27 +224,44 @@ class PreallocatedNumpy:
         np.multiply(t, np.float32(lr * correction / (1 - self.power1)), out=t)
         np.subtract(self.flat, t, out=self.flat)
 
+    def predictor(self, rows):
+        y = [np.empty((rows, n), np.float32) for n in self.task.widths]
 
-class Jax:
+        def predict(x):
+            y[0] = x
+            return self.forward(y)
+
+        return predict
+
+
+class Jax(Peer):
     """JAX: one jitted step a call, state donated, each step finished before the next begins."""
 
-    label, exact = "jax", False
+    label, packages = "JAX, one step a call", ("jax",)
 
-    def __init__(self, task, parameters):
+    def convert(self, x, y):
+        import jax.numpy as jnp
+
+        return jnp.array(x), jnp.array(y)
+
+    def prepare(self):
         import jax
         import jax.numpy as jnp
 
         # every step is waited for, so handing it to another thread would only add time
         jax.config.update("jax_cpu_enable_async_dispatch", False)
 
-        def loss_function(pairs, x, y_true):
+        def forward(pairs, x):
             for w, b in pairs[:-1]:
                 x = jax.nn.relu(x @ w + b)
             w, b = pairs[-1]
-            log_p = jax.nn.log_softmax(x @ w + b)
+            return x @ w + b
+
+        def loss_function(pairs, x, y_true):
+            log_p = jax.nn.log_softmax(forward(pairs, x))
             return -jnp.take_along_axis(log_p, y_true[:, None], axis=1).mean()
 
-        def step(state, x, y_true):
+        def train_step(state, x, y_true):
             pairs, m, v, power1, power2 = state
             loss, gradients = jax.value_and_grad(loss_function)(pairs, x, y_true)
             power1, power2 = power1 * 0.9, power2 * 0.999
@@ -191,40 +272,68 @@ class Jax:
             pairs = jax.tree.map(lambda w, m, v: w - rate * (m / (jnp.sqrt(v) + eps)), pairs, m, v)
             return (pairs, m, v, power1, power2), loss
 
-        self.task, self.jnp, self.tree_map = task, jnp, jax.tree.map
-        self.step = jax.jit(step, donate_argnums=0)
-        self.start = list(zip(parameters[::2], parameters[1::2], strict=True))
-        self.batches = [(jnp.array(x), jnp.array(y)) for x, y in task.first_epoch()]
-        self.reset()
+        self.jax, self.jnp, self.train_step = jax, jnp, train_step
+        self.compiled = jax.jit(train_step, donate_argnums=0)
+        self.forward = jax.jit(forward)
 
     def reset(self):
-        jnp = self.jnp
-        pairs = self.tree_map(jnp.array, self.start)
-        m, v = (self.tree_map(jnp.zeros_like, pairs) for _ in range(2))
+        jnp, tree_map = self.jnp, self.jax.tree.map
+        pairs = tree_map(jnp.array, list(zip(self.start[::2], self.start[1::2], strict=True)))
+        m, v = (tree_map(jnp.zeros_like, pairs) for _ in range(2))
         self.state = (pairs, m, v, jnp.float32(1), jnp.float32(1))
 
-    def run(self):
-        step, state, losses = self.step, self.state, []
-        for _ in range(self.task.epochs):
-            for x, y in self.batches:
-                state, loss = step(state, x, y)
-                losses.append(loss.block_until_ready())
-        self.state = state
-        return losses
+    def step(self, x, y):
+        self.state, loss = self.compiled(self.state, x, y)
+        return loss.block_until_ready()
+
+    def predictor(self, rows):
+        pairs = self.state[0]
+        return lambda x: np.asarray(self.forward(pairs, x))
 
 
-class Torch:
+class JaxScan(Jax):
+    """JAX: 100 steps a call by `lax.scan`, the batches picked from arrays that JAX holds."""
+
+    label, unit = "JAX, lax.scan over 100 steps", 100
+
+    def prepare(self):
+        super().prepare()
+        jax, jnp = self.jax, self.jnp
+        xs, ys = (jnp.stack(arrays) for arrays in zip(*self.batches, strict=True))
+        self.order = jnp.arange(self.unit) % len(self.batches)
+
+        def train_steps(state, xs, ys, order):
+            return jax.lax.scan(lambda state, i: self.train_step(state, xs[i], ys[i]), state, order)
+
+        compiled = jax.jit(train_steps, donate_argnums=0)
+        self.scan = lambda state: compiled(state, xs, ys, self.order)
+
+    def run(self, steps):
+        losses = []
+        for _ in range(steps // self.unit):
+            self.state, found = self.scan(self.state)
+            losses.append(np.asarray(found))
+        return np.concatenate(losses)
+
+    def predictor(self, rows):
+        return None  # a prediction is no loop
+
+
+class Torch(Peer):
     """PyTorch: eager, fused Adam."""
 
-    label, exact = "torch", False
+    label, packages = "torch, eager, fused Adam", ("torch",)
 
-    def __init__(self, task, parameters):
+    def convert(self, x, y):
         import torch
 
-        torch.set_num_threads(1)
-        self.task, self.torch, self.start = task, torch, parameters
-        self.batches = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in task.first_epoch()]
-        self.reset()
+        return torch.from_numpy(x), torch.from_numpy(y)
+
+    def prepare(self):
+        import torch
+
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        self.torch = torch
 
     def reset(self):
         torch, layers = self.torch, []
@@ -237,56 +346,254 @@ class Torch:
         self.net = torch.nn.Sequential(*layers[:-1])
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=1e-3, fused=True)
 
-    def run(self):
-        net, optimizer, losses = self.net, self.optimizer, []
-        loss_function = self.torch.nn.functional.cross_entropy
-        for _ in range(self.task.epochs):
-            for x, y in self.batches:
-                optimizer.zero_grad(set_to_none=True)
-                loss = loss_function(net(x), y)
-                loss.backward()
-                optimizer.step()
-                losses.append(loss.item())
-        return losses
+    def step(self, x, y):
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.torch.nn.functional.cross_entropy(self.net(x), y)
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+    def predictor(self, rows):
+        net, torch = self.net.eval(), self.torch
+
+        def predict(x):
+            with torch.inference_mode():
+                return net(torch.from_numpy(x)).numpy()
+
+        return predict
 
 
-class Sklearn:
-    """scikit-learn: MLPClassifier.partial_fit."""
+class TorchCompile(Torch):
+    """PyTorch: the whole step, gradients and Adam included, one compiled graph behind a C++ wrapper."""
 
-    label, exact = "sklearn", False
+    label = "torch.compile, C++ wrapper"
 
-    def __init__(self, task, parameters):
-        from sklearn.neural_network import MLPClassifier
+    def prepare(self):
+        super().prepare()
+        torch = self.torch
+        functional = torch.nn.functional
+        torch._dynamo.reset()
+        names = ("w", "m", "v")
 
-        self.task, self.start, self.make = task, parameters, MLPClassifier
-        self.batches = task.first_epoch()
-        self.reset()
+        def forward(w, x):
+            for k in range(0, len(w) - 2, 2):
+                x = functional.relu(functional.linear(x, w[k], w[k + 1]))
+            return functional.linear(x, w[-2], w[-1])
+
+        gradients_of = torch.func.grad_and_value(lambda w, x, y: functional.cross_entropy(forward(w, x), y))
+
+        def train_step(w, m, v, powers, x, y):
+            gradients, loss = gradients_of(w, x, y)
+            powers.mul_(self.betas)
+            correction = (1 - powers[1]).sqrt()
+            rate, eps = 1e-3 * correction / (1 - powers[0]), 1e-8 * correction
+            for wk, mk, vk, g in zip(w, m, v, gradients, strict=True):
+                mk.lerp_(g, 0.1)
+                vk.mul_(0.999).addcmul_(g, g, value=0.001)
+                wk.sub_(rate * (mk / (vk.sqrt() + eps)))
+            return loss
+
+        self.betas = torch.tensor([0.9, 0.999])
+        self.powers = torch.ones(2)
+        self.first = [torch.from_numpy(p.T.copy()) for p in self.start]
+        self.state = {name: [torch.empty_like(p) for p in self.first] for name in names}
+        options = {"options": {"cpp_wrapper": True}, "fullgraph": True, "dynamic": False}
+        self.compiled, self.forward = torch.compile(train_step, **options), torch.compile(forward, **options)
 
     def reset(self):
+        self.powers.fill_(1)
+        for k, p in enumerate(self.first):
+            self.state["w"][k].copy_(p)
+            self.state["m"][k].zero_()
+            self.state["v"][k].zero_()
+
+    def step(self, x, y):
+        with self.torch.no_grad():
+            return self.compiled(self.state["w"], self.state["m"], self.state["v"], self.powers, x, y).item()
+
+    def predictor(self, rows):
+        torch, w = self.torch, self.state["w"]
+
+        def predict(x):
+            with torch.no_grad():
+                return self.forward(w, torch.from_numpy(x)).numpy()
+
+        return predict
+
+
+class TorchMkl(Torch):
+    """PyTorch eager, MKL told that the CPU is one of its own."""
+
+    label, preload = "torch, eager, MKL at full speed", True
+
+
+class TorchCompileMkl(TorchCompile):
+    """PyTorch compiled, MKL told that the CPU is one of its own."""
+
+    label, preload = "torch.compile, MKL at full speed", True
+
+
+class Sklearn(Peer):
+    """scikit-learn: MLPClassifier.partial_fit."""
+
+    label, packages, probabilities = "scikit-learn partial_fit", ("sklearn",), True
+
+    def reset(self):
+        from sklearn.neural_network import MLPClassifier
+
         widths = self.task.widths
-        self.net = self.make(widths[1:-1], solver="adam", alpha=0.0, batch_size=self.task.batch, shuffle=False)
+        net = MLPClassifier(widths[1:-1], solver="adam", alpha=0.0, batch_size=self.task.batch, shuffle=False)
         # parameters exist only after a first step; it is undone, and its optimizer goes
-        self.net.partial_fit(*self.batches[0], classes=np.arange(widths[-1]))
-        for own, given in zip(self.net.coefs_ + self.net.intercepts_, self.start[::2] + self.start[1::2], strict=True):
+        net.partial_fit(*self.batches[0], classes=np.arange(widths[-1]))
+        for own, given in zip(net.coefs_ + net.intercepts_, self.start[::2] + self.start[1::2], strict=True):
             own[...] = given
-        del self.net._optimizer
+        del net._optimizer
+        self.net = net
 
-    def run(self):
-        losses = []
-        for _ in range(self.task.epochs):
-            for x, y in self.batches:
-                self.net.partial_fit(x, y)
-                losses.append(self.net.loss_)
-        return losses
+    def step(self, x, y):
+        self.net.partial_fit(x, y)
+        return self.net.loss_
+
+    def predictor(self, rows):
+        return self.net.predict_proba
 
 
-#: By the name that ``--peers`` takes.
+class Tinygrad(Peer):
+    """tinygrad: the step under TinyJit."""
+
+    label, packages = "tinygrad, TinyJit", ("tinygrad",)
+
+    def convert(self, x, y):
+        from tinygrad import Tensor
+
+        return Tensor(x).contiguous().realize(), Tensor(y.astype(np.int32)).contiguous().realize()
+
+    def prepare(self):
+        from tinygrad import Tensor, TinyJit, nn
+
+        self.tensor = Tensor
+        self.weights = [Tensor(p).contiguous().realize() for p in self.start]
+        self.optimizer = nn.optim.Adam(self.weights, lr=1e-3, eps=1e-8)
+        self.zeros = [np.zeros(s.shape, np.float32) for s in self._state()]
+
+        def forward(x):
+            w = self.weights
+            for k in range(0, len(w) - 2, 2):
+                x = (x @ w[k] + w[k + 1]).relu()
+            return x @ w[-2] + w[-1]
+
+        @TinyJit
+        def train_step(x, y):
+            with _training():
+                self.optimizer.zero_grad()
+                loss = forward(x).sparse_categorical_crossentropy(y).backward()
+                return loss.realize(*self.optimizer.schedule_step())
+
+        self.train_step, self.forward = train_step, TinyJit(lambda x: forward(x).realize())
+
+    def _state(self):
+        return [*self.optimizer.m, *self.optimizer.v]
+
+    def reset(self):
+        optimizer = self.optimizer
+        for own, given in zip(self.weights + self._state(), self.start + self.zeros, strict=True):
+            own.assign(self.tensor(given)).realize()
+        for power in (optimizer.b1_t, optimizer.b2_t):
+            power.assign(self.tensor(np.ones(power.shape, np.float32))).realize()
+
+    def step(self, x, y):
+        return self.train_step(x, y).item()
+
+    def predictor(self, rows):
+        return lambda x: self.forward(self.tensor(x).contiguous().realize()).numpy()
+
+
+def _training():
+    from tinygrad import Tensor
+
+    if hasattr(Tensor, "train"):
+        return Tensor.train()
+    from tinygrad.helpers import Context
+
+    return Context(TRAINING=1)
+
+
+class Thinc(Peer):
+    """Thinc: begin_update, the gradient of the loss, finish_update."""
+
+    label, packages, probabilities = "Thinc", ("thinc",), True
+
+    def reset(self):
+        from thinc.api import Adam, Relu, Softmax_v2, chain
+
+        widths = self.task.widths
+        hidden = [Relu(nO=n_out, nI=n_in) for n_in, n_out in pairwise(widths[:-1])]
+        layers = [*hidden, Softmax_v2(nO=widths[-1], nI=widths[-2])]
+        self.net = chain(*layers)
+        self.net.initialize(X=self.batches[0][0])
+        for layer, w, b in zip(layers, self.start[::2], self.start[1::2], strict=True):
+            layer.set_param("W", np.ascontiguousarray(w.T))
+            layer.set_param("b", b.copy())
+        self.optimizer = Adam(1e-3, L2=0.0, grad_clip=0.0, use_averages=False)
+        self.rows = np.arange(self.task.batch)
+
+    def step(self, x, y):
+        p, backpropagate = self.net.begin_update(x)
+        loss = -np.log(p[self.rows, y]).mean()
+        d = p.copy()
+        d[self.rows, y] -= 1
+        d *= 1 / len(y)
+        backpropagate(d)
+        self.net.finish_update(self.optimizer)
+        return loss
+
+    def predictor(self, rows):
+        return self.net.predict
+
+
+class Autograd(Peer):
+    """autograd: gradients of NumPy code, the update in NumPy."""
+
+    label, packages = "autograd", ("autograd",)
+
+    def prepare(self):
+        import autograd.numpy as anp
+        from autograd import value_and_grad
+
+        rows = np.arange(self.task.batch)
+
+        def loss_function(parameters, x, y):
+            for k in range(0, len(parameters) - 2, 2):
+                x = anp.maximum(anp.dot(x, parameters[k]) + parameters[k + 1], 0)
+            z = anp.dot(x, parameters[-2]) + parameters[-1]
+            z = z - anp.max(z, axis=1, keepdims=True)
+            return anp.mean(anp.log(anp.sum(anp.exp(z), axis=1)) - z[rows, y])
+
+        self.gradients_of = value_and_grad(loss_function)
+
+    reset = PlainNumpy.reset
+
+    def step(self, x, y):
+        loss, gradients = self.gradients_of(self.parameters, x, y)
+        self.optimizer.update(self.parameters, gradients)
+        return loss
+
+
+#: fastbp's own ways, by name.
+OWN = {"fit": FastbpFit, "train_on_batch": FastbpTrainOnBatch}
+
+#: The others, by the name that ``--peers`` takes, the fastest forms first.
 PEERS = {
-    "fit": FastbpFit,
-    "train_on_batch": FastbpTrainOnBatch,
-    "numpy": PlainNumpy,
-    "numpy_out": PreallocatedNumpy,
+    "jax_scan": JaxScan,
     "jax": Jax,
+    "numpy_out": PreallocatedNumpy,
+    "numpy": PlainNumpy,
     "torch": Torch,
+    "torch_mkl": TorchMkl,
+    "torch_compile": TorchCompile,
+    "torch_compile_mkl": TorchCompileMkl,
     "sklearn": Sklearn,
+    "tinygrad": Tinygrad,
+    "thinc": Thinc,
+    "autograd": Autograd,
 }

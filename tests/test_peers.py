@@ -1,0 +1,96 @@
+"""The side-by-side benchmarks run and judge what they measured; how fast anything is, is not tested here."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "benchmarks").is_dir() or not (ROOT / "kernels").is_dir(), reason="not a checkout"
+)
+
+
+def run(*arguments):
+    """Run a module of the benchmarks, which must be imported before NumPy, in a process of its own."""
+    paths = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
+
+
+def check(program):
+    """Run a few lines in which benchmarks are imported first."""
+    done = run("-c", program)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_short_run_beside_numpy(tmp_path):
+    """NumPy's losses are fastbp's, bit for bit, and every ratio has its spread."""
+    file = tmp_path / "found.json"
+    done = run(
+        "-m", "benchmarks.peers", "--peers", "numpy,numpy_out", "--nets", "4-16-3 b32", "--what", "train,row",
+        "--rounds", "2", "--seconds", "0.005", "--json", str(file),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "| NumPy, plain" in done.stdout
+    report = json.loads(file.read_text())
+    steps = [r for r in report["comparisons"] if r["what"] == "train"]
+    assert {r["peer"] for r in steps} >= {"numpy", "numpy_out", "train_on_batch numpy"}
+    assert all(r["same bits"] for r in steps if not r["peer"].endswith("portable"))
+    for record in steps:
+        for own in record["own"].values():
+            low, high = own["ratio"]["quartiles"]
+            assert 0 < low <= own["ratio"]["median"] <= high
+    measured = {claim["key"] for claim in report["claims"] if claim["value"] is not None}
+    assert "step/4-16-3 b32/numpy/numpy" in measured
+
+
+def test_what_differs_is_not_timed():
+    """A library whose losses are not close is an error."""
+    check("""
+from benchmarks.peers.measure import Disagreement, agree
+assert agree("train", "n", {"a": [1.0, 0.5], "b": [1.0, 0.5], "c": [1.0, 0.5001]}) == {"a": True, "b": True, "c": False}
+for bad in ([1.0, 0.6], [1.0], [1.0, float("nan")]):
+    try:
+        agree("train", "n", {"a": [1.0, 0.5], "b": bad})
+    except Disagreement:
+        continue
+    raise AssertionError(bad)
+""")
+
+
+def test_floor():
+    """FLOPs by hand, for a step and for a row."""
+    check("""
+from benchmarks.peers.floor import flops
+assert flops("train", "4-16-3 b32") == 2 * 32 * (3 * (4 * 16 + 16 * 3) - 4 * 16)
+assert flops("row", "4-16-3 b32") == 2 * (4 * 16 + 16 * 3)
+""")
+
+
+def test_claims():
+    """A claim holds, fails, or was not measured; no figure is claimed twice in the same way."""
+    check("""
+from benchmarks.peers.claims import CLAIMS, Claim
+least, most = Claim("", "k", "least", 2), Claim("", "k", "most", 2)
+assert least.holds({"k": 2.0}) and not least.holds({"k": 1.9}) and least.holds({"k": 1.9}, 0.1)
+assert most.holds({"k": 2.0}) and not most.holds({"k": 2.1}) and most.holds({}) is None
+assert len({(claim.key, claim.bound) for claim in CLAIMS}) == len(CLAIMS)
+""")
+
+
+def test_the_environment_is_clean():
+    """What steers BLAS does not reach a library, and the number of threads does."""
+    check("""
+import os
+os.environ["OPENBLAS_CORETYPE"] = "Haswell"
+import benchmarks
+from benchmarks.peers.processes import environment
+env = environment("numpy", 3)
+assert "OPENBLAS_CORETYPE" not in env and env["OPENBLAS_NUM_THREADS"] == env["BENCHMARKS_THREADS"] == "3"
+""")
