@@ -77,6 +77,10 @@ def primitives_address(dtype: str, numerics: str = "numpy", backend: str = "cyth
 
 def _portable_address(dtype: str, backend: str) -> int:
     global _warned
+    if backend == "numba":
+        from .numba_jit.portable import address
+
+        return address(dtype)
     from .cython_ext import level, portable_address
 
     if level() == "v2" and not _warned:

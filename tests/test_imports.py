@@ -47,7 +47,10 @@ ALLOWED = {
 }  # fmt: skip
 #: The same for what a function imports when it runs.
 LATER = {
-    "kernels": {"kernels.numba_jit", "kernels.cython_ext", "kernels.primitives", "kernels.portable.array"},
+    "kernels": {
+        "kernels.numba_jit", "kernels.numba_jit.portable", "kernels.cython_ext", "kernels.primitives",
+        "kernels.portable.array",
+    },
     "backends": {"kernels.threads", "runner"},
     "losses": {"kernels"},
     "callbacks": {"io"},

@@ -25,7 +25,9 @@ helper = njit(**OPTIONS)
 
 # Numba's cache sees changes of a kernel's own file only: the type of the primitives, which is a part of
 # every signature, names the state of all files
-DIGEST = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
+_HERE = Path(__file__).parent
+_SOURCES = [*sorted(_HERE.glob("*.py")), _HERE.parent / "portable" / "elementary.py"]
+DIGEST = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()
 PRIMITIVES = types.CPointer(types.Opaque(f"fastbp_primitive_{DIGEST[:16]}"))
 
 
@@ -146,7 +148,9 @@ def stack(typingctx, like, count):
     """Return a pointer to `count` elements on the stack, of the type of those of `like`; `count` is a constant."""
 
     def codegen(context, builder, signature, values):
-        return cgutils.alloca_once(builder, context.get_value_type(like.dtype), size=count.literal_value)
+        array = cgutils.alloca_once(builder, context.get_value_type(like.dtype), size=count.literal_value)
+        array.align = 64  # no vector crosses a cache line
+        return array
 
     return like(like, count), codegen
 

@@ -2,7 +2,7 @@
 
 Every operation is exactly specified (+ - * / fma, integers, comparisons, selects), so the same input gives the
 same bits everywhere. The functions at the end are written once, over a vocabulary that `load` puts into their
-globals: with NumPy's they are the reference, with Numba's (numba_jit/elementary.py) scalars to be compiled;
+globals: with NumPy's they are the reference, with Numba's (numba_jit/elementary.py) they become LLVM's vectors;
 elementary.h says the same in C. The methods are textbook ones, the coefficients Remez fits of our own.
 Largest errors in ulp, by benchmarks/accuracy.py (log, log1p: all float32; the other functions: all
 float32 of sizes 2**-12 to 104; float64 and pow: millions of random ones):
