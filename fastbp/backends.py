@@ -371,6 +371,7 @@ class CompiledExecutor(Executor):
                 )
             )
         self.commit = program.commit
+        self._moved: dict[Buffer, tuple[int, int]] = {}
         self.runner = Runner(calls, len(program.buffers), pool)
         self.runner.keep = self.own
         for buffer, array in zip(program.buffers, self.arrays, strict=True):
@@ -412,15 +413,18 @@ class CompiledExecutor(Executor):
         on_pause: Callable[[int], None] | None = None,
     ) -> None:
         """Run the calls of a range for each batch of `rows`."""
-        cursors = []
-        for buffer, array in streams.items():
-            self.bind(buffer, array)
-            item = self.program.itemsize(buffer)
-            per_step, per_row = self._stride(buffer)
-            cursors.append((buffer.number, per_step * item, per_row * item))
+        cursors = [(buffer.number, array, *self._bytes(buffer)) for buffer, array in streams.items()]
         status = self.runner.run_steps(*span, self.commit, rows, batch, cursors, on_pause)
         self.batch = self.runner.batch
         self._raise(status, self.runner.steps)
+
+    def _bytes(self, buffer: Buffer) -> tuple[int, int]:
+        # of a stream, per step and per row; asked for in every epoch
+        if buffer not in self._moved:
+            item = self.program.itemsize(buffer)
+            per_step, per_row = self._stride(buffer)
+            self._moved[buffer] = per_step * item, per_row * item
+        return self._moved[buffer]
 
     def _raise(self, status: int, step: int = 0) -> None:
         if status:

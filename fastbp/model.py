@@ -70,6 +70,13 @@ def _dtype_name(dtype: Any) -> str:
     return name
 
 
+def _counts(rows: int, batch: int) -> np.ndarray:
+    """Return how many rows each batch has."""
+    counts = np.full(-(-rows // batch), float(batch))
+    counts[-1] = rows - batch * (len(counts) - 1)
+    return counts
+
+
 class Sequential:
     """Layers in a row.
 
@@ -470,7 +477,7 @@ class Sequential:
         executor.unbind()
         executor.bind(network.x_source, x)
         executor.bind(network.y_source, y)
-        order = np.arange(rows)
+        order, counts = np.arange(rows), _counts(rows, batch)
         start = 0 if rng is not None else program.span("gather")[1]
         started = []
         self._fitting = True
@@ -499,7 +506,7 @@ class Sequential:
                     where = f"epoch {epoch + 1}, batch {error.step + 1}"
                     raise self._explain(error, x[which], y[which], where) from None
                 all_losses.append(batch_losses)
-                logs = self._logs(network, batch_losses, hits, rows, batch)
+                logs = self._logs(network, batch_losses, hits, counts, rows)
                 if validation_data is not None:
                     logs.update(("val_" + k, v) for k, v in self._evaluate_arrays(*validation_data, _BLOCK).items())
                 for hook in hooks:
@@ -530,10 +537,8 @@ class Sequential:
         return batch_losses, hits, dict(zip(buffers, [batch_losses, *hits], strict=True))
 
     def _logs(
-        self, network: Network, batch_losses: np.ndarray, hits: list[np.ndarray], rows: int, batch: int
+        self, network: Network, batch_losses: np.ndarray, hits: list[np.ndarray], counts: np.ndarray, rows: int
     ) -> dict[str, float]:
-        counts = np.full(len(batch_losses), float(batch))
-        counts[-1] = rows - batch * (len(batch_losses) - 1)
         values = batch_losses.astype(np.float64)
         mean = self.loss_function.reduction == "mean"
         logs = {"loss": float(values @ counts / rows if mean else values.sum())}
@@ -762,7 +767,7 @@ class Sequential:
             executor.run_steps((0, len(network.program.calls)), rows, batch, streams)
         finally:
             executor.unbind()
-        return self._logs(network, batch_losses, hits, rows, batch)
+        return self._logs(network, batch_losses, hits, _counts(rows, batch), rows)
 
     # ------------------------------------------------------------------ weights and files
 

@@ -23,7 +23,7 @@ class Runner:
         commit: int,
         rows: int,
         batch: int,
-        cursors: list[tuple[int, int, int]],
+        cursors: list[tuple[int, np.ndarray, int, int]],
         on_pause: Callable[[int], None] | None = None,
         interval: float = 0.1,
     ) -> int: ...

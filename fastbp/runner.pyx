@@ -132,7 +132,8 @@ cdef class Runner:
 
     cdef call_t *calls
     cdef void **pointers          # per call and operand, as kernels take them
-    cdef intptr_t *numbers        # the buffer behind each pointer
+    cdef intptr_t *uses           # of each buffer in turn, which pointers are its address
+    cdef intptr_t *first_use      # where in `uses` those of a buffer begin
     cdef char **addresses         # per buffer
     cdef intptr_t *sizes
     cdef intptr_t *fixed
@@ -156,6 +157,7 @@ cdef class Runner:
 
     def __cinit__(self, list calls, intptr_t n_buffers, intptr_t pool=0):
         cdef intptr_t i, p = 0, s = 0, a = 0
+        places = [[] for _ in range(n_buffers)]
         self.pool = <const fastbp_pool *>pool
         self.n_calls = len(calls)
         self.n_buffers = n_buffers
@@ -163,7 +165,8 @@ cdef class Runner:
         self.n_sizes = sum(len(c[3]) for c in calls)
         self.calls = <call_t *>allocate(self.n_calls, sizeof(call_t))
         self.pointers = <void **>allocate(self.n_pointers, sizeof(void *))
-        self.numbers = <intptr_t *>allocate(self.n_pointers, sizeof(intptr_t))
+        self.uses = <intptr_t *>allocate(self.n_pointers, sizeof(intptr_t))
+        self.first_use = <intptr_t *>allocate(n_buffers + 1, sizeof(intptr_t))
         self.addresses = <char **>allocate(n_buffers, sizeof(char *))
         self.sizes = <intptr_t *>allocate(self.n_sizes, sizeof(intptr_t))
         self.fixed = <intptr_t *>allocate(self.n_sizes, sizeof(intptr_t))
@@ -186,18 +189,22 @@ cdef class Runner:
             for number in buffers:
                 if not 0 <= number < n_buffers:
                     raise ValueError(f"call {i} names buffer {number}; there are {n_buffers}")
-                self.numbers[p] = number
+                places[number].append(p)
                 p += 1
             for self.fixed[s], self.per_row[s] in sizes:
                 s += 1
             for value in attributes:
                 self.attributes[a] = value
                 a += 1
+        for number, numbers in enumerate(places):
+            self.first_use[number + 1] = self.first_use[number] + len(numbers)
+            for k, place in enumerate(numbers):
+                self.uses[self.first_use[number] + k] = place
         self.batch = -1
 
     def __dealloc__(self):
-        for p in (<intptr_t>self.calls, <intptr_t>self.pointers, <intptr_t>self.numbers, <intptr_t>self.addresses,
-                  <intptr_t>self.sizes, <intptr_t>self.fixed, <intptr_t>self.per_row, <intptr_t>self.attributes,
+        for p in (<intptr_t>self.calls, <intptr_t>self.pointers, <intptr_t>self.uses, <intptr_t>self.first_use,
+                  <intptr_t>self.addresses, <intptr_t>self.sizes, <intptr_t>self.fixed, <intptr_t>self.per_row, <intptr_t>self.attributes,
                   <intptr_t>self.costs, <intptr_t>self.items):
             free(<void *><intptr_t>p)
 
@@ -206,9 +213,8 @@ cdef class Runner:
         if self.addresses[buffer] == address:
             return
         self.addresses[buffer] = address
-        for i in range(self.n_pointers):
-            if self.numbers[i] == buffer:
-                self.pointers[i] = address
+        for i in range(self.first_use[buffer], self.first_use[buffer + 1]):
+            self.pointers[self.uses[i]] = address
 
     cdef void resize(self, intptr_t batch) noexcept nogil:
         cdef intptr_t i
@@ -312,8 +318,8 @@ cdef class Runner:
         ----------
         first, last, commit : int
             The calls; from `commit` on a step is not interrupted.
-        cursors : list of (buffer, bytes per step, bytes per row)
-            Buffers whose address advances after every step.
+        cursors : list of (buffer, array, bytes per step, bytes per row)
+            Buffers that are in an array during the run, and by how much they move on after every step.
         on_pause : callable, optional
             Called with the number of finished steps every `interval` seconds.
 
@@ -324,15 +330,23 @@ cdef class Runner:
         """
         cdef cursor_t moving[PORTS]
         cdef char *starts[PORTS]
+        cdef char *address
+        cdef cnp.ndarray array
         cdef int status = FASTBP_OK, i, n_cursors = len(cursors)
         cdef intptr_t done = 0, count
         cdef double last_pause = now()
         if n_cursors > PORTS:
             raise ValueError(f"at most {PORTS} cursors, got {n_cursors}")
         for i in range(n_cursors):
-            moving[i].buffer, moving[i].per_step, moving[i].per_row = cursors[i]
-            starts[i] = self.addresses[moving[i].buffer]
+            number, array, moving[i].per_step, moving[i].per_row = cursors[i]
+            if not 0 <= number < self.n_buffers:
+                raise ValueError(f"buffer is {number}; there are {self.n_buffers}")
+            moving[i].buffer = number
+            starts[i] = <char *>cnp.PyArray_DATA(array)
         self.enter()
+        for i in range(n_cursors):
+            starts[i], address = self.addresses[moving[i].buffer], starts[i]
+            self.move(moving[i].buffer, address)
         self.steps = 0
         try:
             with nogil:

@@ -93,29 +93,6 @@ cdef api int tanh_backward(
     return FASTBP_OK
 
 
-cdef inline void subtract_max(const real *x, real *z, intptr_t rows, intptr_t n) noexcept nogil:
-    # z = x - max of each row; z may be x. A NaN that is passed over and a zero of the other sign than
-    # numpy.max would choose change nothing in what exp, its sum and the loss make of z
-    cdef real largest
-    cdef intptr_t i, j
-    for i in range(rows):
-        largest = x[0]
-        for j in range(1, n):
-            largest = x[j] if x[j] > largest else largest
-        for j in range(n):
-            z[j] = x[j] - largest
-        x += n
-        z += n
-
-
-cdef inline void divide_rows(real *e, const real *s, intptr_t rows, intptr_t n) noexcept nogil:
-    cdef intptr_t i, j
-    for i in range(rows):
-        for j in range(n):
-            e[j] = e[j] / s[i]
-        e += n
-
-
 cdef inline intptr_t rows_per_block(intptr_t n) noexcept nogil:
     # as many rows as stay in L1; also bounds the arrays of one number a row on the stack
     return max(1, min(BLOCK // max(n, 1), BLOCK))
@@ -133,10 +110,10 @@ cdef api int softmax_forward(
     start = 0
     while start < batch:
         rows = min(step, batch - start)
-        subtract_max(x + start * n, y + start * n, rows, n)
+        fastbp_subtract_max(x + start * n, y + start * n, rows, n)
         unary(primitives, FASTBP_EXP, y + start * n, y + start * n, rows * n)
         sum_rows(primitives, y + start * n, s, rows, n)
-        divide_rows(y + start * n, s, rows, n)
+        fastbp_divide_rows(y + start * n, s, rows, n)
         start += step
     return FASTBP_OK
 

@@ -13,6 +13,11 @@ cdef extern from "abi.h":
         FASTBP_EXP, FASTBP_LOG, FASTBP_LOG1P, FASTBP_TANH, FASTBP_SIGMOID, FASTBP_MATMUL, FASTBP_SUM, FASTBP_DENSE
         FASTBP_OK, FASTBP_INDEX_ERROR, FASTBP_NOT_FINITE
 
+cdef extern from "cython_ext/rows.h" nogil:
+    void fastbp_subtract_max(const real *x, real *z, intptr_t rows, intptr_t n)
+    void fastbp_divide_rows(real *e, const real *s, intptr_t rows, intptr_t n)
+    void fastbp_add_rows(const real *x, real *s, intptr_t rows, intptr_t n)
+
 cdef extern from *:
     # a bare 1 would become the double 1.0 and widen float32 arithmetic
     """
@@ -22,7 +27,6 @@ cdef extern from *:
 
 cdef enum:
     BLOCK = 1024  # elements that stay in the L1 cache from one pass to the next
-    NARROW = 16  # columns that stay in registers from one row to the next
 
 
 cdef inline void unary(

@@ -222,11 +222,11 @@ cdef api int softmax_cross_entropy_forward(
     while start < batch and n > 0:
         rows = min(step, batch - start)
         at = start * n
-        subtract_max(logits + at, elements + at, rows, n)
+        fastbp_subtract_max(logits + at, elements + at, rows, n)
         unary(primitives, FASTBP_EXP, elements + at, p + at, rows * n)
         sum_rows(primitives, p + at, s, rows, n)
         unary(primitives, FASTBP_LOG, s, log_s, rows)
-        divide_rows(p + at, s, rows, n)
+        fastbp_divide_rows(p + at, s, rows, n)
         for i in range(rows):
             for j in range(n):
                 elements[at + j] = y_true[at + j] * (elements[at + j] - log_s[i])
@@ -273,13 +273,13 @@ cdef api int sparse_softmax_cross_entropy_forward(
     while start < batch:
         rows = min(step, batch - start)
         at = start * n
-        subtract_max(logits + at, p + at, rows, n)
+        fastbp_subtract_max(logits + at, p + at, rows, n)
         for i in range(rows):
             sample_loss[start + i] = p[at + i * n + labels[start + i]]
         unary(primitives, FASTBP_EXP, p + at, p + at, rows * n)
         sum_rows(primitives, p + at, s, rows, n)
         unary(primitives, FASTBP_LOG, s, log_s, rows)
-        divide_rows(p + at, s, rows, n)
+        fastbp_divide_rows(p + at, s, rows, n)
         for i in range(rows):
             sample_loss[start + i] = log_s[i] - sample_loss[start + i]
         start += step

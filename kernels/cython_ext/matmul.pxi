@@ -68,29 +68,12 @@ cdef api int bias_backward(
 ) noexcept nogil:
     cdef const real *dy = buffers[0]
     cdef real *db = buffers[1]
-    cdef real s[NARROW]
-    cdef intptr_t i, j, batch = sizes[0], n = sizes[1]
+    cdef intptr_t batch = sizes[0], n = sizes[1]
     if n == 1:
         # a single column is contiguous: NumPy sums it pairwise
         db[0] = total(primitives, dy, batch)
         return FASTBP_OK
-    if n <= NARROW:
-        # few columns stay in registers from row to row
-        for j in range(NARROW):
-            s[j] = 0
-        for i in range(batch):
-            for j in range(NARROW):
-                s[j] += dy[j] if j < n else 0
-            dy += n
-        for j in range(n):
-            db[j] = s[j]
-        return FASTBP_OK
-    for j in range(n):
-        db[j] = 0
-    for i in range(batch):
-        for j in range(n):
-            db[j] += dy[j]
-        dy += n
+    fastbp_add_rows(dy, db, batch, n)
     return FASTBP_OK
 
 

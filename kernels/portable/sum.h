@@ -9,14 +9,16 @@
 
 enum { FASTBP_SUM_LANES = 32 };
 
-/* The same for n <= 16, without a loop: n is a constant where this is inlined. Partial sums of nothing
+/* The same for n <= 32, without a loop: n is a constant where this is inlined. Partial sums of nothing
  * are left out, which changes nothing but the sign of a zero; the last addition mends that. */
-#define FASTBP_T8(i) ((i) + 8 < n ? x[i] + x[(i) + 8] : x[i])
+#define FASTBP_T16(i) ((i) + 16 < n ? x[i] + x[(i) + 16] : x[i])
+#define FASTBP_T8(i) ((i) + 8 < n ? FASTBP_T16(i) + FASTBP_T16((i) + 8) : FASTBP_T16(i))
 #define FASTBP_T4(i) ((i) + 4 < n ? FASTBP_T8(i) + FASTBP_T8((i) + 4) : FASTBP_T8(i))
 #define FASTBP_T2(i) ((i) + 2 < n ? FASTBP_T4(i) + FASTBP_T4((i) + 2) : FASTBP_T4(i))
 FASTBP_INLINE fastbp_real fastbp_short_sum(const fastbp_real *x, const int n) {
     return (1 < n ? FASTBP_T2(0) + FASTBP_T2(1) : FASTBP_T2(0)) + 0;
 }
+#undef FASTBP_T16
 #undef FASTBP_T8
 #undef FASTBP_T4
 #undef FASTBP_T2
@@ -26,9 +28,7 @@ static inline fastbp_real fastbp_sum(const fastbp_real *x, intptr_t n) {
     for (; n >= FASTBP_SUM_LANES; n -= FASTBP_SUM_LANES, x += FASTBP_SUM_LANES)
         for (int i = 0; i < FASTBP_SUM_LANES; i++) lane[i] += x[i];
     for (intptr_t i = 0; i < n; i++) lane[i] += x[i];
-    for (int half = FASTBP_SUM_LANES / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) lane[i] += lane[i + half];
-    return lane[0];
+    return fastbp_short_sum(lane, FASTBP_SUM_LANES);
 }
 
 /* The primitive SUM of abi.h; rows of a softmax are often this short. */

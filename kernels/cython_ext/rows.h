@@ -1,0 +1,83 @@
+/* Loops over the rows of a matrix. Rows are often short (class scores, a small layer): up to 16 columns the
+ * length is a constant, and a row is a few vector instructions in place of loops that cost more than their work.
+ */
+#ifndef FASTBP_ROWS_H
+#define FASTBP_ROWS_H
+
+#include "../portable/real.h"
+
+#define FASTBP_CASE(n, call) case n: { enum { N = n }; call; break; }
+/* `call` with N a constant from 1 to 16, or `other` for longer rows */
+#define FASTBP_BY_LENGTH(n, call, other) \
+    switch (n) { \
+        FASTBP_CASE(1, call) FASTBP_CASE(2, call) FASTBP_CASE(3, call) FASTBP_CASE(4, call) FASTBP_CASE(5, call) \
+        FASTBP_CASE(6, call) FASTBP_CASE(7, call) FASTBP_CASE(8, call) FASTBP_CASE(9, call) FASTBP_CASE(10, call) \
+        FASTBP_CASE(11, call) FASTBP_CASE(12, call) FASTBP_CASE(13, call) FASTBP_CASE(14, call) \
+        FASTBP_CASE(15, call) FASTBP_CASE(16, call) \
+        default: other; \
+    }
+
+/* The largest of n numbers. A NaN may be passed over, and either zero returned: neither changes what exp, its
+ * sum and the loss make of a row from which it is subtracted. */
+FASTBP_INLINE fastbp_real fastbp_larger(fastbp_real a, fastbp_real b) { return a > b ? a : b; }
+#define FASTBP_T8(i) ((i) + 8 < n ? fastbp_larger(x[i], x[(i) + 8]) : x[i])
+#define FASTBP_T4(i) ((i) + 4 < n ? fastbp_larger(FASTBP_T8(i), FASTBP_T8((i) + 4)) : FASTBP_T8(i))
+#define FASTBP_T2(i) ((i) + 2 < n ? fastbp_larger(FASTBP_T4(i), FASTBP_T4((i) + 2)) : FASTBP_T4(i))
+FASTBP_INLINE fastbp_real fastbp_short_max(const fastbp_real *x, const int n) {
+    return 1 < n ? fastbp_larger(FASTBP_T2(0), FASTBP_T2(1)) : x[0];
+}
+#undef FASTBP_T8
+#undef FASTBP_T4
+#undef FASTBP_T2
+
+static inline fastbp_real fastbp_long_max(const fastbp_real *x, intptr_t n) {
+    fastbp_real lane[16];
+    for (int l = 0; l < 16; l++) lane[l] = x[l];
+    for (; n >= 16; n -= 16, x += 16)
+        for (int l = 0; l < 16; l++) lane[l] = fastbp_larger(x[l], lane[l]);
+    for (intptr_t l = 0; l < n; l++) lane[l] = fastbp_larger(x[l], lane[l]);
+    return fastbp_short_max(lane, 16);
+}
+
+#define FASTBP_SUBTRACT_MAX(max, n) \
+    for (intptr_t i = 0; i < rows; i++, x += n, z += n) { \
+        const fastbp_real largest = max(x, n); \
+        _Pragma("GCC ivdep") for (intptr_t j = 0; j < n; j++) z[j] = x[j] - largest; \
+    }
+
+/* z = x - max of each row; z is x or lies apart from it */
+static void fastbp_subtract_max(const fastbp_real *x, fastbp_real *z, intptr_t rows, intptr_t n) {
+    FASTBP_BY_LENGTH(n, FASTBP_SUBTRACT_MAX(fastbp_short_max, N), FASTBP_SUBTRACT_MAX(fastbp_long_max, n))
+}
+
+FASTBP_INLINE void fastbp_divide_rows_n(fastbp_real *e, const fastbp_real *s, intptr_t rows, const intptr_t n) {
+    for (intptr_t i = 0; i < rows; i++, e += n) {
+        const fastbp_real divisor = s[i];
+        for (intptr_t j = 0; j < n; j++) e[j] /= divisor;
+    }
+}
+
+/* e[i, j] /= s[i] */
+static void fastbp_divide_rows(fastbp_real *e, const fastbp_real *s, intptr_t rows, intptr_t n) {
+    FASTBP_BY_LENGTH(n, fastbp_divide_rows_n(e, s, rows, N), fastbp_divide_rows_n(e, s, rows, n))
+}
+
+FASTBP_INLINE void fastbp_add_rows_n(const fastbp_real *x, fastbp_real *s, intptr_t rows, const int n) {
+    fastbp_real sum[16] = {0};
+    for (intptr_t i = 0; i < rows; i++, x += n)
+        for (int j = 0; j < n; j++) sum[j] += x[j];
+    for (int j = 0; j < n; j++) s[j] = sum[j];
+}
+
+/* s = the sum of all rows, one after the other, from +0 */
+static void fastbp_add_rows(const fastbp_real *x, fastbp_real *s, intptr_t rows, intptr_t n) {
+    FASTBP_BY_LENGTH(n, fastbp_add_rows_n(x, s, rows, N), {
+        for (intptr_t j = 0; j < n; j++) s[j] = 0;
+        for (intptr_t i = 0; i < rows; i++, x += n)
+            for (intptr_t j = 0; j < n; j++) s[j] += x[j];
+    })
+}
+
+#undef FASTBP_CASE
+#undef FASTBP_BY_LENGTH
+#endif
