@@ -26,9 +26,12 @@ OURS = ("NPY_DISABLE_CPU_FEATURES", "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS",
 def run_suite(python=sys.executable, **settings):
     """Run the kernel tests and whole trainings in a process of its own; return pytest's output."""
     environment = {key: value for key, value in os.environ.items() if key not in OURS}
-    files = [os.path.join(HERE, name) for name in ("test_kernels.py", "test_primitives.py", "test_training_exact.py")]
+    names = ("test_kernels.py", "test_primitives.py", "test_training_exact.py", "test_portable.py")
+    files = [os.path.join(HERE, name) for name in names]
+    # of portable numerics the hashes alone: they stand for every kernel, and their definition takes its time
+    chosen = ["-k", "hash or not portable"]
     # -P: an installed package must not be hidden by a checkout in the current directory
-    command = [python, "-P", "-m", "pytest", "-p", "no:cacheprovider", "--import-mode=importlib", *files]
+    command = [python, "-P", "-m", "pytest", "-p", "no:cacheprovider", "--import-mode=importlib", *chosen, *files]
     done = subprocess.run(command, env={**environment, **settings}, capture_output=True, text=True)
     output = done.stdout + done.stderr
     assert done.returncode == 0, output[-8000:]
@@ -67,14 +70,18 @@ def test_two_blas_threads():
     run_suite(OPENBLAS_NUM_THREADS="2")
 
 
-@pytest.mark.parametrize("level", cython_ext.levels())
+# the highest is the one that every other test uses
+@pytest.mark.parametrize("level", cython_ext.levels()[:-1])
 def test_kernels_of_another_cpu(level):
     assert f"level in use: {level}\n" in run_suite(FASTBP_LEVEL=level)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc" or not X86, reason="a setting of glibc for x86")
 def test_libm_of_another_cpu():
-    run_suite(GLIBC_TUNABLES="glibc.cpu.hwcaps=-AVX512F,-AVX2,-FMA,-FMA4")
+    without = "glibc.cpu.hwcaps=-AVX512F,-AVX2,-FMA,-FMA4"
+    run_suite(GLIBC_TUNABLES=without)
+    # no fused multiply-add at all, not even inside the C library's fma
+    run_suite(GLIBC_TUNABLES=without, FASTBP_LEVEL=cython_ext.levels()[0])
 
 
 #: The first NumPy with wheels for this Python, the last that fed its sums in portions, the newest.
