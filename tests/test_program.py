@@ -1,6 +1,7 @@
 """Programs: building, the static check, the memory plan, the listing, and looking inside."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -487,3 +488,31 @@ def test_profile_of_arrays_that_are_gone(backend):
     junk = [np.full((1000, 64), -1) for _ in range(20)]
     assert model.program.profile(repeat=2).total > 0
     del junk
+
+
+@every_backend
+def test_planned_bytes_are_those_that_are_taken(backend):
+    """NumPy tells tracemalloc of every array's data: nothing but the plan's arena and the lasting arrays."""
+    x = np.zeros((256, 784), np.float32)
+    y = np.zeros(256, np.int64)
+    warm = Sequential([Dense(3)], input_shape=784)
+    warm.compile("adam", "sparse_categorical_crossentropy", backend=backend)
+    warm.train_on_batch(x, y % 3)
+    tracemalloc.start()
+    try:
+        model = Sequential([Dense(300, activation="relu"), Dense(10)], input_shape=784)
+        model.compile("adam", "sparse_categorical_crossentropy", backend=backend)
+        model.train_on_batch(x, y)
+        snapshot = tracemalloc.take_snapshot()
+    finally:
+        tracemalloc.stop()
+    arrays = snapshot.filter_traces([tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)])
+    taken = sum(trace.size for trace in arrays.traces)
+    program = model.program
+    planned = program.executor.plan.nbytes
+    planned += sum(program.role_bytes(role, 256) for role in ("parameter", "gradient", "state", "result"))
+    # each begins at a cache line of its own
+    slack = 64 * sum(b.parent is None for b in program.buffers)
+    # the inputs are the caller's; fit would gather batches of them
+    planned += sum(program.nbytes(b, 256) for b in program.buffers if b.role == "input" and "rows" not in b.shape)
+    assert planned <= taken <= planned + slack
