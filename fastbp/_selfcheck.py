@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import platform
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -131,6 +132,7 @@ class Certificate:
         width = max(len(what) for what, _ in self.lines)
         level = cython_ext.level()
         head = f"fastbp {__version__}, NumPy {np.__version__}, {platform.machine()} level {level}, {available()} CPUs"
+        head += f", backends {' and '.join(_backends())}"
         body = [f"{what:{width}}  {verdict}" for what, verdict in self.lines]
         tail = "Every promise holds on this machine." if self.ok else "A promise is broken; please report this."
         return "\n".join([head, *body, tail])
@@ -160,6 +162,20 @@ def _check_levels(dtype: str) -> None:
             got = evaluate(table, name, *inputs)
             if not np.array_equal(got.view(f"u{got.itemsize}"), want.view(f"u{got.itemsize}")):
                 raise AssertionError(f"{name} at level {level} differs from its definition")
+
+
+def _check_network(network: Network) -> None:
+    """Train a network from each compiled backend, on one thread and on all."""
+    before = get_num_threads()
+    try:
+        for backend, threads in product(_backends(), (1, max(2, before))):
+            set_num_threads(threads)
+            found = network.train(backend)
+            if found != network.sha256:
+                where = f"{backend} on {threads} thread{'s' * (threads > 1)}"
+                raise AssertionError(f"{where} ends with SHA-256 {found[:16]}..., not {network.sha256[:16]}...")
+    finally:
+        set_num_threads(before)
 
 
 def selfcheck(verbose: bool = True) -> Certificate:
@@ -192,19 +208,8 @@ def selfcheck(verbose: bool = True) -> Certificate:
     for dtype in ("float32", "float64"):
         levels = ", ".join(cython_ext.levels())
         certificate.check(f"portable primitives, {dtype}, levels {levels}", partial(_check_levels, dtype))
-    before = get_num_threads()
     for name, network in NETWORKS.items():
-        for backend in _backends():
-            for threads in dict.fromkeys((1, max(2, before))):
-
-                def run(network=network, backend=backend, threads=threads):
-                    set_num_threads(threads)
-                    found = network.train(backend)
-                    if found != network.sha256:
-                        raise AssertionError(f"SHA-256 {found[:16]}... instead of {network.sha256[:16]}...")
-
-                certificate.check(f"{name}: {backend}, {threads} thread{'s' * (threads > 1)}", run)
-    set_num_threads(before)
+        certificate.check(name, partial(_check_network, network))
     if verbose:
         print(certificate)
     return certificate
