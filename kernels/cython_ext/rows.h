@@ -62,20 +62,32 @@ static void fastbp_divide_rows(fastbp_real *e, const fastbp_real *s, intptr_t ro
     FASTBP_BY_LENGTH(n, fastbp_divide_rows_n(e, s, rows, N), fastbp_divide_rows_n(e, s, rows, n))
 }
 
-FASTBP_INLINE void fastbp_add_rows_n(const fastbp_real *x, fastbp_real *s, intptr_t rows, const int n) {
-    fastbp_real sum[16] = {0};
-    for (intptr_t i = 0; i < rows; i++, x += n)
-        for (int j = 0; j < n; j++) sum[j] += x[j];
-    for (int j = 0; j < n; j++) s[j] = sum[j];
-}
+/* s = the sum of n columns of rows that lie `stride` apart; n is a constant: the sums stay in registers */
+#define FASTBP_ADD_COLUMNS(most) \
+    FASTBP_INLINE void fastbp_add_##most##_columns( \
+        const fastbp_real *x, intptr_t stride, fastbp_real *s, intptr_t rows, const int n \
+    ) { \
+        fastbp_real sum[most] = {0}; \
+        for (intptr_t i = 0; i < rows; i++, x += stride) \
+            for (int j = 0; j < n; j++) sum[j] += x[j]; \
+        for (int j = 0; j < n; j++) s[j] = sum[j]; \
+    }
+FASTBP_ADD_COLUMNS(16)
+FASTBP_ADD_COLUMNS(64)
 
 /* s = the sum of all rows, one after the other, from +0 */
 static void fastbp_add_rows(const fastbp_real *x, fastbp_real *s, intptr_t rows, intptr_t n) {
-    FASTBP_BY_LENGTH(n, fastbp_add_rows_n(x, s, rows, N), {
+    const intptr_t stride = n;
+    if (n > 256) {
+        /* wide rows are read as they lie (measured) */
         for (intptr_t j = 0; j < n; j++) s[j] = 0;
         for (intptr_t i = 0; i < rows; i++, x += n)
             for (intptr_t j = 0; j < n; j++) s[j] += x[j];
-    })
+        return;
+    }
+    for (; n >= 64; n -= 64, x += 64, s += 64) fastbp_add_64_columns(x, stride, s, rows, 64);
+    for (; n > 16; n -= 16, x += 16, s += 16) fastbp_add_16_columns(x, stride, s, rows, 16);
+    FASTBP_BY_LENGTH(n, fastbp_add_16_columns(x, stride, s, rows, N), (void)0)
 }
 
 #undef FASTBP_CASE
