@@ -85,17 +85,17 @@ NETWORKS = {
     "4-16-3 relu, softmax cross-entropy, Adam, float32": Network(
         "float32", (4, 16, 3), ("relu", "identity"), lambda: losses.SparseCategoricalCrossEntropy(from_logits=True),
         lambda: optimizers.Adam(lr=0.01), 150, 32,
-        "f992ea8b2b43c2177846dbfc39abc9ae2be1178fcffaddd16d5378cf4a08fae9",
+        "b5e0078e7cff3fddfc28b1d339defc9e8c101e732a2ce24e9ed401a8fd276fb9",
     ),
     "13-24-8-1 tanh and sigmoid, binary cross-entropy, Nesterov, float64": Network(
         "float64", (13, 24, 8, 1), ("tanh", "sigmoid", "sigmoid"), lambda: losses.BinaryCrossEntropy(from_logits=False),
         lambda: optimizers.SGD(lr=0.1, momentum=0.9, nesterov=True), 90, 25,
-        "d0616a5c5c6cbd1ea2f5927b040ccd236b1a453f8f18a57b468a3f15c153b0c5",
+        "e5bfff01b0b300d7de54c12a66959d694f922eb0e9fd70f17d4702bb393eeb55",
     ),
     "64-128-10 relu, categorical cross-entropy, momentum, float32": Network(
         "float32", (64, 128, 10), ("relu", "softmax"), lambda: losses.CategoricalCrossEntropy(from_logits=False),
         lambda: optimizers.SGD(lr=0.05, momentum=0.9), 300, 160,
-        "39de102905704009cd87561c274c247c2db211e30aa910e196c2e5190058e1db",
+        "ae0afd1cc14a5df3d67acb6bb7aee0a36b133cb55f9a578c9796ae3d38b895bf",
     ),
 }  # fmt: skip
 

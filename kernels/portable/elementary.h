@@ -32,6 +32,7 @@
 
 #if FASTBP_ITEM == 4
 typedef uint32_t fastbp_bits_t;
+typedef int32_t fastbp_signed_t;
 #define FASTBP_FMA fastbp_fma_f4
 enum { FASTBP_FRACTION_BITS = 23, FASTBP_BIAS = 127 };
 #define FASTBP_SQRT_HALF 0x3f3504f3u
@@ -40,22 +41,25 @@ FASTBP_CONSTANTS
     FASTBP_LN2 = 0x1.62e43p-1f, FASTBP_LN2_LOW = -0x1.05c61p-29f,
     FASTBP_LN2_SHORT = 0x1.62e4p-1f, FASTBP_LN2_REST = 0x1.7f7d1cp-20f,
     FASTBP_EXP_MIN = -104.0f, FASTBP_EXP_MAX = 89.0f, FASTBP_EXPM1_MIN = -18.0f,
-    FASTBP_TANH_MIN = -20.0f, FASTBP_NEGLIGIBLE = -30.0f, FASTBP_ERF_MAX = 4.0f,
+    FASTBP_TANH_MAX = 10.0f, FASTBP_TANH_NEAR = 0.9375f, FASTBP_NEGLIGIBLE = -30.0f, FASTBP_ERF_MAX = 4.0f,
     FASTBP_TINY = 0x1p-126f, FASTBP_SMALL = 0x1p-26f,
     FASTBP_UP = 0x1p24f, FASTBP_UP_LOG2 = 24.0f, FASTBP_OFFSET = 0x1p23f + 127,
     FASTBP_THIRD = 0x1.555556p-2f, FASTBP_THIRD_LOW = -0x1.555556p-27f, FASTBP_POW_MAX = 120.0f;
 FASTBP_CONSTANTS FASTBP_EXP_TERMS[] = {
-    0x1p-1f, 0x1.555554p-3f, 0x1.5554e8p-5f, 0x1.11133p-7f, 0x1.6d4dc6p-10f, 0x1.9dd734p-13f};
+    0x1p-1f, 0x1.5554a4p-3f, 0x1.555688p-5f, 0x1.122f88p-7f, 0x1.6b6e4cp-10f};
 FASTBP_CONSTANTS FASTBP_LOG_TERMS[] = {0x1.55557ap-1f, 0x1.995e9ap-2f, 0x1.31e68ap-2f};
 FASTBP_CONSTANTS FASTBP_ERF_TERMS[] = {
     0x1.06eba8p-3f, -0x1.81273ap-2f, 0x1.ce2ac6p-4f, -0x1.b7a872p-6f, 0x1.4f2b4cp-8f, -0x1.61d6ep-11f};
 FASTBP_CONSTANTS FASTBP_ERFC_TERMS[] = {
     0x1.3deb04p+0f, 0x1.1ce96ep+1f, 0x1.9d9e5ap-1f, 0x1.b18792p-5f, -0x1.a2d6cp-7f, 0x1.3d6164p-9f, -0x1.3f84e4p-12f,
     0x1.2c03b2p-16f};
+FASTBP_CONSTANTS FASTBP_TANH_TERMS[] = {
+    0x1.800008p+1f, 0x1.3332d6p+0f, -0x1.755b0cp-8f, 0x1.e1de9ap-13f};
 FASTBP_CONSTANTS FASTBP_POW_TERMS[] = {
     0x1.999998p-3f, 0x1.249374p-3f, 0x1.c658f8p-4f, 0x1.8eba8ep-4f};
 #else
 typedef uint64_t fastbp_bits_t;
+typedef int64_t fastbp_signed_t;
 #define FASTBP_FMA fastbp_fma_f8
 enum { FASTBP_FRACTION_BITS = 52, FASTBP_BIAS = 1023 };
 #define FASTBP_SQRT_HALF 0x3fe6a09e667f3bcdu
@@ -64,14 +68,13 @@ FASTBP_CONSTANTS
     FASTBP_LN2 = 0x1.62e42fefa39efp-1, FASTBP_LN2_LOW = 0x1.abc9e3b39803fp-56,
     FASTBP_LN2_SHORT = 0x1.62e42fefa38p-1, FASTBP_LN2_REST = 0x1.ef35793c7673p-45,
     FASTBP_EXP_MIN = -746.0, FASTBP_EXP_MAX = 710.0, FASTBP_EXPM1_MIN = -38.0,
-    FASTBP_TANH_MIN = -40.0, FASTBP_NEGLIGIBLE = -60.0, FASTBP_ERF_MAX = 6.0,
+    FASTBP_TANH_MAX = 20.0, FASTBP_TANH_NEAR = 0.9375, FASTBP_NEGLIGIBLE = -60.0, FASTBP_ERF_MAX = 6.0,
     FASTBP_TINY = 0x1p-1022, FASTBP_SMALL = 0x1p-55,
     FASTBP_UP = 0x1p54, FASTBP_UP_LOG2 = 54.0, FASTBP_OFFSET = 0x1p52 + 1023,
     FASTBP_THIRD = 0x1.5555555555555p-2, FASTBP_THIRD_LOW = 0x1.5555555555555p-56, FASTBP_POW_MAX = 800.0;
 FASTBP_CONSTANTS FASTBP_EXP_TERMS[] = {
-    0x1p-1, 0x1.555555555555ap-3, 0x1.5555555555531p-5, 0x1.111111110efbfp-7, 0x1.6c16c16c26df8p-10,
-    0x1.a01a01b26c375p-13, 0x1.a01a01533ff98p-16, 0x1.71ddf265b8d5bp-19, 0x1.27e58b20c0a1dp-22,
-    0x1.af687606d1f0cp-26, 0x1.1e6a0463fc09fp-29};
+    0x1p-1, 0x1.5555555555501p-3, 0x1.5555555553208p-5, 0x1.11111111288e6p-7, 0x1.6c16c17cc324ap-10,
+    0x1.a01a011bfa8b5p-13, 0x1.a019ab2cf80d6p-16, 0x1.71df559bb3027p-19, 0x1.289f8b5a84551p-22, 0x1.ad1f8e9d7928ap-26};
 FASTBP_CONSTANTS FASTBP_LOG_TERMS[] = {
     0x1.5555555555593p-1, 0x1.999999997fb90p-2, 0x1.2492494212958p-2, 0x1.c71c51ebbb1bfp-3, 0x1.7466457bdf518p-3,
     0x1.39a104ab9fbcep-3, 0x1.2f0d052dc2bf9p-3};
@@ -85,6 +88,9 @@ FASTBP_CONSTANTS FASTBP_ERFC_TERMS[] = {
     -0x1.e1b84c9c226ebp-17, 0x1.81ff87983664ap-20, 0x1.79df45efe124fp-21, -0x1.fa75b4bdb82bap-22,
     0x1.5cf0c92e38222p-23, -0x1.4be6e9a52d8fp-25, 0x1.c272222216ad3p-28, -0x1.a394cbbf8263cp-31,
     0x1.e1e90d05ce08dp-35, -0x1.0123b8ad3626cp-39};
+FASTBP_CONSTANTS FASTBP_TANH_TERMS[] = {
+    0x1.8p+1, 0x1.3333333333324p+0, -0x1.767dce4332875p-8, 0x1.0a4e157684daep-12, -0x1.997caf6fe34e0p-17,
+    0x1.41741f724ec0bp-21, -0x1.fb8d4e903cca0p-26, 0x1.8bce89e39f21cp-30, -0x1.0373530255beep-34};
 FASTBP_CONSTANTS FASTBP_POW_TERMS[] = {
     0x1.9999999999996p-3, 0x1.2492492493043p-3, 0x1.c71c71c57ea6cp-4, 0x1.745d183338303p-4, 0x1.3b136275c083p-4,
     0x1.1120bfaf1b4e6p-4, 0x1.de31cb7c0af83p-5, 0x1.eb1f2e9dad3ap-5};
@@ -145,6 +151,14 @@ FASTBP_INLINE fastbp_real fastbp_exp_pair(fastbp_real x, fastbp_real *t, fastbp_
     return s;
 }
 
+/* exp(x) = 2^n (1 + s); the rounding of r + low costs up to a quarter of an ulp */
+FASTBP_INLINE fastbp_real fastbp_exp_short(fastbp_real x, fastbp_real *t) {
+    fastbp_real low, r = fastbp_reduce(x, t, &low);
+    r = FASTBP_FMA(*t - FASTBP_MAGIC, -FASTBP_LN2_LOW, r);
+    fastbp_real square = r * r;
+    return FASTBP_FMA(square, FASTBP_POLY(FASTBP_EXP_TERMS, r, square), r);
+}
+
 FASTBP_INLINE fastbp_real fastbp_power(fastbp_bits_t t) {
     return fastbp_real_of((t << FASTBP_FRACTION_BITS) + FASTBP_ONE_BITS);
 }
@@ -178,36 +192,33 @@ FASTBP_INLINE fastbp_real fastbp_expm1(fastbp_real x) {
     return fastbp_abs(x) < FASTBP_SMALL ? x : (high + low) * 2;
 }
 
+/* min(x, limit) of x >= 0, as integers: one instruction, for no compiler would reorder reals */
+FASTBP_INLINE fastbp_real fastbp_at_most(fastbp_real x, fastbp_real limit) {
+    fastbp_signed_t i = (fastbp_signed_t)fastbp_bits(x), top = (fastbp_signed_t)fastbp_bits(limit);
+    return fastbp_real_of((fastbp_bits_t)(i < top ? i : top));
+}
+
 FASTBP_INLINE fastbp_real fastbp_tanh(fastbp_real x) {
-    fastbp_real a = fastbp_abs(x) * -2;
-    a = a < FASTBP_TANH_MIN ? FASTBP_TANH_MIN : a;
-    fastbp_real t, s_low, s = fastbp_exp_pair(a, &t, &s_low);
+    fastbp_real a = fastbp_abs(x), z = x * x, b = fastbp_at_most(a, FASTBP_TANH_MAX);
+    fastbp_real t, s = fastbp_exp_short(b + b, &t);
     fastbp_real y = fastbp_power(fastbp_bits(t));
-    fastbp_real c = 1 - y;
-    fastbp_real high = FASTBP_FMA(-y, s, c);
-    fastbp_real low = FASTBP_FMA(-y, s_low, FASTBP_FMA(-y, s, c - high)) + ((1 - c) - y);
-    fastbp_real d = 2 - high;
-    fastbp_real d_low = ((2 - d) - high) - low;
-    fastbp_real inverse = 1 / d;
-    fastbp_real q = high * inverse;
-    q = FASTBP_FMA(inverse, FASTBP_FMA(-q, d_low, FASTBP_FMA(-q, d, high) + low), q);
-    return fastbp_with_sign(q, x);
+    int far = a >= FASTBP_TANH_NEAR;
+    fastbp_real u = far ? 1 : a, top = far ? 2 : z;
+    fastbp_real bottom = far ? FASTBP_FMA(y, s, y + 1) : FASTBP_POLY(FASTBP_TANH_TERMS, z, z * z);
+    return fastbp_with_sign(FASTBP_FMA(-u, top / bottom, u), x);
 }
 
 FASTBP_INLINE fastbp_real fastbp_sigmoid(fastbp_real x) {
-    fastbp_real a = -fastbp_abs(x);
-    a = a < FASTBP_EXP_MIN ? FASTBP_EXP_MIN : a;
-    fastbp_real t, s_low, s = fastbp_exp_pair(a, &t, &s_low);
-    fastbp_real p = 1 + s;
-    fastbp_real p_low = ((1 - p) + s) + s_low;
-    fastbp_real y = a < FASTBP_NEGLIGIBLE ? 0 : fastbp_power(fastbp_bits(t));
-    fastbp_real d = FASTBP_FMA(y, p, 1);
-    fastbp_real d_low = FASTBP_FMA(y, p_low, FASTBP_FMA(y, p, 1 - d));
-    fastbp_real inverse = 1 / d;
-    fastbp_real top = x < 0 ? p : 1, top_low = x < 0 ? p_low : 0;
-    fastbp_real q = top * inverse;
-    q = FASTBP_FMA(inverse, FASTBP_FMA(-q, d_low, FASTBP_FMA(-q, d, top) + top_low), q);
-    return x < 0 ? fastbp_scale(q, t) : q;
+    fastbp_real a = fastbp_abs(x), t, s = fastbp_exp_short(a, &t);
+    fastbp_bits_t whole = fastbp_bits(t), half = whole >> 1;
+    fastbp_real large = fastbp_power(whole - half),
+                  small = fastbp_real_of(FASTBP_ONE_BITS - (half << FASTBP_FRACTION_BITS));
+    fastbp_real d = large + FASTBP_FMA(large, s, small);
+    fastbp_real d_low = FASTBP_FMA(large, s, (large - d) + small);
+    fastbp_real q = 1 / d;
+    q = FASTBP_FMA(q, FASTBP_FMA(-q, d_low, FASTBP_FMA(-q, d, 1)), q) * small;
+    q = a > -FASTBP_EXP_MIN ? 0 : q;
+    return x > 0 ? 1 - q : q;
 }
 
 /* x = 2^(k - offset) (1 + f), 1 + f from sqrt(1/2) to sqrt(2); f is exact. k is put together as the
@@ -250,24 +261,20 @@ FASTBP_INLINE fastbp_real fastbp_log1p(fastbp_real x) {
 }
 
 FASTBP_INLINE fastbp_real fastbp_softplus(fastbp_real x) {
-    fastbp_real a = -fastbp_abs(x);
-    a = a < FASTBP_EXP_MIN ? FASTBP_EXP_MIN : a;
-    fastbp_real t, s_low, s = fastbp_exp_pair(a, &t, &s_low);
-    fastbp_real p = 1 + s;
-    fastbp_real p_low = ((1 - p) + s) + s_low;
-    fastbp_real y = a < FASTBP_NEGLIGIBLE ? 0 : fastbp_power(fastbp_bits(t));
-    fastbp_real e = y * p, e_low = y * p_low;
-    int large = e > FASTBP_SQRT2_M1;
-    fastbp_real g = FASTBP_FMA(FASTBP_HALF, e, -FASTBP_HALF);
-    fastbp_real f = large ? g : e;
-    fastbp_real f_low = large ? FASTBP_FMA(FASTBP_HALF, e_low, FASTBP_FMA(FASTBP_HALF, e, -FASTBP_HALF - g)) : e_low;
+    fastbp_real t, s_low, s = fastbp_exp_pair(-fastbp_abs(x), &t, &s_low);
+    fastbp_real y = fastbp_power(fastbp_bits(t));
+    int large = FASTBP_FMA(y, s, y) > FASTBP_SQRT2_M1;
+    y = large ? FASTBP_HALF * y : y;
+    fastbp_real c = y - (large ? FASTBP_HALF : 0);
+    fastbp_real f = FASTBP_FMA(y, s, c);
+    fastbp_real f_low = FASTBP_FMA(y, s_low, FASTBP_FMA(y, s, c - f));
     fastbp_real low, high = fastbp_log_sum(large ? 1 : 0, f, &low);
     low = FASTBP_FMA(f_low, FASTBP_FMA(f, f, 1 - f), low);
     fastbp_real positive = x > 0 ? x : 0;
     fastbp_real sum = positive + high, v = sum - positive;
     fastbp_real error = (positive - (sum - v)) + (high - v);
-    fastbp_real result = sum + (error + low);
-    result = x < FASTBP_NEGLIGIBLE ? fastbp_scale(p + p_low, t) : result;
+    fastbp_real result = x < FASTBP_NEGLIGIBLE ? fastbp_scale(1 + (s + s_low), t) : sum + (error + low);
+    result = x < FASTBP_EXP_MIN ? 0 : result;
     return x > -FASTBP_NEGLIGIBLE ? x : result;
 }
 

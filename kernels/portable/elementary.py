@@ -4,21 +4,21 @@ Every operation is exactly specified (+ - * / fma, integers, comparisons, select
 same bits everywhere. The functions at the end are written once, over a vocabulary that `load` puts into their
 globals: with NumPy's they are the reference, with Numba's (numba_jit/elementary.py) they become LLVM's vectors;
 elementary.h says the same in C. The methods are textbook ones, the coefficients Remez fits of our own.
-Largest errors in ulp, by benchmarks/accuracy.py (log, log1p: all float32; the other functions: all
+Largest errors in ulp, by benchmarks/accuracy.py (log, log1p, tanh, sigmoid: all float32; others: all
 float32 of sizes 2**-12 to 104; float64 and pow: millions of random ones):
 
 ========  =======  =======
 function  float32  float64
 ========  =======  =======
-exp       0.89     0.86
-expm1     0.76     0.74
+exp       0.92     0.89
+expm1     0.89     0.94
 log       0.87     0.86
 log1p     0.92     0.84
-tanh      0.73     0.65
-sigmoid   0.77     0.75
-softplus  0.92     0.83
-erf       0.87     0.89
-pow       0.79     0.76
+tanh      0.95     0.96
+sigmoid   1.00     0.98
+softplus  0.95     0.89
+erf       0.87     0.88
+pow       0.79     0.77
 ========  =======  =======
 """
 
@@ -37,7 +37,8 @@ UNARY = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "erf")
 
 # by the size of an element; LN2 + LN2_LOW is log(2), so is LN2_SHORT + LN2_REST, whose first part has zeros at
 # the end. EXP: (exp(r) - 1 - r) / r**2, LOG: (log1p(f) / s - 2) / s**2 in s**2 with s = f / (2 + f),
-# ERF: erf(x) / x - 1 in x**2, ERFC: -log(erfc(3/4 + u)), POW: (atanh(s) / s - 1 - s**2 / 3) / s**4 in s**2
+# ERF: erf(x) / x - 1 in x**2, ERFC: -log(erfc(3/4 + u)), POW: (atanh(s) / s - 1 - s**2 / 3) / s**4 in s**2,
+# TANH: x**3 / (x - tanh(x)) in x**2
 CONSTANTS = {
     4: {
         "LOG2E": "0x1.715476p+0",
@@ -49,7 +50,8 @@ CONSTANTS = {
         "EXP_MIN": "-104.0",
         "EXP_MAX": "89.0",
         "EXPM1_MIN": "-18.0",
-        "TANH_MIN": "-20.0",
+        "TANH_MAX": "10.0",
+        "TANH_NEAR": "0.9375",
         "NEGLIGIBLE": "-30.0",
         "ERF_MAX": "4.0",
         "TINY": "0x1p-126",
@@ -59,13 +61,14 @@ CONSTANTS = {
         "THIRD": "0x1.555556p-2",
         "THIRD_LOW": "-0x1.555556p-27",
         "POW_MAX": "120.0",
-        "EXP": "0x1p-1 0x1.555554p-3 0x1.5554e8p-5 0x1.11133p-7 0x1.6d4dc6p-10 0x1.9dd734p-13",
+        "EXP": "0x1p-1 0x1.5554a4p-3 0x1.555688p-5 0x1.122f88p-7 0x1.6b6e4cp-10",
         "LOG": "0x1.55557ap-1 0x1.995e9ap-2 0x1.31e68ap-2",
         "ERF": "0x1.06eba8p-3 -0x1.81273ap-2 0x1.ce2ac6p-4 -0x1.b7a872p-6 0x1.4f2b4cp-8 -0x1.61d6ep-11",
         "ERFC": (
             "0x1.3deb04p+0 0x1.1ce96ep+1 0x1.9d9e5ap-1 0x1.b18792p-5 -0x1.a2d6cp-7 0x1.3d6164p-9 "
             "-0x1.3f84e4p-12 0x1.2c03b2p-16"
         ),
+        "TANH": "0x1.800008p+1 0x1.3332d6p+0 -0x1.755b0cp-8 0x1.e1de9ap-13",
         "POW": "0x1.999998p-3 0x1.249374p-3 0x1.c658f8p-4 0x1.8eba8ep-4",
     },
     8: {
@@ -78,7 +81,8 @@ CONSTANTS = {
         "EXP_MIN": "-746.0",
         "EXP_MAX": "710.0",
         "EXPM1_MIN": "-38.0",
-        "TANH_MIN": "-40.0",
+        "TANH_MAX": "20.0",
+        "TANH_NEAR": "0.9375",
         "NEGLIGIBLE": "-60.0",
         "ERF_MAX": "6.0",
         "TINY": "0x1p-1022",
@@ -89,9 +93,9 @@ CONSTANTS = {
         "THIRD_LOW": "0x1.5555555555555p-56",
         "POW_MAX": "800.0",
         "EXP": (
-            "0x1p-1 0x1.555555555555ap-3 0x1.5555555555531p-5 0x1.111111110efbfp-7 0x1.6c16c16c26df8p-10 "
-            "0x1.a01a01b26c375p-13 0x1.a01a01533ff98p-16 0x1.71ddf265b8d5bp-19 0x1.27e58b20c0a1dp-22 "
-            "0x1.af687606d1f0cp-26 0x1.1e6a0463fc09fp-29"
+            "0x1p-1 0x1.5555555555501p-3 0x1.5555555553208p-5 0x1.11111111288e6p-7 0x1.6c16c17cc324ap-10 "
+            "0x1.a01a011bfa8b5p-13 0x1.a019ab2cf80d6p-16 0x1.71df559bb3027p-19 0x1.289f8b5a84551p-22 "
+            "0x1.ad1f8e9d7928ap-26"
         ),
         "LOG": (
             "0x1.5555555555593p-1 0x1.999999997fb90p-2 0x1.2492494212958p-2 0x1.c71c51ebbb1bfp-3 "
@@ -108,6 +112,10 @@ CONSTANTS = {
             "0x1.c7a6317d257d3p-15 -0x1.e1b84c9c226ebp-17 0x1.81ff87983664ap-20 0x1.79df45efe124fp-21 "
             "-0x1.fa75b4bdb82bap-22 0x1.5cf0c92e38222p-23 -0x1.4be6e9a52d8fp-25 0x1.c272222216ad3p-28 "
             "-0x1.a394cbbf8263cp-31 0x1.e1e90d05ce08dp-35 -0x1.0123b8ad3626cp-39"
+        ),
+        "TANH": (
+            "0x1.8p+1 0x1.3333333333324p+0 -0x1.767dce4332875p-8 0x1.0a4e157684daep-12 -0x1.997caf6fe34e0p-17 "
+            "0x1.41741f724ec0bp-21 -0x1.fb8d4e903cca0p-26 0x1.8bce89e39f21cp-30 -0x1.0373530255beep-34"
         ),
         "POW": (
             "0x1.9999999999996p-3 0x1.2492492493043p-3 0x1.c71c71c57ea6cp-4 0x1.745d183338303p-4 "
@@ -230,6 +238,15 @@ def scale(p, t):
 
 
 @definition
+def exp_short(x):
+    """Return t, s: exp(x) = 2**n (1 + s); the rounding of r + low costs up to a quarter of an ulp."""
+    t, r, _ = reduce(x)
+    r = fma(t - MAGIC, -LN2_LOW, r)
+    square = r * r
+    return t, fma(square, poly(EXP, r, square), r)
+
+
+@definition
 def exp_pair(x):
     """Return t, s, low: exp(x) = 2**n (1 + s + low), low being what rounding s lost."""
     t, r, low = reduce(x)
@@ -311,60 +328,54 @@ def log1p(x):
 
 @definition
 def tanh(x):
-    """Return tanh(x) = N / (2 - N), N = 1 - exp(-2 |x|) in two parts; the residual corrects the quotient."""
-    a = absolute(x) * -TWO
-    t, s, s_low = exp_pair(where(a < TANH_MIN, TANH_MIN, a))
+    """Return tanh(x) = 1 - 2 / (exp(2 x) + 1), near zero x - x x**2 / P(x**2): one division for both."""
+    a, z = absolute(x), x * x
+    b = where(a < TANH_MAX, a, TANH_MAX)
+    t, s = exp_short(b + b)
     y = power(bits(t))
-    c = ONE - y
-    high = fma(-y, s, c)
-    low = fma(-y, s_low, fma(-y, s, c - high)) + ((ONE - c) - y)
-    d = TWO - high
-    d_low = ((TWO - d) - high) - low
-    inverse = ONE / d
-    q = high * inverse
-    q = fma(inverse, fma(-q, d_low, fma(-q, d, high) + low), q)
-    return with_sign(q, x)
+    far = a >= TANH_NEAR
+    u, top = where(far, ONE, a), where(far, TWO, z)
+    bottom = where(far, fma(y, s, y + ONE), poly(TANH, z, z * z))
+    return with_sign(fma(-u, top / bottom, u), x)
 
 
 @definition
 def sigmoid(x):
-    """Return 1 / (1 + exp(-x)) = 1 / (1 + e) or e / (1 + e), e = exp(-|x|) in two parts."""
-    a = -absolute(x)
-    a = where(a < EXP_MIN, EXP_MIN, a)
-    t, s, s_low = exp_pair(a)
-    p = ONE + s
-    p_low = ((ONE - p) + s) + s_low
-    y = where(a < NEGLIGIBLE, ZERO, power(bits(t)))
-    d = fma(y, p, ONE)
-    d_low = fma(y, p_low, fma(y, p, ONE - d))
-    inverse = ONE / d
-    top = where(x < ZERO, p, ONE)
-    q = top * inverse
-    q = fma(inverse, fma(-q, d_low, fma(-q, d, top) + where(x < ZERO, p_low, ZERO)), q)
-    return where(x < ZERO, scale(q, t), q)
+    """Return q = 1 / (1 + exp(|x|)) or 1 - q; the residual corrects the quotient.
+
+    Numerator and denominator are divided by 2**(n / 2), so that neither overflows.
+    """
+    a = absolute(x)
+    t, s = exp_short(a)
+    whole = bits(t)
+    half = whole >> UNIT
+    large, small = power(whole - half), real(ONE_BITS - (half << FRACTION_BITS))
+    d = large + fma(large, s, small)
+    d_low = fma(large, s, (large - d) + small)
+    q = ONE / d
+    q = fma(q, fma(-q, d_low, fma(-q, d, ONE)), q) * small
+    q = where(a > -EXP_MIN, ZERO, q)
+    return where(x > ZERO, ONE - q, q)
 
 
 @definition
 def softplus(x):
     """Return log(1 + exp(x)) = max(x, 0) + log(1 + e), e = exp(-|x|) in two parts."""
-    a = -absolute(x)
-    t, s, s_low = exp_pair(where(a < EXP_MIN, EXP_MIN, a))
-    p = ONE + s
-    p_low = ((ONE - p) + s) + s_low
-    y = where(a < NEGLIGIBLE, ZERO, power(bits(t)))
-    e = y * p
-    e_low = y * p_low
-    large = e > SQRT2_M1
-    g = fma(HALF, e, -HALF)
-    f = where(large, g, e)
-    f_low = where(large, fma(HALF, e_low, fma(HALF, e, -HALF - g)), e_low)
+    t, s, s_low = exp_pair(-absolute(x))
+    y = power(bits(t))
+    large = fma(y, s, y) > SQRT2_M1
+    y = where(large, HALF * y, y)
+    c = y - where(large, HALF, ZERO)
+    f = fma(y, s, c)
+    f_low = fma(y, s_low, fma(y, s, c - f))
     high, low = log_pair(where(large, ONE, ZERO), f)
     low = fma(f_low, fma(f, f, ONE - f), low)
     positive = where(x > ZERO, x, ZERO)
     total = positive + high
     v = total - positive
     error = (positive - (total - v)) + (high - v)
-    y = where(x < NEGLIGIBLE, scale(p + p_low, t), total + (error + low))
+    y = where(x < NEGLIGIBLE, scale(ONE + (s + s_low), t), total + (error + low))
+    y = where(x < EXP_MIN, ZERO, y)
     return where(x > -NEGLIGIBLE, x, y)
 
 
