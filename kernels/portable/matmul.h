@@ -16,11 +16,12 @@
  *         |         |     |      |                                         micro-kernel
  *
  * The first tile reads b where it lies and stores the panel on its way, contiguous, for the tiles below; no
- * other pass packs b. a is never packed: broadcasts take it at any stride. Three cases differ:
+ * other pass packs b. Broadcasts take a where it lies, at any stride. Five cases differ:
  *
  *   small products      take b where it lies, no panel (multiply_direct); one to three rows take wider tiles.
  *   b by columns (nt)   the panel is transposed in registers, before the first tile (pack_columns).
- *   large a by columns (tn): each step of p touches another page, so blocks of a are copied (multiply_blocks).
+ *   large a by columns (tn): each step of p touches another page, so blocks of a are packed (multiply_blocks).
+ *   one row and b by columns: a vector of b serves once, so no panel (multiply_row).
  *   n narrow, or m much smaller than n in nt: lanes run over rows, y^T = b^T a^T is made strip by strip
  *                       and transposed into y (multiply_transposed).
  */
@@ -38,9 +39,9 @@ enum {
     ROWS = FASTBP_ROWS,
     WIDTH = 2 * LANES,
     DEPTH = 1024,                    /* a panel is 128 KiB at most: L2 holds it */
-    BLOCK_DEPTH = 256,               /* a block of a is 128 KiB, and 64 bytes a row, so that a column of it */
-    BLOCK_ROWS = 512 / FASTBP_ITEM,  /* spreads over the sets of L1 */
-    BLOCK_PITCH = BLOCK_ROWS + 64 / FASTBP_ITEM,
+    BLOCK_DEPTH = 256,               /* a block of a is 128 KiB; a panel then 32 KiB */
+    BLOCK_ROWS = 512 / FASTBP_ITEM / ROWS * ROWS,
+    BLOCK_TILE = BLOCK_DEPTH * ROWS + 64 / FASTBP_ITEM, /* pitch of its tiles: they start in different sets of L1 */
     BLOCK_FROM = 7 << 18,            /* bytes of a: above, L2 cannot hold it (measured) */
     STRIP = 48                       /* rows of y^T made at a time: with WIDTH columns they stay in L1 */
 };
@@ -65,6 +66,7 @@ typedef struct {
     int resume; /* start from y, not from 0 */
     int relu;
     const fastbp_real *bias;
+    intptr_t a_tile; /* a packed: from ROWS rows to the next ROWS rows; else 0 */
 } tile;
 
 typedef void (*micro_kernel)(const tile *);
@@ -149,6 +151,7 @@ typedef struct {
     intptr_t y_row, m, k, n;
     const fastbp_real *bias;
     int relu, resume;
+    intptr_t a_tile;
 } product;
 
 FASTBP_INLINE intptr_t smaller(intptr_t x, intptr_t y) { return x < y ? x : y; }
@@ -160,13 +163,17 @@ FASTBP_INLINE int panel_vecs(intptr_t n, int *lanes) {
     return vecs;
 }
 
-/* m rows of one panel, in tiles of nearly equal height. Only the first one copies b to the panel. */
-static void row_tiles(tile t, int vecs, int edge, intptr_t m) {
+/* m rows of one panel, in tiles of nearly equal height unless a is packed. Only the first one copies b to the panel. */
+FASTBP_INLINE void row_tiles(tile t, int vecs, int edge, intptr_t m) {
     intptr_t tiles = (m + ROWS - 1) / ROWS, low = m / tiles, taller = m - low * tiles;
     for (intptr_t i = 0; i < tiles; i++) {
-        intptr_t rows = low + (i < taller);
+        intptr_t rows = t.a_tile ? smaller(ROWS, m - i * ROWS) : low + (i < taller);
+        if (t.a_tile) /* the next tile of y may be far */
+            for (intptr_t r = ROWS; r < smaller(2 * ROWS, m - i * ROWS); r++)
+                for (int line = 0; line < vecs * FASTBP_VECTOR; line += 64)
+                    __builtin_prefetch((const char *)(t.y + r * t.y_row) + line, 1);
         kernels[rows - 1][vecs - 1][edge](&t);
-        t.a += rows * t.a_row;
+        t.a += t.a_tile ? t.a_tile : rows * t.a_row;
         t.y += rows * t.y_row;
         if (t.panel) {
             t.b = t.panel;
@@ -178,7 +185,7 @@ static void row_tiles(tile t, int vecs, int edge, intptr_t m) {
 }
 
 static void multiply_direct(const product *o) {
-    tile t = {o->a, o->a_row, o->a_col, o->b, o->b_row, NULL, o->y, o->y_row, o->k, LANES, 0, o->relu, o->bias};
+    tile t = {o->a, o->a_row, o->a_col, o->b, o->b_row, NULL, o->y, o->y_row, o->k, LANES, 0, o->relu, o->bias, 0};
     for (intptr_t j = 0, width; j < o->n; j += width) {
         int wide = o->m <= MAX_WIDE ? wide_vecs[o->m - 1] * LANES : 0;
         if (wide && o->n - j >= wide) {
@@ -213,8 +220,8 @@ static void pack_columns(const fastbp_real *b, intptr_t b_row, intptr_t b_col, i
                          fastbp_real *panel) {
     intptr_t width = vecs * LANES;
     if (b_row != 1 || k < QUARTER) {
-        for (intptr_t p = 0; p < k; p++)
-            for (intptr_t j = 0; j < width; j++) panel[p * width + j] = b[p * b_row + smaller(j, n - 1) * b_col];
+        for (intptr_t j = 0; j < width; j++)
+            for (intptr_t p = 0; p < k; p++) panel[p * width + j] = b[p * b_row + smaller(j, n - 1) * b_col];
         return;
     }
     for (intptr_t j = 0; j < width; j += LANES) {
@@ -244,13 +251,14 @@ static void all_panels(const product *o, fastbp_real *panel) {
     for (intptr_t j = 0; j < o->n; j += WIDTH) {
         intptr_t p = 0;
         do { /* once for k = 0 too */
-            tile t = {.a = o->a + p * o->a_col, .a_row = o->a_row, .a_col = o->a_col, .resume = o->resume || p > 0};
+            tile t = {.a = o->a + p * o->a_col, .a_row = o->a_row, .a_col = o->a_col, .a_tile = o->a_tile};
             int vecs = panel_vecs(o->n - j, &t.lanes);
             t.b = o->b + p * o->b_row + j * o->b_col;
             t.b_row = o->b_row;
             t.y = o->y + j;
             t.y_row = o->y_row;
             t.k = smaller(o->k - p, DEPTH);
+            t.resume = o->resume || p > 0;
             p += t.k;
             if (p == o->k) {
                 t.bias = o->bias ? o->bias + j : NULL;
@@ -267,25 +275,61 @@ static __attribute__((noinline)) void multiply_panels(const product *o) {
     all_panels(o, panel);
 }
 
-/* a by columns and too large for L2: blocks of it are copied and multiplied with all of b's panels */
+/* block[i / ROWS, p, i % ROWS] = a[i, p] for m rows, a by columns */
+static void pack_block(const fastbp_real *a, intptr_t a_col, intptr_t m, intptr_t k, fastbp_real *block) {
+    for (intptr_t p = 0; p < k; p++, a += a_col, block += ROWS) {
+        intptr_t i = 0;
+        fastbp_real *out = block;
+        for (intptr_t line = 0; line < m; line += 64 / FASTBP_ITEM)
+            __builtin_prefetch((const char *)((uintptr_t)a + FASTBP_ITEM * (4 * (uintptr_t)a_col + (uintptr_t)line)));
+        for (; i + ROWS <= m; i += ROWS, out += BLOCK_TILE) memcpy(out, a + i, ROWS * sizeof *out);
+        for (; i < m; i++) *out++ = a[i];
+    }
+}
+
+/* a by columns and too large for L2: blocks of it are packed and multiplied with all of b's panels */
 static __attribute__((noinline)) void multiply_blocks(const product *o) {
-    fastbp_real block[BLOCK_DEPTH * BLOCK_PITCH] __attribute__((aligned(64)));
+    fastbp_real block[BLOCK_ROWS / ROWS * BLOCK_TILE] __attribute__((aligned(64)));
     fastbp_real panel[BLOCK_DEPTH * WIDTH] __attribute__((aligned(64)));
+    intptr_t blocks = (o->m + BLOCK_ROWS - 1) / BLOCK_ROWS, rows = ((o->m - 1) / blocks + ROWS) / ROWS * ROWS;
     for (intptr_t p = 0; p < o->k; p += BLOCK_DEPTH)
-        for (intptr_t i = 0; i < o->m; i += BLOCK_ROWS) {
+        for (intptr_t i = 0; i < o->m; i += rows) {
             product part = *o;
             part.a = block;
-            part.a_col = BLOCK_PITCH;
+            part.a_col = ROWS;
+            part.a_tile = BLOCK_TILE;
             part.b += p * o->b_row;
             part.y += i * o->y_row;
-            part.m = smaller(o->m - i, BLOCK_ROWS);
+            part.m = smaller(o->m - i, rows);
             part.k = smaller(o->k - p, BLOCK_DEPTH);
             part.resume = p > 0;
             if (p + part.k < o->k) part.bias = NULL, part.relu = 0;
-            for (intptr_t q = 0; q < part.k; q++)
-                memcpy(block + q * BLOCK_PITCH, o->a + i + (p + q) * o->a_col, part.m * sizeof *block);
+            pack_block(o->a + i + p * o->a_col, o->a_col, part.m, part.k, block);
             all_panels(&part, panel);
         }
+}
+
+/* one row of a, b by columns: each vector of b is used once, so it stays in registers (k >= QUARTER) */
+static void multiply_row(const product *o) {
+    enum { VECS = 2 };
+    for (intptr_t j = 0; j < o->n; j += VECS * LANES) {
+        const fastbp_real *line[VECS * LANES];
+        vec acc[VECS], row[QUARTER];
+        for (int l = 0; l < VECS * LANES; l++) line[l] = o->b + smaller(j + l, o->n - 1) * o->b_col;
+        EACH(v, VECS) acc[v] = (vec){0};
+        for (intptr_t p = 0; p < o->k; p += QUARTER) {
+            intptr_t q = smaller(p, o->k - QUARTER); /* the last step skips what has been added */
+            EACH(v, VECS) {
+                transpose(line + v * LANES, q, row);
+                EACH(c, QUARTER) if (q + c >= p) acc[v] = fused(broadcast(o->a[(q + c) * o->a_col]), row[c], acc[v]);
+            }
+        }
+        for (intptr_t v = 0, at = j; v < VECS && at < o->n; v++, at += LANES) {
+            int lanes = (int)smaller(o->n - at, LANES);
+            if (o->bias) acc[v] += load_lanes(o->bias + at, lanes);
+            store_lanes(o->y + at, o->relu ? relu_of(acc[v]) : acc[v], lanes);
+        }
+    }
 }
 
 /* ---- lanes over the rows of y ---- */
@@ -293,19 +337,25 @@ static __attribute__((noinline)) void multiply_blocks(const product *o) {
 /* y[i, j] = strip[j, i], after bias and relu, for m columns and n rows of the strip */
 static void store_transposed(const fastbp_real *strip, intptr_t width, fastbp_real *y, intptr_t y_row, intptr_t m,
                              intptr_t n, const fastbp_real *bias, int relu) {
-    for (intptr_t j = 0; j < n; j += LANES) {
-        int lanes = (int)smaller(n - j, LANES);
-        const fastbp_real *line[LANES];
-        vec out[QUARTER], add = bias ? load_lanes(bias + j, lanes) : (vec){0};
-        set_lines(line, strip + j * width, width, n - j);
-        for (intptr_t i = 0; i < m; i += QUARTER) {
-            transpose(line, i, out);
+    for (intptr_t j = 0; j < n; j += QUARTER) {
+        int lanes = (int)smaller(n - j, QUARTER);
+        for (intptr_t i = 0; i < m; i += LANES, y += LANES * y_row) {
+            vec v[QUARTER];
             EACH(c, QUARTER) {
-                if (bias) out[c] += add;
-                if (relu) out[c] = relu_of(out[c]);
-                if (i + c < m) store_lanes(y + (i + c) * y_row + j, out[c], lanes);
+                intptr_t from = j + smaller(c, lanes - 1);
+                v[c] = load(strip + from * width + i);
+                if (bias) v[c] += broadcast(bias[from]);
+                if (relu) v[c] = relu_of(v[c]);
+            }
+            transpose_quarters(v);
+            EACH(c, QUARTER) {
+                quarter part[LANES / QUARTER];
+                split_quarters(v[c], part);
+                EACH(q, LANES / QUARTER)
+                if (i + q * QUARTER + c < m) store_quarter(y + (q * QUARTER + c) * y_row + j, part[q], lanes);
             }
         }
+        y -= (m + LANES - 1) / LANES * LANES * y_row;
     }
 }
 
@@ -345,12 +395,14 @@ FASTBP_INLINE int transposed_is_cheaper(const product *o) {
 static void fastbp_matmul(const fastbp_real *a, intptr_t a_row, intptr_t a_col, const fastbp_real *b, intptr_t b_row,
                           intptr_t b_col, fastbp_real *y, intptr_t y_row, intptr_t m, intptr_t k, intptr_t n,
                           const fastbp_epilogue *epilogue) {
-    product o = {a, a_row, a_col, b, b_row, b_col, y, y_row, m, k, n, NULL, 0, 0};
+    product o = {a, a_row, a_col, b, b_row, b_col, y, y_row, m, k, n, NULL, 0, 0, 0};
     if (m <= 0 || n <= 0) return;
     if (m == 1) o.a_row = 1; /* the stride of one element is any: take what is fast */
     if (n == 1) o.b_col = 1;
     if (epilogue) o.bias = epilogue->bias, o.relu = epilogue->relu;
-    if (transposed_is_cheaper(&o))
+    if (m == 1 && o.b_col != 1 && b_row == 1 && k >= QUARTER)
+        multiply_row(&o);
+    else if (transposed_is_cheaper(&o))
         multiply_transposed(&o);
     else if (o.b_col == 1 && (m <= ROWS || k * n <= 4096))
         multiply_direct(&o);

@@ -6,7 +6,7 @@
  *   broadcast(x)          x in all lanes
  *   load, store           unaligned; load_part, store_part touch the first `lanes` elements only
  *   fused(a, b, c)        a * b + c rounded once
- *   gather_quarters, transpose_quarters
+ *   gather_quarters, split_quarters, store_quarter, transpose_quarters
  *                         16 bytes are a "quarter" of QUARTER reals; see transpose() in matmul.h
  */
 #ifndef FASTBP_VECTOR_H
@@ -41,6 +41,7 @@ typedef int64_t fastbp_int;
 
 enum { LANES = FASTBP_VECTOR / FASTBP_ITEM, QUARTER = 16 / FASTBP_ITEM };
 typedef fastbp_real vec __attribute__((vector_size(FASTBP_VECTOR)));
+typedef fastbp_real quarter __attribute__((vector_size(16)));
 typedef fastbp_int vec_bits __attribute__((vector_size(FASTBP_VECTOR)));
 
 FASTBP_INLINE vec load(const fastbp_real *p) {
@@ -51,6 +52,17 @@ FASTBP_INLINE vec load(const fastbp_real *p) {
 
 FASTBP_INLINE void store(fastbp_real *p, vec v) { memcpy(p, &v, sizeof v); }
 
+#if FASTBP_VECTOR < 64
+FASTBP_INLINE void store_quarter(fastbp_real *p, quarter v, int lanes) {
+    if (lanes == QUARTER) {
+        memcpy(p, &v, sizeof v);
+        return;
+    }
+    if (lanes & 2) memcpy(p, &v, 2 * FASTBP_ITEM);
+    if (lanes & 1) p[lanes - 1] = lanes == 1 ? v[0] : v[2 % QUARTER];
+}
+#endif
+
 #if FASTBP_VECTOR == 64
 #include <immintrin.h>
 #define MM(op) FASTBP_MM(_mm512_, op)
@@ -60,13 +72,24 @@ FASTBP_INLINE vec fused(vec a, vec b, vec c) { return MM(fmadd)(a, b, c); }
 FASTBP_INLINE vec load_part(const fastbp_real *p, int lanes) { return MM(maskz_loadu)((1u << lanes) - 1, p); }
 FASTBP_INLINE void store_part(fastbp_real *p, vec v, int lanes) { MM(mask_storeu)(p, (1u << lanes) - 1, v); }
 
+FASTBP_INLINE void store_quarter(fastbp_real *p, quarter v, int lanes) {
+    __asm__("" : "+v"(v)); /* gcc would merge a split with this store, into one that faults on lanes left out */
+    FASTBP_MM(_mm_, mask_storeu)(p, (1u << lanes) - 1, v);
+}
+
 FASTBP_INLINE vec gather_quarters(const fastbp_real *const *line, intptr_t p) {
 #define Q(i) _mm_loadu_ps((const float *)(line[QUARTER * i] + p))
-    __m512 v = _mm512_castps128_ps512(Q(0));
-    v = _mm512_insertf32x4(v, Q(1), 1);
-    v = _mm512_insertf32x4(v, Q(2), 2);
-    return (vec)_mm512_insertf32x4(v, Q(3), 3);
+    __m256 low = _mm256_insertf128_ps(_mm256_castps128_ps256(Q(0)), Q(1), 1);
+    __m256 high = _mm256_insertf128_ps(_mm256_castps128_ps256(Q(2)), Q(3), 1);
+    return (vec)_mm512_insertf64x4(_mm512_castps_pd(_mm512_castps256_ps512(low)), _mm256_castps_pd(high), 1);
 #undef Q
+}
+
+FASTBP_INLINE void split_quarters(vec v, quarter *out) {
+    out[0] = (quarter)_mm512_castps512_ps128((__m512)v);
+    out[1] = (quarter)_mm512_extractf32x4_ps((__m512)v, 1);
+    out[2] = (quarter)_mm512_extractf32x4_ps((__m512)v, 2);
+    out[3] = (quarter)_mm512_extractf32x4_ps((__m512)v, 3);
 }
 
 #elif FASTBP_VECTOR == 32
@@ -81,20 +104,16 @@ FASTBP_INLINE vec load_part(const fastbp_real *p, int lanes) {
     return MM(maskload)(p, _mm256_loadu_si256((const __m256i *)(window + LANES - lanes)));
 }
 
+FASTBP_INLINE void split_quarters(vec v, quarter *out) {
+    out[0] = (quarter)_mm256_castps256_ps128((__m256)v);
+    out[1] = (quarter)_mm256_extractf128_ps((__m256)v, 1);
+}
+
 FASTBP_INLINE void store_part(fastbp_real *p, vec v, int lanes) { /* not maskstore: microcode on AMD */
-    __m128 half = _mm256_castps256_ps128((__m256)v);
-    int bytes = lanes * FASTBP_ITEM;
-    if (bytes & 16) {
-        memcpy(p, &half, 16);
-        p += QUARTER;
-        half = _mm256_extractf128_ps((__m256)v, 1);
-    }
-    if (bytes & 8) {
-        memcpy(p, &half, 8);
-        p += 8 / FASTBP_ITEM;
-        half = _mm_movehl_ps(half, half);
-    }
-    if (bytes & 4) memcpy(p, &half, 4);
+    quarter half[2];
+    split_quarters(v, half);
+    if (lanes & QUARTER) store_quarter(p, half[0], QUARTER);
+    store_quarter(p + (lanes & QUARTER), half[lanes / QUARTER % 2], lanes % QUARTER);
 }
 
 FASTBP_INLINE vec gather_quarters(const fastbp_real *const *line, intptr_t p) {
@@ -122,6 +141,7 @@ FASTBP_INLINE void store_part(fastbp_real *p, vec v, int lanes) {
 }
 
 FASTBP_INLINE vec gather_quarters(const fastbp_real *const *line, intptr_t p) { return load(line[0] + p); }
+FASTBP_INLINE void split_quarters(vec v, quarter *out) { *out = v; }
 #endif
 
 /* v[i] lane l  <->  v[l] lane i, within each quarter */
