@@ -15,7 +15,7 @@ from ..common import NETS, numerics, run_python
 from . import report as reports
 from .claims import CLAIMS
 from .floor import Machine, floors
-from .libraries import PEERS
+from .libraries import OWN, PEERS
 from .measure import Session, measurable
 from .processes import pin
 
@@ -105,7 +105,7 @@ def main():
         pin(cpus)
         report["floors"] = {f"{what}/{net}": floors(what, net, peak) for what, net in tasks}
         pin(before)
-        for name in ("train_on_batch", *peers):
+        for name in (*list(OWN)[1:], *peers):
             report["comparisons"] += session.compare(name, tasks, tell)
             print(f"measured {name}", file=sys.stderr, flush=True)
         for what in ("train", "row", "array"):

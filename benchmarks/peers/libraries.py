@@ -93,6 +93,26 @@ class FastbpFit(Peer):
         return self.model.predict
 
 
+class FastbpFitInOrder(FastbpFit):
+    """fastbp: `fit` without shuffling, on rows that lie in order: the work that ready-made batches leave."""
+
+    label = "fastbp fit, shuffle=False"
+
+    def prepare(self):
+        super().prepare()
+        x, y = zip(*self.task.first_epoch(), strict=True)
+        self.rows = np.concatenate(x), np.concatenate(y)
+
+    def run(self, steps):
+        task = self.task
+        epochs = steps // task.batches
+        self.model.fit(*self.rows, batch_size=task.batch, epochs=epochs, shuffle=False, verbose=0)
+        return self.model.batch_losses
+
+    def predictor(self, rows):
+        return None  # fit's
+
+
 class FastbpTrainOnBatch(FastbpFit):
     """fastbp: one call of `train_on_batch` a step."""
 
@@ -580,7 +600,7 @@ class Autograd(Peer):
 
 
 #: fastbp's own ways, by name.
-OWN = {"fit": FastbpFit, "train_on_batch": FastbpTrainOnBatch}
+OWN = {"fit": FastbpFit, "fit_in_order": FastbpFitInOrder, "train_on_batch": FastbpTrainOnBatch}
 
 #: The others, by the name that ``--peers`` takes, the fastest forms first.
 PEERS = {

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from .libraries import OWN
 from .processes import Worker, fresh, missing
 
 #: Single precision, other orders of summation: losses drift apart with the steps.
@@ -125,7 +126,7 @@ class Session:
         with ExitStack() as stack:
             own = {f"fastbp {n}": stack.enter_context(self.worker("fit", n)) for n in self.numerics}
             # fastbp's other ways are measured in each numerics
-            kinds = self.numerics if name == "train_on_batch" else ("",)
+            kinds = self.numerics if name in OWN else ("",)
             others = {
                 f"{name} {n}".strip(): stack.enter_context(self.worker(name, n or "numpy")) for n in kinds
             }  # fmt: skip
@@ -143,7 +144,7 @@ class Session:
                         return
                     continue
                 for key in others:
-                    mine = [key.split()[1]] if name == "train_on_batch" else self.numerics
+                    mine = [key.split()[1]] if name in OWN else self.numerics
                     yield {
                         "what": what, "net": net, "peer": key, "us": float(np.median(taken[key])) * 1e6,
                         "same bits": same[key],
