@@ -6,6 +6,7 @@ Computers 57) show how to add it so that the second rounding is the only one: ro
 """
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -39,14 +40,12 @@ def fma(a, b, c):
         if max(a.size, b.size, c.size) <= BLOCK:
             y = kernel(*(v.astype(np.float64, copy=False) for v in (a, b, c)))
             return y.astype(dtype, copy=False)[()]
-        blocks = np.nditer(
-            [a, b, c, None],
-            flags=["external_loop", "buffered", "zerosize_ok"],
-            op_flags=[["readonly"]] * 3 + [["writeonly", "allocate"]],
-            op_dtypes=[np.float64] * 3 + [dtype],
-            casting="same_kind",
-            buffersize=BLOCK,
-        )
+        options: dict[str, Any] = {
+            "flags": ["external_loop", "buffered", "zerosize_ok"],
+            "op_flags": [["readonly"]] * 3 + [["writeonly", "allocate"]],
+            "op_dtypes": [np.float64] * 3 + [dtype],
+        }
+        blocks = np.nditer([a, b, c, None], casting="same_kind", buffersize=BLOCK, **options)
         with blocks:
             for x, y, z, out in blocks:
                 out[...] = kernel(x, y, z)
