@@ -160,7 +160,7 @@ def test_kernel_modules_are_leaves(name):
     inside = IMPORTS[name].own() | IMPORTS[name].own(later=True)
     # families stand on each other and their backend's helpers; those that load them may read the table
     allowed = {f"{backend}.{module}" for module in (*FAMILIES, "common")}
-    allowed |= {"kernels.primitives", "kernels.threads", "kernels.portable.array"}
+    allowed |= {"kernels.primitives", "kernels.threads"}
     if module not in FAMILIES:
         allowed |= {m for m in MODULES if m.startswith("kernels")}
     assert inside <= allowed

@@ -6,17 +6,6 @@
 
 #include "../portable/real.h"
 
-#define FASTBP_CASE(n, call) case n: { enum { N = n }; call; break; }
-/* `call` with N a constant from 1 to 16, or `other` for longer rows */
-#define FASTBP_BY_LENGTH(n, call, other) \
-    switch (n) { \
-        FASTBP_CASE(1, call) FASTBP_CASE(2, call) FASTBP_CASE(3, call) FASTBP_CASE(4, call) FASTBP_CASE(5, call) \
-        FASTBP_CASE(6, call) FASTBP_CASE(7, call) FASTBP_CASE(8, call) FASTBP_CASE(9, call) FASTBP_CASE(10, call) \
-        FASTBP_CASE(11, call) FASTBP_CASE(12, call) FASTBP_CASE(13, call) FASTBP_CASE(14, call) \
-        FASTBP_CASE(15, call) FASTBP_CASE(16, call) \
-        default: other; \
-    }
-
 /* The largest of n numbers. A NaN may be passed over, and either zero returned: neither changes what exp, its
  * sum and the loss make of a row from which it is subtracted. */
 FASTBP_INLINE fastbp_real fastbp_larger(fastbp_real a, fastbp_real b) { return a > b ? a : b; }
@@ -90,6 +79,4 @@ static void fastbp_add_rows(const fastbp_real *x, fastbp_real *s, intptr_t rows,
     FASTBP_BY_LENGTH(n, fastbp_add_16_columns(x, stride, s, rows, N), (void)0)
 }
 
-#undef FASTBP_CASE
-#undef FASTBP_BY_LENGTH
 #endif

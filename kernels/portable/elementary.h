@@ -33,7 +33,6 @@
 #if FASTBP_ITEM == 4
 typedef uint32_t fastbp_bits_t;
 typedef int32_t fastbp_signed_t;
-#define FASTBP_FMA fastbp_fma_f4
 enum { FASTBP_FRACTION_BITS = 23, FASTBP_BIAS = 127 };
 #define FASTBP_SQRT_HALF 0x3f3504f3u
 FASTBP_CONSTANTS
@@ -60,7 +59,6 @@ FASTBP_CONSTANTS FASTBP_POW_TERMS[] = {
 #else
 typedef uint64_t fastbp_bits_t;
 typedef int64_t fastbp_signed_t;
-#define FASTBP_FMA fastbp_fma_f8
 enum { FASTBP_FRACTION_BITS = 52, FASTBP_BIAS = 1023 };
 #define FASTBP_SQRT_HALF 0x3fe6a09e667f3bcdu
 FASTBP_CONSTANTS

@@ -33,4 +33,11 @@ static inline float fastbp_fma_f4(float a, float b, float c) {
 
 static inline double fastbp_fma_f8(double a, double b, double c) { return fma(a, b, c); }
 
+/* of the includer's element type */
+#if FASTBP_ITEM == 4
+#define FASTBP_FMA fastbp_fma_f4
+#else
+#define FASTBP_FMA fastbp_fma_f8
+#endif
+
 #endif

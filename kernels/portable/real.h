@@ -16,4 +16,16 @@ typedef double fastbp_real;
 #define FASTBP_INLINE static inline
 #endif
 
+/* Rows are often short: with a constant length each is a few instructions in place of a loop. */
+#define FASTBP_CASE(n, call) case n: { enum { N = n }; call; break; }
+/* `call` with N a constant from 1 to 16, or `other` for longer rows */
+#define FASTBP_BY_LENGTH(n, call, other) \
+    switch (n) { \
+        FASTBP_CASE(1, call) FASTBP_CASE(2, call) FASTBP_CASE(3, call) FASTBP_CASE(4, call) FASTBP_CASE(5, call) \
+        FASTBP_CASE(6, call) FASTBP_CASE(7, call) FASTBP_CASE(8, call) FASTBP_CASE(9, call) FASTBP_CASE(10, call) \
+        FASTBP_CASE(11, call) FASTBP_CASE(12, call) FASTBP_CASE(13, call) FASTBP_CASE(14, call) \
+        FASTBP_CASE(15, call) FASTBP_CASE(16, call) \
+        default: other; \
+    }
+
 #endif

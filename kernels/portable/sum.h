@@ -37,16 +37,9 @@ static void fastbp_sum_loop(char **args, const intptr_t *dimensions, const intpt
     char *y = args[1];
     intptr_t rows = dimensions[0], n = dimensions[1], i;
     (void)data;
-#define FASTBP_SUM_ROWS(call) \
-    for (i = 0; i < rows; i++, x += steps[0], y += steps[1]) *(fastbp_real *)y = call((const fastbp_real *)x, n_)
-#define FASTBP_CASE(N) case N: { enum { n_ = N }; FASTBP_SUM_ROWS(fastbp_short_sum); break; }
-    switch (n) {
-        FASTBP_CASE(1) FASTBP_CASE(2) FASTBP_CASE(3) FASTBP_CASE(4) FASTBP_CASE(5) FASTBP_CASE(6) FASTBP_CASE(7)
-        FASTBP_CASE(8) FASTBP_CASE(9) FASTBP_CASE(10) FASTBP_CASE(11) FASTBP_CASE(12) FASTBP_CASE(13)
-        FASTBP_CASE(14) FASTBP_CASE(15) FASTBP_CASE(16)
-        default: { intptr_t n_ = n; FASTBP_SUM_ROWS(fastbp_sum); }
-    }
-#undef FASTBP_CASE
+#define FASTBP_SUM_ROWS(sum, n) \
+    for (i = 0; i < rows; i++, x += steps[0], y += steps[1]) *(fastbp_real *)y = sum((const fastbp_real *)x, n)
+    FASTBP_BY_LENGTH(n, FASTBP_SUM_ROWS(fastbp_short_sum, N), FASTBP_SUM_ROWS(fastbp_sum, n))
 #undef FASTBP_SUM_ROWS
 }
 

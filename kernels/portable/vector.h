@@ -17,11 +17,9 @@
 
 #if FASTBP_ITEM == 4
 typedef int32_t fastbp_int;
-#define FASTBP_FMA fastbp_fma_f4
 #define FASTBP_MM(prefix, op) prefix##op##_ps
 #else
 typedef int64_t fastbp_int;
-#define FASTBP_FMA fastbp_fma_f8
 #define FASTBP_MM(prefix, op) prefix##op##_pd
 #endif
 
