@@ -293,17 +293,24 @@ cdef api int sparse_softmax_cross_entropy_backward(
     cdef const real *p = buffers[0]
     cdef const int64_t *labels = <const int64_t *>buffers[1]
     cdef real *dlogits = buffers[2]
-    cdef real factor = share(1, attributes, sizes[0]), hit
-    cdef intptr_t i, j, batch = sizes[0], n = sizes[1]
+    cdef real factor = share(1, attributes, sizes[0])
+    cdef real hit[BLOCK]
+    cdef intptr_t i, start, rows, batch = sizes[0], n = sizes[1]
     if not labels_ok(labels, batch, n):
         return FASTBP_INDEX_ERROR
-    for i in range(batch):
-        hit = p[labels[i]] - ONE  # read before it may be overwritten
-        for j in range(n):
-            dlogits[j] = p[j] * factor
-        dlogits[labels[i]] = hit * factor
-        p += n
-        dlogits += n
+    start = 0
+    while start < batch:
+        rows = min(BLOCK, batch - start)
+        for i in range(rows):
+            hit[i] = p[i * n + labels[i]] - ONE  # read before it may be overwritten
+        for i in range(rows * n):
+            dlogits[i] = p[i] * factor
+        for i in range(rows):
+            dlogits[i * n + labels[i]] = hit[i] * factor
+        labels += rows
+        p += rows * n
+        dlogits += rows * n
+        start += rows
     return FASTBP_OK
 
 

@@ -42,7 +42,10 @@ enum {
     BLOCK_DEPTH = 256,               /* a block of a is 128 KiB; a panel then 32 KiB */
     BLOCK_ROWS = 512 / FASTBP_ITEM / ROWS * ROWS,
     BLOCK_TILE = BLOCK_DEPTH * ROWS + 64 / FASTBP_ITEM, /* pitch of its tiles: they start in different sets of L1 */
-    BLOCK_FROM = 7 << 18,            /* bytes of a: above, L2 cannot hold it (measured) */
+    DIRECT_LONG = 1 << 14,           /* bytes of b up to which no panel is worth it (measured) ... */
+    DIRECT = FASTBP_VECTOR == 64 ? 1 << 18 : DIRECT_LONG,
+    LONG = 1024,                     /* ... and from which bytes a row of it is long: they share few sets of L1 */
+    LARGE = 7 << 18,                 /* bytes of an operand: above, L2 cannot hold it (measured) */
     STRIP = 48                       /* rows of y^T made at a time: with WIDTH columns they stay in L1 */
 };
 
@@ -67,6 +70,8 @@ typedef struct {
     int relu;
     const fastbp_real *bias;
     intptr_t a_tile; /* a packed: from ROWS rows to the next ROWS rows; else 0 */
+    const fastbp_real *next; /* the k rows of the panel to come, `next_row` apart, to fetch meanwhile; or NULL */
+    intptr_t next_row;
 } tile;
 
 typedef void (*micro_kernel)(const tile *);
@@ -84,7 +89,8 @@ FASTBP_INLINE vec relu_of(vec v) { return (vec)((vec_bits)v & ~(vec_bits)(v <= (
 
 /* rows, vecs and edge are constants wherever this is inlined; edge: b too ends within the last vector */
 FASTBP_INLINE void run_tile(const tile *t, const int rows, const int vecs, const int edge) {
-    const intptr_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row, y_row = t->y_row;
+    const intptr_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
+    intptr_t y_row = t->y_row;
     const int lanes = t->lanes, last = vecs - 1;
     /* three pointers reach eight rows by the strides 0, 1 and 2, which x86 can address */
     const fastbp_real *a0 = t->a, *a3 = a0 + 3 * a_row, *a6 = a3 + 3 * a_row, *b = t->b;
@@ -92,8 +98,13 @@ FASTBP_INLINE void run_tile(const tile *t, const int rows, const int vecs, const
     vec acc[8][8], row[8];
 
     EACH(r, rows) EACH(v, vecs) acc[r][v] = (vec){0};
-    if (t->resume)
-        EACH(r, rows) EACH(v, vecs) acc[r][v] = load_lanes(y + r * y_row + v * LANES, v < last ? LANES : lanes);
+    if (t->resume) {
+        EACH(r, rows) {
+            EACH(v, vecs) acc[r][v] = load_lanes(y + v * LANES, v < last ? LANES : lanes);
+            y += y_row;
+        }
+        y = t->y;
+    }
 
     for (intptr_t p = t->k; p > 0; p--) {
         EACH(v, vecs) row[v] = edge && v == last ? load_part(b + v * LANES, lanes) : load(b + v * LANES);
@@ -110,12 +121,16 @@ FASTBP_INLINE void run_tile(const tile *t, const int rows, const int vecs, const
         a0 += a_col, a3 += a_col, a6 += a_col, b += b_row;
     }
 
+    __asm__("" : "+r"(y_row)); /* or gcc keeps the addresses of all rows from the start, in memory */
     if (t->bias) {
         EACH(v, vecs) row[v] = load_lanes(t->bias + v * LANES, v < last ? LANES : lanes);
         EACH(r, rows) EACH(v, vecs) acc[r][v] += row[v];
     }
     if (t->relu) EACH(r, rows) EACH(v, vecs) acc[r][v] = relu_of(acc[r][v]);
-    EACH(r, rows) EACH(v, vecs) store_lanes(y + r * y_row + v * LANES, acc[r][v], v < last ? LANES : lanes);
+    EACH(r, rows) {
+        EACH(v, vecs) store_lanes(y + v * LANES, acc[r][v], v < last ? LANES : lanes);
+        y += y_row;
+    }
 }
 
 #define DEFINE_TILE(rows, vecs) static void tile_##rows##x##vecs(const tile *t) { run_tile(t, rows, vecs, 0); }
@@ -163,29 +178,35 @@ FASTBP_INLINE int panel_vecs(intptr_t n, int *lanes) {
     return vecs;
 }
 
-/* m rows of one panel, in tiles of nearly equal height unless a is packed. Only the first one copies b to the panel. */
-FASTBP_INLINE void row_tiles(tile t, int vecs, int edge, intptr_t m) {
+/* m rows of one panel, in tiles of nearly equal height unless a is packed. Only the first one copies b to the panel.
+ * *t moves along: a copy of it, made while its fields are still on their way to memory, would wait for them. */
+FASTBP_INLINE void row_tiles(tile *t, int vecs, int edge, intptr_t m) {
     intptr_t tiles = (m + ROWS - 1) / ROWS, low = m / tiles, taller = m - low * tiles;
     for (intptr_t i = 0; i < tiles; i++) {
-        intptr_t rows = t.a_tile ? smaller(ROWS, m - i * ROWS) : low + (i < taller);
-        if (t.a_tile) /* the next tile of y may be far */
+        intptr_t rows = t->a_tile ? smaller(ROWS, m - i * ROWS) : low + (i < taller);
+        if (t->a_tile) /* the next tile of y may be far */
             for (intptr_t r = ROWS; r < smaller(2 * ROWS, m - i * ROWS); r++)
                 for (int line = 0; line < vecs * FASTBP_VECTOR; line += 64)
-                    __builtin_prefetch((const char *)(t.y + r * t.y_row) + line, 1);
-        kernels[rows - 1][vecs - 1][edge](&t);
-        t.a += t.a_tile ? t.a_tile : rows * t.a_row;
-        t.y += rows * t.y_row;
-        if (t.panel) {
-            t.b = t.panel;
-            t.b_row = vecs * LANES;
-            t.panel = NULL;
+                    __builtin_prefetch((const char *)(t->y + r * t->y_row) + line, 1);
+        if (t->next)
+            for (intptr_t p = t->k * i / tiles; p < t->k * (i + 1) / tiles; p++)
+                for (int line = 0; line < WIDTH * FASTBP_ITEM; line += 64)
+                    __builtin_prefetch((const char *)(t->next + p * t->next_row) + line, 0, 2);
+        kernels[rows - 1][vecs - 1][edge](t);
+        t->a += t->a_tile ? t->a_tile : rows * t->a_row;
+        t->y += rows * t->y_row;
+        if (t->panel) {
+            t->b = t->panel;
+            t->b_row = vecs * LANES;
+            t->panel = NULL;
             edge = 0;
         }
     }
 }
 
 static void multiply_direct(const product *o) {
-    tile t = {o->a, o->a_row, o->a_col, o->b, o->b_row, NULL, o->y, o->y_row, o->k, LANES, 0, o->relu, o->bias, 0};
+    tile t = {.a = o->a, .a_row = o->a_row, .a_col = o->a_col, .b = o->b, .b_row = o->b_row, .y = o->y,
+              .y_row = o->y_row, .k = o->k, .lanes = LANES, .bias = o->bias, .relu = o->relu};
     for (intptr_t j = 0, width; j < o->n; j += width) {
         int wide = o->m <= MAX_WIDE ? wide_vecs[o->m - 1] * LANES : 0;
         if (wide && o->n - j >= wide) {
@@ -194,10 +215,11 @@ static void multiply_direct(const product *o) {
         } else {
             int vecs = panel_vecs(o->n - j, &t.lanes);
             width = vecs * LANES;
-            row_tiles(t, vecs, t.lanes < LANES, o->m);
+            row_tiles(&t, vecs, t.lanes < LANES, o->m);
         }
+        t.a = o->a;
         t.b += width;
-        t.y += width;
+        t.y = o->y + j + width;
         if (t.bias) t.bias += width;
     }
 }
@@ -264,8 +286,10 @@ static void all_panels(const product *o, fastbp_real *panel) {
                 t.bias = o->bias ? o->bias + j : NULL;
                 t.relu = o->relu;
             }
+            if (o->b_col == 1 && j + 2 * WIDTH <= o->n && o->k * o->b_row > LARGE / FASTBP_ITEM)
+                t.next = t.b + WIDTH, t.next_row = o->b_row;
             int edge = set_panel(&t, o->b_col, vecs, panel);
-            row_tiles(t, vecs, edge, o->m);
+            row_tiles(&t, vecs, edge, o->m);
         } while (p < o->k);
     }
 }
@@ -370,16 +394,11 @@ static __attribute__((noinline)) void multiply_transposed(const product *o) {
         t.y_row = vecs * LANES;
         for (intptr_t j = 0; j < o->n; j += STRIP) {
             intptr_t n = smaller(o->n - j, STRIP);
-            row_tiles(t, vecs, edge, n);
+            t.y = strip;
+            row_tiles(&t, vecs, edge, n);
             store_transposed(strip, t.y_row, o->y + i * o->y_row + j, o->y_row, columns, n,
                              o->bias ? o->bias + j : NULL, o->relu);
-            t.a += n * t.a_row;
-            if (t.panel) {
-                t.b = panel;
-                t.b_row = vecs * LANES;
-                t.panel = NULL;
-                edge = 0;
-            }
+            edge = 0; /* the panel is whole */
         }
     }
 }
@@ -404,9 +423,9 @@ static void fastbp_matmul(const fastbp_real *a, intptr_t a_row, intptr_t a_col, 
         multiply_row(&o);
     else if (transposed_is_cheaper(&o))
         multiply_transposed(&o);
-    else if (o.b_col == 1 && (m <= ROWS || k * n <= 4096))
+    else if (o.b_col == 1 && (m <= ROWS || k * n * FASTBP_ITEM <= (b_row * FASTBP_ITEM <= LONG ? DIRECT : DIRECT_LONG)))
         multiply_direct(&o);
-    else if (a_row == 1 && n > 4 * WIDTH && k * a_col > BLOCK_FROM / FASTBP_ITEM)
+    else if (a_row == 1 && n > 4 * WIDTH && k * a_col > LARGE / FASTBP_ITEM)
         multiply_blocks(&o);
     else
         multiply_panels(&o);
