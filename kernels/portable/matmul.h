@@ -39,8 +39,8 @@ enum {
     ROWS = FASTBP_ROWS,
     WIDTH = 2 * LANES,
     DEPTH = 1024,                    /* a panel is 128 KiB at most: L2 holds it */
-    BLOCK_DEPTH = 256,               /* a block of a is 128 KiB; a panel then 32 KiB */
-    BLOCK_ROWS = 512 / FASTBP_ITEM / ROWS * ROWS,
+    BLOCK_DEPTH = 384,               /* a block of a is 384 KiB at most; a panel then 48 KiB */
+    BLOCK_ROWS = 1024 / FASTBP_ITEM / ROWS * ROWS,
     BLOCK_TILE = BLOCK_DEPTH * ROWS + 64 / FASTBP_ITEM, /* pitch of its tiles: they start in different sets of L1 */
     DIRECT_LONG = 1 << 14,           /* bytes of b up to which no panel is worth it (measured) ... */
     DIRECT = FASTBP_VECTOR == 64 ? 1 << 18 : DIRECT_LONG,
@@ -242,8 +242,10 @@ static void pack_columns(const fastbp_real *b, intptr_t b_row, intptr_t b_col, i
                          fastbp_real *panel) {
     intptr_t width = vecs * LANES;
     if (b_row != 1 || k < QUARTER) {
-        for (intptr_t j = 0; j < width; j++)
-            for (intptr_t p = 0; p < k; p++) panel[p * width + j] = b[p * b_row + smaller(j, n - 1) * b_col];
+        for (intptr_t p = 0, j; p < k; p++, b += b_row, panel += width) {
+            for (j = 0; j < n; j++) panel[j] = b[j * b_col];
+            for (; j < width; j++) panel[j] = 0;
+        }
         return;
     }
     for (intptr_t j = 0; j < width; j += LANES) {
