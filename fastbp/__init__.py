@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if not os.path.isdir(os.path.join(__path__[0], "kernels")):
     __path__.append(os.path.dirname(__path__[0]))
 
-from . import initializers, kernels, layers, losses, optimizers
+from . import _threadpoolctl, initializers, kernels, layers, losses, optimizers
 from ._version import __version__
 from .callbacks import Callback, History
 from .kernels.threads import get_num_threads, set_num_threads
@@ -49,6 +49,9 @@ __all__ = [
     "set_num_threads",
     "show_versions",
 ]
+
+# now, and not with the first program: limits that are entered in between must be felt
+_threadpoolctl.register()
 
 
 def __getattr__(name: str) -> Any:

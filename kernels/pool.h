@@ -10,9 +10,25 @@
 
 #include "abi.h"
 
-#if defined(_WIN32)
+enum { FASTBP_MAX_THREADS = 256 };
 
 static int fastbp_pool_limit = 1;
+
+/* Exported: threadpoolctl knows the library by these names. */
+#if defined(_WIN32)
+#define FASTBP_EXPORT __declspec(dllexport)
+#else
+#define FASTBP_EXPORT __attribute__((visibility("default")))
+#endif
+
+FASTBP_EXPORT int fastbp_get_num_threads(void) { return fastbp_pool_limit; }
+
+FASTBP_EXPORT void fastbp_set_num_threads(int n) {
+    fastbp_pool_limit = n < 1 ? 1 : n > FASTBP_MAX_THREADS ? FASTBP_MAX_THREADS : n;
+}
+
+#if defined(_WIN32)
+
 static int fastbp_pool_threads(void) { return 1; }
 static void fastbp_pool_run(void (*task)(void *, int, int), void *context, int parts) {
     for (int i = 0; i < parts; i++) task(context, i, parts);
@@ -23,9 +39,7 @@ static void fastbp_pool_run(void (*task)(void *, int, int), void *context, int p
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { FASTBP_MAX_THREADS = 256, FASTBP_SPINS = 4096 /* pauses: some 50 to 100 us */ };
-
-static int fastbp_pool_limit = 1;
+enum { FASTBP_SPINS = 4096 /* pauses: some 50 to 100 us */ };
 
 static struct {
     void (*task)(void *context, int part, int parts);

@@ -11,7 +11,8 @@ cdef extern from "pool.h":
     ctypedef struct fastbp_pool:
         pass
     const fastbp_pool fastbp_pool_table
-    int fastbp_pool_limit
+    int fastbp_get_num_threads()
+    void fastbp_set_num_threads(int n)
 
 
 def available():
@@ -32,13 +33,14 @@ def get_num_threads():
     -------
     int
     """
-    return fastbp_pool_limit
+    return fastbp_get_num_threads()
 
 
 def set_num_threads(n):
     """Set the number of threads that share the work of one call in portable numerics.
 
-    Numerics "numpy" uses NumPy's BLAS, which has threads of its own.
+    Numerics "numpy" uses NumPy's BLAS, which has threads of its own. Where threadpoolctl is installed,
+    ``threadpool_limits(n)`` sets both numbers for a block of code that begins after ``import fastbp``.
 
     Parameters
     ----------
@@ -59,13 +61,12 @@ def set_num_threads(n):
     >>> fastbp.set_num_threads(before)
     1
     """
-    global fastbp_pool_limit
     if isinstance(n, bool) or not hasattr(n, "__index__"):
         raise TypeError(f"n is {n!r}; it must be an integer")
     if n < 1:
         raise ValueError(f"n is {n!r}; it must be at least 1")
-    before = fastbp_pool_limit
-    fastbp_pool_limit = min(int(n), FASTBP_MAX_THREADS)
+    before = fastbp_get_num_threads()
+    fastbp_set_num_threads(min(int(n), FASTBP_MAX_THREADS))
     return before
 
 
