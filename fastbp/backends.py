@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .kernels import BACKENDS, load, primitives_address
-from .kernels.table import suggest
+from .kernels import check_backend, load, primitives_address
 from .program import BATCH, ROWS, CallError
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from .program import Buffer, Call, Program
 
-__all__ = ["BACKENDS", "Executor", "Profile", "aligned", "make_executor"]
+__all__ = ["Executor", "Profile", "aligned", "make_executor"]
 
 _DTYPES = {"i8": np.dtype(np.int64), "f8": np.dtype(np.float64)}
 
@@ -441,7 +440,6 @@ def make_executor(
     ValueError
         If there is no such backend.
     """
-    if backend not in BACKENDS:
-        raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}{suggest(backend, BACKENDS)}")
+    check_backend(backend)
     kind = NumpyExecutor if backend == "numpy" else CompiledExecutor
     return kind(program, backend, shared, batch, keep)

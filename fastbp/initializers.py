@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .kernels.table import suggest
+from .names import named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,14 +86,13 @@ class HeNormal(Initializer):
         return rng.normal(0.0, math.sqrt(2 / shape[0]), shape)
 
 
-_ALIASES = {
+_CLASSES = {
     "zeros": Zeros,
     "glorot_uniform": GlorotUniform,
     "glorot_normal": GlorotNormal,
     "he_uniform": HeUniform,
     "he_normal": HeNormal,
 }
-_ALIASES.update({cls.__name__: cls for cls in tuple(_ALIASES.values())})
 
 
 def get(initializer: Initializer | str) -> Initializer:
@@ -104,8 +103,4 @@ def get(initializer: Initializer | str) -> Initializer:
     ValueError
         If there is none of that name.
     """
-    if isinstance(initializer, Initializer):
-        return initializer
-    if initializer not in _ALIASES:
-        raise ValueError(f"there is no initializer {initializer!r}{suggest(initializer, _ALIASES)}")
-    return _ALIASES[initializer]()
+    return named("initializer", initializer, Initializer, _CLASSES)

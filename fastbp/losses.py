@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .kernels.table import ROWS, suggest
+from .names import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -233,14 +234,13 @@ class SparseCategoricalCrossEntropy(_CrossEntropy):
     on_probabilities, on_logits = "sparse_categorical_cross_entropy", "sparse_softmax_cross_entropy"
 
 
-_ALIASES = {
+_CLASSES = {
     "mean_squared_error": MeanSquaredError,
     "mse": MeanSquaredError,
     "binary_crossentropy": BinaryCrossEntropy,
     "categorical_crossentropy": CategoricalCrossEntropy,
     "sparse_categorical_crossentropy": SparseCategoricalCrossEntropy,
 }
-_ALIASES.update({cls.__name__: cls for cls in tuple(_ALIASES.values())})
 
 
 def get(loss: Loss | str) -> Loss:
@@ -256,11 +256,7 @@ def get(loss: Loss | str) -> Loss:
     >>> get("mse")
     MeanSquaredError(reduction='mean')
     """
-    if isinstance(loss, Loss):
-        return loss
-    if not isinstance(loss, str) or loss not in _ALIASES:
-        raise ValueError(f"there is no loss {loss!r}{suggest(loss, _ALIASES)}")
-    return _ALIASES[loss]()
+    return named("loss", loss, Loss, _CLASSES)
 
 
 def from_config(kind: str, config: dict[str, Any]) -> Loss:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .kernels.table import suggest
+from .names import check_name
 
 if TYPE_CHECKING:
     from .losses import Loss
@@ -49,8 +49,7 @@ def resolve(name: str, loss: Loss, n_out: int) -> Metric:
     ValueError
         If there is none of that name, or it makes no sense for the loss.
     """
-    if name not in NAMES:
-        raise ValueError(f"there is no metric {name!r}{suggest(name, NAMES)}; the metrics are {', '.join(NAMES)}")
+    check_name("metric", name, NAMES)
     if loss.targets == "labels":
         return Metric(name, "sparse_categorical_accuracy", {}, 1)
     if loss.link == "softmax":

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from . import losses, optimizers
-from .backends import BACKENDS, aligned, make_executor
+from .backends import aligned, make_executor
 from .callbacks import Callback, History, ProgressBar
 from .compiler import Layout, compile_evaluation, compile_prediction, compile_training
 from .data import as_features, as_rows, as_targets, integer
-from .kernels import check_numerics
+from .kernels import check_backend, check_numerics
 from .kernels.table import suggest
 from .layers import Layer, as_shape, from_config
 from .metrics import resolve as resolve_metric
@@ -259,10 +259,7 @@ class Sequential:
         self._require_idle()
         dtype = _dtype_name(dtype)
         check_numerics(numerics)
-        if backend not in BACKENDS:
-            raise ValueError(
-                f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}{suggest(backend, BACKENDS)}"
-            )
+        check_backend(backend)
         if loss is None:
             raise ValueError("loss is missing; for example loss='sparse_categorical_crossentropy' or 'mse'")
         if not self.layers:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .kernels.table import suggest
+from .names import named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -222,7 +222,7 @@ class Adam(Optimizer):
         return {**super().get_config(), "beta1": self.beta1, "beta2": self.beta2, "eps": self.eps}
 
 
-_ALIASES = {"sgd": SGD, "adam": Adam, "SGD": SGD, "Adam": Adam}
+_CLASSES: dict[str, type[Any]] = {"sgd": SGD, "adam": Adam}
 
 
 def get(optimizer: Optimizer | str) -> Optimizer:
@@ -238,11 +238,7 @@ def get(optimizer: Optimizer | str) -> Optimizer:
     >>> get("sgd")
     SGD(lr=0.01, momentum=0.0, nesterov=False)
     """
-    if isinstance(optimizer, Optimizer):
-        return optimizer
-    if not isinstance(optimizer, str) or optimizer not in _ALIASES:
-        raise ValueError(f"there is no optimizer {optimizer!r}{suggest(optimizer, _ALIASES)}")
-    return _ALIASES[optimizer]()
+    return named("optimizer", optimizer, Optimizer, _CLASSES)
 
 
 def from_config(kind: str, config: dict[str, Any]) -> Optimizer:

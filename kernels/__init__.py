@@ -122,8 +122,7 @@ def load(
         If the backend lacks a kernel of the table.
     """
     names = tuple(KERNELS) if names is None else tuple(names)
-    if backend not in BACKENDS:
-        raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}{suggest(backend, BACKENDS)}")
+    check_backend(backend)
     check_numerics(numerics)
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'")
@@ -139,6 +138,12 @@ def load(
 
         return {name: portable(function) for name, function in found.items()}
     return found
+
+
+def check_backend(backend: str) -> None:
+    """Raise ValueError unless there is such a backend."""
+    if backend not in BACKENDS:
+        raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}{suggest(backend, BACKENDS)}")
 
 
 def check_numerics(numerics: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from _arrays import BACKENDS, assert_same_bits
 
-from fastbp import Activation, Callback, Dense, Sequential, kernels, losses, optimizers
+from fastbp import Activation, Callback, Dense, Sequential, kernels, layers, losses, optimizers
 
 ALL_BACKENDS = ("numpy", *BACKENDS)
 every_backend = pytest.mark.parametrize("backend", ALL_BACKENDS)
@@ -365,7 +365,7 @@ def test_a_bad_learning_rate_later():
     [
         ({"loss": "sparse_categorical_crossentrop"}, ValueError, "did you mean 'sparse_categorical_crossentropy'"),
         ({"loss": "MSE"}, ValueError, "no loss 'MSE'; did you mean 'mse'"),
-        ({"loss": 5}, ValueError, "no loss 5"),
+        ({"loss": 5}, ValueError, "no loss 5; there are mean_squared_error, mse, .*, MeanSquaredError, "),
         ({"loss": None}, ValueError, "loss is missing"),
         ({"loss": losses.MeanSquaredError}, (TypeError, ValueError), "loss"),
         ({"optimizer": "adm"}, ValueError, "no optimizer 'adm'; did you mean 'adam'"),
@@ -403,6 +403,8 @@ def test_unknown_names_in_compile(options, error, message):
         (lambda: Dense(2, activation=np.tanh), TypeError, "activation is .* it must be a name"),
         (lambda: Dense(2, kernel_initializer="glorot"), ValueError, "no initializer 'glorot'; did you mean 'glorot_"),
         (lambda: Dense(2, bias_initializer="zero"), ValueError, "no initializer 'zero'; did you mean 'zeros'"),
+        (lambda: Dense(2, bias_initializer=[0.0]), ValueError, r"no initializer \[0.0\]; there are zeros, "),
+        (lambda: layers.from_config("Densee", {}), ValueError, r"no layer 'Densee'; did you mean 'Dense'\?; there are"),
         (lambda: kernels.rellu_forward, AttributeError, "did you mean 'relu_forward'"),
         (lambda: kernels.relu_forward(X, backend="cytho"), ValueError, "did you mean 'cython'"),
     ],

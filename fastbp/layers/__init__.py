@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..names import check_name
 from .base import Layer, ParameterSpec, as_shape
 from .core import ACTIVATIONS, Activation, Dense
 
@@ -17,6 +18,5 @@ _CLASSES = {"Dense": Dense, "Activation": Activation}
 
 def from_config(kind: str, config: dict[str, Any]) -> Layer:
     """Return a layer from its class name and `Layer.get_config`."""
-    if kind not in _CLASSES:
-        raise ValueError(f"there is no layer {kind!r}")
+    check_name("layer", kind, _CLASSES)
     return _CLASSES[kind](**config)

@@ -6,7 +6,8 @@ import operator
 from typing import TYPE_CHECKING
 
 from .. import initializers
-from ..kernels.table import ROWS, suggest
+from ..kernels.table import ROWS
+from ..names import check_name
 from .base import Layer, ParameterSpec
 
 if TYPE_CHECKING:
@@ -45,11 +46,7 @@ class Activation(Layer):
     ) -> None:
         super().__init__(input_shape, name)
         activation = "identity" if activation in (None, "linear") else activation
-        if activation not in ACTIVATIONS:
-            raise ValueError(
-                f"there is no activation {activation!r}; the table has {', '.join(ACTIVATIONS)}"
-                f"{suggest(activation, ACTIVATIONS)}"
-            )
+        check_name("activation", activation, ACTIVATIONS)
         self.activation = activation
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
