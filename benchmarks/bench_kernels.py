@@ -1,4 +1,4 @@
-"""Every kernel of the table, by backend, dtype and size.
+"""Every kernel of the table, by backend and numerics, dtype and size.
 
 The compiled kernels are called at their addresses by ``primitives.call``, which adds about 0.1 us; the numpy
 backend's are Python functions that allocate their results. So the small size shows what a call costs, the
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .common import BACKENDS, DTYPES
+from .common import BACKENDS, DTYPES, choice
 
 
 def _table():
     # the working tree's, whatever commit is installed: asv numbers parameters, and a commit must not renumber them
-    path = Path(__file__).parents[1] / "kernels" / "table.py"
+    path = Path(__file__).resolve().parents[1] / "kernels" / "table.py"
     spec = importlib.util.spec_from_file_location("_fastbp_working_tree_table", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -67,17 +67,18 @@ def prepare(kernel, backend, dtype, size):
     Raises
     ------
     NotImplementedError
-        If the installed fastbp lacks the kernel or the backend: asv then skips the benchmark.
+        If the installed fastbp lacks the kernel, the backend or the numerics: asv then skips the benchmark.
     """
     from fastbp import kernels
 
+    name, options = choice(backend)
     try:
-        function = kernels.load(backend, dtype, [kernel.name])[kernel.name]
-    except (ImportError, ValueError, NotImplementedError) as error:
+        function = kernels.load(name, dtype, [kernel.name], **options)[kernel.name]
+    except (ImportError, TypeError, ValueError, NotImplementedError) as error:
         raise NotImplementedError(str(error)) from error
     rng, sizes = np.random.default_rng(0), sizes_of(kernel, size)
     arrays = {o.name: operand(kernel, o, sizes, dtype, rng) for o in kernel.inputs}
-    if backend == "numpy":
+    if name == "numpy":
         return partial(function, *arrays.values(), **kernel.attributes)
     from fastbp.kernels.primitives import call
 
@@ -87,7 +88,10 @@ def prepare(kernel, backend, dtype, size):
             arrays[o.name] = np.empty(shape, {"real": dtype, "i8": np.int64, "f8": np.float64}[o.dtype])
     addresses = [arrays[o.name].ctypes.data for o in kernel.operands]
     attributes = list(kernel.attributes.values())
-    run = partial(call, function, kernels.primitives_address(dtype), addresses, list(sizes.values()), attributes)
+    if options:
+        options["backend"] = name  # each compiles portable primitives of its own
+    primitives = kernels.primitives_address(dtype, **options)
+    run = partial(call, function, primitives, addresses, list(sizes.values()), attributes)
     if run() != 0:
         raise RuntimeError(f"{kernel.name} returned a status on ordinary operands")
     run.arrays = arrays  # they must outlive their addresses
@@ -99,7 +103,7 @@ class Kernels:
 
     params = [list(KERNELS), list(BACKENDS), list(DTYPES), list(SIZES)]
     param_names = ["kernel", "backend", "dtype", "size"]
-    # some 800 of them: each is short, and its spread small
+    # some 1200 of them: each is short, and its spread small
     rounds, repeat, sample_time, warmup_time = 1, (5, 15, 0.2), 0.005, 0.01
 
     def setup(self, kernel, backend, dtype, size):

@@ -15,8 +15,9 @@ import numpy as np
 
 #: The standard nets by name, as asv's parameters: append only, so that published results keep their names.
 NETS = ("4-16-3 b32", "64-128-10 b32", "784-256-128-10 b64", "784-1024-1024-10 b256")
+#: Likewise: a backend in numerics "numpy", or in the one that it names. Portable definitions are too slow to be timed.
+BACKENDS = ("numpy", "numba", "cython", "numba portable", "cython portable")
 #: Likewise.
-BACKENDS = ("numpy", "numba", "cython")
 DTYPES = ("float32", "float64")
 NUMERICS = ("numpy", "portable")
 
@@ -73,14 +74,29 @@ def numerics():
 
 def _compiles(name):
     try:
-        make_model((4, 3), "cython", name)
+        make_model((4, 3), f"cython {name}")
     except NotImplementedError:
         return False
     return True
 
 
-def make_model(widths, backend, numerics="numpy"):
+def choice(backend):
+    """Return a backend's own name and the options that choose its numerics.
+
+    "numpy" is the default, and the only one where an installed fastbp does not know the word.
+    """
+    name, _, numerics = backend.partition(" ")
+    return name, {} if numerics in ("", "numpy") else {"numerics": numerics}
+
+
+def make_model(widths, backend):
     """Return a compiled fastbp model: ReLU, softmax cross-entropy, Adam, float32.
+
+    Parameters
+    ----------
+    widths : tuple of int
+    backend : str
+        Of `BACKENDS`, or another in the same spelling.
 
     Raises
     ------
@@ -92,10 +108,9 @@ def make_model(widths, backend, numerics="numpy"):
     hidden = [fastbp.Dense(n, activation="relu") for n in widths[1:-1]]
     model = fastbp.Sequential([*hidden, fastbp.Dense(widths[-1])], input_shape=widths[0], seed=0)
     loss = fastbp.losses.SparseCategoricalCrossEntropy(from_logits=True)
-    # "numpy" is the default, and the only one where `compile` does not know the word
-    chosen = {} if numerics == "numpy" else {"numerics": numerics}
+    name, options = choice(backend)
     try:
-        model.compile(optimizer=fastbp.optimizers.Adam(), loss=loss, backend=backend, **chosen)
+        model.compile(optimizer=fastbp.optimizers.Adam(), loss=loss, backend=name, **options)
         assert model.program.calls  # asking for the program loads the kernels
     except (ImportError, TypeError, ValueError) as error:
         raise NotImplementedError(str(error)) from error

@@ -103,3 +103,30 @@ from benchmarks.peers.processes import environment
 env = environment("numpy", 3)
 assert "OPENBLAS_CORETYPE" not in env and env["OPENBLAS_NUM_THREADS"] == env["BENCHMARKS_THREADS"] == "3"
 """)
+
+
+def test_asv_times_both_numerics():
+    """Results that are published keep their place in the lists; what is timed has the bits of its numerics."""
+    check("""
+from benchmarks import bench_kernels, bench_training
+import numpy as np
+from fastbp import kernels
+classes = bench_kernels.Kernels, *(getattr(bench_training, n) for n in ("Fit", "TrainOnBatch", "Predict", "Compile"))
+for timed in classes:
+    assert timed.params[1] == ["numpy", "numba", "cython", "numba portable", "cython portable"], timed
+found = {}
+for backend in ("numpy", "cython", "cython portable"):
+    run = bench_kernels.prepare(bench_kernels.KERNELS["tanh_forward"], backend, "float32", "32x16")
+    found[backend] = run() if backend == "numpy" else run.arrays["y"]
+    x = run.args[0] if backend == "numpy" else run.arrays["x"]
+assert (found["cython"] == found["numpy"]).all() and (found["cython portable"] != found["numpy"]).any()
+assert (found["cython portable"] == kernels.tanh_forward(x, numerics="portable")).all()
+model = bench_training.make_model((4, 16, 3), "cython portable")
+assert (model.backend, model.numerics) == ("cython", "portable")
+try:
+    bench_training.make_model((4, 16, 3), "cython portabel")
+except NotImplementedError:
+    pass
+else:
+    raise AssertionError
+""")

@@ -75,7 +75,7 @@ class FastbpFit(Peer):
         super().__init__(task, parameters)
 
     def prepare(self):
-        self.model = make_model(self.task.widths, "cython", self.numerics)
+        self.model = make_model(self.task.widths, f"cython {self.numerics}")
         self.model.set_weights(self.start)
         self.state = self.model.optimizer.get_state()
 
