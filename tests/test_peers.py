@@ -59,6 +59,32 @@ def test_a_short_run_beside_numpy(tmp_path):
     assert "step/4-16-3 b32/numpy/numpy" in measured
 
 
+def test_scaling_writes_its_page(tmp_path):
+    """The page names the command and the picture that lies beside it, and has the figures that the points have."""
+    pytest.importorskip("matplotlib")
+    files = [tmp_path / name for name in ("page.md", "picture.svg", "points.json")]
+    page, picture, points = files
+    done = run(
+        "-m", "benchmarks.scaling", "--sweeps", "depth,batch", "--most", "2", "--peers", "numpy", "--rounds", "1",
+        "--seconds", "0.001", "--markdown", str(page), "--plot", str(picture), "--json", str(points),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    text = page.read_text()
+    assert done.stdout == text and "    python -m benchmarks.scaling --sweeps depth,batch" in text
+    assert "(picture.svg)" in text and "<svg" in picture.read_text()
+    found = json.loads(points.read_text())["points"]
+    assert [(p["sweep"], p["value"]) for p in found] == [("depth", 1), ("depth", 2), ("batch", 1)]
+    for point in found:
+        assert set(point["us"]) >= {"fastbp numpy", "numpy"} and all(us > 0 for us in point["us"].values())
+    assert text.count("\n| 1 ") == 2 and "| NumPy, plain |" in text
+
+
+def test_scaling_refuses_a_folder_that_is_not_there(tmp_path):
+    """Before it measures anything."""
+    done = run("-m", "benchmarks.scaling", "--markdown", str(tmp_path / "nowhere" / "page.md"))
+    assert done.returncode == 2 and "there is no folder" in done.stderr and not done.stdout
+
+
 def test_what_differs_is_not_timed():
     """A library whose losses are not close is an error."""
     check("""

@@ -5,7 +5,6 @@ anything is timed. Prints Markdown tables. A library that is not installed is na
 """
 
 import argparse
-import importlib.metadata
 import json
 import os
 import sys
@@ -19,10 +18,6 @@ from .libraries import OWN, PEERS
 from .measure import Session, measurable
 from .processes import pin
 
-_PACKAGES = {
-    "jax": "jax", "torch": "torch", "sklearn": "scikit-learn", "tinygrad": "tinygrad", "thinc": "thinc",
-    "autograd": "autograd",
-}  # fmt: skip
 _WHAT = ("train", "row", "array", "start", "memory", "threads", "own")
 #: The nets whose predictions are measured.
 _PREDICTED = NETS[1:3]
@@ -55,21 +50,6 @@ def arguments():
     return parser.parse_args()
 
 
-def machine(peak, cpus):
-    """Return what the figures were measured on."""
-    from fastbp._show_versions import versions
-
-    wanted = ("fastbp", "python", "numpy", "cpu", "kernels", "blas", "advice")
-    found = {name: value for name, value in versions().items() if name in wanted}
-    for package in dict.fromkeys(_PACKAGES.values()):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    load = " ".join(f"{load:.1f}" for load in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
-    return {**found, "peak": peak.peak, "peak from": peak.source, "cpus": sorted(cpus or ()), "load average": load}
-
-
 def main():
     """Measure, print, and judge."""
     options = arguments()
@@ -88,12 +68,12 @@ def main():
     before = pin(cpus)
     peak = Machine(threads)
     report = {
-        "machine": machine(peak, cpus), "threads": threads, "rounds": options.rounds, "numerics": session.numerics,
-        "notes": notes, "comparisons": [], "floors": {},
+        "machine": reports.machine(peak, cpus), "threads": threads, "rounds": options.rounds,
+        "numerics": session.numerics, "notes": notes, "comparisons": [], "floors": {},
     }  # fmt: skip
     pin(before)
-    for name, value in report["machine"].items():
-        print(f"{name:<14} {value if name != 'peak' else f'{value / 1e9:.0f} GFLOP/s'}")
+    for name, value in reports.facts(report["machine"]):
+        print(f"{name:<14} {value}")
     known = ", ".join(session.numerics)
     print(f"\nfloat32, Adam, softmax cross-entropy, {threads} thread(s), fastbp numerics: {known}.")
     print(f"Medians of {options.rounds} rounds; a ratio is that of a round, with its quartiles.", flush=True)

@@ -1,12 +1,35 @@
 """What was measured, as tables, as a picture and as the flat figures that claims are about."""
 
+import importlib.metadata
 import math
+import os
 
 from ..common import NETS
 from .libraries import OWN, PEERS
 
+_PACKAGES = ("jax", "torch", "scikit-learn", "tinygrad", "thinc", "autograd")
 _TITLES = {"train": "a train step", "row": "prediction of one row", "array": "prediction of a large array"}
 _TOUCHED = {"train": "parameters and moments, read and written", "row": "the weights, read", "array": "the array, read"}
+
+
+def machine(peak, cpus, packages=_PACKAGES):
+    """Return what the figures were measured on, with the versions of such of the packages as are installed."""
+    from fastbp._show_versions import versions
+
+    wanted = ("fastbp", "python", "numpy", "cpu", "kernels", "blas", "advice")
+    found = {name: value for name, value in versions().items() if name in wanted}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    load = " ".join(f"{load:.1f}" for load in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
+    return {**found, "peak": peak.peak, "peak from": peak.source, "cpus": sorted(cpus or ()), "load average": load}
+
+
+def facts(machine):
+    """Return (name, text) of each thing that `machine` tells."""
+    return [(name, f"{value / 1e9:.0f} GFLOP/s" if name == "peak" else str(value)) for name, value in machine.items()]
 
 
 def label_of(key):
