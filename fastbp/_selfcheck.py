@@ -90,7 +90,7 @@ NETWORKS = {
     "13-24-8-1 tanh and sigmoid, binary cross-entropy, Nesterov, float64": Network(
         "float64", (13, 24, 8, 1), ("tanh", "sigmoid", "sigmoid"), lambda: losses.BinaryCrossEntropy(from_logits=False),
         lambda: optimizers.SGD(lr=0.1, momentum=0.9, nesterov=True), 90, 25,
-        "e5bfff01b0b300d7de54c12a66959d694f922eb0e9fd70f17d4702bb393eeb55",
+        "4d0b687bc8d9c45e630176365278eedac9c1061750b7fc5d723b70e009e0e2b6",
     ),
     "64-128-10 relu, categorical cross-entropy, momentum, float32": Network(
         "float32", (64, 128, 10), ("relu", "softmax"), lambda: losses.CategoricalCrossEntropy(from_logits=False),

@@ -25,7 +25,7 @@ HASHES = {
         "b5e0078e7cff3fddfc28b1d339defc9e8c101e732a2ce24e9ed401a8fd276fb9"
     ),
     "13-24-8-1 tanh and sigmoid, binary cross-entropy, Nesterov, float64": (
-        "e5bfff01b0b300d7de54c12a66959d694f922eb0e9fd70f17d4702bb393eeb55"
+        "4d0b687bc8d9c45e630176365278eedac9c1061750b7fc5d723b70e009e0e2b6"
     ),
     "64-128-10 relu, categorical cross-entropy, momentum, float32": (
         "ae0afd1cc14a5df3d67acb6bb7aee0a36b133cb55f9a578c9796ae3d38b895bf"

@@ -40,7 +40,8 @@ FASTBP_CONSTANTS
     FASTBP_LN2 = 0x1.62e43p-1f, FASTBP_LN2_LOW = -0x1.05c61p-29f,
     FASTBP_LN2_SHORT = 0x1.62e4p-1f, FASTBP_LN2_REST = 0x1.7f7d1cp-20f,
     FASTBP_EXP_MIN = -104.0f, FASTBP_EXP_MAX = 89.0f, FASTBP_EXPM1_MIN = -18.0f,
-    FASTBP_TANH_MAX = 10.0f, FASTBP_TANH_NEAR = 0.9375f, FASTBP_NEGLIGIBLE = -30.0f, FASTBP_ERF_MAX = 4.0f,
+    FASTBP_EXPM1_SHIFT = 0x1.e27076p-5f, FASTBP_SIGMOID_UNIT = 0x1p-64f, FASTBP_SIGMOID_BIAS = 63.0f,
+    FASTBP_TANH_MAX = 10.0f, FASTBP_TANH_NEAR = 1.0f, FASTBP_NEGLIGIBLE = -30.0f, FASTBP_ERF_MAX = 4.0f,
     FASTBP_TINY = 0x1p-126f, FASTBP_SMALL = 0x1p-26f,
     FASTBP_UP = 0x1p24f, FASTBP_UP_LOG2 = 24.0f, FASTBP_OFFSET = 0x1p23f + 127,
     FASTBP_THIRD = 0x1.555556p-2f, FASTBP_THIRD_LOW = -0x1.555556p-27f, FASTBP_POW_MAX = 120.0f;
@@ -52,8 +53,11 @@ FASTBP_CONSTANTS FASTBP_ERF_TERMS[] = {
 FASTBP_CONSTANTS FASTBP_ERFC_TERMS[] = {
     0x1.3deb04p+0f, 0x1.1ce96ep+1f, 0x1.9d9e5ap-1f, 0x1.b18792p-5f, -0x1.a2d6cp-7f, 0x1.3d6164p-9f, -0x1.3f84e4p-12f,
     0x1.2c03b2p-16f};
-FASTBP_CONSTANTS FASTBP_TANH_TERMS[] = {
-    0x1.800008p+1f, 0x1.3332d6p+0f, -0x1.755b0cp-8f, 0x1.e1de9ap-13f};
+FASTBP_CONSTANTS FASTBP_EXPM1_TERMS[] = {
+    0x1p-1f, 0x1.55555ap-3f, 0x1.555526p-5f, 0x1.11065p-7f, 0x1.6cde0cp-10f, 0x1.b74ap-13f};
+FASTBP_CONSTANTS FASTBP_GROWTH_TERMS[] = {
+    0x1.88a918p-28f, 0x1p+1f, 0x1.fffffcp+0f, 0x1.555492p+0f, 0x1.5558fp-1f, 0x1.1239d4p-2f, 0x1.6a247ep-4f};
+FASTBP_CONSTANTS FASTBP_TANH_TERMS[] = {-0x1.800006p+1f, -0x1.3332bap+0f, 0x1.75059p-8f, -0x1.dad644p-13f};
 FASTBP_CONSTANTS FASTBP_POW_TERMS[] = {
     0x1.999998p-3f, 0x1.249374p-3f, 0x1.c658f8p-4f, 0x1.8eba8ep-4f};
 #else
@@ -66,7 +70,8 @@ FASTBP_CONSTANTS
     FASTBP_LN2 = 0x1.62e42fefa39efp-1, FASTBP_LN2_LOW = 0x1.abc9e3b39803fp-56,
     FASTBP_LN2_SHORT = 0x1.62e42fefa38p-1, FASTBP_LN2_REST = 0x1.ef35793c7673p-45,
     FASTBP_EXP_MIN = -746.0, FASTBP_EXP_MAX = 710.0, FASTBP_EXPM1_MIN = -38.0,
-    FASTBP_TANH_MAX = 20.0, FASTBP_TANH_NEAR = 0.9375, FASTBP_NEGLIGIBLE = -60.0, FASTBP_ERF_MAX = 6.0,
+    FASTBP_EXPM1_SHIFT = 0x1.e27076e2af2e6p-5, FASTBP_SIGMOID_UNIT = 0x1p-512, FASTBP_SIGMOID_BIAS = 511.0,
+    FASTBP_TANH_MAX = 20.0, FASTBP_TANH_NEAR = 1.0, FASTBP_NEGLIGIBLE = -60.0, FASTBP_ERF_MAX = 6.0,
     FASTBP_TINY = 0x1p-1022, FASTBP_SMALL = 0x1p-55,
     FASTBP_UP = 0x1p54, FASTBP_UP_LOG2 = 54.0, FASTBP_OFFSET = 0x1p52 + 1023,
     FASTBP_THIRD = 0x1.5555555555555p-2, FASTBP_THIRD_LOW = 0x1.5555555555555p-56, FASTBP_POW_MAX = 800.0;
@@ -86,9 +91,17 @@ FASTBP_CONSTANTS FASTBP_ERFC_TERMS[] = {
     -0x1.e1b84c9c226ebp-17, 0x1.81ff87983664ap-20, 0x1.79df45efe124fp-21, -0x1.fa75b4bdb82bap-22,
     0x1.5cf0c92e38222p-23, -0x1.4be6e9a52d8fp-25, 0x1.c272222216ad3p-28, -0x1.a394cbbf8263cp-31,
     0x1.e1e90d05ce08dp-35, -0x1.0123b8ad3626cp-39};
+FASTBP_CONSTANTS FASTBP_EXPM1_TERMS[] = {
+    0x1p-1, 0x1.5555555555554p-3, 0x1.55555555555c9p-5, 0x1.1111111111b2ep-7, 0x1.6c16c16bc7d56p-10,
+    0x1.a01a019b6e9b4p-13, 0x1.a01a03edcf07dp-16, 0x1.71de3f66291d1p-19, 0x1.27ddc2247a96ap-22, 0x1.aeb5eb9be4e97p-26,
+    0x1.2f56f3c14af78p-29};
+FASTBP_CONSTANTS FASTBP_GROWTH_TERMS[] = {
+    -0x1.40d76ac6b202fp-54, 0x1p+1, 0x1.000000000000ap+1, 0x1.55555555554fap+0, 0x1.555555555088bp-1,
+    0x1.1111111127b77p-2, 0x1.6c16c18426874p-4, 0x1.a01a012a73b36p-6, 0x1.a0199a1698f63p-8, 0x1.71df252768968p-10,
+    0x1.28ad68e98de0bp-12, 0x1.ad7f94af5ccd2p-15};
 FASTBP_CONSTANTS FASTBP_TANH_TERMS[] = {
-    0x1.8p+1, 0x1.3333333333324p+0, -0x1.767dce4332875p-8, 0x1.0a4e157684daep-12, -0x1.997caf6fe34e0p-17,
-    0x1.41741f724ec0bp-21, -0x1.fb8d4e903cca0p-26, 0x1.8bce89e39f21cp-30, -0x1.0373530255beep-34};
+    -0x1.8000000000001p+1, -0x1.33333333332d4p+0, 0x1.767dce42f0290p-8, -0x1.0a4e155c4ff17p-12, 0x1.997ca41b0228cp-17,
+    -0x1.4172b4bfefa5fp-21, 0x1.fb5901722b5bcp-26, -0x1.89c9f2f9a0413p-30, 0x1.f66354fda60eep-35};
 FASTBP_CONSTANTS FASTBP_POW_TERMS[] = {
     0x1.9999999999996p-3, 0x1.2492492493043p-3, 0x1.c71c71c57ea6cp-4, 0x1.745d183338303p-4, 0x1.3b136275c083p-4,
     0x1.1120bfaf1b4e6p-4, 0x1.de31cb7c0af83p-5, 0x1.eb1f2e9dad3ap-5};
@@ -130,6 +143,15 @@ FASTBP_INLINE fastbp_real fastbp_poly(const fastbp_real *c, int n, fastbp_real x
     return FASTBP_FMA(a, x, b);
 }
 
+/* one chain: it needs no square and rounds at the size of c[0] only once */
+#define FASTBP_HORNER(c, x) fastbp_horner(c, FASTBP_LENGTH(c), x)
+FASTBP_INLINE fastbp_real fastbp_horner(const fastbp_real *c, int n, fastbp_real x) {
+    fastbp_real sum = c[n - 1];
+#pragma GCC unroll 32
+    for (int k = n - 2; k >= 0; k--) sum = FASTBP_FMA(sum, x, c[k]);
+    return sum;
+}
+
 /* exp(x) = 2^n exp(r + low), |r + low| <= ln(2) / 2; r is exact, n is in the last bits of *t */
 FASTBP_INLINE fastbp_real fastbp_reduce(fastbp_real x, fastbp_real *t, fastbp_real *low) {
     *t = FASTBP_FMA(x, FASTBP_LOG2E, FASTBP_MAGIC);
@@ -149,14 +171,6 @@ FASTBP_INLINE fastbp_real fastbp_exp_pair(fastbp_real x, fastbp_real *t, fastbp_
     return s;
 }
 
-/* exp(x) = 2^n (1 + s); the rounding of r + low costs up to a quarter of an ulp */
-FASTBP_INLINE fastbp_real fastbp_exp_short(fastbp_real x, fastbp_real *t) {
-    fastbp_real low, r = fastbp_reduce(x, t, &low);
-    r = FASTBP_FMA(*t - FASTBP_MAGIC, -FASTBP_LN2_LOW, r);
-    fastbp_real square = r * r;
-    return FASTBP_FMA(square, FASTBP_POLY(FASTBP_EXP_TERMS, r, square), r);
-}
-
 FASTBP_INLINE fastbp_real fastbp_power(fastbp_bits_t t) {
     return fastbp_real_of((t << FASTBP_FRACTION_BITS) + FASTBP_ONE_BITS);
 }
@@ -167,9 +181,16 @@ FASTBP_INLINE fastbp_real fastbp_scale(fastbp_real p, fastbp_real t) {
     return fastbp_real_of(fastbp_bits(p) + (half << FASTBP_FRACTION_BITS)) * fastbp_power(whole - half);
 }
 
-FASTBP_INLINE fastbp_real fastbp_clamp(fastbp_real x, fastbp_real low, fastbp_real high) {
-    x = x < low ? low : x;
-    return x > high ? high : x;
+/* min(x, limit) for limit > 0, as integers: one instruction, for no compiler would reorder reals; NaN may be lost */
+FASTBP_INLINE fastbp_real fastbp_at_most(fastbp_real x, fastbp_real limit) {
+    fastbp_signed_t i = (fastbp_signed_t)fastbp_bits(x), top = (fastbp_signed_t)fastbp_bits(limit);
+    return fastbp_real_of((fastbp_bits_t)(i < top ? i : top));
+}
+
+/* max(x, limit) for limit < 0: as unsigned integers, what lies below it is larger */
+FASTBP_INLINE fastbp_real fastbp_at_least(fastbp_real x, fastbp_real limit) {
+    fastbp_bits_t i = fastbp_bits(x), bottom = fastbp_bits(limit);
+    return fastbp_real_of(i < bottom ? i : bottom);
 }
 
 FASTBP_INLINE fastbp_real fastbp_exp(fastbp_real x) {
@@ -181,40 +202,41 @@ FASTBP_INLINE fastbp_real fastbp_exp(fastbp_real x) {
     return x < FASTBP_EXP_MAX ? y : x + FASTBP_INF;
 }
 
+/* here and below magic holds the bias too, so t ends with the exponent of a power of two */
 FASTBP_INLINE fastbp_real fastbp_expm1(fastbp_real x) {
-    fastbp_real t, s_low, s = fastbp_exp_pair(fastbp_clamp(x, FASTBP_EXPM1_MIN, FASTBP_EXP_MAX), &t, &s_low);
-    fastbp_real y = fastbp_power(fastbp_bits(t) - 1);
+    const fastbp_real magic = FASTBP_MAGIC + (FASTBP_BIAS - 1);
+    fastbp_real a = fastbp_at_most(fastbp_at_least(x, FASTBP_EXPM1_MIN), FASTBP_EXP_MAX);
+    fastbp_real t = FASTBP_FMA(a - FASTBP_EXPM1_SHIFT, FASTBP_LOG2E, magic), n = t - magic;
+    fastbp_real r = FASTBP_FMA(n, -FASTBP_LN2, a), low = n * -FASTBP_LN2_LOW, full = r + low;
+    fastbp_real s = r + FASTBP_FMA(full * full, FASTBP_HORNER(FASTBP_EXPM1_TERMS, full), low);
+    fastbp_real y = fastbp_real_of(fastbp_bits(t) << FASTBP_FRACTION_BITS);
     fastbp_real c = y - FASTBP_HALF;
-    fastbp_real high = FASTBP_FMA(y, s, c);
-    fastbp_real low = FASTBP_FMA(y, s_low, FASTBP_FMA(y, s, c - high)) + ((y - c) - FASTBP_HALF);
-    return fastbp_abs(x) < FASTBP_SMALL ? x : (high + low) * 2;
-}
-
-/* min(x, limit) of x >= 0, as integers: one instruction, for no compiler would reorder reals */
-FASTBP_INLINE fastbp_real fastbp_at_most(fastbp_real x, fastbp_real limit) {
-    fastbp_signed_t i = (fastbp_signed_t)fastbp_bits(x), top = (fastbp_signed_t)fastbp_bits(limit);
-    return fastbp_real_of((fastbp_bits_t)(i < top ? i : top));
+    fastbp_real half = FASTBP_FMA(y, s, (y - c) - FASTBP_HALF) + c;
+    return fastbp_abs(x) >= FASTBP_SMALL ? half + half : x;
 }
 
 FASTBP_INLINE fastbp_real fastbp_tanh(fastbp_real x) {
+    const fastbp_real magic = FASTBP_MAGIC + FASTBP_BIAS;
     fastbp_real a = fastbp_abs(x), z = x * x, b = fastbp_at_most(a, FASTBP_TANH_MAX);
-    fastbp_real t, s = fastbp_exp_short(b + b, &t);
-    fastbp_real y = fastbp_power(fastbp_bits(t));
-    int far = a >= FASTBP_TANH_NEAR;
-    fastbp_real u = far ? 1 : a, top = far ? 2 : z;
-    fastbp_real bottom = far ? FASTBP_FMA(y, s, y + 1) : FASTBP_POLY(FASTBP_TANH_TERMS, z, z * z);
-    return fastbp_with_sign(FASTBP_FMA(-u, top / bottom, u), x);
+    fastbp_real t = FASTBP_FMA(b, 2 * FASTBP_LOG2E, magic), r = FASTBP_FMA(t - magic, -FASTBP_HALF * FASTBP_LN2, b);
+    fastbp_real s = FASTBP_HORNER(FASTBP_GROWTH_TERMS, r);
+    fastbp_real y = fastbp_real_of(fastbp_bits(t) << FASTBP_FRACTION_BITS);
+    int near = !(a >= FASTBP_TANH_NEAR); /* NaN too */
+    fastbp_real u = near ? a : 1, top = near ? z : -2;
+    fastbp_real bottom = near ? FASTBP_HORNER(FASTBP_TANH_TERMS, z) : FASTBP_FMA(y, s, y + 1);
+    return fastbp_with_sign(FASTBP_FMA(u, top / bottom, u), x);
 }
 
 FASTBP_INLINE fastbp_real fastbp_sigmoid(fastbp_real x) {
-    fastbp_real a = fastbp_abs(x), t, s = fastbp_exp_short(a, &t);
-    fastbp_bits_t whole = fastbp_bits(t), half = whole >> 1;
-    fastbp_real large = fastbp_power(whole - half),
-                  small = fastbp_real_of(FASTBP_ONE_BITS - (half << FASTBP_FRACTION_BITS));
-    fastbp_real d = large + FASTBP_FMA(large, s, small);
-    fastbp_real d_low = FASTBP_FMA(large, s, (large - d) + small);
+    const fastbp_real magic = FASTBP_MAGIC + FASTBP_SIGMOID_BIAS;
+    fastbp_real a = fastbp_abs(x), t = FASTBP_FMA(a, FASTBP_LOG2E, magic), n = t - magic;
+    fastbp_real r = FASTBP_FMA(n, -FASTBP_LN2_LOW, FASTBP_FMA(n, -FASTBP_LN2, a));
+    fastbp_real s = FASTBP_FMA(r * r, FASTBP_HORNER(FASTBP_EXP_TERMS, r), r);
+    fastbp_real y = fastbp_real_of(fastbp_bits(t) << FASTBP_FRACTION_BITS);
+    fastbp_real d = y + FASTBP_FMA(y, s, FASTBP_SIGMOID_UNIT);
+    fastbp_real d_low = FASTBP_FMA(y, s, (y - d) + FASTBP_SIGMOID_UNIT);
     fastbp_real q = 1 / d;
-    q = FASTBP_FMA(q, FASTBP_FMA(-q, d_low, FASTBP_FMA(-q, d, 1)), q) * small;
+    q = FASTBP_FMA(q, FASTBP_FMA(-q, d_low, FASTBP_FMA(-q, d, 1)), q) * FASTBP_SIGMOID_UNIT;
     q = a > -FASTBP_EXP_MIN ? 0 : q;
     return x > 0 ? 1 - q : q;
 }

@@ -4,18 +4,18 @@ Every operation is exactly specified (+ - * / fma, integers, comparisons, select
 same bits everywhere. The functions at the end are written once, over a vocabulary that `load` puts into their
 globals: with NumPy's they are the reference, with Numba's (numba_jit/elementary.py) they become LLVM's vectors;
 elementary.h says the same in C. The methods are textbook ones, the coefficients Remez fits of our own.
-Largest errors in ulp, by benchmarks/accuracy.py (log, log1p, tanh, sigmoid: all float32; others: all
+Largest errors in ulp, by benchmarks/accuracy.py (expm1, log, log1p, tanh, sigmoid: all float32; others: all
 float32 of sizes 2**-12 to 104; float64 and pow: millions of random ones):
 
 ========  =======  =======
 function  float32  float64
 ========  =======  =======
 exp       0.92     0.89
-expm1     0.89     0.94
+expm1     0.93     0.94
 log       0.87     0.86
 log1p     0.92     0.84
-tanh      0.95     0.96
-sigmoid   1.00     0.98
+tanh      0.94     0.94
+sigmoid   0.99     1.00
 softplus  0.95     0.89
 erf       0.87     0.88
 pow       0.79     0.77
@@ -38,7 +38,8 @@ UNARY = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "erf")
 # by the size of an element; LN2 + LN2_LOW is log(2), so is LN2_SHORT + LN2_REST, whose first part has zeros at
 # the end. EXP: (exp(r) - 1 - r) / r**2, LOG: (log1p(f) / s - 2) / s**2 in s**2 with s = f / (2 + f),
 # ERF: erf(x) / x - 1 in x**2, ERFC: -log(erfc(3/4 + u)), POW: (atanh(s) / s - 1 - s**2 / 3) / s**4 in s**2,
-# TANH: x**3 / (x - tanh(x)) in x**2
+# TANH: x**3 / (tanh(x) - x) in x**2, EXPM1: as EXP, but r from log(3/4) to log(3/2),
+# GROWTH: exp(2 r - 3 LN2_LOW) - 1, for n = 3 where tanh's exp counts most
 CONSTANTS = {
     4: {
         "LOG2E": "0x1.715476p+0",
@@ -50,8 +51,11 @@ CONSTANTS = {
         "EXP_MIN": "-104.0",
         "EXP_MAX": "89.0",
         "EXPM1_MIN": "-18.0",
+        "EXPM1_SHIFT": "0x1.e27076p-5",
+        "SIGMOID_UNIT": "0x1p-64",
+        "SIGMOID_BIAS": "63.0",
         "TANH_MAX": "10.0",
-        "TANH_NEAR": "0.9375",
+        "TANH_NEAR": "1.0",
         "NEGLIGIBLE": "-30.0",
         "ERF_MAX": "4.0",
         "TINY": "0x1p-126",
@@ -68,7 +72,9 @@ CONSTANTS = {
             "0x1.3deb04p+0 0x1.1ce96ep+1 0x1.9d9e5ap-1 0x1.b18792p-5 -0x1.a2d6cp-7 0x1.3d6164p-9 "
             "-0x1.3f84e4p-12 0x1.2c03b2p-16"
         ),
-        "TANH": "0x1.800008p+1 0x1.3332d6p+0 -0x1.755b0cp-8 0x1.e1de9ap-13",
+        "EXPM1": "0x1p-1 0x1.55555ap-3 0x1.555526p-5 0x1.11065p-7 0x1.6cde0cp-10 0x1.b74ap-13",
+        "GROWTH": "0x1.88a918p-28 0x1p+1 0x1.fffffcp+0 0x1.555492p+0 0x1.5558fp-1 0x1.1239d4p-2 0x1.6a247ep-4",
+        "TANH": "-0x1.800006p+1 -0x1.3332bap+0 0x1.75059p-8 -0x1.dad644p-13",
         "POW": "0x1.999998p-3 0x1.249374p-3 0x1.c658f8p-4 0x1.8eba8ep-4",
     },
     8: {
@@ -81,8 +87,11 @@ CONSTANTS = {
         "EXP_MIN": "-746.0",
         "EXP_MAX": "710.0",
         "EXPM1_MIN": "-38.0",
+        "EXPM1_SHIFT": "0x1.e27076e2af2e6p-5",
+        "SIGMOID_UNIT": "0x1p-512",
+        "SIGMOID_BIAS": "511.0",
         "TANH_MAX": "20.0",
-        "TANH_NEAR": "0.9375",
+        "TANH_NEAR": "1.0",
         "NEGLIGIBLE": "-60.0",
         "ERF_MAX": "6.0",
         "TINY": "0x1p-1022",
@@ -113,9 +122,20 @@ CONSTANTS = {
             "-0x1.fa75b4bdb82bap-22 0x1.5cf0c92e38222p-23 -0x1.4be6e9a52d8fp-25 0x1.c272222216ad3p-28 "
             "-0x1.a394cbbf8263cp-31 0x1.e1e90d05ce08dp-35 -0x1.0123b8ad3626cp-39"
         ),
+        "EXPM1": (
+            "0x1p-1 0x1.5555555555554p-3 0x1.55555555555c9p-5 0x1.1111111111b2ep-7 0x1.6c16c16bc7d56p-10 "
+            "0x1.a01a019b6e9b4p-13 0x1.a01a03edcf07dp-16 0x1.71de3f66291d1p-19 0x1.27ddc2247a96ap-22 "
+            "0x1.aeb5eb9be4e97p-26 0x1.2f56f3c14af78p-29"
+        ),
+        "GROWTH": (
+            "-0x1.40d76ac6b202fp-54 0x1p+1 0x1.000000000000ap+1 0x1.55555555554fap+0 0x1.555555555088bp-1 "
+            "0x1.1111111127b77p-2 0x1.6c16c18426874p-4 0x1.a01a012a73b36p-6 0x1.a0199a1698f63p-8 0x1.71df252768968p-10 "
+            "0x1.28ad68e98de0bp-12 0x1.ad7f94af5ccd2p-15"
+        ),
         "TANH": (
-            "0x1.8p+1 0x1.3333333333324p+0 -0x1.767dce4332875p-8 0x1.0a4e157684daep-12 -0x1.997caf6fe34e0p-17 "
-            "0x1.41741f724ec0bp-21 -0x1.fb8d4e903cca0p-26 0x1.8bce89e39f21cp-30 -0x1.0373530255beep-34"
+            "-0x1.8000000000001p+1 -0x1.33333333332d4p+0 0x1.767dce42f0290p-8 -0x1.0a4e155c4ff17p-12 "
+            "0x1.997ca41b0228cp-17 -0x1.4172b4bfefa5fp-21 0x1.fb5901722b5bcp-26 -0x1.89c9f2f9a0413p-30 "
+            "0x1.f66354fda60eep-35"
         ),
         "POW": (
             "0x1.9999999999996p-3 0x1.2492492493043p-3 0x1.c71c71c57ea6cp-4 0x1.745d183338303p-4 "
@@ -154,7 +174,7 @@ def load(itemsize, compiler=lambda function: function, **vocabulary):
     names["EXP_CUBIC"], names["ERFC_SLOPE"] = names["EXP"][1:], names["ERFC"][1:]
     # typed constants: Numba makes a float64 of float32 and a Python number
     reals = {"ZERO": 0, "HALF": 0.5, "ONE": 1, "TWO": 2, "ERF_NEAR": 0.75, "SQRT2_M1": 0.4140625, "INF": np.inf,
-             "NAN": np.nan, "WHOLE": 2.0**fraction_bits, "OFFSET": 2.0**fraction_bits + bias}  # fmt: skip
+             "NAN": np.nan, "BIAS": bias, "WHOLE": 2.0**fraction_bits, "OFFSET": 2.0**fraction_bits + bias}  # fmt: skip
     names |= {name: float_type(value) for name, value in reals.items()}
     one_bits = bias << fraction_bits
     sqrt_half = int(np.sqrt(float_type(0.5)).view(int_type))
@@ -216,6 +236,15 @@ def poly(c, x, square):
 
 
 @definition
+def horner(c, x):
+    """Return c[0] + c[1] x + ... in one chain: it needs no square and rounds at the size of c[0] only once."""
+    total = c[-1]
+    for k in range(len(c) - 2, -1, -1):
+        total = fma(total, x, c[k])
+    return total
+
+
+@definition
 def reduce(x):
     """Return t, r, low: exp(x) = 2**n exp(r + low), |r + low| <= log(2) / 2; r is exact, n in the last bits of t."""
     t = fma(x, LOG2E, MAGIC)
@@ -235,15 +264,6 @@ def scale(p, t):
     whole = bits(t)
     half = whole >> UNIT
     return real(bits(p) + (half << FRACTION_BITS)) * power(whole - half)
-
-
-@definition
-def exp_short(x):
-    """Return t, s: exp(x) = 2**n (1 + s); the rounding of r + low costs up to a quarter of an ulp."""
-    t, r, _ = reduce(x)
-    r = fma(t - MAGIC, -LN2_LOW, r)
-    square = r * r
-    return t, fma(square, poly(EXP, r, square), r)
 
 
 @definition
@@ -294,14 +314,22 @@ def exp(x):
 
 @definition
 def expm1(x):
-    """Return exp(x) - 1 = 2 (2**(n-1) (1 + s) - 1/2)."""
+    """Return exp(x) - 1 = 2 (2**(n-1) (1 + s) - 1/2), s = exp(r) - 1 from -1/4 to 1/2.
+
+    In this range of s its rounding costs no more than a quarter of an ulp where 1/2 cancels.
+    """
     a = where(x < EXPM1_MIN, EXPM1_MIN, x)
-    t, s, s_low = exp_pair(where(a > EXP_MAX, EXP_MAX, a))
-    y = power(bits(t) - UNIT)
+    a = where(a > EXP_MAX, EXP_MAX, a)
+    magic = MAGIC + (BIAS - ONE)  # so t ends with the exponent of 2**(n-1)
+    t = fma(a - EXPM1_SHIFT, LOG2E, magic)
+    n = t - magic
+    r, low = fma(n, -LN2, a), n * -LN2_LOW
+    full = r + low
+    s = r + fma(full * full, horner(EXPM1, full), low)
+    y = real(bits(t) << FRACTION_BITS)
     c = y - HALF
-    high = fma(y, s, c)
-    low = fma(y, s_low, fma(y, s, c - high)) + ((y - c) - HALF)
-    return where(absolute(x) < SMALL, x, (high + low) * TWO)
+    half = fma(y, s, (y - c) - HALF) + c
+    return where(absolute(x) >= SMALL, half + half, x)
 
 
 @definition
@@ -328,32 +356,37 @@ def log1p(x):
 
 @definition
 def tanh(x):
-    """Return tanh(x) = 1 - 2 / (exp(2 x) + 1), near zero x - x x**2 / P(x**2): one division for both."""
+    """Return tanh(x) = 1 - 2 / (exp(2 x) + 1), near zero x + x x**2 / P(x**2): one division for both."""
     a, z = absolute(x), x * x
     b = where(a < TANH_MAX, a, TANH_MAX)
-    t, s = exp_short(b + b)
-    y = power(bits(t))
+    magic = MAGIC + BIAS
+    t = fma(b, TWO * LOG2E, magic)
+    r = fma(t - magic, -HALF * LN2, b)
+    s = horner(GROWTH, r)
+    y = real(bits(t) << FRACTION_BITS)
     far = a >= TANH_NEAR
-    u, top = where(far, ONE, a), where(far, TWO, z)
-    bottom = where(far, fma(y, s, y + ONE), poly(TANH, z, z * z))
-    return with_sign(fma(-u, top / bottom, u), x)
+    u, top = where(far, ONE, a), where(far, -TWO, z)
+    bottom = where(far, fma(y, s, y + ONE), horner(TANH, z))
+    return with_sign(fma(u, top / bottom, u), x)
 
 
 @definition
 def sigmoid(x):
     """Return q = 1 / (1 + exp(|x|)) or 1 - q; the residual corrects the quotient.
 
-    Numerator and denominator are divided by 2**(n / 2), so that neither overflows.
+    Numerator and denominator come in a small unit, so that neither overflows.
     """
     a = absolute(x)
-    t, s = exp_short(a)
-    whole = bits(t)
-    half = whole >> UNIT
-    large, small = power(whole - half), real(ONE_BITS - (half << FRACTION_BITS))
-    d = large + fma(large, s, small)
-    d_low = fma(large, s, (large - d) + small)
+    magic = MAGIC + SIGMOID_BIAS
+    t = fma(a, LOG2E, magic)
+    n = t - magic
+    r = fma(n, -LN2_LOW, fma(n, -LN2, a))
+    s = fma(r * r, horner(EXP, r), r)
+    y = real(bits(t) << FRACTION_BITS)
+    d = y + fma(y, s, SIGMOID_UNIT)
+    d_low = fma(y, s, (y - d) + SIGMOID_UNIT)
     q = ONE / d
-    q = fma(q, fma(-q, d_low, fma(-q, d, ONE)), q) * small
+    q = fma(q, fma(-q, d_low, fma(-q, d, ONE)), q) * SIGMOID_UNIT
     q = where(a > -EXP_MIN, ZERO, q)
     return where(x > ZERO, ONE - q, q)
 
