@@ -1,6 +1,7 @@
 """Builds the extension modules; everything else about the package is in pyproject.toml."""
 
 import platform
+import runpy
 from pathlib import Path
 
 import numpy
@@ -9,6 +10,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("kernels")
+STUBS = Path("build") / "stubs"
+POINTWISE = STUBS / "pointwise.pxi"
 HEADERS = [str(path) for path in sorted(KERNELS.rglob("*.h"))]
 DTYPES = {"f4": ("float", "sqrtf"), "f8": ("double", "sqrt")}
 X86 = platform.machine().lower() in ("x86_64", "amd64")
@@ -27,17 +30,22 @@ DIRECTIVES = {
 }
 
 
+def write(path, text):
+    """Write a file, unless it says so already: what depends on it would be built again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
 def stub(dtype, level):
     """Write the few lines that include every family of kernels for one dtype; the level is only flags."""
     real, square_root = DTYPES[dtype]
     families = sorted((KERNELS / "cython_ext").glob("*.pxi"), key=lambda p: (p.stem != "common", p.stem))
+    families.append(POINTWISE)
     lines = [f"ctypedef {real} real", f"from libc.math cimport sqrt, {square_root} as square_root"]
     lines += [f'include "{path.name}"' for path in families]
-    path = Path("build") / "stubs" / f"_{dtype}_{level}.pyx"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = "\n".join(lines) + "\n"
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
+    path = STUBS / f"_{dtype}_{level}.pyx"
+    write(path, "\n".join(lines) + "\n")
     return Extension(
         f"fastbp.kernels.cython_ext.{path.stem}",
         [str(path)],
@@ -68,6 +76,12 @@ class BuildExt(build_ext):
         super().build_extensions()
 
 
+# run and not imported: the package needs what is built here
+rows = runpy.run_path(str(KERNELS / "table.py"))["KERNELS"].values()
+sources = runpy.run_path(str(KERNELS / "pointwise.py"))
+write(POINTWISE, sources["cython_source"](rows))
+write(KERNELS / "numba_jit" / "pointwise.py", sources["numba_source"](rows))
+
 setup(
     ext_modules=cythonize(
         [
@@ -77,7 +91,7 @@ setup(
             *(stub(dtype, level) for dtype in DTYPES for level in LEVELS),
         ],
         build_dir="build/cython",
-        include_path=[str(KERNELS / "cython_ext")],
+        include_path=[str(KERNELS / "cython_ext"), str(STUBS)],
         compiler_directives=DIRECTIVES,
     ),
     cmdclass={"build_ext": BuildExt},

@@ -139,6 +139,10 @@ def as_targets(name: str, y: ArrayLike, loss: Loss, shape: tuple[int, ...], dtyp
             hint = "; for integer labels use the sparse categorical cross-entropy"
         raise ValueError(f"{name} has shape {array.shape}; it must be ({rows}, {', '.join(map(str, shape))}){hint}")
     converted = _real(name, array, dtype, True)
+    if loss.targets == "signs" and (np.abs(converted) != 1).any():
+        at = tuple(int(i) for i in np.argwhere(np.abs(converted) != 1)[0])
+        hint = "; 2 * y - 1 makes signs of 0 and 1" if np.isin(converted, (0, 1)).all() else ""
+        raise ValueError(f"{name}[{', '.join(map(str, at))}] is {array[at]}; targets of {loss!r} must be -1 or 1{hint}")
     if loss.link is not None and not ((converted >= 0) & (converted <= 1)).all():
         at = tuple(int(i) for i in np.argwhere(~((converted >= 0) & (converted <= 1)))[0])
         raise ValueError(f"{name}[{', '.join(map(str, at))}] is {array[at]}; targets of {loss!r} must be in 0 .. 1")

@@ -19,12 +19,26 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BinaryCrossEntropy",
+    "BinaryFocalCrossEntropy",
     "CategoricalCrossEntropy",
+    "Hinge",
+    "Huber",
+    "LogCosh",
     "Loss",
+    "MeanAbsoluteError",
     "MeanSquaredError",
+    "Poisson",
     "SparseCategoricalCrossEntropy",
+    "SquaredHinge",
     "get",
 ]
+
+
+def _positive(name: str, value: float) -> float:
+    number = float(value)
+    if not 0 < number < float("inf"):
+        raise ValueError(f"{name} is {value!r}; it must be in (0, inf)")
+    return number
 
 
 class Loss:
@@ -36,7 +50,8 @@ class Loss:
         Over what the classes say.
     """
 
-    #: What y_true holds: "real" numbers of the shape of y_pred, or integer "labels" of shape (batch,).
+    #: What y_true holds: "real" numbers of the shape of y_pred, "signs" (-1 and 1) likewise, or integer "labels" of
+    #: shape (batch,).
     targets = "real"
     #: The activation whose output is a probability for this loss, where it has a form on logits.
     link: str | None = None
@@ -48,10 +63,18 @@ class Loss:
             raise ValueError(f"reduction is {reduction!r}; it must be 'mean' or 'sum'{hint}")
         self.reduction = reduction
 
+    #: The name of the row, where there is one only.
+    row_name: str
+
     @property
     def row(self) -> Row:
         """The row of the table."""
-        raise NotImplementedError
+        return ROWS[self.row_name]
+
+    def attributes(self) -> dict[str, float]:
+        """Return the row's attributes."""
+        own = {k: float(v) for k, v in self.get_config().items() if k in self.row.attributes}
+        return {"mean": float(self.reduction == "mean"), **own}
 
     def resolve(self, last_activation: str | None) -> Loss:
         """Return the loss for a model whose last activation is known: decides `from_logits` where it is None."""
@@ -69,7 +92,7 @@ class Loss:
         """
         row = self.row
         forward, backward_kernel = row.kernels.values()
-        options: dict[str, Any] = {"mean": float(self.reduction == "mean")}
+        options: dict[str, Any] = self.attributes()
         loss = program.buffer("loss", (), role="result")
         outputs = program.call(forward.name, y_pred, y_true, layer="loss", into={"loss": loss}, **options)
         known = dict(zip((o.name for o in forward.inputs), (y_pred, y_true), strict=True))
@@ -111,7 +134,7 @@ class Loss:
 
         function = getattr(kernels, f"{self.row.name}_{direction}")
         inputs = (y_pred, y_true) if inputs is None else inputs
-        return function(*inputs, backend=backend, mean=float(self.reduction == "mean"))
+        return function(*inputs, backend=backend, **self.attributes())
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
@@ -137,10 +160,178 @@ class MeanSquaredError(Loss):
     array([ 1.33333333, -1.33333333,  0.        ])
     """
 
-    @property
-    def row(self) -> Row:
-        """The row of the table."""
-        return ROWS["mean_squared_error"]
+    row_name = "mean_squared_error"
+
+
+class MeanAbsoluteError(Loss):
+    """``mean(|y_pred - y_true|)`` over all elements of the batch; the derivative at 0 is 0.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+
+    Examples
+    --------
+    >>> float(MeanAbsoluteError()([8.0, 7.0, 3.0], [10.0, 5.0, 6.0])) * 3
+    7.0
+    """
+
+    row_name = "mean_absolute_error"
+
+
+class Huber(Loss):
+    """Half the square of the difference up to `delta`, ``delta * (|d| - delta / 2)`` beyond, mean over all elements.
+
+    Parameters
+    ----------
+    delta : float
+        Positive.
+    reduction : {"mean", "sum"}
+
+    Notes
+    -----
+    As in Keras and PyTorch's ``HuberLoss``; PyTorch's ``SmoothL1Loss`` is this divided by delta.
+
+    Examples
+    --------
+    >>> float(Huber(delta=1.0)([0.0, 0.0], [0.5, 3.0]))
+    1.3125
+    """
+
+    row_name = "huber"
+
+    def __init__(self, delta: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.delta = _positive("delta", delta)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"delta": self.delta, **super().get_config()}
+
+
+class LogCosh(Loss):
+    """``mean(log(cosh(y_pred - y_true)))`` over all elements: a square near 0, a distance far away.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+
+    Examples
+    --------
+    >>> round(float(LogCosh()([0.0], [1.0])), 6)
+    0.433781
+    """
+
+    row_name = "log_cosh"
+
+
+class Hinge(Loss):
+    """``mean(max(1 - y_true * y_pred, 0))`` over all elements; y_true holds -1 and 1.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+
+    Notes
+    -----
+    Targets 0 and 1 are refused by `Sequential.fit`: ``2 * y - 1`` makes signs of them. The derivative at a
+    margin of 1 is 0.
+
+    Examples
+    --------
+    >>> float(Hinge()([1.0, -1.0], [0.5, 0.5]))
+    1.0
+    """
+
+    targets = "signs"
+    row_name = "hinge"
+
+
+class SquaredHinge(Hinge):
+    """``mean(max(1 - y_true * y_pred, 0)**2)`` over all elements; y_true holds -1 and 1.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+
+    Examples
+    --------
+    >>> float(SquaredHinge()([1.0, -1.0], [0.5, 0.5]))
+    1.25
+    """
+
+    row_name = "squared_hinge"
+
+
+class Poisson(Loss):
+    """The negative log-likelihood of counts: ``mean(y_pred - y_true * log(y_pred + eps))``, y_pred being the rate.
+
+    Parameters
+    ----------
+    log_input : bool
+        Whether y_pred is the logarithm of the rate instead: ``mean(exp(y_pred) - y_true * y_pred)``.
+    eps : float
+        Positive.
+    reduction : {"mean", "sum"}
+
+    Examples
+    --------
+    >>> round(float(Poisson()([2.0], [3.0])), 6)
+    0.802775
+    """
+
+    def __init__(self, log_input: bool = False, eps: float = 1e-7, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.log_input, self.eps = bool(log_input), _positive("eps", eps)
+        self.row_name = "poisson_log" if self.log_input else "poisson"
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"log_input": self.log_input, "eps": self.eps, **super().get_config()}
+
+
+class BinaryFocalCrossEntropy(Loss):
+    """Binary cross-entropy on logits with less weight for what is easy [1]_: ``mean(a * (1 - p_t)**gamma * BCE)``.
+
+    ``p_t`` is the probability given to the target, and ``a`` is alpha where the target is 1, else 1 - alpha.
+
+    Parameters
+    ----------
+    gamma : float
+        Not negative; 0 is the plain cross-entropy, weighted by alpha.
+    alpha : float
+        In [0, 1].
+    reduction : {"mean", "sum"}
+
+    References
+    ----------
+    .. [1] Lin et al. 2017, ICCV, eq. 5
+
+    Examples
+    --------
+    >>> round(float(BinaryFocalCrossEntropy()([1.0, 0.0], [0.0, 0.0])), 6)
+    0.086643
+    """
+
+    row_name, link, from_logits = "focal", "sigmoid", True
+
+    def __init__(self, gamma: float = 2.0, alpha: float = 0.25, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.gamma, self.alpha = float(gamma), float(alpha)
+        if not 0 <= self.gamma < float("inf"):
+            raise ValueError(f"gamma is {gamma!r}; it must be in [0, inf)")
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"alpha is {alpha!r}; it must be in [0, 1]")
+
+    def resolve(self, last_activation: str | None) -> Loss:
+        """Return the loss; it refuses a model that ends with a sigmoid."""
+        if last_activation == self.link:
+            raise ValueError("loss BinaryFocalCrossEntropy takes logits; leave the model's last sigmoid away")
+        return self
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"gamma": self.gamma, "alpha": self.alpha, **super().get_config()}
 
 
 class _CrossEntropy(Loss):
@@ -237,6 +428,14 @@ class SparseCategoricalCrossEntropy(_CrossEntropy):
 _CLASSES = {
     "mean_squared_error": MeanSquaredError,
     "mse": MeanSquaredError,
+    "mean_absolute_error": MeanAbsoluteError,
+    "mae": MeanAbsoluteError,
+    "huber": Huber,
+    "log_cosh": LogCosh,
+    "hinge": Hinge,
+    "squared_hinge": SquaredHinge,
+    "poisson": Poisson,
+    "binary_focal_crossentropy": BinaryFocalCrossEntropy,
     "binary_crossentropy": BinaryCrossEntropy,
     "categorical_crossentropy": CategoricalCrossEntropy,
     "sparse_categorical_crossentropy": SparseCategoricalCrossEntropy,

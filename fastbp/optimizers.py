@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .kernels.table import ROWS
 from .names import named
 
 if TYPE_CHECKING:
@@ -20,7 +21,20 @@ if TYPE_CHECKING:
 
     State = dict[str, tuple[tuple[int, ...], str, float]]
 
-__all__ = ["SGD", "Adam", "Optimizer", "get"]
+__all__ = [
+    "SGD",
+    "AMSGrad",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "get",
+]
 
 
 def _number(name: str, value: Any, low: float, high: float, closed_low: bool = True) -> float:
@@ -64,6 +78,15 @@ class Optimizer:
         # an array of one, so that compiled programs read the same memory
         self._lr[0] = _number("lr", value, 0, math.inf, closed_low=False)
 
+    #: The row of the table, the arrays of the parameters' size that it keeps, and how many running powers.
+    row: str
+    slots: tuple[str, ...] = ()
+    powers = 0
+
+    def attributes(self) -> dict[str, float]:
+        """Return the row's attributes."""
+        return {name: float(value) for name, value in self.get_config().items() if name != "lr"}
+
     def state(self, n: int) -> State:
         """Return the initial state for n parameters.
 
@@ -72,7 +95,8 @@ class Optimizer:
         dict of str to (shape, dtype, float)
             Shape, element type ("real" or "f8") and initial value.
         """
-        return {}
+        state: State = {name: ((n,), "real", 0.0) for name in self.slots}
+        return {**state, "power": ((self.powers,), "f8", 1.0)} if self.powers else state
 
     def emit(self, program: Program, w: Buffer, dw: Buffer, state: dict[str, Buffer], lr: Buffer) -> None:
         """Add the update of all parameters to a program.
@@ -85,7 +109,12 @@ class Optimizer:
         state : dict of str to Buffer
         lr : Buffer
         """
-        raise NotImplementedError
+        known = self.attributes()
+        if self.powers:
+            row = "nadam" if self.row == "nadam" else "adam"
+            options = {name: known[name] for name in ROWS[row].attributes if name in known}
+            program.call(f"{row}_advance", state["power"], layer="optimizer", **options)
+        program.call(f"{self.row}_update", w, dw, *state.values(), lr, layer="optimizer", **known)
 
     def attach(self, owner: object, state: dict[str, np.ndarray]) -> None:
         """Make the state of `owner`'s parameters this optimizer's own."""
@@ -151,26 +180,14 @@ class SGD(Optimizer):
         self.nesterov = bool(nesterov)
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov is True and momentum is 0; Nesterov's variant needs a momentum")
-
-    def state(self, n: int) -> State:
-        """Return the initial state for n parameters."""
-        return {"velocity": ((n,), "real", 0.0)} if self.momentum else {}
-
-    def emit(self, program: Program, w: Buffer, dw: Buffer, state: dict[str, Buffer], lr: Buffer) -> None:
-        """Add the update of all parameters to a program."""
         if self.momentum:
-            program.call(
-                "momentum_update",
-                w,
-                dw,
-                state["velocity"],
-                lr,
-                layer="optimizer",
-                momentum=self.momentum,
-                nesterov=float(self.nesterov),
-            )
+            self.row, self.slots = "momentum", ("velocity",)
         else:
-            program.call("sgd_update", w, dw, lr, layer="optimizer")
+            self.row = "sgd"
+
+    def attributes(self) -> dict[str, float]:
+        """Return the row's attributes."""
+        return super().attributes() if self.momentum else {}
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
@@ -189,7 +206,7 @@ class Adam(Optimizer):
     beta1, beta2 : float
         In [0, 1).
     eps : float
-        Positive.
+        Positive. PyTorch's 1e-8; Keras has 1e-7.
 
     References
     ----------
@@ -201,28 +218,291 @@ class Adam(Optimizer):
     Adam(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08)
     """
 
+    row, slots, powers = "adam", ("m", "v"), 2
+
     def __init__(self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
         super().__init__(lr)
         self.beta1 = _number("beta1", beta1, 0, 1)
         self.beta2 = _number("beta2", beta2, 0, 1)
         self.eps = _number("eps", eps, 0, math.inf, closed_low=False)
 
-    def state(self, n: int) -> State:
-        """Return the initial state for n parameters."""
-        return {"m": ((n,), "real", 0.0), "v": ((n,), "real", 0.0), "power": ((2,), "f8", 1.0)}
-
-    def emit(self, program: Program, w: Buffer, dw: Buffer, state: dict[str, Buffer], lr: Buffer) -> None:
-        """Add the update of all parameters to a program."""
-        options: dict[str, Any] = {"beta1": self.beta1, "beta2": self.beta2, "eps": self.eps}
-        program.call("adam_advance", state["power"], layer="optimizer", **options)
-        program.call("adam_update", w, dw, state["m"], state["v"], state["power"], lr, layer="optimizer", **options)
-
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
         return {**super().get_config(), "beta1": self.beta1, "beta2": self.beta2, "eps": self.eps}
 
 
-_CLASSES: dict[str, type[Any]] = {"sgd": SGD, "adam": Adam}
+class AdamW(Adam):
+    """Adam with decay of the weights apart from the gradient [1]_: ``w *= 1 - lr * weight_decay`` before the step.
+
+    Parameters
+    ----------
+    lr, beta1, beta2, eps : float
+        As for `Adam`.
+    weight_decay : float
+        Not negative. All parameters decay, biases too, as in PyTorch.
+
+    References
+    ----------
+    .. [1] Loshchilov & Hutter 2019, ICLR, algorithm 2
+
+    Examples
+    --------
+    >>> AdamW(lr=1e-3).weight_decay
+    0.01
+    """
+
+    row = "adamw"
+
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(lr, beta1, beta2, eps)
+        self.weight_decay = _number("weight_decay", weight_decay, 0, math.inf)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {**super().get_config(), "weight_decay": self.weight_decay}
+
+
+class AMSGrad(Adam):
+    """Adam whose denominator is the largest ``v`` so far [1]_, with Adam's bias correction.
+
+    Parameters
+    ----------
+    lr, beta1, beta2, eps : float
+        As for `Adam`.
+
+    Notes
+    -----
+    PyTorch divides the largest ``v`` by ``1 - beta2**step``, as is done here; Keras keeps the largest
+    corrected value.
+
+    References
+    ----------
+    .. [1] Reddi, Kale & Kumar 2018, ICLR, algorithm 2
+
+    Examples
+    --------
+    >>> AMSGrad()
+    AMSGrad(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08)
+    """
+
+    row, slots = "amsgrad", ("m", "v", "v_max")
+
+
+class Adamax(Adam):
+    """Adam with the infinity norm [1]_: ``u = max(beta2 * u, |dw| + eps)``, ``w -= lr / (1 - beta1**step) * m / u``.
+
+    Parameters
+    ----------
+    lr, beta1, beta2, eps : float
+        As for `Adam`. eps is added to the gradient's size, as in PyTorch; Keras adds it to u.
+
+    References
+    ----------
+    .. [1] Kingma & Ba 2015, ICLR, algorithm 2
+
+    Examples
+    --------
+    >>> Adamax().lr
+    0.002
+    """
+
+    row, slots = "adamax", ("m", "u")
+
+    def __init__(self, lr: float = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
+        super().__init__(lr, beta1, beta2, eps)
+
+
+class Nadam(Adam):
+    """Adam with Nesterov's momentum [1]_, with the schedule of momenta that PyTorch and Keras use.
+
+    The momentum of a step is ``beta1 * (1 - 0.96**(0.004 * step) / 2)``.
+
+    Parameters
+    ----------
+    lr, beta1, beta2, eps : float
+        As for `Adam`.
+
+    References
+    ----------
+    .. [1] Dozat 2016, ICLR workshop
+
+    Examples
+    --------
+    >>> Nadam()
+    Nadam(lr=0.002, beta1=0.9, beta2=0.999, eps=1e-08)
+    """
+
+    row, powers = "nadam", 3
+
+    def __init__(self, lr: float = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
+        super().__init__(lr, beta1, beta2, eps)
+
+
+class Adagrad(Optimizer):
+    """Adagrad [1]_: ``v += dw**2``, ``w -= lr * dw / (sqrt(v) + eps)``.
+
+    Parameters
+    ----------
+    lr : float
+    eps : float
+        Positive.
+
+    Notes
+    -----
+    ``v`` starts at 0, as in PyTorch; Keras starts it at 0.1.
+
+    References
+    ----------
+    .. [1] Duchi, Hazan & Singer 2011, JMLR 12
+
+    Examples
+    --------
+    >>> Adagrad()
+    Adagrad(lr=0.01, eps=1e-10)
+    """
+
+    row, slots = "adagrad", ("v",)
+
+    def __init__(self, lr: float = 0.01, eps: float = 1e-10) -> None:
+        super().__init__(lr)
+        self.eps = _number("eps", eps, 0, math.inf, closed_low=False)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {**super().get_config(), "eps": self.eps}
+
+
+class Adadelta(Optimizer):
+    """Adadelta [1]_: ``w -= lr * sqrt(d + eps) / sqrt(v + eps) * dw``, d and v running means of squares.
+
+    Parameters
+    ----------
+    lr : float
+        1, as in the paper and PyTorch; Keras has 0.001.
+    rho : float
+        In [0, 1).
+    eps : float
+        Positive.
+
+    References
+    ----------
+    .. [1] Zeiler 2012, arXiv:1212.5701, algorithm 1
+
+    Examples
+    --------
+    >>> Adadelta()
+    Adadelta(lr=1.0, rho=0.9, eps=1e-06)
+    """
+
+    row, slots = "adadelta", ("v", "d")
+
+    def __init__(self, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6) -> None:
+        super().__init__(lr)
+        self.rho = _number("rho", rho, 0, 1)
+        self.eps = _number("eps", eps, 0, math.inf, closed_low=False)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {**super().get_config(), "rho": self.rho, "eps": self.eps}
+
+
+class RMSprop(Optimizer):
+    """RMSprop [1]_: ``v = rho * v + (1 - rho) * dw**2``, ``w -= lr * dw / (sqrt(v) + eps)``.
+
+    Parameters
+    ----------
+    lr : float
+    rho : float
+        In [0, 1). Keras' 0.9; PyTorch has 0.99 and calls it alpha.
+    momentum : float
+        In [0, 1): ``velocity = momentum * velocity + dw / (sqrt(v) + eps)`` takes the place of the quotient.
+    eps : float
+        Positive; outside the root, as in PyTorch. Keras adds it to v.
+    centered : bool
+        Whether the running mean of the gradient, squared, is subtracted from v.
+
+    References
+    ----------
+    .. [1] Tieleman & Hinton 2012, lecture 6.5
+
+    Examples
+    --------
+    >>> RMSprop().rho
+    0.9
+    """
+
+    row, slots = "rmsprop", ("v", "velocity", "g")
+
+    def __init__(
+        self, lr: float = 1e-3, rho: float = 0.9, momentum: float = 0.0, eps: float = 1e-7, centered: bool = False
+    ) -> None:
+        super().__init__(lr)
+        self.rho = _number("rho", rho, 0, 1)
+        self.momentum = _number("momentum", momentum, 0, 1)
+        self.eps = _number("eps", eps, 0, math.inf, closed_low=False)
+        self.centered = bool(centered)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        own = {"rho": self.rho, "momentum": self.momentum, "eps": self.eps, "centered": self.centered}
+        return {**super().get_config(), **own}
+
+
+class Lion(Optimizer):
+    """Lion [1]_: ``w -= lr * sign(beta1 * m + (1 - beta1) * dw)``, with decay of the weights as in `AdamW`.
+
+    Parameters
+    ----------
+    lr : float
+    beta1, beta2 : float
+        In [0, 1).
+    weight_decay : float
+        Not negative.
+
+    References
+    ----------
+    .. [1] Chen et al. 2023, NeurIPS, algorithm 2
+
+    Examples
+    --------
+    >>> Lion()
+    Lion(lr=0.0001, beta1=0.9, beta2=0.99, weight_decay=0.0)
+    """
+
+    row, slots = "lion", ("m",)
+
+    def __init__(self, lr: float = 1e-4, beta1: float = 0.9, beta2: float = 0.99, weight_decay: float = 0.0) -> None:
+        super().__init__(lr)
+        self.beta1 = _number("beta1", beta1, 0, 1)
+        self.beta2 = _number("beta2", beta2, 0, 1)
+        self.weight_decay = _number("weight_decay", weight_decay, 0, math.inf)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        own = {"beta1": self.beta1, "beta2": self.beta2, "weight_decay": self.weight_decay}
+        return {**super().get_config(), **own}
+
+
+_CLASSES: dict[str, type[Any]] = {
+    "sgd": SGD,
+    "adam": Adam,
+    "adamw": AdamW,
+    "amsgrad": AMSGrad,
+    "adamax": Adamax,
+    "nadam": Nadam,
+    "adagrad": Adagrad,
+    "adadelta": Adadelta,
+    "rmsprop": RMSprop,
+    "lion": Lion,
+}
+
 
 
 def get(optimizer: Optimizer | str) -> Optimizer:

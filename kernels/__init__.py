@@ -15,7 +15,6 @@ array([[3.],
 
 from __future__ import annotations
 
-import importlib
 import os
 import warnings
 from typing import TYPE_CHECKING
@@ -26,7 +25,6 @@ from .table import KERNELS, STATUS, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from types import ModuleType
     from typing import Any
 
     from numpy.typing import ArrayLike
@@ -67,10 +65,14 @@ def primitives_address(dtype: str, numerics: str = "numpy", backend: str = "cyth
     global _checked
     if numerics == "portable":
         return _portable_address(dtype, backend)
-    from .primitives import address, check
+    from .primitives import address, check, lend_erf
 
     if not _checked:
+        from .cython_ext import portable_address
+
         check()
+        for name in ("float32", "float64"):
+            lend_erf(name, portable_address(name))
         _checked = True
     return address(dtype)
 
@@ -153,26 +155,23 @@ def check_numerics(numerics: str) -> None:
         raise ValueError(f"numerics is {numerics!r}; it must be 'numpy' or 'portable'{hint}")
 
 
-def _named(backend: str, container: Any, name: str) -> Any:
+def _named(backend: str, found: Any, name: str) -> Any:
     # a hole is an error, never a fallback to another backend
-    found = container.get(name) if isinstance(container, dict) else getattr(container, name, None)
     if found is None:
         raise NotImplementedError(f"backend {backend!r} lacks the kernel {name!r} of the table")
     return found
 
 
-def _module(package: str, name: str) -> ModuleType:
-    return importlib.import_module(f"{__name__}.{package}.{KERNELS[name].row.family}")
-
-
 def _load_numpy(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: _named("numpy", _module("numpy_ref", name), name) for name in names}
+    from .numpy_ref import get
+
+    return {name: _named("numpy", get(name), name) for name in names}
 
 
 def _load_numba(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
-    from .numba_jit import address
+    from .numba_jit import address, kernel_function
 
-    return {name: address(_named("numba", _module("numba_jit", name), name), dtype) for name in names}
+    return {name: address(_named("numba", kernel_function(name), name), dtype) for name in names}
 
 
 def _load_cython(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
@@ -180,7 +179,7 @@ def _load_cython(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
     from .primitives import capsule_address
 
     found = capsules(dtype)
-    return {name: capsule_address(_named("cython", found, name)) for name in names}
+    return {name: capsule_address(_named("cython", found.get(name), name)) for name in names}
 
 
 _REMEDIES = {

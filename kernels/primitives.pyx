@@ -150,6 +150,11 @@ def address(str dtype):
     return <intptr_t>&_table[0 if dtype == "float32" else 1][0]
 
 
+def lend_erf(str dtype, intptr_t table):
+    """Take erf, which NumPy lacks, from the primitives at an address."""
+    _table[0 if dtype == "float32" else 1][FASTBP_ERF] = (<fastbp_primitive *>table)[FASTBP_ERF]
+
+
 def cpu_level():
     """Return the x86-64 level of this CPU (1 to 4), or 0 on other architectures."""
     return fastbp_cpu_level()

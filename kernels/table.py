@@ -169,8 +169,8 @@ class Row:
         Hyper-parameters with defaults, in the order of the ABI.
     domain : dict
         What an operand may hold where not any real number will do: ``"probability"`` (0 to 1),
-        ``"binary"`` (0 or 1), ``"one_hot"``, ``"label"`` (0 to n - 1), ``"index"`` (0 to rows - 1),
-        ``"power"`` (0 to 1, exclusive), ``"nonnegative"``.
+        ``"binary"`` (0 or 1), ``"sign"`` (-1 or 1), ``"one_hot"``, ``"label"`` (0 to n - 1),
+        ``"index"`` (0 to rows - 1), ``"power"`` (0 to 1, exclusive), ``"nonnegative"``.
     kinks : tuple of float
         Inputs where the derivative is a convention; `note` states which.
     note, source : str
@@ -240,9 +240,7 @@ _CLIP = (
     "its upper bound is 1 - 2**-24: a sure and wrong binary prediction costs 16.6 there, 34.5 in float64. "
     "The gradient is taken at the clipped probability, not zeroed, so that a saturated wrong output still learns."
 )
-_BOUNDS = (
-    "one = y_pred.dtype.type(1); q = np.clip({0}, eps, min(y_pred.dtype.type(1 - eps), np.nextafter(one, one - one)))"
-)
+_BOUNDED = "q = np.clip({0}, eps, below_one({0}, eps)); "
 
 # fmt: off
 # ---------------------------------------------------------------------------------------- matmul
@@ -281,16 +279,16 @@ _row(
 # ------------------------------------------------------------------------------------ activation
 _row(
     "identity", "activation",
-    ("forward", "x[n] -> y[n]", "y = x.copy()", "y=x"),
-    ("backward", "dy[n] -> dx[n]", "dx = dy.copy()", "dx=dy"),
+    ("forward", "x[n] -> y[n]", "y = x", "y=x"),
+    ("backward", "dy[n] -> dx[n]", "dx = dy", "dx=dy"),
     source="y = x",
 )
 _row(
     "sigmoid", "activation",
-    ("forward", "x[n] -> y[n]", "y = 1 / (1 + np.exp(-x))", "y=x"),
+    ("forward", "x[n] -> y[n]", "y = sigmoid(x)", "y=x"),
     ("backward", "dy[n], y[n] -> dx[n]", "dx = dy * (y * (1 - y))", "dx=dy", "dx=y"),
-    note="exp(-x) may overflow to inf; the result is then 0, as it should be. In portable numerics forward is one "
-    "function of at most 1 ulp instead",
+    note="sigmoid(x) is 1 / (1 + exp(-x)), where exp may overflow to inf and the result is then 0, as it should be; "
+    "in portable numerics it is one function of at most 1 ulp",
     source=_BISHOP + ", eq. 4.59 and 4.88",
 )
 _row(
@@ -306,6 +304,139 @@ _row(
     ("forward", "x[n] -> y[n]", "y = np.tanh(x)", "y=x"),
     ("backward", "dy[n], y[n] -> dx[n]", "dx = dy * (1 - y * y)", "dx=dy", "dx=y"),
     source=_BISHOP + ", eq. 5.59 and 5.60",
+)
+_row(
+    "relu6", "activation",
+    ("forward", "x[n] -> y[n]", "y = np.minimum(np.maximum(x, 0), 6)", "y=x"),
+    ("backward", "dy[n], y[n] -> dx[n]", "dx = np.where((y > 0) & (y < 6), dy, 0)", "dx=dy", "dx=y"),
+    kinks=(0.0, 6.0),
+    note="the derivative at 0 and 6 is 0",
+    source="Krizhevsky 2010, Convolutional Deep Belief Networks on CIFAR-10",
+)
+_row(
+    "leaky_relu", "activation",
+    ("forward", "x[n] -> y[n]", "y = np.where(x > 0, x, alpha * x)", "y=x"),
+    ("backward", "dy[n], x[n] -> dx[n]", "dx = np.where(x > 0, dy, alpha * dy)", "dx=dy", "dx=x"),
+    attributes={"alpha": 0.01},
+    kinks=(0.0,),
+    note="the derivative at 0 is alpha",
+    source="Maas, Hannun & Ng 2013, ICML workshop",
+)
+_row(
+    "elu", "activation",
+    ("forward", "x[n] -> y[n]", "y = np.where(x > 0, x, alpha * np.expm1(x))", "y=x"),
+    ("backward", "dy[n], x[n], y[n] -> dx[n]", "dx = np.where(x > 0, dy, dy * (y + alpha))", "dx=dy", "dx=x", "dx=y"),
+    attributes={"alpha": 1.0},
+    kinks=(0.0,),
+    note="the derivative at 0 is alpha",
+    source="Clevert, Unterthiner & Hochreiter 2016, ICLR, eq. 15",
+)
+_row(
+    "selu", "activation",
+    (
+        "forward", "x[n] -> y[n]",
+        "y = np.where(x > 0, 1.0507009873554805 * x, 1.7580993408473766 * np.expm1(x))", "y=x",
+    ),
+    (
+        "backward", "dy[n], x[n], y[n] -> dx[n]",
+        "dx = np.where(x > 0, 1.0507009873554805 * dy, dy * (y + 1.7580993408473766))", "dx=dy", "dx=x", "dx=y",
+    ),
+    kinks=(0.0,),
+    note="1.7580993408473766 is 1.0507009873554805 * 1.6732632423543772; the derivative at 0 is the left one",
+    source="Klambauer et al. 2017, NeurIPS, eq. 2",
+)
+_row(
+    "celu", "activation",
+    ("forward", "x[n] -> y[n]", "y = np.where(x > 0, x, alpha * np.expm1(x / alpha))", "y=x"),
+    (
+        "backward", "dy[n], x[n], y[n] -> dx[n]",
+        "dx = np.where(x > 0, dy, dy * (y / alpha + 1))", "dx=dy", "dx=x", "dx=y",
+    ),
+    attributes={"alpha": 1.0},
+    note="as elu, but with a continuous derivative for every alpha",
+    source="Barron 2017, arXiv:1704.07483, eq. 2",
+)
+_row(
+    "hard_sigmoid", "activation",
+    ("forward", "x[n] -> y[n]", "y = np.clip(x + 3, 0, 6) / 6", "y=x"),
+    ("backward", "dy[n], x[n] -> dx[n]", "dx = np.where((x > -3) & (x < 3), dy / 6, 0)", "dx=dy", "dx=x"),
+    kinks=(-3.0, 3.0),
+    note="the derivative at -3 and 3 is 0",
+    source="Howard et al. 2019, ICCV (MobileNetV3), section 5.2",
+)
+_row(
+    "hard_tanh", "activation",
+    ("forward", "x[n] -> y[n]", "y = np.clip(x, -1, 1)", "y=x"),
+    ("backward", "dy[n], y[n] -> dx[n]", "dx = np.where((y > -1) & (y < 1), dy, 0)", "dx=dy", "dx=y"),
+    kinks=(-1.0, 1.0),
+    note="the derivative at -1 and 1 is 0",
+    source="Collobert 2004, Large Scale Machine Learning, PhD thesis",
+)
+_row(
+    "hard_swish", "activation",
+    ("forward", "x[n] -> y[n]", "y = x * (np.clip(x + 3, 0, 6) / 6)", "y=x"),
+    (
+        "backward", "dy[n], x[n] -> dx[n]",
+        "dx = np.where(x <= -3, 0, np.where(x >= 3, dy, dy * (x / 3 + 0.5)))", "dx=dy", "dx=x",
+    ),
+    kinks=(-3.0, 3.0),
+    note="the derivative is 0 at -3 and 1 at 3",
+    source="Howard et al. 2019, ICCV (MobileNetV3), section 5.2",
+)
+_row(
+    "softplus", "activation",
+    ("forward", "x[n] -> y[n]", "y = softplus(x)", "y=x"),
+    ("backward", "dy[n], x[n] -> dx[n]", "dx = dy * sigmoid(x)", "dx=dy", "dx=x"),
+    note="softplus(x) is max(x, 0) + log1p(exp(-|x|)); in portable numerics it is one function of at most 1 ulp",
+    source="Dugas et al. 2001, NIPS",
+)
+_row(
+    "softsign", "activation",
+    ("forward", "x[n] -> y[n]", "y = x / (1 + np.abs(x))", "y=x"),
+    ("backward", "dy[n], x[n] -> dx[n]", "d = 1 + np.abs(x); dx = dy / (d * d)", "dx=dy", "dx=x"),
+    source="Glorot & Bengio 2010, AISTATS",
+)
+_row(
+    "gelu", "activation",
+    (
+        "forward", "x[n] -> y[n]",
+        "t = np.tanh(0.7978845608028654 * (x + 0.044715 * (x * x * x))); y = 0.5 * x * (1 + t)", "y=x",
+    ),
+    (
+        "backward", "dy[n], x[n] -> dx[n]",
+        "z = x * x; t = np.tanh(0.7978845608028654 * (x + 0.044715 * (x * x * x))); "
+        "slope = (1 - t * t) * (0.7978845608028654 * (1 + 0.134145 * z)); "
+        "dx = dy * (0.5 * (1 + t) + 0.5 * x * slope)", "dx=dy", "dx=x",
+    ),
+    note="the form with tanh; 0.7978845608028654 is sqrt(2 / pi)",
+    source="Hendrycks & Gimpel 2016, arXiv:1606.08415, section 2",
+)
+_row(
+    "gelu_exact", "activation",
+    ("forward", "x[n] -> y[n]", "y = 0.5 * x * (1 + erf(0.7071067811865476 * x))", "y=x"),
+    (
+        "backward", "dy[n], x[n] -> dx[n]",
+        "p = 0.5 * (1 + erf(0.7071067811865476 * x)); "
+        "dx = dy * (p + x * (0.3989422804014327 * np.exp(-0.5 * (x * x))))", "dx=dy", "dx=x",
+    ),
+    note="x times the normal distribution function. NumPy has no erf: it is the portable one in both numerics",
+    source="Hendrycks & Gimpel 2016, arXiv:1606.08415, eq. 1",
+)
+_row(
+    "silu", "activation",
+    ("forward", "x[n] -> y[n]", "y = x * sigmoid(x)", "y=x"),
+    ("backward", "dy[n], x[n] -> dx[n]", "s = sigmoid(x); dx = dy * (s * (1 + x * (1 - s)))", "dx=dy", "dx=x"),
+    note="also called swish",
+    source="Elfwing, Uchibe & Doya 2018, Neural Networks 107, eq. 11",
+)
+_row(
+    "mish", "activation",
+    ("forward", "x[n] -> y[n]", "y = x * np.tanh(softplus(x))", "y=x"),
+    (
+        "backward", "dy[n], x[n] -> dx[n]",
+        "t = np.tanh(softplus(x)); dx = dy * (t + x * (1 - t * t) * sigmoid(x))", "dx=dy", "dx=x",
+    ),
+    source="Misra 2020, BMVC",
 )
 _row(
     "softmax", "activation",
@@ -326,7 +457,7 @@ _row(
     "mean_squared_error", "loss",
     (
         "forward", "y_pred[n], y_true[n] -> elements[n], loss[]",
-        "d = y_pred - y_true; elements = d * d; loss = elements.sum() / (d.size if mean else 1)",
+        "d = y_pred - y_true; elements = d * d; loss = elements.sum() / (y_pred.size if mean else 1)",
     ),
     (
         "backward", "y_pred[n], y_true[n] -> dy_pred[n]",
@@ -337,16 +468,147 @@ _row(
     source=_BISHOP + ", eq. 1.2 (there a half of the sum)",
 )
 _row(
-    "binary_cross_entropy", "loss",
+    "mean_absolute_error", "loss",
     (
-        "forward", "y_pred[n], y_true[n] -> scratch[n], elements[n], loss[]",
-        _BOUNDS.format("y_pred") + "; scratch = np.log(1 - q); "
-        "elements = y_true * np.log(q) + (1 - y_true) * scratch; "
-        "loss = -elements.sum() / (q.size if mean else 1)",
+        "forward", "y_pred[n], y_true[n] -> elements[n], loss[]",
+        "elements = np.abs(y_pred - y_true); loss = elements.sum() / (y_pred.size if mean else 1)",
     ),
     (
         "backward", "y_pred[n], y_true[n] -> dy_pred[n]",
-        _BOUNDS.format("y_pred") + "; dy_pred = (q - y_true) / (q * (1 - q)) * (1 / (q.size if mean else 1))",
+        "d = y_pred - y_true; f = 1 / (y_pred.size if mean else 1); "
+        "dy_pred = np.where(d > 0, f, np.where(d < 0, -f, d * f))", "dy_pred=y_pred",
+    ),
+    attributes={"mean": 1.0},
+    note="the derivative at a difference of 0 is 0",
+    source=_BISHOP + ", section 1.5.5",
+)
+_row(
+    "huber", "loss",
+    (
+        "forward", "y_pred[n], y_true[n] -> elements[n], loss[]",
+        "a = np.abs(y_pred - y_true); elements = np.where(a <= delta, 0.5 * (a * a), delta * (a - 0.5 * delta)); "
+        "loss = elements.sum() / (y_pred.size if mean else 1)",
+    ),
+    (
+        "backward", "y_pred[n], y_true[n] -> dy_pred[n]",
+        "dy_pred = np.clip(y_pred - y_true, -delta, delta) * (1 / (y_pred.size if mean else 1))", "dy_pred=y_pred",
+    ),
+    attributes={"mean": 1.0, "delta": 1.0},
+    note="half a square up to delta, delta times the distance beyond: Keras' and PyTorch's HuberLoss; PyTorch's "
+    "SmoothL1Loss is this divided by delta",
+    source="Huber 1964, Ann. Math. Stat. 35",
+)
+_row(
+    "log_cosh", "loss",
+    (
+        "forward", "y_pred[n], y_true[n] -> elements[n], loss[]",
+        "a = np.abs(y_pred - y_true); elements = a + np.log1p(np.exp(-2 * a)) - 0.6931471805599453; "
+        "loss = elements.sum() / (y_pred.size if mean else 1)",
+    ),
+    (
+        "backward", "y_pred[n], y_true[n] -> dy_pred[n]",
+        "dy_pred = np.tanh(y_pred - y_true) * (1 / (y_pred.size if mean else 1))", "dy_pred=y_pred",
+    ),
+    attributes={"mean": 1.0},
+    note="log(cosh(d)) = |d| + log(1 + exp(-2 |d|)) - log(2), which cannot overflow; the rounding of the difference "
+    "is some 1e-7 in float32 near 0",
+    source="Keras' LogCosh",
+)
+_row(
+    "hinge", "loss",
+    (
+        "forward", "y_pred[n], y_true[n] -> elements[n], loss[]",
+        "elements = np.maximum(1 - y_true * y_pred, 0); loss = elements.sum() / (y_pred.size if mean else 1)",
+    ),
+    (
+        "backward", "y_pred[n], y_true[n] -> dy_pred[n]",
+        "f = -1 / (y_pred.size if mean else 1); dy_pred = np.where(y_true * y_pred < 1, y_true * f, 0)",
+        "dy_pred=y_pred",
+    ),
+    attributes={"mean": 1.0},
+    domain={"y_true": "sign"},
+    note="targets are -1 and 1; the derivative at a margin of 1 is 0",
+    source=_BISHOP + ", eq. 7.44",
+)
+_row(
+    "squared_hinge", "loss",
+    (
+        "forward", "y_pred[n], y_true[n] -> elements[n], loss[]",
+        "m = np.maximum(1 - y_true * y_pred, 0); elements = m * m; "
+        "loss = elements.sum() / (y_pred.size if mean else 1)",
+    ),
+    (
+        "backward", "y_pred[n], y_true[n] -> dy_pred[n]",
+        "m = np.maximum(1 - y_true * y_pred, 0); dy_pred = m * y_true * (-2 / (y_pred.size if mean else 1))",
+        "dy_pred=y_pred",
+    ),
+    attributes={"mean": 1.0},
+    domain={"y_true": "sign"},
+    note="targets are -1 and 1",
+    source="Chang, Hsieh & Lin 2008, JMLR 9 (L2 loss)",
+)
+_row(
+    "poisson", "loss",
+    (
+        "forward", "y_pred[n], y_true[n] -> elements[n], loss[]",
+        "elements = y_pred - y_true * np.log(y_pred + eps); loss = elements.sum() / (y_pred.size if mean else 1)",
+    ),
+    (
+        "backward", "y_pred[n], y_true[n] -> dy_pred[n]",
+        "dy_pred = (1 - y_true / (y_pred + eps)) * (1 / (y_pred.size if mean else 1))", "dy_pred=y_pred",
+    ),
+    attributes={"mean": 1.0, "eps": 1e-7},
+    domain={"y_pred": "nonnegative", "y_true": "nonnegative"},
+    note="negative log-likelihood of counts without the term of y_true alone; y_pred is the rate",
+    source="Keras' Poisson; PyTorch's PoissonNLLLoss(log_input=False, eps=1e-7)",
+)
+_row(
+    "poisson_log", "loss",
+    (
+        "forward", "y_pred[n], y_true[n] -> elements[n], loss[]",
+        "elements = np.exp(y_pred) - y_true * y_pred; loss = elements.sum() / (y_pred.size if mean else 1)",
+    ),
+    (
+        "backward", "y_pred[n], y_true[n] -> dy_pred[n]",
+        "dy_pred = (np.exp(y_pred) - y_true) * (1 / (y_pred.size if mean else 1))", "dy_pred=y_pred",
+    ),
+    attributes={"mean": 1.0},
+    domain={"y_true": "nonnegative"},
+    note="as poisson, y_pred being the logarithm of the rate",
+    source="PyTorch's PoissonNLLLoss(log_input=True)",
+)
+_row(
+    "focal", "loss",
+    (
+        "forward", "logits[n], y_true[n] -> elements[n], loss[]",
+        "u = softplus(logits); w = u - logits; m = y_true * u + (1 - y_true) * w; "
+        "elements = np.exp(-gamma * m) * (u - y_true * logits) * (alpha * y_true + (1 - alpha) * (1 - y_true)); "
+        "loss = elements.sum() / (logits.size if mean else 1)",
+    ),
+    (
+        "backward", "logits[n], y_true[n] -> dlogits[n]",
+        "u = softplus(logits); w = u - logits; p = sigmoid(logits); m = y_true * u + (1 - y_true) * w; "
+        "slope = y_true * p - (1 - y_true) * (1 - p); "
+        "d = (p - y_true) - gamma * (u - y_true * logits) * slope; "
+        "dlogits = np.exp(-gamma * m) * d * (alpha * y_true + (1 - alpha) * (1 - y_true)) "
+        "* (1 / (logits.size if mean else 1))", "dlogits=logits",
+    ),
+    attributes={"mean": 1.0, "gamma": 2.0, "alpha": 0.25},
+    domain={"y_true": "binary"},
+    note="(1 - p_t)**gamma times binary cross-entropy on logits, weighted by alpha where y_true is 1 and 1 - alpha "
+    "where it is 0. (1 - p_t)**gamma is exp(-gamma m), m = -log(1 - p_t) a softplus",
+    source="Lin et al. 2017, ICCV, eq. 5",
+)
+_row(
+    "binary_cross_entropy", "loss",
+    (
+        "forward", "y_pred[n], y_true[n] -> elements[n], loss[]",
+        _BOUNDED.format("y_pred") + "elements = y_true * np.log(q) + (1 - y_true) * np.log(1 - q); "
+        "loss = -elements.sum() / (y_pred.size if mean else 1)",
+    ),
+    (
+        "backward", "y_pred[n], y_true[n] -> dy_pred[n]",
+        _BOUNDED.format("y_pred") + "dy_pred = (q - y_true) / (q * (1 - q)) * (1 / (y_pred.size if mean else 1))",
         "dy_pred=y_pred",
     ),
     attributes={"mean": 1.0, "eps": 1e-15},
@@ -363,7 +625,7 @@ _row(
     ),
     (
         "backward", "logits[n], y_true[n] -> dlogits[n]",
-        "dlogits = (1 / (1 + np.exp(-logits)) - y_true) * (1 / (logits.size if mean else 1))",
+        "dlogits = (sigmoid(logits) - y_true) * (1 / (logits.size if mean else 1))", "dlogits=logits",
     ),
     attributes={"mean": 1.0},
     domain={"y_true": "binary"},
@@ -374,12 +636,12 @@ _row(
     "categorical_cross_entropy", "loss",
     (
         "forward", "y_pred[batch,n], y_true[batch,n] -> elements[batch,n], loss[]",
-        _BOUNDS.format("y_pred") + "; elements = y_true * np.log(q); "
+        _BOUNDED.format("y_pred") + "elements = y_true * np.log(q); "
         "loss = -elements.sum() / (len(q) if mean else 1)",
     ),
     (
         "backward", "y_pred[batch,n], y_true[batch,n] -> dy_pred[batch,n]",
-        _BOUNDS.format("y_pred") + "; dy_pred = y_true / q * (-1 / (len(q) if mean else 1))", "dy_pred=y_pred",
+        _BOUNDED.format("y_pred") + "dy_pred = y_true / q * (-1 / (len(q) if mean else 1))", "dy_pred=y_pred",
     ),
     attributes={"mean": 1.0, "eps": 1e-15},
     domain={"y_pred": "probability", "y_true": "one_hot"},
@@ -390,13 +652,13 @@ _row(
     "sparse_categorical_cross_entropy", "loss",
     (
         "forward", "y_pred[batch,n], y_true[batch]:i8 -> sample_loss[batch], loss[]",
-        "p = y_pred[np.arange(len(y_true)), y_true]; " + _BOUNDS.format("p") + "; sample_loss = -np.log(q); "
+        "p = y_pred[np.arange(len(y_true)), y_true]; " + _BOUNDED.format("p") + "sample_loss = -np.log(q); "
         "loss = sample_loss.sum() / (len(q) if mean else 1)",
     ),
     (
         "backward", "y_pred[batch,n], y_true[batch]:i8 -> dy_pred[batch,n]",
-        "i = np.arange(len(y_true)); p = y_pred[i, y_true]; " + _BOUNDS.format("p")
-        + "; dy_pred = np.zeros_like(y_pred); dy_pred[i, y_true] = (-1 / (len(q) if mean else 1)) / q",
+        "i = np.arange(len(y_true)); p = y_pred[i, y_true]; " + _BOUNDED.format("p")
+        + "dy_pred = np.zeros_like(y_pred); dy_pred[i, y_true] = (-1 / (len(q) if mean else 1)) / q",
     ),
     attributes={"mean": 1.0, "eps": 1e-15},
     domain={"y_pred": "probability", "y_true": "label"},
@@ -483,6 +745,113 @@ _row(
     note="power holds beta1**step and beta2**step as running products; eps counts after the bias correction, "
     "as in the paper's algorithm 1",
     source="Kingma & Ba 2015, ICLR, algorithm 1 in the order of its section 2",
+)
+_row(
+    "adamw", "optimizer",
+    (
+        "update", "w[n], dw[n], m[n], v[n], power[2]:f8, lr[1]:f8 -> w[n], m[n], v[n]",
+        "c = np.sqrt(1 - power[1]); rate = w.dtype.type(lr[0] * c / (1 - power[0])); "
+        "m = beta1 * m + (1 - beta1) * dw; v = beta2 * v + (1 - beta2) * (dw * dw); "
+        "w = w * w.dtype.type(1 - lr[0] * weight_decay) - rate * (m / (np.sqrt(v) + w.dtype.type(eps * c)))",
+    ),
+    attributes={"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01},
+    domain={"v": "nonnegative", "power": "power"},
+    note="Adam with decay of the weights apart from the gradient; power as in Adam",
+    source="Loshchilov & Hutter 2019, ICLR, algorithm 2",
+)
+_row(
+    "amsgrad", "optimizer",
+    (
+        "update",
+        "w[n], dw[n], m[n], v[n], v_max[n], power[2]:f8, lr[1]:f8 -> w[n], m[n], v[n], v_max[n]",
+        "c = np.sqrt(1 - power[1]); rate = w.dtype.type(lr[0] * c / (1 - power[0])); "
+        "m = beta1 * m + (1 - beta1) * dw; v = beta2 * v + (1 - beta2) * (dw * dw); "
+        "v_max = np.where(v_max >= v, v_max, v); "
+        "w = w - rate * (m / (np.sqrt(v_max) + w.dtype.type(eps * c)))",
+    ),
+    attributes={"beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+    domain={"v": "nonnegative", "v_max": "nonnegative", "power": "power"},
+    note="Adam with the largest v so far; power as in Adam",
+    source="Reddi, Kale & Kumar 2018, ICLR, algorithm 2, with Adam's bias correction as in PyTorch",
+)
+_row(
+    "adamax", "optimizer",
+    (
+        "update", "w[n], dw[n], m[n], u[n], power[2]:f8, lr[1]:f8 -> w[n], m[n], u[n]",
+        "m = beta1 * m + (1 - beta1) * dw; a = np.abs(dw) + eps; b = beta2 * u; u = np.where(b >= a, b, a); "
+        "w = w - w.dtype.type(lr[0] / (1 - power[0])) * (m / u)",
+    ),
+    attributes={"beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+    domain={"u": "nonnegative", "power": "power"},
+    note="eps is added to the gradient's size, as in PyTorch; power as in Adam",
+    source="Kingma & Ba 2015, ICLR, algorithm 2",
+)
+_row(
+    "nadam", "optimizer",
+    (
+        "advance", "power[3]:f8 -> power[3]:f8",
+        "decayed = power[2] * decay; "
+        "power = np.array([power[0] * (beta1 * (1 - 0.5 * decayed)), power[1] * beta2, decayed])",
+    ),
+    (
+        "update", "w[n], dw[n], m[n], v[n], power[3]:f8, lr[1]:f8 -> w[n], m[n], v[n]",
+        "mu = beta1 * (1 - 0.5 * power[2]); after = beta1 * (1 - 0.5 * (power[2] * decay)); "
+        "c = np.sqrt(1 - power[1]); "
+        "now = w.dtype.type(lr[0] * c * (1 - mu) / (1 - power[0])); "
+        "ahead = w.dtype.type(lr[0] * c * after / (1 - power[0] * after)); "
+        "m = beta1 * m + (1 - beta1) * dw; v = beta2 * v + (1 - beta2) * (dw * dw); "
+        "w = w - (now * dw + ahead * m) / (np.sqrt(v) + w.dtype.type(eps * c))",
+    ),
+    attributes={"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "decay": 0.9998367253526753},
+    domain={"v": "nonnegative", "power": "power"},
+    note="power holds the product of the momenta beta1 (1 - 0.96**(0.004 step) / 2), beta2**step and "
+    "0.96**(0.004 step) as running products; decay is 0.96**0.004",
+    source="Dozat 2016, ICLR workshop; the schedule of the momenta as in PyTorch and Keras",
+)
+_row(
+    "adagrad", "optimizer",
+    (
+        "update", "w[n], dw[n], v[n], lr[1]:f8 -> w[n], v[n]",
+        "v = v + dw * dw; w = w - w.dtype.type(lr[0]) * (dw / (np.sqrt(v) + eps))",
+    ),
+    attributes={"eps": 1e-10},
+    domain={"v": "nonnegative"},
+    source="Duchi, Hazan & Singer 2011, JMLR 12",
+)
+_row(
+    "adadelta", "optimizer",
+    (
+        "update", "w[n], dw[n], v[n], d[n], lr[1]:f8 -> w[n], v[n], d[n]",
+        "v = rho * v + (1 - rho) * (dw * dw); step = np.sqrt(d + eps) / np.sqrt(v + eps) * dw; "
+        "d = rho * d + (1 - rho) * (step * step); w = w - w.dtype.type(lr[0]) * step",
+    ),
+    attributes={"rho": 0.9, "eps": 1e-6},
+    domain={"v": "nonnegative", "d": "nonnegative"},
+    source="Zeiler 2012, arXiv:1212.5701, algorithm 1",
+)
+_row(
+    "rmsprop", "optimizer",
+    (
+        "update", "w[n], dw[n], v[n], velocity[n], g[n], lr[1]:f8 -> w[n], v[n], velocity[n], g[n]",
+        "v = rho * v + (1 - rho) * (dw * dw); g = rho * g + (1 - rho) * dw if centered else g; "
+        "scale = np.sqrt(v - g * g) + eps if centered else np.sqrt(v) + eps; "
+        "velocity = momentum * velocity + dw / scale; w = w - w.dtype.type(lr[0]) * velocity",
+    ),
+    attributes={"rho": 0.9, "momentum": 0.0, "eps": 1e-7, "centered": 0.0},
+    domain={"v": "nonnegative"},
+    note="eps is outside the root and the learning rate outside the velocity, as in PyTorch",
+    source="Tieleman & Hinton 2012, lecture 6.5; centered: Graves 2013, arXiv:1308.0850, eq. 38-45",
+)
+_row(
+    "lion", "optimizer",
+    (
+        "update", "w[n], dw[n], m[n], lr[1]:f8 -> w[n], m[n]",
+        "c = beta1 * m + (1 - beta1) * dw; s = np.where(c > 0, 1, np.where(c < 0, -1, c)); "
+        "m = beta2 * m + (1 - beta2) * dw; "
+        "w = w * w.dtype.type(1 - lr[0] * weight_decay) - w.dtype.type(lr[0]) * s",
+    ),
+    attributes={"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0},
+    source="Chen et al. 2023, NeurIPS, algorithm 2",
 )
 
 # ------------------------------------------------------------------------------------------ data

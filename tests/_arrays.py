@@ -163,6 +163,11 @@ def _binary(rng, shape, dtype, kind):
     return _pick(rng, _stray(values) if kind == "hostile" else values, shape)
 
 
+def _sign(rng, shape, dtype, kind):
+    values = np.array([-1, 1], dtype)
+    return _pick(rng, _stray(values) if kind == "hostile" else values, shape)
+
+
 def _one_hot(rng, shape, dtype, kind):
     if kind == "hostile":
         return _real(rng, shape, dtype, kind)
@@ -204,6 +209,7 @@ def _rate(rng, shape, dtype, kind):
 _DOMAINS = {
     "probability": _probability,
     "binary": _binary,
+    "sign": _sign,
     "one_hot": _one_hot,
     "nonnegative": _nonnegative,
     "power": _power,

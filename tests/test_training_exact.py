@@ -277,8 +277,56 @@ def test_loss_objects_and_kernels_agree_with_the_script():
             assert_same_bits(net.loss.gradient(y, y_pred, backend=backend), dy, name)
 
 
-def test_every_activation_loss_and_optimizer_is_trained_here():
-    used = {a for net in NETS.values() for a in net.activations}
+# ------------------------------------------------------------- all that the table has, against the reference
+CLASSES = [cls for cls in vars(losses).values() if isinstance(cls, type) and issubclass(cls, losses.Loss)]
+LOSSES = [cls for cls in CLASSES if cls.__name__[0] != "_" and cls is not losses.Loss]
+CLASSES = [cls for cls in vars(optimizers).values() if isinstance(cls, type) and issubclass(cls, optimizers.Optimizer)]
+OPTIMIZERS = [cls for cls in CLASSES if cls is not optimizers.Optimizer]
+
+
+def trained(backend, numerics, dtype, activation="tanh", loss="mse", optimizer="sgd", last=None):
+    """Return parameters, optimizer state and losses after some steps, the last batch of an epoch being smaller."""
+    rng = np.random.default_rng(3)
+    loss = losses.get(loss)
+    x = rng.standard_normal((21, 5)).astype(dtype)
+    y = rng.integers(3, size=21) if loss.targets == "labels" else rng.integers(2, size=(21, 3)).astype(dtype)
+    model = Sequential([Dense(6, activation=activation), Dense(3, activation=last)], seed=1)
+    optimizer = optimizers.get(optimizer)
+    model.compile(optimizer, loss, backend=backend, numerics=numerics, dtype=dtype)
+    model.fit(x, 2 * y - 1 if loss.targets == "signs" else y, batch_size=8, epochs=3, seed=2, verbose=0)
+    return [*model.get_weights(), *optimizer.get_state().values(), model.batch_losses]
+
+
+@every_dtype
+@pytest.mark.parametrize("numerics", ["numpy", "portable"])
+@pytest.mark.parametrize(
+    "what",
+    [{"activation": name} for name in fastbp.layers.ACTIVATIONS]
+    + [{"loss": cls(), "last": "softplus" if cls is losses.Poisson else None} for cls in LOSSES]
+    + [{"loss": losses.Poisson(log_input=True)}, {"loss": losses.Huber(0.3, reduction="sum")}]
+    + [{"loss": losses.BinaryCrossEntropy(from_logits=False), "last": "sigmoid"}]
+    + [{"loss": cls(from_logits=False), "last": "softmax"} for cls in LOSSES if getattr(cls, "link", "") == "softmax"]
+    + [{"activation": fastbp.Activation("leaky_relu", alpha=0.2)}, {"activation": fastbp.Activation("elu", alpha=0.5)}]
+    + [{"optimizer": cls} for cls in OPTIMIZERS]
+    + [{"optimizer": functools.partial(optimizers.RMSprop, momentum=0.9, centered=True)}]
+    + [{"optimizer": functools.partial(optimizers.SGD, momentum=0.9)}],
+    ids=repr,
+)
+def test_all_backends_train_with_the_bits_of_the_reference(what, numerics, dtype):
+    made = {name: value() if callable(value) and name == "optimizer" else value for name, value in what.items()}
+    want = trained("numpy", numerics, dtype, **made)
+    assert all(np.isfinite(array).all() for array in want)
+    for backend in BACKENDS:
+        made = {name: value() if callable(value) and name == "optimizer" else value for name, value in what.items()}
+        for got, expected in zip(trained(backend, numerics, dtype, **made), want, strict=True):
+            assert_same_bits(got, expected, f"{backend} {what}")
+
+
+def test_every_row_is_trained_here():
+    used = {a for net in NETS.values() for a in net.activations} | set(fastbp.layers.ACTIVATIONS)
     assert used == set(fastbp.layers.ACTIVATIONS)
-    kinds = {net.loss.row.name for net in NETS.values()}
+    kinds = {cls().row.name for cls in LOSSES} | {net.loss.row.name for net in NETS.values()}
+    kinds |= {losses.Poisson(log_input=True).row.name}
     assert kinds == {r.name for r in fastbp.kernels.table.ROWS.values() if r.family == "loss" and r.differentiable}
+    updates = {cls().row for cls in OPTIMIZERS} | {"momentum"}
+    assert updates == {r.name for r in fastbp.kernels.table.ROWS.values() if r.family == "optimizer"}

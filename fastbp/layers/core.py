@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ __all__ = ["ACTIVATIONS", "Activation", "Dense", "get_activation"]
 
 #: The activations of the table.
 ACTIVATIONS = tuple(name for name, row in ROWS.items() if row.family == "activation")
+_ALIASES = {"linear": "identity", "swish": "silu", "hard_silu": "hard_swish"}
 
 
 class Activation(Layer):
@@ -30,24 +32,43 @@ class Activation(Layer):
 
     Parameters
     ----------
-    activation : str
-        A row of the table: "identity" (or "linear"), "sigmoid", "relu", "tanh", "softmax".
+    activation : str, optional
+        A row of the table, `fastbp.layers.ACTIVATIONS`: "relu", "tanh", "gelu" ...; also "linear" (identity),
+        "swish" (silu) and "hard_silu" (hard_swish). By default the identity.
+    input_shape : int or tuple of int, optional
+    name : str, optional
+    **attributes : float
+        Those of the row, such as ``alpha`` of "leaky_relu", "elu" and "celu".
 
     Examples
     --------
     >>> import fastbp
-    >>> model = fastbp.Sequential([fastbp.Dense(4, input_shape=2), fastbp.Activation("relu")])
-    >>> model.layers[1].activation
-    'relu'
+    >>> model = fastbp.Sequential([fastbp.Dense(4, input_shape=2), fastbp.Activation("leaky_relu", alpha=0.2)])
+    >>> model.layers[1].activation, model.layers[1].attributes
+    ('leaky_relu', {'alpha': 0.2})
     """
 
     def __init__(
-        self, activation: str | None, input_shape: int | tuple[int, ...] | None = None, name: str | None = None
+        self,
+        activation: str | None,
+        input_shape: int | tuple[int, ...] | None = None,
+        name: str | None = None,
+        **attributes: float,
     ) -> None:
         super().__init__(input_shape, name)
-        activation = "identity" if activation in (None, "linear") else activation
+        activation = "identity" if activation is None else _ALIASES.get(str(activation), activation)
         check_name("activation", activation, ACTIVATIONS)
         self.activation = activation
+        known = ROWS[activation].attributes
+        for attribute, value in attributes.items():
+            if attribute not in known:
+                allowed = f"; it has {', '.join(known)}" if known else "; it has none"
+                raise TypeError(f"activation {activation!r} has no attribute {attribute!r}{allowed}")
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise ValueError(f"{attribute} is {value!r}; it must be a finite number")
+            if value == 0 and activation == "celu":
+                raise ValueError(f"{attribute} is {value!r}; celu divides by it")
+        self.attributes = {**known, **{k: float(v) for k, v in attributes.items()}}
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return no parameters and the same shape."""
@@ -67,12 +88,12 @@ class Activation(Layer):
         if self.activation == "identity":
             return x, lambda dy, need_dx: dy
         row = ROWS[self.activation]
-        y = x if done else program.call(f"{row.name}_forward", x, layer=self.name)
+        y = x if done else program.call(f"{row.name}_forward", x, layer=self.name, **self.attributes)
 
         def backward(dy, need_dx):
             saved = {"x": x, "y": y}
             inputs = [saved[name] for name in row.saved]
-            outputs = program.call(f"{row.name}_backward", dy, *inputs, layer=self.name)
+            outputs = program.call(f"{row.name}_backward", dy, *inputs, layer=self.name, **self.attributes)
             # dx is the last output; others are scratch
             return outputs[-1] if isinstance(outputs, tuple) else outputs
 
@@ -80,14 +101,20 @@ class Activation(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
-        return {"activation": self.activation, **super().get_config()}
+        return {**self.choice(), **super().get_config()}
+
+    def choice(self) -> dict[str, Any]:
+        """Return which function this is, as plain data."""
+        return {"activation": self.activation, **self.attributes}
 
 
-def get_activation(activation: str | Activation | None) -> Activation:
-    """Return an `Activation` from its name, an `Activation`, or None for the identity."""
+def get_activation(activation: str | Activation | dict[str, Any] | None) -> Activation:
+    """Return an `Activation` from its name, an `Activation`, its `choice`, or None for the identity."""
     if isinstance(activation, Activation):
         # each layer names its own in listings
-        return Activation(activation.activation)
+        return Activation(**activation.choice())
+    if isinstance(activation, dict):
+        return Activation(**activation)
     if activation is not None and not isinstance(activation, str):
         raise TypeError(f"activation is {activation!r}; it must be a name, an Activation or None")
     return Activation(activation)
@@ -130,7 +157,7 @@ class Dense(Layer):
     def __init__(
         self,
         units: int,
-        activation: str | Activation | None = None,
+        activation: str | Activation | dict[str, Any] | None = None,
         use_bias: bool = True,
         kernel_initializer: str | Initializer = "glorot_uniform",
         bias_initializer: str | Initializer = "zeros",
@@ -186,7 +213,7 @@ class Dense(Layer):
         """Return the constructor's arguments as plain data."""
         return {
             "units": self.units,
-            "activation": self.activation.activation,
+            "activation": self.activation.choice() if self.activation.attributes else self.activation.activation,
             "use_bias": self.use_bias,
             "kernel_initializer": self.kernel_initializer.get_config(),
             "bias_initializer": self.bias_initializer.get_config(),

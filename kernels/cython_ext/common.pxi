@@ -1,8 +1,9 @@
 # What every family of kernels shares. `real` and `square_root` come from the stub that includes this
 # file: setup.py makes one extension module for each dtype and CPU level, all from the same source.
 
+from libc.math cimport fabs
 from libc.stdint cimport int64_t, intptr_t
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memcpy, memset
 
 cdef extern from "abi.h":
     ctypedef void (*fastbp_loop)(char **, const intptr_t *, const intptr_t *, void *) noexcept nogil
@@ -10,7 +11,8 @@ cdef extern from "abi.h":
         fastbp_loop loop
         void *data
     enum:
-        FASTBP_EXP, FASTBP_LOG, FASTBP_LOG1P, FASTBP_TANH, FASTBP_SIGMOID, FASTBP_MATMUL, FASTBP_SUM, FASTBP_DENSE
+        FASTBP_EXP, FASTBP_EXPM1, FASTBP_LOG, FASTBP_LOG1P, FASTBP_TANH, FASTBP_SIGMOID, FASTBP_SOFTPLUS, FASTBP_ERF
+        FASTBP_MATMUL, FASTBP_SUM, FASTBP_DENSE
         FASTBP_OK, FASTBP_INDEX_ERROR, FASTBP_NOT_FINITE
 
 cdef extern from "cython_ext/rows.h" nogil:
@@ -60,3 +62,43 @@ cdef inline real total(const fastbp_primitive *primitives, const real *x, intptr
     cdef real s
     sum_rows(primitives, x, &s, 1, n)
     return s
+
+
+cdef inline void sigmoid(const fastbp_primitive *primitives, const real *x, real *y, intptr_t n) noexcept nogil:
+    cdef intptr_t i
+    if primitives[FASTBP_SIGMOID].loop is not NULL:
+        unary(primitives, FASTBP_SIGMOID, x, y, n)
+        return
+    for i in range(n):
+        y[i] = -x[i]
+    unary(primitives, FASTBP_EXP, y, y, n)
+    for i in range(n):
+        y[i] = ONE / (ONE + y[i])
+
+
+cdef inline void softplus(const fastbp_primitive *primitives, const real *x, real *y, intptr_t n) noexcept nogil:
+    # at most a block; y may be x
+    cdef real t[BLOCK]
+    cdef intptr_t i
+    if primitives[FASTBP_SOFTPLUS].loop is not NULL:
+        unary(primitives, FASTBP_SOFTPLUS, x, y, n)
+        return
+    for i in range(n):
+        t[i] = -<real>fabs(x[i])
+    unary(primitives, FASTBP_EXP, t, t, n)
+    unary(primitives, FASTBP_LOG1P, t, t, n)
+    for i in range(n):
+        y[i] = (0 if x[i] <= 0 else x[i]) + t[i]
+
+
+cdef inline real below_one(double eps) noexcept nogil:
+    # min(1 - eps, the number below 1)
+    cdef real below = 1 - (5.9604644775390625e-08 if sizeof(real) == 4 else 1.1102230246251565e-16)
+    cdef real bound = <real>(1 - eps)
+    return bound if bound < below else below
+
+
+cdef inline real clip(real p, real lower, real upper) noexcept nogil:
+    # NaN stays, as in numpy.clip
+    p = lower if p < lower else p
+    return upper if p > upper else p

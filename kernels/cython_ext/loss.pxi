@@ -9,19 +9,6 @@ cdef inline real reduced(real value, const double *attributes, intptr_t count) n
     return value / <real>(<double>count if attributes[0] != 0 else 1.0)
 
 
-cdef inline real upper_bound(double eps) noexcept nogil:
-    # min(1 - eps, the number below 1)
-    cdef real below = 1 - (5.9604644775390625e-08 if sizeof(real) == 4 else 1.1102230246251565e-16)
-    cdef real bound = <real>(1 - eps)
-    return bound if bound < below else below
-
-
-cdef inline real clip(real p, real lower, real upper) noexcept nogil:
-    # NaN stays, as in numpy.clip
-    p = lower if p < lower else p
-    return upper if p > upper else p
-
-
 cdef inline bint labels_ok(const int64_t *labels, intptr_t batch, intptr_t n) noexcept nogil:
     cdef intptr_t i
     cdef bint ok = True
@@ -30,119 +17,13 @@ cdef inline bint labels_ok(const int64_t *labels, intptr_t batch, intptr_t n) no
     return ok
 
 
-cdef api int mean_squared_error_forward(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *y_pred = buffers[0]
-    cdef const real *y_true = buffers[1]
-    cdef real *elements = buffers[2]
-    cdef real d
-    cdef intptr_t i, n = sizes[0]
-    for i in range(n):
-        d = y_pred[i] - y_true[i]
-        elements[i] = d * d
-    buffers[3][0] = reduced(total(primitives, elements, n), attributes, n)
-    return FASTBP_OK
-
-
-cdef api int mean_squared_error_backward(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *y_pred = buffers[0]
-    cdef const real *y_true = buffers[1]
-    cdef real *dy_pred = buffers[2]
-    cdef real factor = share(2, attributes, sizes[0])
-    cdef intptr_t i
-    for i in range(sizes[0]):
-        dy_pred[i] = (y_pred[i] - y_true[i]) * factor
-    return FASTBP_OK
-
-
-cdef api int binary_cross_entropy_forward(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *y_pred = buffers[0]
-    cdef const real *y_true = buffers[1]
-    cdef real *scratch = buffers[2]
-    cdef real *elements = buffers[3]
-    cdef real lower = <real>attributes[1], upper = upper_bound(attributes[1]), q
-    cdef intptr_t i, start, count, n = sizes[0]
-    start = 0
-    while start < n:
-        count = min(n - start, BLOCK)
-        for i in range(start, start + count):
-            q = clip(y_pred[i], lower, upper)
-            elements[i] = q
-            scratch[i] = ONE - q
-        unary(primitives, FASTBP_LOG, elements + start, elements + start, count)
-        unary(primitives, FASTBP_LOG, scratch + start, scratch + start, count)
-        for i in range(start, start + count):
-            elements[i] = y_true[i] * elements[i] + (ONE - y_true[i]) * scratch[i]
-        start += BLOCK
-    buffers[4][0] = reduced(-total(primitives, elements, n), attributes, n)
-    return FASTBP_OK
-
-
-cdef api int binary_cross_entropy_backward(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *y_pred = buffers[0]
-    cdef const real *y_true = buffers[1]
-    cdef real *dy_pred = buffers[2]
-    cdef real lower = <real>attributes[1], upper = upper_bound(attributes[1]), q
-    cdef real factor = share(1, attributes, sizes[0])
-    cdef intptr_t i
-    for i in range(sizes[0]):
-        q = clip(y_pred[i], lower, upper)
-        dy_pred[i] = (q - y_true[i]) / (q * (ONE - q)) * factor
-    return FASTBP_OK
-
-
-cdef api int sigmoid_cross_entropy_forward(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *logits = buffers[0]
-    cdef const real *y_true = buffers[1]
-    cdef real *elements = buffers[2]
-    cdef real z, positive
-    cdef intptr_t i, start, count, n = sizes[0]
-    start = 0
-    while start < n:
-        count = min(n - start, BLOCK)
-        for i in range(start, start + count):
-            z = logits[i]
-            elements[i] = z if z <= 0 else -z
-        unary(primitives, FASTBP_EXP, elements + start, elements + start, count)
-        unary(primitives, FASTBP_LOG1P, elements + start, elements + start, count)
-        for i in range(start, start + count):
-            z = logits[i]
-            positive = 0 if z <= 0 else z
-            elements[i] = positive - z * y_true[i] + elements[i]
-        start += BLOCK
-    buffers[3][0] = reduced(total(primitives, elements, n), attributes, n)
-    return FASTBP_OK
-
-
-cdef api int sigmoid_cross_entropy_backward(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *y_true = buffers[1]
-    cdef real *dlogits = buffers[2]
-    cdef real factor = share(1, attributes, sizes[0])
-    cdef intptr_t i
-    logistic(primitives, buffers[0], dlogits, sizes[0])
-    for i in range(sizes[0]):
-        dlogits[i] = (dlogits[i] - y_true[i]) * factor
-    return FASTBP_OK
-
-
 cdef api int categorical_cross_entropy_forward(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
 ) noexcept nogil:
     cdef const real *y_pred = buffers[0]
     cdef const real *y_true = buffers[1]
     cdef real *elements = buffers[2]
-    cdef real lower = <real>attributes[1], upper = upper_bound(attributes[1])
+    cdef real lower = <real>attributes[1], upper = below_one(attributes[1])
     cdef intptr_t i, start, count, n = sizes[0] * sizes[1]
     start = 0
     while start < n:
@@ -163,7 +44,7 @@ cdef api int categorical_cross_entropy_backward(
     cdef const real *y_pred = buffers[0]
     cdef const real *y_true = buffers[1]
     cdef real *dy_pred = buffers[2]
-    cdef real lower = <real>attributes[1], upper = upper_bound(attributes[1])
+    cdef real lower = <real>attributes[1], upper = below_one(attributes[1])
     cdef real factor = share(-1, attributes, sizes[0])
     cdef intptr_t i
     for i in range(sizes[0] * sizes[1]):
@@ -177,7 +58,7 @@ cdef api int sparse_categorical_cross_entropy_forward(
     cdef const real *y_pred = buffers[0]
     cdef const int64_t *labels = <const int64_t *>buffers[1]
     cdef real *sample_loss = buffers[2]
-    cdef real lower = <real>attributes[1], upper = upper_bound(attributes[1])
+    cdef real lower = <real>attributes[1], upper = below_one(attributes[1])
     cdef intptr_t i, batch = sizes[0], n = sizes[1]
     if not labels_ok(labels, batch, n):
         return FASTBP_INDEX_ERROR
@@ -196,7 +77,7 @@ cdef api int sparse_categorical_cross_entropy_backward(
     cdef const real *y_pred = buffers[0]
     cdef const int64_t *labels = <const int64_t *>buffers[1]
     cdef real *dy_pred = buffers[2]
-    cdef real lower = <real>attributes[1], upper = upper_bound(attributes[1])
+    cdef real lower = <real>attributes[1], upper = below_one(attributes[1])
     cdef real factor = share(-1, attributes, sizes[0])
     cdef intptr_t i, batch = sizes[0], n = sizes[1]
     if not labels_ok(labels, batch, n):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from numba import cfunc, types
 
+from ..pointwise import is_pointwise
 from ..table import KERNELS
 from .common import cached, kernel_types
 from .extension import register
@@ -24,9 +25,11 @@ __all__ = ["address", "kernel_function", "register"]
 _compiled = {}
 
 
-def kernel_function(name: str) -> Callable[..., int]:
-    """Return the Python function of a kernel."""
-    return getattr(importlib.import_module(f"{__name__}.{KERNELS[name].row.family}"), name)
+def kernel_function(name: str) -> Callable[..., int] | None:
+    """Return the Python function of a kernel, or None if there is none."""
+    kernel = KERNELS[name]
+    module = "pointwise" if is_pointwise(kernel) else kernel.row.family
+    return getattr(importlib.import_module(f"{__name__}.{module}"), name, None)
 
 
 def address(function: Callable[..., int], dtype: str) -> int:

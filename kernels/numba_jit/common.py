@@ -171,3 +171,46 @@ def total(primitives, x, n):
     s = stack(x, 1)
     sum_rows(primitives, x, s, 1, n)
     return s[0]
+
+
+@helper
+def sigmoid(primitives, x, y, n):
+    if has(primitives, SIGMOID):
+        unary(primitives, SIGMOID, x, y, n)
+        return
+    one = real(y, 1)
+    for i in range(n):
+        y[i] = -x[i]
+    unary(primitives, EXP, y, y, n)
+    for i in range(n):
+        y[i] = one / (one + y[i])
+
+
+@helper
+def softplus(primitives, x, y, n):
+    # at most a block; y may be x
+    if has(primitives, SOFTPLUS):
+        unary(primitives, SOFTPLUS, x, y, n)
+        return
+    zero, t = real(y, 0), stack(y, BLOCK)
+    for i in range(n):
+        t[i] = -abs(x[i])
+    unary(primitives, EXP, t, t, n)
+    unary(primitives, LOG1P, t, t, n)
+    for i in range(n):
+        y[i] = (zero if x[i] <= zero else x[i]) + t[i]
+
+
+@helper
+def below_one(x, eps):
+    # min(1 - eps, the number below 1)
+    below = real(x, 1 - (2.0**-24 if itemsize(x) == 4 else 2.0**-53))
+    bound = real(x, 1 - eps)
+    return bound if bound < below else below
+
+
+@helper
+def clip(p, lower, upper):
+    # NaN stays, as in numpy.clip
+    p = lower if p < lower else p
+    return upper if p > upper else p

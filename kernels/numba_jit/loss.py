@@ -1,17 +1,17 @@
 """Losses: a value for the batch and the gradient of it. The attribute `mean` (1 or 0) comes first."""
 
-from .activation import divide_rows, logistic, rows_per_block, subtract_max
+from .activation import divide_rows, rows_per_block, subtract_max
 from .common import (
     BLOCK,
     EXP,
     INDEX_ERROR,
     LOG,
-    LOG1P,
     NOT_FINITE,
     OK,
+    below_one,
+    clip,
     helper,
     integers,
-    itemsize,
     offset,
     real,
     stack,
@@ -32,21 +32,6 @@ def reduced(value, attributes, count):
 
 
 @helper
-def upper_bound(x, eps):
-    # min(1 - eps, the number below 1)
-    below = real(x, 1 - (2.0**-24 if itemsize(x) == 4 else 2.0**-53))
-    bound = real(x, 1 - eps)
-    return bound if bound < below else below
-
-
-@helper
-def clip(p, lower, upper):
-    # NaN stays, as in numpy.clip
-    p = lower if p < lower else p
-    return upper if p > upper else p
-
-
-@helper
 def labels_ok(labels, batch, n):
     ok = True
     for i in range(batch):
@@ -54,83 +39,9 @@ def labels_ok(labels, batch, n):
     return ok
 
 
-def mean_squared_error_forward(buffers, sizes, attributes, primitives):
-    y_pred, y_true, elements = buffers[0], buffers[1], buffers[2]
-    n = sizes[0]
-    for i in range(n):
-        d = y_pred[i] - y_true[i]
-        elements[i] = d * d
-    buffers[3][0] = reduced(total(primitives, elements, n), attributes, n)
-    return OK
-
-
-def mean_squared_error_backward(buffers, sizes, attributes, primitives):
-    y_pred, y_true, dy_pred = buffers[0], buffers[1], buffers[2]
-    factor = real(dy_pred, 2 / divisor(attributes, sizes[0]))
-    for i in range(sizes[0]):
-        dy_pred[i] = (y_pred[i] - y_true[i]) * factor
-    return OK
-
-
-def binary_cross_entropy_forward(buffers, sizes, attributes, primitives):
-    y_pred, y_true, scratch, elements = buffers[0], buffers[1], buffers[2], buffers[3]
-    lower, upper, one = real(y_pred, attributes[1]), upper_bound(y_pred, attributes[1]), real(y_pred, 1)
-    n = sizes[0]
-    for start in range(0, n, BLOCK):
-        stop = min(start + BLOCK, n)
-        for i in range(start, stop):
-            q = clip(y_pred[i], lower, upper)
-            elements[i] = q
-            scratch[i] = one - q
-        unary(primitives, LOG, offset(elements, start), offset(elements, start), stop - start)
-        unary(primitives, LOG, offset(scratch, start), offset(scratch, start), stop - start)
-        for i in range(start, stop):
-            elements[i] = y_true[i] * elements[i] + (one - y_true[i]) * scratch[i]
-    buffers[4][0] = reduced(-total(primitives, elements, n), attributes, n)
-    return OK
-
-
-def binary_cross_entropy_backward(buffers, sizes, attributes, primitives):
-    y_pred, y_true, dy_pred = buffers[0], buffers[1], buffers[2]
-    lower, upper, one = real(y_pred, attributes[1]), upper_bound(y_pred, attributes[1]), real(y_pred, 1)
-    factor = real(dy_pred, 1 / divisor(attributes, sizes[0]))
-    for i in range(sizes[0]):
-        q = clip(y_pred[i], lower, upper)
-        dy_pred[i] = (q - y_true[i]) / (q * (one - q)) * factor
-    return OK
-
-
-def sigmoid_cross_entropy_forward(buffers, sizes, attributes, primitives):
-    logits, y_true, elements = buffers[0], buffers[1], buffers[2]
-    n, zero = sizes[0], real(logits, 0)
-    for start in range(0, n, BLOCK):
-        stop = min(start + BLOCK, n)
-        block = offset(elements, start)
-        for i in range(start, stop):
-            z = logits[i]
-            elements[i] = z if z <= zero else -z
-        unary(primitives, EXP, block, block, stop - start)
-        unary(primitives, LOG1P, block, block, stop - start)
-        for i in range(start, stop):
-            z = logits[i]
-            positive = zero if z <= zero else z
-            elements[i] = positive - z * y_true[i] + elements[i]
-    buffers[3][0] = reduced(total(primitives, elements, n), attributes, n)
-    return OK
-
-
-def sigmoid_cross_entropy_backward(buffers, sizes, attributes, primitives):
-    y_true, dlogits = buffers[1], buffers[2]
-    factor = real(dlogits, 1 / divisor(attributes, sizes[0]))
-    logistic(primitives, buffers[0], dlogits, sizes[0])
-    for i in range(sizes[0]):
-        dlogits[i] = (dlogits[i] - y_true[i]) * factor
-    return OK
-
-
 def categorical_cross_entropy_forward(buffers, sizes, attributes, primitives):
     y_pred, y_true, elements = buffers[0], buffers[1], buffers[2]
-    lower, upper = real(y_pred, attributes[1]), upper_bound(y_pred, attributes[1])
+    lower, upper = real(y_pred, attributes[1]), below_one(y_pred, attributes[1])
     n = sizes[0] * sizes[1]
     for start in range(0, n, BLOCK):
         stop = min(start + BLOCK, n)
@@ -145,7 +56,7 @@ def categorical_cross_entropy_forward(buffers, sizes, attributes, primitives):
 
 def categorical_cross_entropy_backward(buffers, sizes, attributes, primitives):
     y_pred, y_true, dy_pred = buffers[0], buffers[1], buffers[2]
-    lower, upper = real(y_pred, attributes[1]), upper_bound(y_pred, attributes[1])
+    lower, upper = real(y_pred, attributes[1]), below_one(y_pred, attributes[1])
     factor = real(dy_pred, -1 / divisor(attributes, sizes[0]))
     for i in range(sizes[0] * sizes[1]):
         dy_pred[i] = y_true[i] / clip(y_pred[i], lower, upper) * factor
@@ -154,7 +65,7 @@ def categorical_cross_entropy_backward(buffers, sizes, attributes, primitives):
 
 def sparse_categorical_cross_entropy_forward(buffers, sizes, attributes, primitives):
     y_pred, labels, sample_loss = buffers[0], integers(buffers[1]), buffers[2]
-    lower, upper = real(y_pred, attributes[1]), upper_bound(y_pred, attributes[1])
+    lower, upper = real(y_pred, attributes[1]), below_one(y_pred, attributes[1])
     batch, n = sizes[0], sizes[1]
     if not labels_ok(labels, batch, n):
         return INDEX_ERROR
@@ -169,7 +80,7 @@ def sparse_categorical_cross_entropy_forward(buffers, sizes, attributes, primiti
 
 def sparse_categorical_cross_entropy_backward(buffers, sizes, attributes, primitives):
     y_pred, labels, dy_pred = buffers[0], integers(buffers[1]), buffers[2]
-    lower, upper = real(y_pred, attributes[1]), upper_bound(y_pred, attributes[1])
+    lower, upper = real(y_pred, attributes[1]), below_one(y_pred, attributes[1])
     batch, n = sizes[0], sizes[1]
     factor = real(dy_pred, -1 / divisor(attributes, batch))
     if not labels_ok(labels, batch, n):

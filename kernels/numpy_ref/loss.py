@@ -2,47 +2,15 @@
 
 import numpy as np
 
-from .common import sigmoid
+from .common import below_one
 
 
 def _clip(p, eps):
-    one = p.dtype.type(1)
-    return np.clip(p, eps, min(p.dtype.type(1 - eps), np.nextafter(one, one - one)))
+    return np.clip(p, eps, below_one(p, eps))
 
 
 def _count(n, mean):
     return n if mean else 1
-
-
-def mean_squared_error_forward(y_pred, y_true, mean=1.0):
-    d = y_pred - y_true
-    elements = d * d
-    return elements, elements.sum() / _count(d.size, mean)
-
-
-def mean_squared_error_backward(y_pred, y_true, mean=1.0):
-    return (y_pred - y_true) * (2 / _count(y_pred.size, mean))
-
-
-def binary_cross_entropy_forward(y_pred, y_true, mean=1.0, eps=1e-15):
-    q = _clip(y_pred, eps)
-    log_complement = np.log(1 - q)
-    elements = y_true * np.log(q) + (1 - y_true) * log_complement
-    return log_complement, elements, -elements.sum() / _count(q.size, mean)
-
-
-def binary_cross_entropy_backward(y_pred, y_true, mean=1.0, eps=1e-15):
-    q = _clip(y_pred, eps)
-    return (q - y_true) / (q * (1 - q)) * (1 / _count(q.size, mean))
-
-
-def sigmoid_cross_entropy_forward(logits, y_true, mean=1.0):
-    elements = np.maximum(logits, 0) - logits * y_true + np.log1p(np.exp(-np.abs(logits)))
-    return elements, elements.sum() / _count(logits.size, mean)
-
-
-def sigmoid_cross_entropy_backward(logits, y_true, mean=1.0):
-    return (sigmoid(logits) - y_true) * (1 / _count(logits.size, mean))
 
 
 def categorical_cross_entropy_forward(y_pred, y_true, mean=1.0, eps=1e-15):

@@ -130,6 +130,10 @@ class PortableArray(np.ndarray):
         """Return ``1 / (1 + exp(-x))`` as one function."""
         return _wrapped(elementary.sigmoid(_plain(self)))
 
+    def softplus(self) -> PortableArray:
+        """Return ``log(1 + exp(x))`` as one function."""
+        return _wrapped(elementary.softplus(_plain(self)))
+
     def dot(self, *args: Any, **options: Any) -> Any:
         """Refuse: the method would call BLAS; write ``a @ b``."""
         raise TypeError("dot has no portable definition; write a @ b")
