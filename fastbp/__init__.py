@@ -36,6 +36,7 @@ __all__ = [
     "Sequential",
     "__version__",
     "callbacks",
+    "custom",
     "datasets",
     "get_num_threads",
     "initializers",
@@ -56,7 +57,7 @@ _threadpoolctl.register()
 
 def __getattr__(name: str) -> Any:
     # what a script may never need is imported when first asked for
-    if name in ("datasets", "io"):
+    if name in ("custom", "datasets", "io"):
         return importlib.import_module(f"{__name__}.{name}")
     if name == "selfcheck":
         from ._selfcheck import selfcheck

@@ -364,7 +364,7 @@ class CompiledExecutor(Executor):
                     primitives,
                     [b.number for b in call.buffers],
                     call.affine_sizes(self.rows),
-                    list(call.attributes.values()),
+                    [*call.kernel.code, *call.attributes.values()],
                     (probes[0], (probes[1] - probes[0]) / 1024),
                     self._items(call) if pool else [],
                 )
@@ -395,7 +395,8 @@ class CompiledExecutor(Executor):
     def set_attribute(self, i: int, name: str, value: float) -> None:
         """Change an attribute of call i."""
         super().set_attribute(i, name, value)
-        self.runner.set_attribute(i, list(self.program.calls[i].attributes).index(name), value)
+        call = self.program.calls[i]
+        self.runner.set_attribute(i, len(call.kernel.code) + list(call.attributes).index(name), value)
 
     def run(self, span: tuple[int, int], batch: int) -> None:
         """Run the calls of a range once."""

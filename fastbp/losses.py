@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .kernels.table import ROWS, suggest
-from .names import named
+from .names import check_name, named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +21,7 @@ __all__ = [
     "BinaryCrossEntropy",
     "BinaryFocalCrossEntropy",
     "CategoricalCrossEntropy",
+    "CustomLoss",
     "Hinge",
     "Huber",
     "LogCosh",
@@ -425,6 +426,29 @@ class SparseCategoricalCrossEntropy(_CrossEntropy):
     on_probabilities, on_logits = "sparse_categorical_cross_entropy", "sparse_softmax_cross_entropy"
 
 
+class CustomLoss(Loss):
+    """A loss made of a NumPy expression; `fastbp.custom.loss` makes one.
+
+    Parameters
+    ----------
+    name : str
+    expressions : tuple of str
+        Of the value and of the gradient.
+    reduction : {"mean", "sum"}
+    """
+
+    def __init__(self, name: str, expressions: tuple[str, str], reduction: str = "mean") -> None:
+        from .kernels import add_row
+
+        super().__init__(reduction)
+        self.row_name, self.expressions = name, (expressions[0], expressions[1])
+        add_row(name, "loss", *self.expressions)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"name": self.row_name, "expressions": list(self.expressions), **super().get_config()}
+
+
 _CLASSES = {
     "mean_squared_error": MeanSquaredError,
     "mse": MeanSquaredError,
@@ -460,4 +484,6 @@ def get(loss: Loss | str) -> Loss:
 
 def from_config(kind: str, config: dict[str, Any]) -> Loss:
     """Return a loss from its class name and `Loss.get_config`."""
-    return type(get(kind))(**config)
+    classes = {cls.__name__: cls for cls in (*_CLASSES.values(), CustomLoss)}
+    check_name("loss", kind, classes)
+    return classes[kind](**config)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .table import KERNELS, STATUS, suggest
+from .table import KERNELS, ROWS, STATUS, Kernel, Row, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from .table import Kernel, Operand
+    from .table import Operand
 
-__all__ = ["BACKENDS", "NUMERICS", "get_include", "load", "primitives_address", *KERNELS]
+__all__ = ["BACKENDS", "NUMERICS", "add_row", "get_include", "load", "primitives_address", *KERNELS]
 
 #: Who can execute kernels; "numpy" is the reference.
 BACKENDS = ("numpy", "numba", "cython")
@@ -142,6 +142,50 @@ def load(
     return found
 
 
+_SIGNATURES = {
+    "activation": (
+        ("forward", "x[n] -> y[n]"),
+        ("backward", "dy[n], x[n] -> dx[n]"),
+    ),
+    "loss": (
+        ("forward", "y_pred[n], y_true[n] -> elements[n], loss[]"),
+        ("backward", "y_pred[n], y_true[n] -> dy_pred[n]"),
+    ),
+}
+
+
+def add_row(name: str, family: str, forward: str, backward: str) -> None:
+    """Add a pointwise op to the table at run time; every backend runs it, none compiles anything.
+
+    Parameters
+    ----------
+    name : str
+        Its kernels are ``name_forward`` and ``name_backward``.
+    family : {"activation", "loss"}
+    forward, backward : str
+        Expressions in the vocabulary of ``pointwise.py``. Nothing else is accepted, so that they may come from a file.
+
+    Raises
+    ------
+    ValueError
+        If an expression has another word, or there is another row of that name.
+    """
+    from .chain import encode
+
+    row = ROWS.get(name)
+    if row is not None:
+        if [kernel.expression for kernel in row.kernels.values()] != [forward, backward]:
+            raise ValueError(f"there is a row {name!r} already; give yours another name")
+        return
+    row = Row(name, family, {"mean": 1.0} if family == "loss" else {}, {}, (), "", "added at run time")
+    for (suffix, signature), expression in zip(_SIGNATURES[family], (forward, backward), strict=True):
+        kernel = Kernel(f"{name}_{suffix}", row, signature, expression)
+        kernel.code = encode(kernel)
+        row.kernels[kernel.name] = kernel
+    ROWS[name] = row
+    KERNELS.update(row.kernels)
+
+
 def check_backend(backend: str) -> None:
     """Raise ValueError unless there is such a backend."""
     if backend not in BACKENDS:
@@ -162,6 +206,10 @@ def _named(backend: str, found: Any, name: str) -> Any:
     return found
 
 
+def _compiled(name: str) -> str:
+    return "chain" if KERNELS[name].code else name
+
+
 def _load_numpy(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
     from .numpy_ref import get
 
@@ -171,7 +219,7 @@ def _load_numpy(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
 def _load_numba(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
     from .numba_jit import address, kernel_function
 
-    return {name: address(_named("numba", kernel_function(name), name), dtype) for name in names}
+    return {name: address(_named("numba", kernel_function(_compiled(name)), name), dtype) for name in names}
 
 
 def _load_cython(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
@@ -179,7 +227,7 @@ def _load_cython(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
     from .primitives import capsule_address
 
     found = capsules(dtype)
-    return {name: capsule_address(_named("cython", found.get(name), name)) for name in names}
+    return {name: capsule_address(_named("cython", found.get(_compiled(name)), name)) for name in names}
 
 
 _REMEDIES = {
@@ -266,7 +314,7 @@ def _call(
             primitives_address(real.name, numerics, backend),
             [arrays[o.name].ctypes.data for o in kernel.operands],
             list(sizes.values()),
-            list(values.values()),
+            [*kernel.code, *values.values()],
         )
         if status:
             raise (IndexError if status == 1 else FloatingPointError)(f"{kernel.name}: {STATUS[status]}")

@@ -177,12 +177,12 @@ def call(kernel, primitives, addresses, sizes, attributes):
     """
     cdef void *buffers[16]
     cdef intptr_t lengths[16]
-    cdef double values[16]
+    cdef double values[1024]
     cdef fastbp_kernel function = <fastbp_kernel><intptr_t>kernel
     cdef const fastbp_primitive *table = <const fastbp_primitive *><intptr_t>primitives
     cdef int i, status
-    if max(len(addresses), len(sizes), len(attributes)) > 16:
-        raise ValueError("a kernel has at most 16 buffers, sizes and attributes")
+    if max(len(addresses), len(sizes)) > 16 or len(attributes) > 1024:
+        raise ValueError("a kernel has at most 16 buffers, 16 sizes and 1024 attributes")
     for i, value in enumerate(addresses):
         buffers[i] = <void *><intptr_t>value
     for i, value in enumerate(sizes):

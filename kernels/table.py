@@ -86,7 +86,11 @@ class Kernel:
         NumPy statements that assign every output; ``np`` is NumPy, attributes go by their names.
     inplace : tuple of (str, str)
         Pairs (output, input) that may be one buffer.
+    code : tuple of float
+        Of a row that was added at run time: what the compiled backends' ``chain`` runs (``chain.py``). Else empty.
     """
+
+    code: tuple[float, ...] = ()
 
     def __init__(self, name: str, row: Row, signature: str, expression: str, inplace: Iterable[str] = ()) -> None:
         self.name, self.row, self.signature, self.expression = name, row, signature, expression

@@ -9,10 +9,13 @@ os.environ["PYTHONSAFEPATH"] = "1"
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))
 
 import numpy as np
+import pytest
 from _arrays import BUILDS
 from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
+from fastbp import kernels
 from fastbp.kernels import cython_ext
+from fastbp.kernels.table import KERNELS, ROWS
 
 
 def pytest_report_header(config):
@@ -21,3 +24,14 @@ def pytest_report_header(config):
         f"NumPy {np.__version__}, CPU features in use: {found or 'baseline'}",
         f"builds under test: {' '.join(BUILDS)}; level in use: {cython_ext.level()}",
     ]
+
+
+@pytest.fixture(autouse=True)
+def rows_of_users():
+    """Forget at the end of a test what it added to the table: others count the rows."""
+    before = dict(ROWS), dict(KERNELS)
+    yield
+    for known, rows in zip((ROWS, KERNELS), before, strict=True):
+        for name in set(known) - set(rows):
+            del known[name]
+            vars(kernels).pop(name, None)

@@ -198,7 +198,7 @@ def test_call_passes_everything_on():
     status = primitives.call(kernel, 4096, [x.ctypes.data, y.ctypes.data], [3, -5], [0.1, np.inf])
     assert status == 2
     assert seen == [(x.ctypes.data, y.ctypes.data, 3, -5, 0.1, np.inf, 4096)]
-    for too_many in ([[0] * 17, [], []], [[], [0] * 17, []], [[], [], [0.0] * 17]):
+    for too_many in ([[0] * 17, [], []], [[], [0] * 17, []], [[], [], [0.0] * 1025]):
         with pytest.raises(ValueError, match="at most 16"):
             primitives.call(kernel, 0, *too_many)
     assert len(seen) == 1

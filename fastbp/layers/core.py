@@ -37,6 +37,8 @@ class Activation(Layer):
         "swish" (silu) and "hard_silu" (hard_swish). By default the identity.
     input_shape : int or tuple of int, optional
     name : str, optional
+    expressions : tuple of str, optional
+        Of a function of your own, as `fastbp.custom.activation` writes them.
     **attributes : float
         Those of the row, such as ``alpha`` of "leaky_relu", "elu" and "celu".
 
@@ -53,11 +55,16 @@ class Activation(Layer):
         activation: str | None,
         input_shape: int | tuple[int, ...] | None = None,
         name: str | None = None,
+        expressions: tuple[str, str] | None = None,
         **attributes: float,
     ) -> None:
         super().__init__(input_shape, name)
         activation = "identity" if activation is None else _ALIASES.get(str(activation), activation)
-        check_name("activation", activation, ACTIVATIONS)
+        if expressions is not None:
+            from ..kernels import add_row
+
+            add_row(activation, "activation", *expressions)
+        check_name("activation", activation, [name for name, row in ROWS.items() if row.family == "activation"])
         self.activation = activation
         known = ROWS[activation].attributes
         for attribute, value in attributes.items():
@@ -105,7 +112,9 @@ class Activation(Layer):
 
     def choice(self) -> dict[str, Any]:
         """Return which function this is, as plain data."""
-        return {"activation": self.activation, **self.attributes}
+        kernels = ROWS[self.activation].kernels.values()
+        own = {"expressions": [k.expression for k in kernels]} if any(k.code for k in kernels) else {}
+        return {"activation": self.activation, **own, **self.attributes}
 
 
 def get_activation(activation: str | Activation | dict[str, Any] | None) -> Activation:
@@ -211,9 +220,10 @@ class Dense(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
+        choice = self.activation.choice()
         return {
             "units": self.units,
-            "activation": self.activation.choice() if self.activation.attributes else self.activation.activation,
+            "activation": choice if len(choice) > 1 else self.activation.activation,
             "use_bias": self.use_bias,
             "kernel_initializer": self.kernel_initializer.get_config(),
             "bias_initializer": self.bias_initializer.get_config(),

@@ -14,6 +14,7 @@ from numba import cfunc, types
 
 from ..pointwise import is_pointwise
 from ..table import KERNELS
+from .chain import chain
 from .common import cached, kernel_types
 from .extension import register
 
@@ -26,7 +27,9 @@ _compiled = {}
 
 
 def kernel_function(name: str) -> Callable[..., int] | None:
-    """Return the Python function of a kernel, or None if there is none."""
+    """Return the Python function of a kernel, or None if there is none. "chain" runs rows that are data."""
+    if name == "chain":
+        return chain
     kernel = KERNELS[name]
     module = "pointwise" if is_pointwise(kernel) else kernel.row.family
     return getattr(importlib.import_module(f"{__name__}.{module}"), name, None)

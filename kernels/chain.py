@@ -1,0 +1,89 @@
+"""Pointwise kernels without a compiler: the operations of an expression as numbers that one kernel runs.
+
+The kernel `chain` of a compiled backend works on blocks of 512 elements that stay in L1, one operation after
+the other, each a loop. Its ``attributes`` are
+
+    [length, inputs, outputs, constants, steps, counts, share] + values of the constants
+    + (operation, result, a, b, c) for each step + the register of each output
+
+Behind these ``length`` numbers come the attributes of the row, for a loss ``mean``. Registers are numbered: inputs
+first, then constants, then results. ``counts`` is 0; 1 where the constant number ``share`` is 1 / size (or 1
+without ``mean``); 2 where moreover the loss is the first output's sum over that. An output shares its buffer with no
+input. The module needs the standard library only.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from .pointwise import Graph
+
+if TYPE_CHECKING:
+    from .table import Kernel
+
+__all__ = ["LONGEST", "REGISTERS", "encode"]
+
+#: As many as the kernels have.
+REGISTERS = 48
+LONGEST = 1000
+_OPERATIONS = (
+    "+", "-", "*", "/", "negative", "abs", "sqrt", "maximum", "minimum", "clip", "where", "<", "<=", ">", ">=", "==",
+    "!=", "and", "or", "exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "erf",
+)  # fmt: skip
+_SHARE = "(1.0 / (length if attributes[0] != 0 else 1.0))"
+_TOTAL = "(length if attributes[0] != 0 else 1.0)"
+
+
+def encode(kernel: Kernel) -> tuple[float, ...]:
+    """Return the numbers for a pointwise kernel.
+
+    Raises
+    ------
+    ValueError
+        If the expression has too many intermediate results, or a scalar that is not a number.
+    """
+    graph = Graph(kernel, {})
+    needed = set(graph.outputs.values())
+    for k in range(len(graph.nodes) - 1, -1, -1):
+        if k in needed:
+            needed.update(graph.nodes[k].args)
+    inputs = [o.name for o in kernel.operands if o.name in {i.name for i in kernel.inputs}]
+    place = {k: inputs.index(node.text) for k, node in enumerate(graph.nodes) if node.op == "input"}
+    constants, share = [], -1
+    for k, node in enumerate(graph.nodes):
+        if node.op == "scalar" and k in needed:
+            place[k] = len(inputs) + len(constants)
+            if node.text == _SHARE:
+                share = len(constants)
+            constants.append(1.0 if node.text == _SHARE else _number(kernel, node.text))
+    last_use = {a: k for k, node in enumerate(graph.nodes) if k in needed for a in node.args}
+    last_use.update((k, len(graph.nodes)) for k in graph.outputs.values())
+    free = list(range(REGISTERS - 1, len(inputs) + len(constants) - 1, -1))
+    steps: list[float] = []
+    for k, node in enumerate(graph.nodes):
+        if node.op in ("input", "scalar") or k not in needed:
+            continue
+        if not free:
+            raise ValueError(f"{kernel.name}: the expression needs more than {REGISTERS} intermediate results")
+        place[k] = free.pop()
+        op = "negative" if node.op == "-" and len(node.args) == 1 else node.op
+        args = [place[a] for a in node.args]
+        steps += [_OPERATIONS.index(op), place[k], *args, *[args[0]] * (3 - len(args))]
+        free += {place[a] for a in node.args if last_use[a] == k and graph.nodes[a].op not in ("input", "scalar")}
+    results = [place[k] for k in graph.outputs.values()]
+    counts = 2 if graph.total else int(share >= 0)
+    head = [len(inputs), len(results), len(constants), len(steps) // 5, counts, share]
+    code = [*head, *constants, *steps, *results]
+    if graph.total and graph.total[1:] != (False, _TOTAL):
+        raise ValueError(f"{kernel.name}: the loss must be elements.sum() / (y_pred.size if mean else 1)")
+    if len(code) > LONGEST:
+        raise ValueError(f"{kernel.name}: the expression has too many operations, {len(steps) // 5}")
+    return tuple(map(float, [len(code) + 1, *code]))
+
+
+def _number(kernel: Kernel, text: str) -> float:
+    try:
+        return float(ast.literal_eval(text))
+    except (SyntaxError, TypeError, ValueError):
+        raise ValueError(f"{kernel.name}: {text} is not a number") from None

@@ -1,0 +1,214 @@
+"""Functions of users' own: the bits of their expression in every backend, and the derivative by the chain rule."""
+
+import itertools
+
+import numpy as np
+import pytest
+from _arrays import BACKENDS, DTYPES, assert_same_bits, edge_values
+
+import fastbp
+from fastbp import Dense, Sequential, custom, kernels, load_model
+from fastbp.kernels.table import KERNELS, ROWS
+
+NUMBER = itertools.count()
+ACTIVATIONS = {
+    "identity": lambda x: x + 0,
+    "relu": lambda x: np.maximum(x, 0),
+    "relu6": lambda x: np.minimum(np.maximum(x, 0), 6),
+    "leaky_relu": lambda x: np.where(x > 0, x, 0.01 * x),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(x)),
+    "hard_tanh": lambda x: np.clip(x, -1, 1),
+    "hard_sigmoid": lambda x: (x + 3).clip(0, 6) / 6,
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "gelu": lambda x: 0.5 * x * (1 + np.tanh(0.7978845608028654 * (x + 0.044715 * (x * x * x)))),
+    "silu": lambda x: x * (1 / (1 + np.exp(-x))),
+    "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
+}
+OTHERS = {
+    "square": lambda x: x**2 - np.square(x + 1),
+    "root": lambda x: np.sqrt(x * x + 1) + (x * x + 2) ** 0.5 - 1,
+    "logarithm": lambda x: np.log(2 + x * x) / 3 + np.reciprocal(2 + x * x),
+    "constant": lambda x: 0 * x + 4,
+    "steps": lambda x: np.where((x > -1) & (x <= 1), 1.0, np.where((x == 2) | (x != x), -1.0, x)),
+    "swapped": lambda x: np.maximum(0.5, np.minimum(2, x)) - (1 - x) / 2,
+}
+LOSSES = {
+    "mean_squared_error": lambda y_true, y_pred: (y_pred - y_true) ** 2,
+    "mean_absolute_error": lambda y_true, y_pred: np.abs(y_pred - y_true),
+    "huber": lambda y_true, y_pred: np.where(
+        np.abs(y_pred - y_true) <= 1, 0.5 * (y_pred - y_true) ** 2, np.abs(y_pred - y_true) - 0.5
+    ),
+    "hinge": lambda y_true, y_pred: np.maximum(1 - y_true * y_pred, 0),
+}
+
+
+@pytest.fixture
+def fresh():
+    """Return names that are not taken."""
+    return lambda: f"own{next(NUMBER)}"
+
+
+def inputs(dtype, n):
+    rng = np.random.default_rng(n)
+    values = np.concatenate([edge_values(dtype), np.array([np.inf, -np.inf, np.nan, -0.0], dtype)])
+    return np.where(rng.random(n) < 0.5, rng.choice(values, n), 2 * rng.standard_normal(n)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [*ACTIVATIONS, *OTHERS])
+def test_bits_of_the_expression_in_every_backend(name, dtype, fresh):
+    function = {**ACTIVATIONS, **OTHERS}[name]
+    row = custom.activation(function, fresh()).activation
+    forward, backward = (getattr(kernels, f"{row}_{part}") for part in ("forward", "backward"))
+    for n in (0, 1, 3, 17, 511, 512, 513, 1600):
+        x, dy = inputs(dtype, n), inputs(dtype, n)[::-1]
+        with np.errstate(all="ignore"):
+            want = function(x).astype(dtype)  # numpy.where of two Python numbers makes float64
+        for numerics in ("numpy", "portable") if n < 20 else ("numpy",):
+            first = None
+            for backend in ("numpy", *BACKENDS):
+                how = {"backend": backend, "numerics": numerics}
+                got = forward(x, **how), backward(dy, x, **how)
+                assert got[1].dtype == np.dtype(dtype)
+                first = first or got
+                assert_same_bits(got[0], first[0], f"{name} {n} {backend}")
+                assert_same_bits(got[1], first[1], f"{name} {n} {backend}")
+            if numerics == "numpy":
+                assert_same_bits(first[0], want, f"{name} {n}")
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_derivative_is_that_of_the_row_by_hand(name, fresh):
+    row = custom.activation(ACTIVATIONS[name], fresh()).activation
+    x = np.concatenate([np.linspace(-7, 7, 57) + 0.01, [0.0, -0.0, -1, 1, 3, -3, 6, 50, -50]])
+    if name == "softplus":
+        x = x[x != 0]  # made of two kinks, each with slope 0 there: as the documentation says
+    dy = np.random.default_rng(0).standard_normal(len(x))
+    known = {"dy": dy, "x": x, "y": getattr(kernels, f"{name}_forward")(x)}
+    want = getattr(kernels, f"{name}_backward")(*(known[o.name] for o in KERNELS[f"{name}_backward"].inputs))
+    got = getattr(kernels, f"{row}_backward")(dy, x)
+    np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_derivative_by_differences(name, fresh):
+    row = custom.activation(OTHERS[name], fresh()).activation
+    x = np.linspace(-3, 3, 41) + 0.003
+    got = getattr(kernels, f"{row}_backward")(np.ones_like(x), x)
+    want = (OTHERS[name](x + 1e-6) - OTHERS[name](x - 1e-6)) / 2e-6
+    np.testing.assert_allclose(got, want, rtol=1e-7, atol=1e-8)
+
+
+def test_a_branch_that_is_not_taken_gives_no_nan(fresh):
+    row = custom.activation(lambda x: np.where(x > 0, np.sqrt(x), np.exp(x)), fresh()).activation
+    x = np.array([-4.0, -0.0, 4.0, 1000.0])
+    got = getattr(kernels, f"{row}_backward")(np.ones(4), x)
+    np.testing.assert_allclose(got, [np.exp(-4), 1, 0.25, 0.5 / np.sqrt(1000)])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses(name, dtype, fresh):
+    for reduction in ("mean", "sum"):
+        mine = custom.loss(LOSSES[name], fresh(), reduction)
+        theirs = fastbp.losses.get(name)
+        theirs.reduction = reduction
+        for n in (1, 2, 17, 600, 1025):
+            rng = np.random.default_rng(n)
+            y_true, y_pred = np.sign(rng.standard_normal(n)).astype(dtype), rng.standard_normal(n).astype(dtype)
+            for backend in ("numpy", *BACKENDS):
+                assert_same_bits(mine(y_true, y_pred, backend=backend), mine(y_true, y_pred, backend="numpy"))
+                gradient = mine.gradient(y_true, y_pred, backend=backend)
+                assert_same_bits(gradient, mine.gradient(y_true, y_pred, backend="numpy"))
+                assert gradient.dtype == np.dtype(dtype)
+            np.testing.assert_allclose(mine(y_true, y_pred), theirs(y_true, y_pred), rtol=1e-5)
+            np.testing.assert_allclose(mine.gradient(y_true, y_pred), theirs.gradient(y_true, y_pred), rtol=1e-5)
+
+
+@pytest.mark.parametrize("numerics", ["numpy", "portable"])
+def test_a_model_with_both_trains_saves_and_loads(numerics, fresh, tmp_path):
+    bent = custom.activation(lambda x: (np.sqrt(x * x + 1) - 1) / 2 + x, fresh())
+    quartic = custom.loss(lambda y_true, y_pred: (y_pred - y_true) ** 2 * (y_pred - y_true) ** 2, fresh())
+    rng = np.random.default_rng(0)
+    x, y, found = rng.standard_normal((40, 3)), rng.standard_normal((40, 2)), []
+    for backend in ("numpy", *BACKENDS):
+        layers = [Dense(5, activation=bent), Dense(4), fastbp.Activation(bent.activation), Dense(2)]
+        model = Sequential(layers, input_shape=3, seed=1)
+        model.compile("adam", quartic, backend=backend, numerics=numerics, dtype="float64")
+        model.fit(x, y, batch_size=16, epochs=4, seed=2, verbose=0)
+        found.append(model)
+        for got, want in zip(model.get_weights(), found[0].get_weights(), strict=True):
+            assert_same_bits(got, want, backend)
+    assert found[0].history.history["loss"][-1] < found[0].history.history["loss"][0]
+    model.save(tmp_path / "own.npz")
+    for name in (bent.activation, quartic.row_name):
+        ROWS.pop(name)
+        for part in ("forward", "backward"):
+            KERNELS.pop(f"{name}_{part}")
+    again = load_model(tmp_path / "own.npz")
+    assert_same_bits(again.predict(x), model.predict(x))
+    model.fit(x, y, epochs=2, seed=3, verbose=0)
+    again.fit(x, y, epochs=2, seed=3, verbose=0)
+    assert_same_bits(again.get_weights()[0], model.get_weights()[0])
+
+
+def test_names(fresh):
+    name = fresh()
+    first = custom.activation(lambda x: x * 2, name)
+    assert custom.activation(lambda y: y * 2, name).activation == first.activation == name
+    with pytest.raises(ValueError, match=f"there is a row '{name}' already"):
+        custom.activation(lambda x: x * 3, name)
+    with pytest.raises(ValueError, match="'relu' already"):
+        custom.activation(lambda x: x * 3, "relu")
+    with pytest.raises(ValueError, match="name is '<lambda>'"):
+        custom.activation(lambda x: x)
+
+    def tripled(x):
+        return x * 3
+
+    assert custom.activation(tripled).activation == "tripled"
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: np.sin(x), "numpy.sin cannot be traced"),
+        (lambda x: x**3, "write the product, x \\* x \\* x"),
+        (lambda x: np.power(x, 2), "numpy.power cannot be traced"),
+        (lambda x: x if x > 0 else 0 * x, "branches on values; write numpy.where"),
+        (lambda x: x.sum(), "the attribute 'sum' .* cannot be traced"),
+        (lambda x: np.add.reduce(x), "numpy.add cannot be traced"),
+        (lambda x: np.concatenate([x, x]), "numpy.concatenate cannot be traced"),
+        (lambda x: x * np.float64(2), "a constant of the function is a float64"),
+        (lambda x: x * np.ones(3), "a constant of the function is a ndarray"),
+        (lambda x: x * True, "a constant of the function is a bool"),
+        (lambda x: np.maximum(x, x * 2), "numpy.maximum of two arrays"),
+        (lambda x: np.where(True, x, 0), "the condition of numpy.where"),
+        (lambda x: np.clip(x, -x, 1), "takes numbers as bounds"),
+        (lambda x: 3.0, "the function returned 3.0"),
+    ],
+)
+def test_what_cannot_be_traced_is_said(function, message, fresh):
+    before = dict(ROWS)
+    with pytest.raises(TypeError, match=message):
+        custom.activation(function, fresh())
+    assert before == ROWS
+
+
+def test_too_large_and_not_finite(fresh):
+    def long(x):
+        terms = [x * float(k) for k in range(2, 60)]
+        while len(terms) > 1:
+            terms = [a * b for a, b in zip(terms[::2], terms[1::2], strict=False)]
+        return terms[0]
+
+    with pytest.raises(ValueError, match="more than 48 intermediate results"):
+        custom.activation(long, fresh())
+    with pytest.raises(ValueError, match="it must be finite"):
+        custom.activation(lambda x: x + np.inf, fresh())
+
+
+def test_an_expression_from_a_file_is_data(fresh):
+    for expression in ("y = __import__('os').getcwd()", "y = x.__class__", "y = [x for x in ()]", "import os; y = x"):
+        with pytest.raises(ValueError, match="not in the vocabulary"):
+            fastbp.Activation(fresh(), expressions=(expression, "dx = dy"))
