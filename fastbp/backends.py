@@ -91,6 +91,7 @@ class Executor:
     ) -> None:
         self.program, self.backend, self.shared, self.keep = program, backend, shared, keep
         self.batch = batch  # of the last run
+        self.steps = 0  # that the last run_steps completed
         self.rows = 0
         self.real = np.dtype(program.dtype)
         self.kernels = load(
@@ -326,17 +327,19 @@ class NumpyExecutor(Executor):
         for buffer in streams:
             self.bind(buffer)
         paused = time.monotonic()
+        self.steps = 0
         for step, start in enumerate(range(0, rows, batch)):
             count = min(batch, rows - start)
             moved = {b: strides[b][0] + strides[b][1] * count for b in streams}
             for buffer, n in moved.items():
-                if buffer.role == "input":
+                if buffer.role != "result":
                     self.arrays[buffer.number][:n] = flat[buffer][at[buffer] : at[buffer] + n]
             self._execute(span, count, step)
             for buffer, n in moved.items():
                 if buffer.role == "result":
                     flat[buffer][at[buffer] : at[buffer] + n] = self.arrays[buffer.number][:n]
                 at[buffer] += n
+            self.steps = step + 1
             if on_pause is not None and time.monotonic() - paused > 0.1:
                 paused = time.monotonic()
                 on_pause(step + 1)
@@ -414,9 +417,12 @@ class CompiledExecutor(Executor):
     ) -> None:
         """Run the calls of a range for each batch of `rows`."""
         cursors = [(buffer.number, array, *self._bytes(buffer)) for buffer, array in streams.items()]
-        status = self.runner.run_steps(*span, self.commit, rows, batch, cursors, on_pause)
+        try:
+            status = self.runner.run_steps(*span, self.commit, rows, batch, cursors, on_pause)
+        finally:
+            self.steps = self.runner.steps
         self.batch = self.runner.batch
-        self._raise(status, self.runner.steps)
+        self._raise(status, self.steps)
 
     def _bytes(self, buffer: Buffer) -> tuple[int, int]:
         # of a stream, per step and per row; asked for in every epoch

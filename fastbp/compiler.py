@@ -69,6 +69,8 @@ class Network:
     metrics : list of (Metric, Buffer)
     x_source, y_source, index : Buffer or None
         Where batches are gathered from.
+    lr : Buffer or None
+        The learning rate.
     layers : list of (Layer, Buffer)
         Each layer's output.
     gradients : list of (Layer, Buffer)
@@ -85,6 +87,7 @@ class Network:
         self.x_source: Any = None
         self.y_source: Any = None
         self.index: Any = None
+        self.lr: Any = None
         self.metrics: list[tuple[Metric, Buffer]] = []
         self.layers: list[tuple[Layer, Buffer]] = []
         self.gradients: list[tuple[Layer, Buffer]] = []
@@ -191,9 +194,9 @@ def compile_training(
         name: program.buffer(name, shape, kind, role="state")
         for name, (shape, kind, _) in optimizer.state(layout.n).items()
     }
-    lr = program.buffer("lr", (1,), "f8", role="state")
+    network.lr = program.buffer("lr", (1,), "f8", role="state")
     if layout.n:
-        optimizer.emit(program, w, dw, state, lr)
+        optimizer.emit(program, w, dw, state, network.lr)
     return network
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from .losses import Loss
 
-__all__ = ["as_features", "as_rows", "as_targets", "integer"]
+__all__ = ["as_features", "as_rows", "as_targets", "integer", "number"]
 
 _CHECKED = 1 << 20  # elements that are looked at in one go, about a millisecond
 
@@ -22,12 +23,25 @@ _CHECKED = 1 << 20  # elements that are looked at in one go, about a millisecond
 def integer(name: str, value: Any, low: int) -> int:
     """Return an integer of at least `low`, or raise an error that names it."""
     try:
-        number = operator.index(value)
+        n = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} is {value!r}; it must be an integer") from None
-    if number < low:
-        raise ValueError(f"{name} is {number}; it must be at least {low}")
-    return number
+    if n < low:
+        raise ValueError(f"{name} is {n}; it must be at least {low}")
+    return n
+
+
+def number(name: str, value: Any, low: float, high: float, closed_low: bool = True, closed_high: bool = False) -> float:
+    """Return a finite number between `low` and `high`, or raise an error that names it."""
+    try:
+        x = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} is {value!r}; it must be a number") from None
+    inside = (low <= x if closed_low else low < x) and (x <= high if closed_high else x < high)
+    if not inside or not math.isfinite(x):
+        bracket = "[" if closed_low else "(", "]" if closed_high else ")"
+        raise ValueError(f"{name} is {value!r}; it must be in {bracket[0]}{low:g}, {high:g}{bracket[1]}")
+    return x
 
 
 def _numbers(name: str, values: ArrayLike) -> np.ndarray:

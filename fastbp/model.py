@@ -358,6 +358,7 @@ class Sequential:
         """The program of a train step, as `fit` and `train_on_batch` run it."""
         self._require_compiled()
         self._ready()
+        self.optimizer.prepare()
         return self._train_executor(1)[0].program
 
     def _ready(self, shape: tuple[int, ...] | None = None, seed: Seed = None) -> None:
@@ -408,7 +409,8 @@ class Sequential:
         Returns
         -------
         History
-            ``history.history`` holds a list per epoch of "loss", metrics, "val_loss" ...
+            ``history.history`` holds a list per epoch of "loss", metrics, "val_loss" ..., and "lr", the learning
+            rate of an epoch's last step, where that is scheduled or was changed.
 
         Raises
         ------
@@ -478,6 +480,7 @@ class Sequential:
         order, counts = np.arange(rows), _counts(rows, batch)
         start = 0 if rng is not None else program.span("gather")[1]
         started = []
+        first_lr = self.optimizer.lr
         self._fitting = True
         try:
             for hook in hooks:
@@ -492,8 +495,12 @@ class Sequential:
                 # in their own order the rows are read where they lie, else gathered
                 streams = {network.x: x, network.y_true: y} if rng is None else {network.index: order}
                 streams.update(results)
+                taken, rates = self.optimizer.step, self.optimizer.rates(steps)
+                if rates is not None:
+                    streams[network.lr] = rates
 
-                def pause(step, epoch=epoch):
+                def pause(step, epoch=epoch, taken=taken):
+                    self.optimizer.step = taken + step
                     for hook in hooks:
                         hook.on_progress(epoch, step)
 
@@ -503,10 +510,18 @@ class Sequential:
                     which = order[error.step * batch : (error.step + 1) * batch]
                     where = f"epoch {epoch + 1}, batch {error.step + 1}"
                     raise self._explain(error, x[which], y[which], where) from None
+                finally:
+                    self.optimizer.step = taken + executor.steps
+                lr = self.optimizer.lr if rates is None else float(rates[-1])
                 all_losses.append(batch_losses)
                 logs = self._logs(network, batch_losses, hits, counts, rows)
                 if validation_data is not None:
                     logs.update(("val_" + k, v) for k, v in self._evaluate_arrays(*validation_data, _BLOCK).items())
+                if rates is not None or lr != first_lr or "lr" in history.history:
+                    logs["lr"] = lr
+                    if history.epoch and "lr" not in history.history:
+                        # the first change: the epochs before had the rate of the beginning
+                        history.history["lr"] = [first_lr] * len(history.epoch)
                 for hook in hooks:
                     hook.on_epoch_end(epoch, logs)
                 if self.stop_training:
@@ -583,8 +598,12 @@ class Sequential:
         """
         if self._train_step is not None and not self._fitting:
             step, first, last, commit, capacity = self._train_step
+            optimizer = self.optimizer
+            if optimizer._schedule is not None:
+                optimizer.prepare()
             loss = step(first, last, commit, x, y, capacity)
             if loss is not None:
+                optimizer._step += 1
                 return loss
         self._require_compiled()
         self._require_idle()
@@ -597,10 +616,12 @@ class Sequential:
         executor.bind(network.y_true, y)
         executor.bind(network.loss)
         program = network.program
+        self.optimizer.prepare()
         try:
             executor.run((program.span("gather")[1], len(program.calls)), len(x))
         except CallError as error:
             raise self._explain(error, x, y, "this batch") from None
+        self.optimizer.step += 1
         return float(executor.view(network.loss))
 
     # ------------------------------------------------------------------ the four steps by hand
@@ -677,7 +698,9 @@ class Sequential:
         if self._stage != "backward":
             raise RuntimeError("update() needs gradients; call forward(x), loss(y_true) and backward() first")
         network, executor = self._steps, self._steps.program.executor
+        self.optimizer.prepare()
         executor.run(network.program.span("update"), executor.batch)
+        self.optimizer.step += 1
         self._stage = "update"
 
     # ------------------------------------------------------------------ using
@@ -827,6 +850,11 @@ class Sequential:
         """Write the model, and the optimizer's state if it is compiled, to one ``.npz`` file, atomically.
 
         A write that is interrupted leaves an old file of that name whole. Nothing is pickled.
+
+        Raises
+        ------
+        ValueError
+            If the learning rate is a function of the user's; nothing is written then.
         """
         from .io import save_arrays
 
@@ -840,7 +868,7 @@ class Sequential:
         if self.loss_function is not None:
             config["backend"], config["numerics"] = self.backend, self.numerics
             config["loss"] = [type(self.loss_function).__name__, self.loss_function.get_config()]
-            config["optimizer"] = [type(self.optimizer).__name__, self.optimizer.get_config()]
+            config["optimizer"] = optimizers.to_config(self.optimizer)
             config["metrics"] = self.metric_names
             arrays.update((f"optimizer.{name}", array) for name, array in self.optimizer.get_state().items())
         save_arrays(path, config, arrays)
@@ -877,7 +905,7 @@ def load_model(path: str | os.PathLike[str]) -> Sequential:
             optimizer = optimizers.from_config(*config["optimizer"])
             state = {name.removeprefix("optimizer."): array for name, array in arrays.items()}
             want = {name: shape for name, (shape, _, _) in optimizer.state(layout.n).items()}
-            if {name: array.shape for name, array in state.items()} != want:
+            if {name: array.shape for name, array in state.items() if name != "step"} != want:
                 raise ValueError(f"the optimizer's state does not fit {layout.n} parameters")
         model.build(shape, seed=0)
         model._arrays["parameters"][...] = parameters

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .data import integer
+from .data import number as _number
 from .kernels.table import ROWS
 from .names import named
+from .schedules import Schedule, check_first, rates_of
+from .schedules import from_config as _schedule_from_config
+from .schedules import to_config as _schedule_to_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from .program import Buffer, Program
+    from .schedules import Rate
 
     State = dict[str, tuple[tuple[int, ...], str, float]]
 
@@ -36,17 +42,7 @@ __all__ = [
     "get",
 ]
 
-
-def _number(name: str, value: Any, low: float, high: float, closed_low: bool = True) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} is {value!r}; it must be a number") from None
-    inside = (low <= number if closed_low else low < number) and number < high
-    if not inside or not math.isfinite(number):
-        bracket = "[" if closed_low else "("
-        raise ValueError(f"{name} is {value!r}; it must be in {bracket}{low:g}, {high:g})")
-    return number
+_AHEAD = 256  # rates that are computed at a time where steps are taken one by one
 
 
 class Optimizer:
@@ -54,29 +50,85 @@ class Optimizer:
 
     Parameters
     ----------
-    lr : float
-        The learning rate, positive. Assigning to ``optimizer.lr`` takes effect at the next step.
+    lr : float or Schedule or callable
+        The learning rate, positive. Assigning to ``optimizer.lr`` takes effect at the next step. A
+        `fastbp.schedules.Schedule`, or any function of the step number, gives the rate of every step, from 0 on;
+        it may come to 0. Within an epoch of `fit` another schedule takes effect with the next epoch.
 
     Notes
     -----
     An optimizer belongs to the model that was compiled with it and holds that model's state.
+
+    Examples
+    --------
+    >>> from fastbp.schedules import CosineDecay
+    >>> optimizer = Adam(lr=CosineDecay(0.01, decay_steps=1000))
+    >>> optimizer.lr
+    0.01
+    >>> optimizer.step = 500
+    >>> optimizer.lr
+    0.005
     """
 
-    def __init__(self, lr: float) -> None:
+    def __init__(self, lr: float | Rate) -> None:
         self._lr = np.empty(1)
+        self._step = 0
         self.lr = lr
         self._owner: weakref.ref[object] | None = None
         self._state: dict[str, np.ndarray] = {}
 
     @property
     def lr(self) -> float:
-        """The learning rate."""
+        """The learning rate of the next step; see `schedule` for the rule behind it."""
+        self.prepare()
         return float(self._lr[0])
 
     @lr.setter
-    def lr(self, value: float) -> None:
-        # an array of one, so that compiled programs read the same memory
-        self._lr[0] = _number("lr", value, 0, math.inf, closed_low=False)
+    def lr(self, value: float | Rate) -> None:
+        if callable(value):
+            check_first("lr", value)
+            self._schedule: Rate | None = value
+        else:
+            # an array of one, so that compiled programs read the same memory
+            self._lr[0] = _number("lr", value, 0, math.inf, closed_low=False)
+            self._schedule = None
+        self._ahead: tuple[int, np.ndarray] = 0, np.empty(0)
+
+    @property
+    def schedule(self) -> Rate | None:
+        """What gives the learning rate of every step, or None where it is a number."""
+        return self._schedule
+
+    @property
+    def step(self) -> int:
+        """The number of steps taken, from which a schedule goes on."""
+        return self._step
+
+    @step.setter
+    def step(self, value: int) -> None:
+        self._step = integer("step", value, 0)
+
+    def rates(self, steps: int) -> np.ndarray | None:
+        """Return the learning rates of the next `steps` steps, or None where it is a number."""
+        if self._schedule is None:
+            return None
+        return rates_of(self._schedule, np.arange(self._step, self._step + steps, dtype=np.float64))
+
+    def prepare(self) -> None:
+        """Put the learning rate of the next step where the program reads it."""
+        if self._schedule is None:
+            return
+        if not isinstance(self._schedule, Schedule):
+            # a function of the user's is asked for no step that may never come
+            rate = self._schedule(self._step)
+        else:
+            start, rates = self._ahead
+            if not start <= self._step < start + len(rates):
+                start = self._step
+                rates = self._schedule(np.arange(start, start + _AHEAD))
+                self._ahead = start, rates
+            rate = float(rates[self._step - start])
+        self._lr[0] = _number(f"the learning rate of step {self._step}", rate, 0, math.inf)
 
     #: The row of the table, the arrays of the parameters' size that it keeps, and how many running powers.
     row: str
@@ -124,8 +176,8 @@ class Optimizer:
         self._owner, self._state = weakref.ref(owner), state
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Return copies of the state arrays by name."""
-        return {name: array.copy() for name, array in self._state.items()}
+        """Return copies of the state arrays by name, and the number of steps taken as ``"step"``."""
+        return {**{name: array.copy() for name, array in self._state.items()}, "step": np.array(self._step)}
 
     def set_state(self, state: Mapping[str, ArrayLike]) -> None:
         """Set the state arrays.
@@ -133,21 +185,25 @@ class Optimizer:
         Parameters
         ----------
         state : dict of str to ndarray
-            As `get_state` returns them.
+            As `get_state` returns them. Without ``"step"``, as in files of old, that is left as it is.
         """
-        if set(state) != set(self._state):
-            raise ValueError(f"state has {sorted(state)}; it must have {sorted(self._state)}")
         arrays = {name: np.asarray(value) for name, value in state.items()}
+        step = arrays.pop("step", np.array(self._step))
+        if set(arrays) != set(self._state):
+            raise ValueError(f"state has {sorted(state)}; it must have {sorted([*self._state, 'step'])}")
+        if step.shape != () or step.dtype.kind != "i" or step < 0:
+            raise ValueError(f"state 'step' is {step!r}; it must be an integer of at least 0")
         for name, value in arrays.items():
             if value.shape != self._state[name].shape or value.dtype != self._state[name].dtype:
                 want = self._state[name]
                 raise ValueError(f"state {name!r} is {value.dtype} {value.shape}; it must be {want.dtype} {want.shape}")
         for name, value in arrays.items():
             self._state[name][...] = value
+        self._step = int(step)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain data."""
-        return {"lr": self.lr}
+        """Return the constructor's arguments: plain data, but for a schedule."""
+        return {"lr": self.lr if self._schedule is None else self._schedule}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
@@ -174,7 +230,7 @@ class SGD(Optimizer):
     SGD(lr=0.5, momentum=0.0, nesterov=False)
     """
 
-    def __init__(self, lr: float = 0.01, momentum: float = 0.0, nesterov: bool = False) -> None:
+    def __init__(self, lr: float | Rate = 0.01, momentum: float = 0.0, nesterov: bool = False) -> None:
         super().__init__(lr)
         self.momentum = _number("momentum", momentum, 0, 1)
         self.nesterov = bool(nesterov)
@@ -220,7 +276,7 @@ class Adam(Optimizer):
 
     row, slots, powers = "adam", ("m", "v"), 2
 
-    def __init__(self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
+    def __init__(self, lr: float | Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
         super().__init__(lr)
         self.beta1 = _number("beta1", beta1, 0, 1)
         self.beta2 = _number("beta2", beta2, 0, 1)
@@ -255,7 +311,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        lr: float = 1e-3,
+        lr: float | Rate = 1e-3,
         beta1: float = 0.9,
         beta2: float = 0.999,
         eps: float = 1e-8,
@@ -315,7 +371,7 @@ class Adamax(Adam):
 
     row, slots = "adamax", ("m", "u")
 
-    def __init__(self, lr: float = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
+    def __init__(self, lr: float | Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
         super().__init__(lr, beta1, beta2, eps)
 
 
@@ -341,7 +397,7 @@ class Nadam(Adam):
 
     row, powers = "nadam", 3
 
-    def __init__(self, lr: float = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
+    def __init__(self, lr: float | Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
         super().__init__(lr, beta1, beta2, eps)
 
 
@@ -370,7 +426,7 @@ class Adagrad(Optimizer):
 
     row, slots = "adagrad", ("v",)
 
-    def __init__(self, lr: float = 0.01, eps: float = 1e-10) -> None:
+    def __init__(self, lr: float | Rate = 0.01, eps: float = 1e-10) -> None:
         super().__init__(lr)
         self.eps = _number("eps", eps, 0, math.inf, closed_low=False)
 
@@ -403,7 +459,7 @@ class Adadelta(Optimizer):
 
     row, slots = "adadelta", ("v", "d")
 
-    def __init__(self, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6) -> None:
+    def __init__(self, lr: float | Rate = 1.0, rho: float = 0.9, eps: float = 1e-6) -> None:
         super().__init__(lr)
         self.rho = _number("rho", rho, 0, 1)
         self.eps = _number("eps", eps, 0, math.inf, closed_low=False)
@@ -441,7 +497,7 @@ class RMSprop(Optimizer):
     row, slots = "rmsprop", ("v", "velocity", "g")
 
     def __init__(
-        self, lr: float = 1e-3, rho: float = 0.9, momentum: float = 0.0, eps: float = 1e-7, centered: bool = False
+        self, lr: float | Rate = 1e-3, rho: float = 0.9, momentum: float = 0.0, eps: float = 1e-7, centered: bool = False
     ) -> None:
         super().__init__(lr)
         self.rho = _number("rho", rho, 0, 1)
@@ -478,7 +534,7 @@ class Lion(Optimizer):
 
     row, slots = "lion", ("m",)
 
-    def __init__(self, lr: float = 1e-4, beta1: float = 0.9, beta2: float = 0.99, weight_decay: float = 0.0) -> None:
+    def __init__(self, lr: float | Rate = 1e-4, beta1: float = 0.9, beta2: float = 0.99, weight_decay: float = 0.0) -> None:
         super().__init__(lr)
         self.beta1 = _number("beta1", beta1, 0, 1)
         self.beta2 = _number("beta2", beta2, 0, 1)
@@ -521,6 +577,22 @@ def get(optimizer: Optimizer | str) -> Optimizer:
     return named("optimizer", optimizer, Optimizer, _CLASSES)
 
 
+def to_config(optimizer: Optimizer) -> list[Any]:
+    """Return an optimizer's class name and arguments as plain data; see `from_config`.
+
+    Raises
+    ------
+    ValueError
+        If its schedule is a function, which a file cannot hold.
+    """
+    config = optimizer.get_config()
+    if optimizer.schedule is not None:
+        config["lr"] = _schedule_to_config(optimizer.schedule)
+    return [type(optimizer).__name__, config]
+
+
 def from_config(kind: str, config: dict[str, Any]) -> Optimizer:
-    """Return an optimizer from its class name and `Optimizer.get_config`."""
+    """Return an optimizer from what `to_config` gave."""
+    if isinstance(config.get("lr"), list):
+        config = {**config, "lr": _schedule_from_config(*config["lr"])}
     return type(get(kind))(**config)

@@ -36,6 +36,7 @@ cdef extern from *:
 cdef enum:
     INTERRUPTED = -1
     PORTS = 8
+    CURSORS = 32
     OPERANDS = 16       # at most, of a kernel that is shared among threads
     SHARED = 1 << 15    # elements from which threads pay
 
@@ -328,15 +329,16 @@ cdef class Runner:
         int
             0, or the status of the call `failed` in step `steps`.
         """
-        cdef cursor_t moving[PORTS]
-        cdef char *starts[PORTS]
+        cdef cursor_t moving[CURSORS]
+        cdef char *starts[CURSORS]
         cdef char *address
         cdef cnp.ndarray array
         cdef int status = FASTBP_OK, i, n_cursors = len(cursors)
         cdef intptr_t done = 0, count
         cdef double last_pause = now()
-        if n_cursors > PORTS:
-            raise ValueError(f"at most {PORTS} cursors, got {n_cursors}")
+        self.steps = 0
+        if n_cursors > CURSORS:
+            raise ValueError(f"at most {CURSORS} cursors, got {n_cursors}")
         for i in range(n_cursors):
             number, array, moving[i].per_step, moving[i].per_row = cursors[i]
             if not 0 <= number < self.n_buffers:
@@ -347,7 +349,6 @@ cdef class Runner:
         for i in range(n_cursors):
             starts[i], address = self.addresses[moving[i].buffer], starts[i]
             self.move(moving[i].buffer, address)
-        self.steps = 0
         try:
             with nogil:
                 while done < rows:
