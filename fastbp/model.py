@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 import weakref
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from . import losses, optimizers
 from .backends import aligned, make_executor
-from .callbacks import Callback, History, ProgressBar
+from .callbacks import Callback, History, ProgressBar, has_hook
 from .compiler import Layout, compile_evaluation, compile_prediction, compile_training
-from .data import as_features, as_rows, as_targets, integer
+from .data import as_features, as_rows, as_targets, integer, number
 from .kernels import check_backend, check_numerics
 from .kernels.table import suggest
 from .layers import Layer, as_shape, from_config
 from .metrics import resolve as resolve_metric
-from .program import CallError
+from .program import BATCH, CallError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Sequence
     from typing import Any, TypeVar
 
     from numpy.typing import ArrayLike, DTypeLike
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from .optimizers import Optimizer
     from .program import Buffer, Program
 
+    Results = tuple[np.ndarray, list[np.ndarray]]
     Seed = int | np.random.Generator | None
     Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -374,7 +377,7 @@ class Sequential:
         self,
         x: ArrayLike,
         y: ArrayLike,
-        batch_size: int = 32,
+        batch_size: int | None = 32,
         epochs: int = 1,
         shuffle: bool = True,
         seed: Seed = None,
@@ -382,17 +385,26 @@ class Sequential:
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         callbacks: Iterable[Callback] = (),
         stop_on_nan: bool = True,
+        validation_split: float = 0.0,
+        validation_freq: int | Iterable[int] = 1,
+        initial_epoch: int = 0,
     ) -> History:
         """Train for some epochs.
+
+        Called again it goes on: parameters, the optimizer's state and its number of steps, and so the place in a
+        schedule of learning rates, are those that the last call left. The shuffles are those of `seed` again, unless
+        that is a Generator, and the history is a new one.
 
         Parameters
         ----------
         x : array_like, shape (rows, n_in)
         y : array_like
             Integer labels (rows,) or numbers (rows, n_out), as the loss takes them.
-        batch_size : int
-            The last batch of an epoch may be smaller; more than there are rows means all rows.
+        batch_size : int or None
+            1 is stochastic gradient descent, None takes all rows at once. The last batch of an epoch may be
+            smaller; more than there are rows means all rows.
         epochs : int
+            The last epoch, counted from 1: there are ``epochs - initial_epoch``.
         shuffle : bool
             Every epoch takes the rows in the order of ``rng.permutation(rows)``, else in their own.
         seed : int or numpy.random.Generator, optional
@@ -401,10 +413,16 @@ class Sequential:
         verbose : {0, 1}
             1 shows a progress bar.
         validation_data : (x, y), optional
-            Evaluated after every epoch.
+            Evaluated after an epoch.
         callbacks : iterable of Callback
         stop_on_nan : bool
             Whether a loss that is NaN or infinite stops before that batch's update.
+        validation_split : float
+            The part of the rows, taken from the end before any shuffling, that is validation data.
+        validation_freq : int or iterable of int
+            Validate after every so many epochs, or after these, counted from 1.
+        initial_epoch : int
+            The number of the first epoch, for callbacks and the history; nothing else depends on it.
 
         Returns
         -------
@@ -422,54 +440,73 @@ class Sequential:
         self._require_compiled()
         self._require_idle()
         epochs = integer("epochs", epochs, 1)
-        batch_size = integer("batch_size", batch_size, 1)
+        initial_epoch = integer("initial_epoch", initial_epoch, 0)
+        if initial_epoch > epochs:
+            raise ValueError(f"initial_epoch is {initial_epoch}; it must be at most epochs, {epochs}")
+        if batch_size is not None:
+            batch_size = integer("batch_size", batch_size, 1)
+        if not isinstance(validation_freq, Iterable):
+            every = integer("validation_freq", validation_freq, 1)
+            validates: Container[int] = range(every, epochs + 1, every)
+        else:
+            validates = {integer("validation_freq", epoch, 1) for epoch in validation_freq}
         x_rows = as_rows("x", x)
         layout = self._plan(x_rows.shape[1:])
         x, y = self._checked("x", "y", x_rows, y, layout)
+        split = number("validation_split", validation_split, 0, 1)
         if validation_data is not None:
             if len(validation_data) != 2:
                 raise ValueError("validation_data must be a pair (x, y)")
+            if split:
+                raise ValueError(f"validation_split is {split} and there are validation_data; give one of them")
             names = ("validation_data[0]", "validation_data[1]")
             validation_data = self._checked(*names, *validation_data, layout)
+        elif split:
+            rows = int(len(x) * (1 - split))
+            if not 0 < rows < len(x):
+                raise ValueError(f"validation_split is {split}; of {len(x)} rows that leaves {rows} to train on")
+            validation_data = x[rows:], y[rows:]
+            x, y = x[:rows], y[:rows]
         rng = np.random.default_rng(seed)
         callbacks = list(callbacks)
         for callback in callbacks:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks holds {callback!r}; each must be a fastbp.Callback")
+        batch = len(x) if batch_size is None else min(batch_size, len(x))
+        logged = ["loss", *(resolve_metric(name, self.loss_function, 1).name for name in self.metric_names)]
+        hooks = [History(), *([ProgressBar()] if verbose else []), *callbacks]
+        for hook in hooks:
+            hook.model = self
+            hook.params = {
+                "initial_epoch": initial_epoch,
+                "epochs": epochs,
+                "steps": -(-len(x) // batch),
+                "rows": len(x),
+                "batch_size": batch,
+                "metrics": logged + [f"val_{name}" for name in logged if validation_data is not None],
+            }
         self._ready(x.shape[1:], seed)
-        return self._fit(
-            x,
-            y,
-            min(batch_size, len(x)),
-            epochs,
-            rng if shuffle else None,
-            verbose,
-            validation_data,
-            callbacks,
-            stop_on_nan,
-        )
+        return self._fit(x, y, batch, rng if shuffle else None, hooks, validation_data, validates, stop_on_nan)
 
     def _fit(
         self,
         x: np.ndarray,
         y: np.ndarray,
         batch: int,
-        epochs: int,
         rng: np.random.Generator | None,
-        verbose: int,
+        hooks: list[Any],
         validation_data: tuple[np.ndarray, np.ndarray] | None,
-        callbacks: list[Callback],
+        validates: Container[int],
         stop_on_nan: bool,
     ) -> History:
         network, executor = self._train_executor(batch)
         program, rows = network.program, len(x)
-        steps = -(-rows // batch)
+        history = self.history = hooks[0]
         checks = [i for i, call in enumerate(program.calls) if call.kernel.name == "check_finite"]
-        history = self.history = History()
-        hooks = [history, *([ProgressBar()] if verbose else []), *callbacks]
-        for hook in hooks:
-            hook.model = self
-            hook.params = {"epochs": epochs, "steps": steps, "rows": rows, "batch_size": batch}
+        by_batch = any(
+            has_hook(hook, name) for hook in hooks for name in ("on_train_batch_begin", "on_train_batch_end")
+        )
+        run_epoch = self._run_batches if by_batch else self._run_epoch
         self.stop_training = False
         all_losses = []
         for i in checks:
@@ -486,38 +523,27 @@ class Sequential:
             for hook in hooks:
                 hook.on_train_begin()
                 started.append(hook)
-            for epoch in range(epochs):
+            for epoch in range(history.params["initial_epoch"], history.params["epochs"]):
                 for hook in hooks:
                     hook.on_epoch_begin(epoch)
                 if rng is not None:
                     order = rng.permutation(rows)
-                batch_losses, hits, results = self._results(network, steps)
+                batch_losses, hits, results = self._results(network, len(counts))
                 # in their own order the rows are read where they lie, else gathered
                 streams = {network.x: x, network.y_true: y} if rng is None else {network.index: order}
                 streams.update(results)
-                taken, rates = self.optimizer.step, self.optimizer.rates(steps)
-                if rates is not None:
-                    streams[network.lr] = rates
-
-                def pause(step, epoch=epoch, taken=taken):
-                    self.optimizer.step = taken + step
-                    for hook in hooks:
-                        hook.on_progress(epoch, step)
-
                 try:
-                    executor.run_steps((start, len(program.calls)), rows, batch, streams, pause)
+                    steps, lr = run_epoch(network, start, counts, streams, (batch_losses, hits), hooks, epoch)
                 except CallError as error:
                     which = order[error.step * batch : (error.step + 1) * batch]
                     where = f"epoch {epoch + 1}, batch {error.step + 1}"
                     raise self._explain(error, x[which], y[which], where) from None
-                finally:
-                    self.optimizer.step = taken + executor.steps
-                lr = self.optimizer.lr if rates is None else float(rates[-1])
-                all_losses.append(batch_losses)
-                logs = self._logs(network, batch_losses, hits, counts, rows)
-                if validation_data is not None:
-                    logs.update(("val_" + k, v) for k, v in self._evaluate_arrays(*validation_data, _BLOCK).items())
-                if rates is not None or lr != first_lr or "lr" in history.history:
+                done = counts[:steps]
+                all_losses.append(batch_losses[:steps])
+                logs = self._logs(network, all_losses[-1], [hit[:steps] for hit in hits], done, int(done.sum()))
+                if validation_data is not None and epoch + 1 in validates:
+                    logs.update(self._validate(*validation_data, hooks))
+                if self.optimizer.schedule is not None or lr != first_lr or "lr" in history.history:
                     logs["lr"] = lr
                     if history.epoch and "lr" not in history.history:
                         # the first change: the epochs before had the rate of the beginning
@@ -535,6 +561,87 @@ class Sequential:
             for hook in started:
                 hook.on_train_end()
         return history
+
+    def _run_epoch(
+        self,
+        network: Network,
+        start: int,
+        counts: np.ndarray,
+        streams: dict[Buffer, np.ndarray],
+        results: Results,
+        hooks: list[Any],
+        epoch: int,
+    ) -> tuple[int, float]:
+        """Run the batches of an epoch in one go; return their number and the last learning rate."""
+        executor: Any = network.program.executor
+        taken = self.optimizer.step
+        rates = self.optimizer.rates(len(counts))
+        if rates is not None:
+            streams[network.lr] = rates
+
+        def pause(step):
+            self.optimizer.step = taken + step
+            for hook in hooks:
+                hook.on_progress(epoch, step)
+
+        span = (start, len(network.program.calls))
+        try:
+            executor.run_steps(span, int(counts.sum()), int(counts[0]), streams, pause)
+        finally:
+            self.optimizer.step = taken + executor.steps
+        return len(counts), self.optimizer.lr if rates is None else float(rates[-1])
+
+    def _run_batches(
+        self,
+        network: Network,
+        start: int,
+        counts: np.ndarray,
+        streams: dict[Buffer, np.ndarray],
+        results: Results,
+        hooks: list[Any],
+        epoch: int,
+    ) -> tuple[int, float]:
+        """Run the batches of an epoch with the hooks of each in between; return as `_run_epoch`."""
+        begins, ends = (
+            [hook for hook in hooks if has_hook(hook, f"on_train_batch_{when}")] for when in ("begin", "end")
+        )
+        executor: Any = network.program.executor
+        (batch_losses, hits), row = results, 0
+        span = (start, len(network.program.calls))
+        shown, lr = time.monotonic(), self.optimizer.lr
+        for k, count in enumerate(counts.astype(int).tolist()):
+            for hook in begins:
+                hook.on_train_batch_begin(k)
+            lr = self.optimizer.lr
+            parts = {b: a[row : row + count] if BATCH in b.shape else a[k : k + 1] for b, a in streams.items()}
+            try:
+                executor.run_steps(span, count, count, parts)
+            except CallError as error:
+                error.step = k
+                raise
+            finally:
+                self.optimizer.step += executor.steps
+            row += count
+            if ends:
+                one = slice(k, k + 1)
+                logs = self._logs(network, batch_losses[one], [hit[one] for hit in hits], counts[one], count)
+                for hook in ends:
+                    hook.on_train_batch_end(k, logs)
+            if self.stop_training:
+                return k + 1, lr
+            if time.monotonic() - shown > 0.1:
+                for hook in hooks:
+                    hook.on_progress(epoch, k + 1)
+                shown = time.monotonic()
+        return len(counts), lr
+
+    def _validate(self, x: np.ndarray, y: np.ndarray, hooks: list[Any]) -> dict[str, float]:
+        for hook in hooks:
+            hook.on_test_begin()
+        logs = self._evaluate_arrays(x, y, _BLOCK)
+        for hook in hooks:
+            hook.on_test_end(logs)
+        return {f"val_{name}": value for name, value in logs.items()}
 
     def _checked(
         self, x_name: str, y_name: str, x: ArrayLike, y: ArrayLike, layout: Layout
@@ -858,20 +965,32 @@ class Sequential:
         """
         from .io import save_arrays
 
+        config = self.get_config()
+        arrays = {"parameters": self._arrays["parameters"]}
+        if self.loss_function is not None:
+            arrays.update((f"optimizer.{name}", array) for name, array in self.optimizer.get_state().items())
+        save_arrays(path, config, arrays)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return layers, loss, optimizer and options as plain data: what `save` writes beside the arrays.
+
+        Raises
+        ------
+        ValueError
+            If the learning rate is a function of the user's.
+        """
         self._ready()
-        config = {
+        config: dict[str, Any] = {
             "input_shape": list(self.layout.input_shape),
             "dtype": self.dtype,
             "layers": [[type(layer).__name__, layer.get_config()] for layer in self.layers],
         }
-        arrays = {"parameters": self._arrays["parameters"]}
         if self.loss_function is not None:
             config["backend"], config["numerics"] = self.backend, self.numerics
             config["loss"] = [type(self.loss_function).__name__, self.loss_function.get_config()]
             config["optimizer"] = optimizers.to_config(self.optimizer)
-            config["metrics"] = self.metric_names
-            arrays.update((f"optimizer.{name}", array) for name, array in self.optimizer.get_state().items())
-        save_arrays(path, config, arrays)
+            config["metrics"] = list(self.metric_names)
+        return config
 
     def __repr__(self) -> str:
         inner = ", ".join(layer.name for layer in self.layers)

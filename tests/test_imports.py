@@ -39,7 +39,7 @@ ALLOWED = {
     "schedules": {"data", "names"},
     "optimizers": {"data", "kernels.table", "names", "schedules"},
     "metrics": {"names"},
-    "callbacks": set(),
+    "callbacks": {"data", "names"},
     "data": set(),
     "io": set(),
     "compiler": {"program"},

@@ -447,7 +447,9 @@ def test_callbacks(backend):
         ("on_train_begin",), ("on_epoch_begin", 0), ("on_epoch_end", 0, end), ("on_epoch_begin", 1),
         ("on_epoch_end", 1, end), ("on_train_end",),
     ]  # fmt: skip
-    assert log.model is model and log.params == {"epochs": 2, "steps": 5, "rows": 70, "batch_size": 16}
+    metrics = ["loss", "val_loss"]
+    want = {"initial_epoch": 0, "epochs": 2, "steps": 5, "rows": 70, "batch_size": 16, "metrics": metrics}
+    assert log.model is model and log.params == want
 
 
 @every_backend

@@ -1,0 +1,421 @@
+"""Callbacks: what each does, when the hooks are called, and that none of it changes a bit of the training."""
+
+import math
+import os
+
+import numpy as np
+import pytest
+from _arrays import BACKENDS, assert_same_bits
+
+from fastbp import Callback, Dense, History, Sequential, load_model, optimizers
+from fastbp.callbacks import (
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+)
+from fastbp.io import load_history
+from fastbp.schedules import CosineDecay, ExponentialDecay
+
+ALL_BACKENDS = ("numpy", *BACKENDS)
+every_backend = pytest.mark.parametrize("backend", ALL_BACKENDS)
+X = np.random.default_rng(0).normal(size=(70, 4)).astype("float32")
+Y = np.random.default_rng(1).integers(3, size=70)
+
+
+def model_of(backend="numpy", lr=0.01, optimizer=optimizers.Adam, **options):
+    model = Sequential([Dense(6, activation="relu"), Dense(3)], input_shape=4, seed=0)
+    model.compile(optimizer(lr=lr), "sparse_categorical_crossentropy", backend=backend, **options)
+    return model
+
+
+def fit(model, *callbacks, epochs=4, **options):
+    options = {"batch_size": 16, "seed": 0, "verbose": 0, **options}
+    return model.fit(X, Y, epochs=epochs, callbacks=callbacks, **options)
+
+
+def assert_same_state(a, b):
+    for x, y in zip(a.get_weights(), b.get_weights(), strict=True):
+        assert_same_bits(x, y, "weights")
+    one, other = a.optimizer.get_state(), b.optimizer.get_state()
+    assert one.keys() == other.keys()
+    for name in one:
+        assert_same_bits(one[name], other[name], name)
+
+
+class Say(Callback):
+    """Makes a callback see given values, epoch by epoch, for "loss"."""
+
+    def __init__(self, callback, values, name="loss"):
+        self.callback, self.values, self.name = callback, values, name
+
+    def on_train_begin(self):
+        self.callback.model, self.callback.params = self.model, self.params
+        self.callback.on_train_begin()
+
+    def on_epoch_begin(self, epoch):
+        self.callback.on_epoch_begin(epoch)
+
+    def on_epoch_end(self, epoch, logs):
+        logs = dict(logs)
+        logs.pop(self.name)
+        if self.values[epoch] is not None:
+            logs[self.name] = self.values[epoch]
+        self.callback.on_epoch_end(epoch, logs)
+
+    def on_train_end(self):
+        self.callback.on_train_end()
+
+
+# ----------------------------------------------------------------------------------- batch hooks
+class Batches(Callback):
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_begin(self, batch):
+        self.seen.append(("begin", batch))
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append(("end", batch, logs))
+
+
+@every_backend
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("lr", [0.01, ExponentialDecay(0.01, 3, 0.5)])
+def test_batch_hooks_see_every_batch_and_change_no_bit(backend, shuffle, lr):
+    model, plain = (model_of(backend, lr, metrics=["accuracy"]) for _ in range(2))
+    log = Batches()
+    histories = [fit(model, log, shuffle=shuffle), fit(plain, shuffle=shuffle)]
+    assert histories[0].history == histories[1].history
+    assert_same_state(model, plain)
+    assert_same_bits(model.batch_losses, plain.batch_losses)
+    assert [s[:2] for s in log.seen] == [(when, k) for k in range(5) for when in ("begin", "end")] * 4
+    logs = [s[2] for s in log.seen if s[0] == "end"]
+    assert [entry["loss"] for entry in logs] == plain.batch_losses.astype(float).tolist()
+    counts = np.array([16, 16, 16, 16, 6])
+    by_epoch = np.reshape([entry["accuracy"] for entry in logs], (4, 5)) @ counts / 70
+    np.testing.assert_allclose(by_epoch, plain.history.history["accuracy"])
+
+
+@every_backend
+@pytest.mark.parametrize("hook", ["on_train_batch_begin", "on_train_batch_end"])
+def test_a_batch_hook_may_change_the_rate_and_stop(backend, hook):
+    model, replay = model_of(backend), model_of(backend)
+
+    def act(batch, logs=None):
+        model.optimizer.lr = 0.01 / (1 + batch)
+        model.stop_training = batch == 2
+
+    history = fit(model, LambdaCallback(**{hook: act}), shuffle=False)
+    rates = [0.01, 0.005, 0.01 / 3] if hook == "on_train_batch_begin" else [0.01, 0.01, 0.005]
+    losses = []
+    for k, rate in enumerate(rates):
+        replay.optimizer.lr = rate
+        losses.append(replay.train_on_batch(X[16 * k : 16 * k + 16], Y[16 * k : 16 * k + 16]))
+    assert_same_state(model, replay)
+    assert_same_bits(model.batch_losses, np.array(losses, "float32"))
+    assert history.epoch == [0] and history.history["lr"] == [rates[-1]]
+    assert history.history["loss"] == [float(np.mean(np.array(losses, float)))]
+
+
+@every_backend
+def test_a_loss_that_turns_nan_between_batch_hooks(backend):
+    model, plain = (model_of(backend, 1e25, optimizers.SGD) for _ in range(2))
+    said = []
+    for m, hooks in ((model, [Batches()]), (plain, [])):
+        with pytest.raises(FloatingPointError, match="epoch 1, batch ") as raised:
+            fit(m, *hooks)
+        said.append(str(raised.value))
+    assert said[0] == said[1]
+    assert_same_state(model, plain)
+
+
+def test_progress_between_batch_hooks():
+    seen = []
+    slow = LambdaCallback(on_train_batch_end=lambda batch, logs: __import__("time").sleep(0.06),
+                          on_progress=lambda epoch, step: seen.append((epoch, step)))  # fmt: skip
+    fit(model_of(), slow, epochs=1)
+    assert seen and all(epoch == 0 and 1 < step < 5 for epoch, step in seen)
+
+
+def test_test_hooks():
+    seen = []
+    log = LambdaCallback(on_test_begin=lambda: seen.append("begin"), on_test_end=lambda logs: seen.append(sorted(logs)))
+    fit(model_of(), log, epochs=2, validation_split=0.2)
+    assert seen == ["begin", ["loss"]] * 2
+
+
+def test_lambda_callback():
+    with pytest.raises(ValueError, match="no hook 'on_batch'; did you mean"):
+        LambdaCallback(on_batch=print)
+    with pytest.raises(TypeError, match="on_epoch_end is 5; it must be a function"):
+        LambdaCallback(on_epoch_end=5)
+
+
+# -------------------------------------------------------------------------------- early stopping
+@pytest.mark.parametrize(
+    ("options", "values", "epochs", "best"),
+    [
+        ({"patience": 2}, [5, 4, 4, 4, 4], 4, 1),
+        ({"patience": 0}, [5, 4, 4, 4, 4], 3, 1),
+        ({"patience": 1}, [5, 4, 4, 4, 4], 3, 1),
+        ({"patience": 2}, [5, 4, 6, 3, 6, 6, 1], 6, 3),
+        ({"patience": 2, "min_delta": 1}, [5, 4.5, 3.9, 9, 9, 9], 5, 2),
+        ({"patience": 2, "mode": "max"}, [1, 2, 2, 1, 9], 4, 1),
+        ({"patience": 1, "start_from_epoch": 3}, [1, 2, 3, 4, 5, 0], 5, 3),
+        ({"patience": 2}, [math.nan, math.nan, math.nan, 0], 3, 0),
+        ({"patience": 2}, [math.nan, 5, 4, math.nan, 4, 0], 5, 2),
+        ({"patience": 2}, [3, None, 4, None, 5, 0], 5, 0),
+        ({"patience": 9}, [3, 2, 1], 3, 2),
+    ],
+)
+@pytest.mark.parametrize("restore", [True, False])
+def test_early_stopping(options, values, epochs, best, restore):
+    stop = EarlyStopping("loss", restore_best_weights=restore, **options)
+    weights = []
+    keep = LambdaCallback(on_epoch_end=lambda epoch, logs: weights.append(model.get_weights()))
+    model = model_of()
+    history = fit(model, Say(stop, values), keep, epochs=len(values))
+    assert len(history.epoch) == epochs and stop.best_epoch == best
+    assert stop.stopped_epoch == (None if epochs == len(values) and options["patience"] == 9 else epochs - 1)
+    for got, want in zip(model.get_weights(), weights[best if restore else -1], strict=True):
+        assert_same_bits(got, want)
+
+
+def test_early_stopping_starts_anew_with_every_fit():
+    stop, model = EarlyStopping("loss", patience=1, min_delta=10), model_of()
+    assert [len(fit(model, stop).epoch) for _ in range(2)] == [2, 2]
+
+
+@every_backend
+def test_weights_stay_where_an_epoch_failed(backend):
+    stop = EarlyStopping("loss", patience=5, restore_best_weights=True)
+
+    def fail(epoch):
+        if epoch == 2:
+            raise ZeroDivisionError
+
+    model, twin = model_of(backend), model_of(backend)
+    with pytest.raises(ZeroDivisionError):
+        fit(model, stop, LambdaCallback(on_epoch_begin=fail))
+    fit(twin, epochs=2)
+    assert_same_state(model, twin)
+
+
+def test_auto_mode():
+    for name, larger in (
+        ("loss", False),
+        ("val_accuracy", True),
+        ("val_loss", False),
+        ("val_auc", True),
+        ("mae", False),
+    ):
+        assert (EarlyStopping(name)._sign < 0) is larger
+
+
+# --------------------------------------------------------------------------------------- plateau
+@pytest.mark.parametrize(
+    ("options", "values", "rates"),
+    [
+        ({"patience": 2}, [5, 5, 5, 5, 5, 5], [1, 1, 1, 0.5, 0.5, 0.25]),
+        ({"patience": 2, "cooldown": 2}, [5] * 8, [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]),
+        ({"patience": 1, "min_lr": 0.3}, [5] * 5, [1, 1, 0.5, 0.3, 0.3]),
+        ({"patience": 1, "min_delta": 1}, [5, 4.5, 3, 2.5, 2], [1, 1, 0.5, 0.5, 0.25]),
+        ({"patience": 1, "mode": "max"}, [5, 6, 5, 7], [1, 1, 1, 0.5]),
+        ({"patience": 1}, [5, None, 5, None, 5], [1, 1, 1, 0.5, 0.5]),
+        ({"patience": 1}, [5, 4, 3, 2], None),
+    ],
+)
+def test_plateau(options, values, rates):
+    plateau = ReduceLROnPlateau("loss", factor=0.5, **options)
+    history = fit(
+        model_of(lr=1.0, optimizer=optimizers.SGD), Say(plateau, values), epochs=len(values), stop_on_nan=False
+    )
+    assert history.history.get("lr") == rates
+
+
+def test_plateau_refuses_a_schedule():
+    model = model_of(lr=CosineDecay(0.1, 50))
+    with pytest.raises(ValueError, match="ReduceLROnPlateau needs a learning rate that is a number; it is CosineDecay"):
+        fit(model, ReduceLROnPlateau("loss"))
+    assert model.optimizer.step == 0
+
+
+def test_learning_rate_scheduler():
+    history = fit(model_of(lr=0.1), LearningRateScheduler(lambda epoch, lr: 0.1 / (1 + epoch)))
+    assert history.history["lr"] == [0.1, 0.05, 0.1 / 3, 0.025]
+    assert list(history.history) == ["loss", "lr"] or list(history.history) == ["lr", "loss"]
+    with pytest.raises(ValueError, match=r"the learning rate of epoch 0 is -1; it must be in \(0, inf\)"):
+        fit(model_of(), LearningRateScheduler(lambda epoch, lr: -1))
+
+
+# ----------------------------------------------------------------------------------------- files
+@every_backend
+def test_model_checkpoint(backend, tmp_path):
+    model = model_of(backend)
+    fit(model, ModelCheckpoint(tmp_path / "{epoch}-{val_loss:.3f}.npz"), epochs=3, validation_split=0.2)
+    losses = model.history.history["val_loss"]
+    assert sorted(os.listdir(tmp_path)) == [f"{k + 1}-{loss:.3f}.npz" for k, loss in enumerate(losses)]
+    assert_same_state(load_model(tmp_path / f"3-{losses[2]:.3f}.npz"), model)
+    earlier, twin = load_model(tmp_path / f"2-{losses[1]:.3f}.npz"), model_of(backend)
+    fit(twin, epochs=2, validation_split=0.2)
+    assert_same_state(earlier, twin)
+
+
+def test_model_checkpoint_of_the_best(tmp_path):
+    save = ModelCheckpoint(tmp_path / "{epoch}.npz", "loss", save_best_only=True)
+    fit(model_of(), Say(save, [3, 4, math.nan, 2, None, 2]), epochs=6)
+    assert sorted(os.listdir(tmp_path)) == ["1.npz", "4.npz"]
+
+
+def test_csv_logger(tmp_path):
+    path = tmp_path / "log.csv"
+    history = fit(model_of(lr=ExponentialDecay(0.1, 5, 0.5)), CSVLogger(path), validation_split=0.2, validation_freq=2)
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    assert lines[0] == ["epoch", "loss", "val_loss", "lr"]
+    for epoch, (number, loss, val_loss, lr) in enumerate(lines[1:]):
+        assert int(number) == epoch and float(loss) == history.history["loss"][epoch]
+        assert float(lr) == history.history["lr"][epoch]
+        assert (val_loss == "") == math.isnan(history.history["val_loss"][epoch]) == (epoch % 2 == 0)
+    fit(model_of(), CSVLogger(path, ";"), epochs=2)
+    assert [line.split(";")[::2] for line in path.read_text().splitlines()] == [
+        ["epoch", "lr"],
+        ["0", "0.01"],
+        ["1", "0.01"],
+    ]
+    fit(model_of(), CSVLogger(path, ";", append=True), epochs=1)
+    assert [line[0] for line in path.read_text().splitlines()] == ["e", "0", "1", "0"]
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="has the columns 'epoch;loss;lr'; they must be"):
+        fit(model_of(), CSVLogger(path, append=True))
+    assert path.read_bytes() == before
+
+
+@every_backend
+def test_the_rate_in_a_csv_file_is_that_of_the_epoch(backend, tmp_path):
+    path = tmp_path / "log.csv"
+    plateau = ReduceLROnPlateau("loss", 0.5, 1, min_delta=10)
+    for order in ([CSVLogger(path), plateau], [plateau, CSVLogger(path)]):
+        history = fit(model_of(backend, lr=0.25), *order)
+        assert [float(line.split(",")[-1]) for line in path.read_text().splitlines()[1:]] == history.history["lr"]
+
+
+# --------------------------------------------------------------------------------------- history
+def test_epochs_without_validation_are_nan_in_the_history(tmp_path):
+    history = fit(model_of(), validation_data=(X, Y), validation_freq=3, epochs=7)
+    assert [math.isnan(v) for v in history.history["val_loss"]] == [True, True, False, True, True, False, True]
+    history.save(tmp_path / "h.json")
+    assert repr(load_history(tmp_path / "h.json")) == repr(history.history)
+    listed = fit(model_of(), validation_data=(X, Y), validation_freq=[3, 6, 100], epochs=7)
+    assert repr(listed.history) == repr(history.history)
+    assert "val_loss" not in fit(model_of(), validation_data=(X, Y), validation_freq=9).history
+
+
+def test_plot():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    history = fit(model_of(lr=CosineDecay(0.1, 20)), validation_data=(X, Y), validation_freq=2)
+    axes = history.plot()
+    assert [line.get_label() for line in axes.lines] == ["loss", "val_loss"]
+    assert axes.lines[1].get_xdata().tolist() == [2, 4]
+    rate = history.plot(metric="lr", ax=plt.subplots()[1])
+    assert rate.lines[0].get_ydata().tolist() == history.history["lr"] and rate.get_ylabel() == "lr"
+    with pytest.raises(ValueError, match="no value in the history 'accuracy'; there are"):
+        history.plot(metric="accuracy")
+    plt.close("all")
+    assert History().plot().lines[:] == []
+    plt.close("all")
+
+
+# ------------------------------------------------------------------------------------------- fit
+@every_backend
+def test_validation_split_takes_the_last_rows(backend):
+    model, apart = model_of(backend), model_of(backend)
+    histories = [fit(model, validation_split=0.3)]
+    histories.append(apart.fit(X[:49], Y[:49], 16, 4, seed=0, verbose=0, validation_data=(X[49:], Y[49:])))
+    assert histories[0].history == histories[1].history
+    assert_same_state(model, apart)
+    with pytest.raises(ValueError, match=r"validation_split is 0\.2 and there are validation_data"):
+        fit(model, validation_split=0.2, validation_data=(X, Y))
+
+
+@every_backend
+def test_batch_stochastic_and_mini_batch_descent(backend):
+    for given, rows in ((None, 70), (1, 1), (7, 7)):
+        model, replay = model_of(backend), model_of(backend)
+        fit(model, batch_size=given, epochs=2, shuffle=False)
+        for start in [*range(0, 70, rows)] * 2:
+            replay.train_on_batch(X[start : start + rows], Y[start : start + rows])
+        assert_same_state(model, replay)
+        assert model.optimizer.step == 2 * 70 // rows
+
+
+def test_initial_epoch():
+    seen = []
+    log = LambdaCallback(on_epoch_begin=seen.append)
+    history = fit(model_of(), log, initial_epoch=3, epochs=5)
+    assert history.epoch == seen == [3, 4] and len(history.history["loss"]) == 2
+    assert fit(model_of(), initial_epoch=4, epochs=4).epoch == []
+
+
+@pytest.mark.parametrize("without_tqdm", [False, True])
+def test_progress_bar_with_an_initial_epoch(capsys, monkeypatch, without_tqdm):
+    if without_tqdm:
+        monkeypatch.setitem(__import__("sys").modules, "tqdm", None)
+    else:
+        pytest.importorskip("tqdm")
+    fit(model_of(lr=CosineDecay(0.1, 50)), initial_epoch=1, epochs=2, verbose=1)
+    shown = capsys.readouterr().err
+    assert "epoch 2/2" in shown and "lr 0.0" in shown and (without_tqdm or "10/10" in shown)
+
+
+# ------------------------------------------------------------------------------------- bad input
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: EarlyStopping(patience=-1), ValueError, "patience is -1; it must be at least 0"),
+        (lambda: EarlyStopping(min_delta=-1), ValueError, r"min_delta is -1; it must be in \[0, inf\)"),
+        (lambda: EarlyStopping(mode="less"), ValueError, "no mode 'less'; there are auto, min, max"),
+        (lambda: EarlyStopping(start_from_epoch=1.5), TypeError, "start_from_epoch is 1.5"),
+        (lambda: ReduceLROnPlateau(factor=1), ValueError, r"factor is 1; it must be in \(0, 1\)"),
+        (lambda: ReduceLROnPlateau(cooldown=-1), ValueError, "cooldown is -1"),
+        (lambda: ReduceLROnPlateau(min_lr=-1), ValueError, "min_lr is -1"),
+        (lambda: LearningRateScheduler(0.1), TypeError, "schedule is 0.1; it must be a function"),
+        (lambda: CSVLogger("log.csv", separator=", "), ValueError, "separator is ', '; it must be one character"),
+        (lambda: ModelCheckpoint(5), TypeError, "int"),
+    ],
+)
+def test_bad_arguments(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("callback", "error", "message"),
+    [
+        (EarlyStopping(), ValueError, "no value to monitor 'val_loss'; did you mean 'loss'.*there are loss"),
+        (EarlyStopping("los"), ValueError, "no value to monitor 'los'; did you mean 'loss'"),
+        (ReduceLROnPlateau("accuracy"), ValueError, "no value to monitor 'accuracy'"),
+        (ModelCheckpoint("m.npz", save_best_only=True), ValueError, "no value to monitor 'val_loss'"),
+        (ModelCheckpoint("nowhere/m.npz"), FileNotFoundError, "filepath is 'nowhere/m.npz'; there is no directory"),
+        (ModelCheckpoint("{val_loss}.npz"), ValueError, "filepath is '{val_loss}.npz' .* it may name epoch, loss in"),
+        (ModelCheckpoint("{epoch:x.npz"), ValueError, "filepath is '{epoch:x.npz'"),
+        (CSVLogger("nowhere/log.csv"), FileNotFoundError, "filename is 'nowhere/log.csv'; there is no directory"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_training(callback, error, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model, twin = model_of(), model_of()
+    with pytest.raises(error, match=message):
+        fit(model, callback)
+    assert not os.listdir(tmp_path)
+    assert_same_state(model, twin)
+
+
+def test_a_function_for_a_rate_cannot_be_saved():
+    model = model_of(lr=lambda step: 0.1)
+    with pytest.raises(ValueError, match=r"lr is .*; a file holds numbers"):
+        fit(model, ModelCheckpoint("m.npz"))
+    assert model.optimizer.step == 0
