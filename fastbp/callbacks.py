@@ -7,6 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .data import integer, number
 from .names import check_name
 
@@ -68,6 +70,18 @@ class Callback:
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         """After a train step; `logs` holds the loss and the metrics of this batch. ``stop_training`` acts at once."""
 
+    def get_state(self) -> dict[str, Any]:
+        """Return what a checkpoint of `fit` must hold for this callback to go on where it was.
+
+        Returns
+        -------
+        dict of str to bool, int, finite float, str, None, list of these, or ndarray
+        """
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take what `get_state` returned; called after ``on_train_begin``."""
+
     def on_test_begin(self) -> None:
         """Before the validation data are evaluated."""
 
@@ -128,6 +142,16 @@ class History(Callback):
         for name, values in self.history.items():
             values.append(logs.get(name, math.nan))
         self.epoch.append(epoch)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return epochs and lists as arrays."""
+        return {"epoch": np.array(self.epoch, int), **{f"history/{k}": np.array(v) for k, v in self.history.items()}}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on with these lists."""
+        self.epoch = state["epoch"].tolist()
+        lists = {name: values.tolist() for name, values in state.items() if name != "epoch"}
+        self.history = {name.removeprefix("history/"): values for name, values in lists.items()}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the history as JSON, atomically."""
@@ -225,6 +249,15 @@ class _Monitor(Callback):
         check_name("value to monitor", self.monitor, self.params["metrics"])
         self.best = self._sign * math.inf
 
+    def get_state(self) -> dict[str, Any]:
+        """Return the best value."""
+        # an array: it may be infinite
+        return {"best": np.array(self.best)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on with this best value."""
+        self.best = float(state["best"])
+
     def improved(self, value: float) -> bool:
         """Whether a value is better than the best by more than `min_delta`; note it then. NaN never is."""
         better = self._sign * value < self._sign * self.best - self.min_delta
@@ -309,6 +342,19 @@ class EarlyStopping(_Monitor):
         if self.wait >= self.patience:
             self.stopped_epoch, self.model.stop_training = epoch, True
 
+    def get_state(self) -> dict[str, Any]:
+        """Return counters and the best weights."""
+        weights = {f"weights/{k}": w for k, w in enumerate(self._weights or ())}
+        counters = {"wait": self.wait, "best_epoch": self.best_epoch, "stopped_epoch": self.stopped_epoch}
+        return {**super().get_state(), **counters, **weights}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on with these."""
+        super().set_state(state)
+        self.wait, self.best_epoch, self.stopped_epoch = (state[k] for k in ("wait", "best_epoch", "stopped_epoch"))
+        names = sorted((name for name in state if name.startswith("weights/")), key=lambda name: int(name[8:]))
+        self._weights = [state[name] for name in names] or None
+
     def on_train_end(self) -> None:
         """Put the best weights back."""
         if self._weights is not None and not self._within:
@@ -367,6 +413,15 @@ class ReduceLROnPlateau(_Monitor):
             raise ValueError(f"ReduceLROnPlateau needs a learning rate that is a number; it is {schedule!r}")
         self.wait = self.rest = 0
 
+    def get_state(self) -> dict[str, Any]:
+        """Return the counters."""
+        return {**super().get_state(), "wait": self.wait, "rest": self.rest}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on with these."""
+        super().set_state(state)
+        self.wait, self.rest = state["wait"], state["rest"]
+
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Compare with the best epoch."""
         if self.monitor not in logs:
@@ -416,7 +471,8 @@ class LearningRateScheduler(Callback):
         )
 
 
-def _check_folder(name: str, path: str) -> None:
+def check_folder(name: str, path: str) -> None:
+    """Raise an error that names an argument if a file's folder is missing."""
     folder = os.path.dirname(path)
     if "{" not in folder and not os.path.isdir(folder or "."):
         raise FileNotFoundError(f"{name} is {path!r}; there is no directory {folder!r}")
@@ -467,10 +523,11 @@ class ModelCheckpoint(_Monitor):
 
     def on_train_begin(self) -> None:
         """Start anew; refuse what could not be saved later."""
+        self.best = self._sign * math.inf
         if self.save_best_only:
             super().on_train_begin()
         try:
-            _check_folder("filepath", self._path(0, {}))
+            check_folder("filepath", self._path(0, {}))
         except (KeyError, IndexError, ValueError) as error:
             names = ", ".join(["epoch", *self.params["metrics"]])
             raise ValueError(f"filepath is {self.filepath!r} ({error}); it may name {names} in braces") from None
@@ -511,7 +568,7 @@ class CSVLogger(Callback):
 
     def on_train_begin(self) -> None:
         """Look whether the file can be written; it is opened after the first epoch."""
-        _check_folder("filename", self.filename)
+        check_folder("filename", self.filename)
         self._columns = ["epoch", *self.params["metrics"], "lr"]
         self._file: Any = None
         # logs without "lr" say that it never changed
@@ -537,6 +594,17 @@ class CSVLogger(Callback):
     def _write(self, values: list[Any]) -> None:
         self._file.write((self.separator.join(map(str, values)) + "\n").encode())
         self._file.flush()
+
+    def get_state(self) -> dict[str, Any]:
+        """Return how long the file is; what comes after that has not happened."""
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+            self._end = self._file.tell()
+        return {"end": self._end}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._end = state["end"]
 
     def on_train_end(self) -> None:
         """Close the file."""

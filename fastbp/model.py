@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
     from .backends import CompiledExecutor, Executor
+    from .checkpoint import Checkpoint
     from .compiler import Network
     from .losses import Loss
     from .metrics import Metric
@@ -388,6 +389,7 @@ class Sequential:
         validation_split: float = 0.0,
         validation_freq: int | Iterable[int] = 1,
         initial_epoch: int = 0,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> History:
         """Train for some epochs.
 
@@ -423,6 +425,10 @@ class Sequential:
             Validate after every so many epochs, or after these, counted from 1.
         initial_epoch : int
             The number of the first epoch, for callbacks and the history; nothing else depends on it.
+        checkpoint : path-like, optional
+            A file that is written after an epoch, atomically, and from which training goes on if it is there: a run
+            that was killed at any moment and is started again by the same script ends with the same bits as one that
+            was not, in parameters, optimizer, history and callbacks. See Notes.
 
         Returns
         -------
@@ -436,6 +442,16 @@ class Sequential:
             If the loss is not finite: the message names epoch, batch and the first layer that went wrong.
         TypeError, ValueError, RuntimeError
             For bad input, before anything changes.
+
+        Notes
+        -----
+        A checkpoint is a model file, which `load_model` reads too, and holds besides: epochs done, the shuffling
+        generator's state, the learning rate, the history, and what the callbacks' ``get_state`` return. A run that is
+        finished is not trained again; with more `epochs` it goes on, unless a callback had stopped it. The file of a
+        run with other layers, loss, optimizer, schedule, batch size, number of rows or callbacks is refused; data and
+        constant learning rates are not compared, and the file's rate counts. It is written after the first and the last
+        epoch, and in between as often as takes at most a twentieth of the time. ``batch_losses`` are those since the
+        start of the process. A kill in the midst of a write leaves a file ``.fastbp-*.tmp`` behind.
         """
         self._require_compiled()
         self._require_idle()
@@ -486,7 +502,13 @@ class Sequential:
                 "metrics": logged + [f"val_{name}" for name in logged if validation_data is not None],
             }
         self._ready(x.shape[1:], seed)
-        return self._fit(x, y, batch, rng if shuffle else None, hooks, validation_data, validates, stop_on_nan)
+        order = rng if shuffle else None
+        run = None
+        if checkpoint is not None:
+            from .checkpoint import Checkpoint
+
+            run = Checkpoint(checkpoint, self, order, hooks)
+        return self._fit(x, y, batch, order, hooks, validation_data, validates, stop_on_nan, run)
 
     def _fit(
         self,
@@ -498,6 +520,7 @@ class Sequential:
         validation_data: tuple[np.ndarray, np.ndarray] | None,
         validates: Container[int],
         stop_on_nan: bool,
+        run: Checkpoint | None,
     ) -> History:
         network, executor = self._train_executor(batch)
         program, rows = network.program, len(x)
@@ -517,13 +540,18 @@ class Sequential:
         order, counts = np.arange(rows), _counts(rows, batch)
         start = 0 if rng is not None else program.span("gather")[1]
         started = []
-        first_lr = self.optimizer.lr
+        first_lr, first, last = self.optimizer.lr, history.params["initial_epoch"], history.params["epochs"]
+        if run is not None:
+            first_lr, first, self.stop_training = run.first_lr, run.done, run.stopped
         self._fitting = True
         try:
             for hook in hooks:
                 hook.on_train_begin()
                 started.append(hook)
-            for epoch in range(history.params["initial_epoch"], history.params["epochs"]):
+            if run is not None:
+                run.begin()
+            # a run that was stopped is finished
+            for epoch in range(first, first if run is not None and run.stopped else last):
                 for hook in hooks:
                     hook.on_epoch_begin(epoch)
                 if rng is not None:
@@ -550,6 +578,8 @@ class Sequential:
                         history.history["lr"] = [first_lr] * len(history.epoch)
                 for hook in hooks:
                     hook.on_epoch_end(epoch, logs)
+                if run is not None:
+                    run.save(epoch + 1, last=self.stop_training or epoch + 1 == last)
                 if self.stop_training:
                     break
         finally:
@@ -979,6 +1009,9 @@ class Sequential:
         ValueError
             If the learning rate is a function of the user's.
         """
+        return self._config(None if self.loss_function is None else optimizers.to_config(self.optimizer))
+
+    def _config(self, optimizer: list[Any] | None) -> dict[str, Any]:
         self._ready()
         config: dict[str, Any] = {
             "input_shape": list(self.layout.input_shape),
@@ -988,7 +1021,7 @@ class Sequential:
         if self.loss_function is not None:
             config["backend"], config["numerics"] = self.backend, self.numerics
             config["loss"] = [type(self.loss_function).__name__, self.loss_function.get_config()]
-            config["optimizer"] = optimizers.to_config(self.optimizer)
+            config["optimizer"] = optimizer
             config["metrics"] = list(self.metric_names)
         return config
 
@@ -1008,6 +1041,8 @@ def load_model(path: str | os.PathLike[str]) -> Sequential:
     from .io import FileFormatError, load_arrays
 
     config, arrays = load_arrays(path)
+    # a checkpoint of fit's is a model with more
+    arrays = {name: array for name, array in arrays.items() if "training" not in config or "/" not in name}
     try:
         model = Sequential([from_config(kind, options) for kind, options in config["layers"]])
         shape = tuple(int(n) for n in config["input_shape"])
