@@ -903,6 +903,70 @@ _row(
     note="threshold 0.5 for probabilities, 0 for logits",
     source="-",
 )
+_row(
+    "sparse_top_k_categorical_accuracy", "metric",
+    (
+        "", "y_pred[batch,n], y_true[batch]:i8 -> hits[]:i8",
+        "order = (-y_pred).argsort(axis=1, kind='stable')[:, :int(k)]; "
+        "hits = np.count_nonzero((order == y_true[:, None]).any(axis=1))",
+    ),
+    attributes={"k": 5.0},
+    domain={"y_true": "label"},
+    note="how many rows have the label's output among their k largest; of equals the first comes first, NaN comes last",
+    source="-",
+)
+_row(
+    "top_k_categorical_accuracy", "metric",
+    (
+        "", "y_pred[batch,n], y_true[batch,n] -> hits[]:i8",
+        "order = (-y_pred).argsort(axis=1, kind='stable')[:, :int(k)]; "
+        "hits = np.count_nonzero((order == y_true.argmax(axis=1)[:, None]).any(axis=1))",
+    ),
+    attributes={"k": 5.0},
+    domain={"y_true": "one_hot"},
+    source="-",
+)
+_row(
+    "binary_confusion", "metric",
+    (
+        "", "y_pred[n], y_true[n] -> counts[2,2]:i8",
+        "t = y_true > 0.5; p = y_pred > threshold; counts = np.array("
+        "[[np.count_nonzero(~t & ~p), np.count_nonzero(~t & p)], [np.count_nonzero(t & ~p), np.count_nonzero(t & p)]])",
+    ),
+    attributes={"threshold": 0.5},
+    domain={"y_true": "binary"},
+    note="true negatives and false positives, false negatives and true positives",
+    source="-",
+)
+_row(
+    "sparse_confusion", "metric",
+    (
+        "", "y_pred[batch,n], y_true[batch]:i8 -> cell[batch]:i8",
+        "cell = y_pred.shape[1] * y_true + y_pred.argmax(axis=1)",
+    ),
+    domain={"y_true": "label"},
+    note="in which cell of the confusion matrix, counted row by row, each sample falls: a matrix of each batch would "
+    "take n * n numbers",
+    source="-",
+)
+_row(
+    "categorical_confusion", "metric",
+    (
+        "", "y_pred[batch,n], y_true[batch,n] -> cell[batch]:i8",
+        "cell = y_pred.shape[1] * y_true.argmax(axis=1) + y_pred.argmax(axis=1)",
+    ),
+    domain={"y_true": "one_hot"},
+    source="-",
+)
+_row(
+    "absolute_error", "metric",
+    (
+        "", "y_pred[n], y_true[n] -> elements[n], total[]",
+        "elements = np.abs(y_pred - y_true); total = elements.sum()",
+    ),
+    note="squared errors are the row mean_squared_error with mean=0",
+    source="-",
+)
 
 # fmt: on
 

@@ -2,7 +2,7 @@
 # file: setup.py makes one extension module for each dtype and CPU level, all from the same source.
 
 from libc.math cimport fabs
-from libc.stdint cimport int64_t, intptr_t
+from libc.stdint cimport int64_t, intptr_t, uint64_t
 from libc.string cimport memcpy, memset
 
 cdef extern from "abi.h":

@@ -1,4 +1,4 @@
-# Metrics: counts of hits, exact by nature.
+# Metrics: counts, exact by nature, and sums of errors.
 
 cdef inline intptr_t argmax(const real *x, intptr_t n) noexcept nogil:
     # the first of equals; the first NaN wins, as in numpy.argmax
@@ -48,4 +48,110 @@ cdef api int binary_accuracy(
     for i in range(sizes[0]):
         hits += (y_pred[i] > threshold) == (y_true[i] > <real>0.5)
     (<int64_t *>buffers[2])[0] = hits
+    return FASTBP_OK
+
+
+cdef inline bint in_top(const real *x, intptr_t n, int64_t label, intptr_t k) noexcept nogil:
+    # whether fewer than k come before x[label] in a stable descending order with NaN at its end
+    cdef intptr_t j, ahead = 0
+    cdef real p
+    if not 0 <= label < n:
+        return False
+    p = x[label]
+    if p != p:
+        for j in range(n):
+            ahead += x[j] == x[j] or j < label
+    else:
+        for j in range(n):
+            ahead += x[j] > p or (x[j] == p and j < label)
+    return ahead < k
+
+
+cdef api int sparse_top_k_categorical_accuracy(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *y_pred = buffers[0]
+    cdef const int64_t *labels = <const int64_t *>buffers[1]
+    cdef int64_t hits = 0
+    cdef intptr_t i, n = sizes[1], k = <intptr_t>attributes[0]
+    for i in range(sizes[0]):
+        hits += in_top(y_pred + i * n, n, labels[i], k)
+    (<int64_t *>buffers[2])[0] = hits
+    return FASTBP_OK
+
+
+cdef api int top_k_categorical_accuracy(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *y_pred = buffers[0]
+    cdef const real *y_true = buffers[1]
+    cdef int64_t hits = 0
+    cdef intptr_t i, n = sizes[1], k = <intptr_t>attributes[0]
+    for i in range(sizes[0]):
+        hits += in_top(y_pred + i * n, n, argmax(y_true + i * n, n), k)
+    (<int64_t *>buffers[2])[0] = hits
+    return FASTBP_OK
+
+
+cdef api int binary_confusion(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *y_pred = buffers[0]
+    cdef const real *y_true = buffers[1]
+    cdef int64_t *counts = <int64_t *>buffers[2]
+    cdef real threshold = <real>attributes[0]
+    cdef int64_t positive = 0, actual = 0, both = 0
+    cdef bint p, t
+    cdef intptr_t i
+    for i in range(sizes[0]):
+        p = y_pred[i] > threshold
+        t = y_true[i] > <real>0.5
+        positive += p
+        actual += t
+        both += p & t
+    counts[0] = sizes[0] - positive - actual + both
+    counts[1] = positive - both
+    counts[2] = actual - both
+    counts[3] = both
+    return FASTBP_OK
+
+
+cdef api int sparse_confusion(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *y_pred = buffers[0]
+    cdef const int64_t *labels = <const int64_t *>buffers[1]
+    cdef int64_t *cell = <int64_t *>buffers[2]
+    cdef intptr_t i, n = sizes[1]
+    for i in range(sizes[0]):
+        # unsigned: a label out of range wraps around as in NumPy
+        cell[i] = <int64_t>(<uint64_t>n * <uint64_t>labels[i] + <uint64_t>argmax(y_pred + i * n, n))
+    return FASTBP_OK
+
+
+cdef api int categorical_confusion(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *y_pred = buffers[0]
+    cdef const real *y_true = buffers[1]
+    cdef int64_t *cell = <int64_t *>buffers[2]
+    cdef intptr_t i, n = sizes[1]
+    for i in range(sizes[0]):
+        cell[i] = n * argmax(y_true + i * n, n) + argmax(y_pred + i * n, n)
+    return FASTBP_OK
+
+
+cdef api int absolute_error(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *y_pred = buffers[0]
+    cdef const real *y_true = buffers[1]
+    cdef real *elements = buffers[2]
+    cdef real d
+    cdef intptr_t i, n = sizes[0]
+    for i in range(n):
+        d = y_pred[i] - y_true[i]
+        # 0 - d: the absolute value of -0 is +0
+        elements[i] = d if d > 0 else 0 - d
+    buffers[3][0] = total(primitives, elements, n)
     return FASTBP_OK
