@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if not os.path.isdir(os.path.join(__path__[0], "kernels")):
     __path__.append(os.path.dirname(__path__[0]))
 
-from . import _threadpoolctl, callbacks, initializers, kernels, layers, losses, optimizers, schedules
+from . import _threadpoolctl, callbacks, initializers, kernels, layers, losses, metrics, optimizers, schedules
 from ._version import __version__
 from .callbacks import Callback, History
 from .kernels.threads import get_num_threads, set_num_threads
@@ -45,6 +45,7 @@ __all__ = [
     "layers",
     "load_model",
     "losses",
+    "metrics",
     "optimizers",
     "schedules",
     "selfcheck",

@@ -66,7 +66,8 @@ class Network:
     ----------
     program : Program
     x, y_true, y_pred, loss : Buffer or None
-    metrics : list of (Metric, Buffer)
+    metrics : list of (Metric, list of Buffer, callable)
+        As `Metric.emit` returns them.
     x_source, y_source, index : Buffer or None
         Where batches are gathered from.
     lr : Buffer or None
@@ -88,7 +89,7 @@ class Network:
         self.y_source: Any = None
         self.index: Any = None
         self.lr: Any = None
-        self.metrics: list[tuple[Metric, Buffer]] = []
+        self.metrics: list[tuple[Metric, list[Buffer], Callable[..., Any]]] = []
         self.layers: list[tuple[Layer, Buffer]] = []
         self.gradients: list[tuple[Layer, Buffer]] = []
 
@@ -131,7 +132,7 @@ def _loss(network: Network, layout: Layout, loss: Loss, metrics: Sequence[Metric
     program.phase = "loss"
     network.y_true = network.y_true or _targets(program, loss, layout, "y_true", BATCH)
     for metric in metrics:
-        network.metrics.append((metric, metric.emit(program, network.y_pred, network.y_true)))
+        network.metrics.append((metric, *metric.emit(program, loss, network.y_pred, network.y_true)))
     network.loss, backward = loss.emit(program, network.y_pred, network.y_true)
     return backward
 

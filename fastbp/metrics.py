@@ -1,59 +1,918 @@
-"""Metrics that a program counts while it trains."""
+"""Metrics: what a program counts of every batch, and the same numbers of plain arrays.
+
+``compile(metrics=[...])`` takes the classes, or their names in Keras' spelling. Each adds kernels to the program; what
+these yield of every batch (counts, sums of errors) or of every row (a class, a score) becomes one number at the end of
+an epoch, in float64. So `fit` runs an epoch without Python, and its metrics are, as its loss, of each batch before
+that batch's update: `AUC`, too, ranks every row by the score that it had then. The metrics of ``evaluate`` and of
+validation data are of one set of parameters.
+
+The functions have scikit-learn's names and take arrays of targets and predictions.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from .names import check_name
+import numpy as np
+
+from .kernels.table import KERNELS
+from .names import check_name, named
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
     from .losses import Loss
     from .program import Buffer, Program
 
-__all__ = ["NAMES", "Metric", "resolve"]
+    Emitted = tuple[list[Buffer], Callable[..., Any]]
 
-#: The metrics that `compile` takes.
-NAMES = ("accuracy",)
+__all__ = [
+    "AUC",
+    "Accuracy",
+    "BinaryAccuracy",
+    "CategoricalAccuracy",
+    "ConfusionMatrix",
+    "F1Score",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Metric",
+    "Precision",
+    "R2Score",
+    "Recall",
+    "RootMeanSquaredError",
+    "SparseCategoricalAccuracy",
+    "SparseTopKCategoricalAccuracy",
+    "TopKCategoricalAccuracy",
+    "accuracy_score",
+    "confusion_matrix",
+    "f1_score",
+    "get",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "precision_score",
+    "r2_score",
+    "recall_score",
+    "roc_auc_score",
+    "root_mean_squared_error",
+    "top_k_accuracy_score",
+]
+
+AVERAGES = ("macro", "micro", "weighted")
+
+
+# ------------------------------------------------------------------------------------------ of arrays
+def _pair(first: str, a: ArrayLike, second: str, b: ArrayLike, like: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    x, y = np.asarray(a), np.asarray(b)
+    if (x.shape != y.shape if like else x.shape[:1] != y.shape[:1]) or x.ndim == 0 or x.size == 0:
+        what = "shapes must be equal" if like else "they must have equally many rows"
+        raise ValueError(f"{first} has shape {x.shape} and {second} has {y.shape}; {what}, with one row at least")
+    return x, y
+
+
+def _classes(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return both as class numbers 0 to n - 1, and n: the classes are what occurs in either."""
+    t, p = _pair("y_true", y_true, "y_pred", y_pred)
+    if t.ndim != 1:
+        raise ValueError(f"y_true has shape {t.shape}; classes are one label a row (of one-hot rows, argmax(axis=1))")
+    found, numbers = np.unique(np.concatenate([t, p]), return_inverse=True)
+    return numbers[: len(t)], numbers[len(t) :], len(found)
+
+
+def _binary(name: str, y: np.ndarray) -> np.ndarray:
+    if not np.isin(y, (0, 1)).all():
+        raise ValueError(f"{name} holds {y[~np.isin(y, (0, 1))][0]!r}; it must hold 0 and 1 only")
+    return y.astype(bool)
+
+
+def _tallies(true: np.ndarray, predicted: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return, for each of n classes, how many rows are rightly given it, are given it, and have it."""
+    both = np.bincount(true[true == predicted], minlength=n)
+    return both, np.bincount(predicted, minlength=n), np.bincount(true, minlength=n)
+
+
+def _precision(both: Any, predicted: Any, actual: Any) -> Any:
+    return both / np.maximum(predicted, 1)
+
+
+def _recall(both: Any, predicted: Any, actual: Any) -> Any:
+    return both / np.maximum(actual, 1)
+
+
+def _f1(both: Any, predicted: Any, actual: Any) -> Any:
+    return 2 * both / np.maximum(predicted + actual, 1)
+
+
+def _averaged(score: Callable[..., Any], tallies: tuple[np.ndarray, np.ndarray, np.ndarray], average: str) -> float:
+    both, predicted, actual = tallies
+    if average == "micro":
+        return float(score(both.sum(), predicted.sum(), actual.sum()))
+    # a class that neither occurs nor is predicted has no say
+    weights = actual if average == "weighted" else (predicted + actual > 0).astype(np.int64)
+    return math.fsum((score(both, predicted, actual) * weights).tolist()) / int(weights.sum())
+
+
+def _score_of(score: Callable[..., Any], y_true: ArrayLike, y_pred: ArrayLike, average: str) -> float:
+    check_name("average", average, ("binary", *AVERAGES))
+    if average != "binary":
+        return _averaged(score, _tallies(*_classes(y_true, y_pred)), average)
+    pair = _pair("y_true", y_true, "y_pred", y_pred)
+    t, p = (_binary(f"average is 'binary' and {name}", y) for name, y in zip(("y_true", "y_pred"), pair, strict=True))
+    return float(score(*map(np.count_nonzero, (t & p, p, t))))
+
+
+def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Return the share of elements that are equal, ``(y_true == y_pred).mean()``.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like
+        Labels, of one shape.
+
+    Examples
+    --------
+    >>> accuracy_score([0, 1, 2, 2], [0, 2, 2, 2])
+    0.75
+    """
+    t, p = _pair("y_true", y_true, "y_pred", y_pred)
+    return float(np.count_nonzero(t == p) / t.size)
+
+
+def top_k_accuracy_score(y_true: ArrayLike, y_score: ArrayLike, k: int) -> float:
+    """Return the share of rows whose label's score is among their k largest.
+
+    Parameters
+    ----------
+    y_true : array_like, shape (rows,)
+        Labels in 0 .. n - 1.
+    y_score : array_like, shape (rows, n)
+        Of equal scores the first comes first, as in argmax; scikit-learn takes the last first.
+    k : int
+
+    Examples
+    --------
+    >>> top_k_accuracy_score([0, 1], [[0.2, 0.3, 0.5], [0.2, 0.3, 0.5]], k=2)
+    0.5
+    """
+    t, scores = _pair("y_true", y_true, "y_score", y_score, like=False)
+    if t.ndim != 1 or scores.ndim != 2:
+        raise ValueError(f"y_true has shape {t.shape} and y_score {scores.shape}; they must be (rows,) and (rows, n)")
+    order = (-scores.astype(np.float64)).argsort(axis=1, kind="stable")[:, : _k(k)]
+    return float(np.count_nonzero((order == t[:, None]).any(axis=1)) / len(t))
+
+
+def precision_score(y_true: ArrayLike, y_pred: ArrayLike, average: str = "binary") -> float:
+    """Return the precision: of the rows that are given a class, the share that has it; 0 if there are none.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like
+        Labels (rows,), for "binary" 0 and 1 of any shape.
+    average : {"binary", "macro", "micro", "weighted"}
+        "binary": of class 1. "macro": the mean over the classes that occur in either array. "micro": of all classes
+        together, which is the accuracy. "weighted": the mean over the rows' true classes.
+
+    Examples
+    --------
+    >>> precision_score([0, 1, 1, 1], [1, 1, 1, 0]), precision_score([0, 1, 2], [0, 2, 2], average="macro")
+    (0.6666666666666666, 0.5)
+    """
+    return _score_of(_precision, y_true, y_pred, average)
+
+
+def recall_score(y_true: ArrayLike, y_pred: ArrayLike, average: str = "binary") -> float:
+    """Return the recall: of the rows that have a class, the share that is given it; 0 if there are none.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like
+    average : {"binary", "macro", "micro", "weighted"}
+        As for `precision_score`.
+
+    Examples
+    --------
+    >>> recall_score([0, 1, 1, 1, 1], [1, 1, 1, 0, 1])
+    0.75
+    """
+    return _score_of(_recall, y_true, y_pred, average)
+
+
+def f1_score(y_true: ArrayLike, y_pred: ArrayLike, average: str = "binary") -> float:
+    """Return the harmonic mean of precision and recall, ``2 * tp / (2 * tp + fp + fn)``; 0 if there is nothing.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like
+    average : {"binary", "macro", "micro", "weighted"}
+        As for `precision_score`.
+
+    Examples
+    --------
+    >>> f1_score([0, 1, 1], [1, 1, 0])
+    0.5
+    """
+    return _score_of(_f1, y_true, y_pred, average)
+
+
+def roc_auc_score(y_true: ArrayLike, y_score: ArrayLike) -> float:
+    """Return the area under the ROC curve: how often a row of class 1 has a higher score than one of class 0 [1]_.
+
+    Equal scores count half. Of two columns or more it is the mean of theirs. NaN where there is one class only, or
+    a score is NaN.
+
+    Parameters
+    ----------
+    y_true : array_like, shape (rows,) or (rows, n)
+        0 and 1.
+    y_score : array_like
+        Likewise, any numbers.
+
+    References
+    ----------
+    .. [1] Hanley & McNeil 1982, Radiology 143
+
+    Examples
+    --------
+    >>> roc_auc_score([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    0.75
+    """
+    t, scores = _pair("y_true", y_true, "y_score", y_score)
+    t, scores = _binary("y_true", t).reshape(len(t), -1), scores.reshape(len(t), -1)
+    found = [_area(t[:, j], scores[:, j]) for j in range(t.shape[1])]
+    return math.fsum(found) / len(found)
+
+
+def _area(positive: np.ndarray, scores: np.ndarray) -> float:
+    n = np.count_nonzero(positive)
+    if n in (0, len(positive)) or np.isnan(scores).any():
+        return math.nan
+    _, which, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    # twice the mean rank of equal scores, so that all sums are of integers
+    ranks = 2 * np.cumsum(counts) - counts + 1
+    return int(ranks[which][positive].sum() - n * (n + 1)) / (2 * n * (len(positive) - n))
+
+
+def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
+    """Return how many rows of each class (a row of the matrix) are given each class (a column).
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like, shape (rows,)
+        Labels. The classes are those that occur in either, in order.
+
+    Returns
+    -------
+    ndarray of int64, shape (n, n)
+
+    Examples
+    --------
+    >>> confusion_matrix([0, 1, 1], [0, 0, 1])
+    array([[1, 0],
+           [1, 1]])
+    """
+    t, p, n = _classes(y_true, y_pred)
+    return np.bincount(n * t + p, minlength=n * n).reshape(n, n)
+
+
+def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Return ``abs(y_true - y_pred).mean()`` over all elements, in float64.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like
+
+    Examples
+    --------
+    >>> mean_absolute_error([1, 2], [1, 4])
+    1.0
+    """
+    return float(np.abs(_difference(y_true, y_pred)).mean())
+
+
+def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Return ``((y_true - y_pred)**2).mean()`` over all elements, in float64.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like
+
+    Examples
+    --------
+    >>> mean_squared_error([1, 2], [1, 4])
+    2.0
+    """
+    return float((_difference(y_true, y_pred) ** 2).mean())
+
+
+def root_mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Return the square root of `mean_squared_error`; of several columns scikit-learn averages the roots.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like
+
+    Examples
+    --------
+    >>> root_mean_squared_error([1, 2], [1, 4])
+    1.4142135623730951
+    """
+    return math.sqrt(mean_squared_error(y_true, y_pred))
+
+
+def r2_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Return the share of the variance that is explained, ``1 - sum((y - p)**2) / sum((y - mean(y))**2)``.
+
+    Of two columns or more it is the mean of theirs. Where y is constant it is 1 for exact predictions, else 0; of a
+    single row NaN.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like, shape (rows,) or (rows, n)
+
+    Examples
+    --------
+    >>> r2_score([1, 2, 3], [1, 2, 4])
+    0.5
+    """
+    error = _difference(y_true, y_pred) ** 2
+    return _explained(error.reshape(len(error), -1).sum(axis=0), np.asarray(y_true))
+
+
+def _difference(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
+    t, p = _pair("y_true", y_true, "y_pred", y_pred)
+    return t.astype(np.float64) - p.astype(np.float64)
+
+
+def _explained(error: np.ndarray, y: np.ndarray) -> float:
+    if len(y) < 2:
+        return math.nan
+    y = y.reshape(len(y), -1).astype(np.float64)
+    spread = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
+    share = 1 - error / np.where(spread > 0, spread, 1)
+    return math.fsum(np.where((spread > 0) | (error == 0), share, 0.0).tolist()) / len(share)
+
+
+# --------------------------------------------------------------------------------------- of a program
+def _call(program: Program, kernel: str, *inputs: Buffer, **attributes: float) -> tuple[Buffer, ...]:
+    """Return the outputs of a kernel; metrics that count the same share the call."""
+    options: dict[str, Any] = {**KERNELS[kernel].attributes, **attributes}
+    for call in program.calls:
+        if (call.kernel.name, call.layer, call.reads, call.attributes) == (kernel, "metric", inputs, options):
+            return call.writes
+    program.call(kernel, *inputs, layer="metric", **options)
+    return program.calls[-1].writes
+
+
+def _result(program: Program, kernel: str, *inputs: Buffer, **attributes: float) -> Buffer:
+    """Return the last output of a kernel, which becomes a result of the program."""
+    buffer = _call(program, kernel, *inputs, **attributes)[-1]
+    buffer.role = "result"
+    return buffer
+
+
+def _k(k: Any) -> int:
+    if not isinstance(k, (int, np.integer)) or k < 1:
+        raise ValueError(f"k is {k!r}; it must be an integer of at least 1")
+    return int(k)
+
+
+def _threshold(threshold: Any) -> float:
+    if not isinstance(threshold, (int, float, np.number)) or not 0 < threshold < 1:
+        raise ValueError(f"threshold is {threshold!r}; it must be a probability between 0 and 1")
+    return float(threshold)
+
+
+def _cut(threshold: float, loss: Loss) -> float:
+    """Return the output that a probability is."""
+    return math.log(threshold / (1 - threshold)) if loss.from_logits else threshold
 
 
 class Metric:
-    """A count of hits, to be divided by the number of predictions.
+    """A number that tells how good predictions are.
+
+    Parameters
+    ----------
+    name : str, optional
+        In the history. By default the class's in Keras' spelling.
 
     Attributes
     ----------
-    name : str
-        In the history.
-    kernel : str
-        A kernel of the table that writes ``hits``.
-    attributes : dict
-    per_row : int
-        Predictions a row.
+    scalar : bool
+        Whether it is one number; others are in what `evaluate` returns, not in a history.
     """
 
-    __slots__ = ("attributes", "kernel", "name", "per_row")
+    scalar = True
+    _name = ""
+    #: What its loss must be, for the error message.
+    needs = ""
 
-    def __init__(self, name: str, kernel: str, attributes: dict[str, float], per_row: int) -> None:
-        self.name, self.kernel, self.attributes, self.per_row = name, kernel, attributes, per_row
+    def __init__(self, name: str | None = None) -> None:
+        if name is not None and not (isinstance(name, str) and name):
+            raise ValueError(f"name is {name!r}; it must be a text")
+        self.name = name or self._name
 
-    def emit(self, program: Program, y_pred: Buffer, y_true: Buffer) -> Buffer:
-        """Add the count of a batch to a program; return its buffer."""
-        hits = program.buffer(self.name, (), "i8", role="result")
-        return program.call(self.kernel, y_pred, y_true, layer="metric", into={"hits": hits}, **self.attributes)
+    def suits(self, loss: Loss) -> bool:
+        """Return whether the metric makes sense for the outputs and targets of a loss."""
+        raise NotImplementedError
+
+    def check(self, loss: Loss) -> None:
+        """Raise ValueError unless the metric `suits` a loss."""
+        if not self.suits(loss):
+            raise ValueError(f"metric {self.name!r} needs {self.needs}, got {loss!r}")
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add to a program what the metric is made of.
+
+        Parameters
+        ----------
+        program : Program
+        loss : Loss
+        y_pred, y_true : Buffer
+
+        Returns
+        -------
+        results : list of Buffer
+            What is kept of every batch, or of every row where the buffer has the batch's dimension.
+        value : callable
+            ``value(rows, *arrays)``: what the metric is, from an array for each buffer with batches or rows first.
+        """
+        raise NotImplementedError
+
+    def get_config(self) -> str | list[Any]:
+        """Return what `get` needs to make the same object again: its name, or its class and its arguments."""
+        kind = _CLASSES.get(self.name)
+        if kind is type(self) and vars(kind(name=self.name)) == vars(self):
+            return self.name
+        return [type(self).__name__, dict(vars(self))]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
 
 
-def resolve(name: str, loss: Loss, n_out: int) -> Metric:
-    """Return the metric of that name for a loss and a number of outputs.
+class _Hits(Metric):
+    """The share of hits among what is counted."""
+
+    def _emit(self, program: Program, kernel: str, y_pred: Buffer, y_true: Buffer, **attributes: float) -> Emitted:
+        per_row = math.prod(y_pred.shape[1:]) if KERNELS[kernel].elementwise else 1
+        hits = _result(program, kernel, y_pred, y_true, **attributes)
+        return [hits], lambda rows, hits: float(hits.sum() / (rows * per_row))
+
+
+class BinaryAccuracy(_Hits):
+    """The share of outputs on the right side of a threshold, ``((y_pred > threshold) == (y_true > 0.5)).mean()``.
+
+    Parameters
+    ----------
+    threshold : float
+        A probability. Of a loss on logits the logits are compared with ``log(threshold / (1 - threshold))``.
+    name : str, optional
+
+    Examples
+    --------
+    >>> BinaryAccuracy(threshold=0.75)
+    BinaryAccuracy(name='binary_accuracy', threshold=0.75)
+    """
+
+    _name, needs = "binary_accuracy", "targets of 0 and 1 for each output"
+
+    def __init__(self, threshold: float = 0.5, name: str | None = None) -> None:
+        super().__init__(name)
+        self.threshold = _threshold(threshold)
+
+    def suits(self, loss: Loss) -> bool:
+        """Return whether targets are numbers and not one-hot."""
+        return loss.targets == "real" and loss.link != "softmax"
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add the count of hits."""
+        return self._emit(program, "binary_accuracy", y_pred, y_true, threshold=_cut(self.threshold, loss))
+
+
+class CategoricalAccuracy(_Hits):
+    """The share of rows with the largest output where the one-hot target is, ``argmax`` against ``argmax``.
+
+    Parameters
+    ----------
+    name : str, optional
+
+    Examples
+    --------
+    >>> CategoricalAccuracy()
+    CategoricalAccuracy(name='categorical_accuracy')
+    """
+
+    _name, needs = "categorical_accuracy", "one-hot targets"
+
+    def suits(self, loss: Loss) -> bool:
+        """Return whether targets may be one-hot."""
+        return loss.targets == "real" and loss.link != "sigmoid"
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add the count of hits."""
+        return self._emit(program, "categorical_accuracy", y_pred, y_true)
+
+
+class SparseCategoricalAccuracy(_Hits):
+    """The share of rows with the largest output at the label, ``(y_pred.argmax(axis=1) == y_true).mean()``.
+
+    Parameters
+    ----------
+    name : str, optional
+
+    Examples
+    --------
+    >>> SparseCategoricalAccuracy()
+    SparseCategoricalAccuracy(name='sparse_categorical_accuracy')
+    """
+
+    _name, needs = "sparse_categorical_accuracy", "a loss on integer labels"
+
+    def suits(self, loss: Loss) -> bool:
+        """Return whether targets are labels."""
+        return loss.targets == "labels"
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add the count of hits."""
+        return self._emit(program, "sparse_categorical_accuracy", y_pred, y_true)
+
+
+class Accuracy(_Hits):
+    """The accuracy that belongs to a cross-entropy: sparse categorical, categorical or binary.
+
+    Parameters
+    ----------
+    name : str, optional
+
+    Examples
+    --------
+    >>> Accuracy()
+    Accuracy(name='accuracy')
+    """
+
+    _name, needs = "accuracy", "a cross-entropy loss"
+
+    def suits(self, loss: Loss) -> bool:
+        """Return whether the loss is a cross-entropy."""
+        return loss.link is not None
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add the count of hits."""
+        kinds = (SparseCategoricalAccuracy(), CategoricalAccuracy(), BinaryAccuracy())
+        return next(kind for kind in kinds if kind.suits(loss)).emit(program, loss, y_pred, y_true)
+
+
+class TopKCategoricalAccuracy(CategoricalAccuracy):
+    """The share of rows with the output of the one-hot target among the k largest.
+
+    Of equal outputs the first comes first, so that for k = 1 it is the accuracy; Keras counts all of them.
+
+    Parameters
+    ----------
+    k : int
+    name : str, optional
+
+    Examples
+    --------
+    >>> TopKCategoricalAccuracy(k=3)
+    TopKCategoricalAccuracy(name='top_k_categorical_accuracy', k=3)
+    """
+
+    _name = "top_k_categorical_accuracy"
+
+    def __init__(self, k: int = 5, name: str | None = None) -> None:
+        super().__init__(name)
+        self.k = _k(k)
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add the count of hits."""
+        return self._emit(program, "top_k_categorical_accuracy", y_pred, y_true, k=float(min(self.k, y_pred.shape[-1])))
+
+
+class SparseTopKCategoricalAccuracy(SparseCategoricalAccuracy):
+    """The share of rows with the label's output among the k largest.
+
+    Of equal outputs the first comes first, so that for k = 1 it is the accuracy; Keras counts all of them.
+
+    Parameters
+    ----------
+    k : int
+    name : str, optional
+
+    Examples
+    --------
+    >>> SparseTopKCategoricalAccuracy(k=3, name="top3")
+    SparseTopKCategoricalAccuracy(name='top3', k=3)
+    """
+
+    _name = "sparse_top_k_categorical_accuracy"
+
+    def __init__(self, k: int = 5, name: str | None = None) -> None:
+        super().__init__(name)
+        self.k = _k(k)
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add the count of hits."""
+        return self._emit(
+            program, "sparse_top_k_categorical_accuracy", y_pred, y_true, k=float(min(self.k, y_pred.shape[-1]))
+        )
+
+
+def _cells(program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Buffer:
+    """Return the buffer of the cells of the confusion matrix in which rows of classes fall."""
+    kernel = "sparse_confusion" if loss.targets == "labels" else "categorical_confusion"
+    return _result(program, kernel, y_pred, y_true)
+
+
+class Precision(Metric):
+    """`precision_score` of the predicted classes: of the rows that are given a class, the share that has it.
+
+    After a binary cross-entropy an output above the threshold is class 1, and all outputs are counted together; after a
+    categorical one a row's class is its largest output.
+
+    Parameters
+    ----------
+    threshold : float
+        A probability, for a binary cross-entropy; see `BinaryAccuracy`.
+    average : {"macro", "micro", "weighted"}
+        Over classes, for a categorical cross-entropy; see `precision_score`.
+    name : str, optional
+
+    Examples
+    --------
+    >>> Precision(threshold=0.25)
+    Precision(name='precision', threshold=0.25, average='macro')
+    """
+
+    _name, needs = "precision", "a cross-entropy loss"
+    _score: Callable[..., Any] = staticmethod(_precision)
+
+    def __init__(self, threshold: float = 0.5, average: str = "macro", name: str | None = None) -> None:
+        super().__init__(name)
+        check_name("average", average, AVERAGES)
+        self.threshold, self.average = _threshold(threshold), average
+
+    def suits(self, loss: Loss) -> bool:
+        """Return whether the loss is a cross-entropy."""
+        return loss.link is not None
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add what counts right and wrong classes."""
+        score, average = self._score, self.average
+        if loss.link == "sigmoid":
+            counts = _result(program, "binary_confusion", y_pred, y_true, threshold=_cut(self.threshold, loss))
+
+            def of_counts(rows, counts):
+                (_, false_positives), (false_negatives, both) = counts.sum(axis=0)
+                return float(score(both, both + false_positives, both + false_negatives))
+
+            return [counts], of_counts
+        n = y_pred.shape[-1]
+        cells = _cells(program, loss, y_pred, y_true)
+        return [cells], lambda rows, cells: _averaged(score, _tallies(cells // n, cells % n, n), average)
+
+
+class Recall(Precision):
+    """`recall_score` of the predicted classes: of the rows that have a class, the share that is given it.
+
+    Parameters
+    ----------
+    threshold : float
+    average : {"macro", "micro", "weighted"}
+    name : str, optional
+        As for `Precision`.
+
+    Examples
+    --------
+    >>> Recall()
+    Recall(name='recall', threshold=0.5, average='macro')
+    """
+
+    _name, _score = "recall", staticmethod(_recall)
+
+
+class F1Score(Precision):
+    """`f1_score` of the predicted classes: the harmonic mean of precision and recall.
+
+    Parameters
+    ----------
+    threshold : float
+    average : {"macro", "micro", "weighted"}
+    name : str, optional
+        As for `Precision`.
+
+    Examples
+    --------
+    >>> F1Score(average="micro")
+    F1Score(name='f1_score', threshold=0.5, average='micro')
+    """
+
+    _name, _score = "f1_score", staticmethod(_f1)
+
+
+class ConfusionMatrix(Metric):
+    """How many rows of each class (a row of the matrix) are given each class (a column); only `evaluate` returns it.
+
+    Parameters
+    ----------
+    threshold : float
+        A probability, for a binary cross-entropy; see `Precision`.
+    name : str, optional
+
+    Examples
+    --------
+    >>> ConfusionMatrix()
+    ConfusionMatrix(name='confusion_matrix', threshold=0.5)
+    """
+
+    scalar = False
+    _name, needs = "confusion_matrix", "a cross-entropy loss"
+
+    def __init__(self, threshold: float = 0.5, name: str | None = None) -> None:
+        super().__init__(name)
+        self.threshold = _threshold(threshold)
+
+    def suits(self, loss: Loss) -> bool:
+        """Return whether the loss is a cross-entropy."""
+        return loss.link is not None
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add the counts, or for classes the cell of each row."""
+        if loss.link == "sigmoid":
+            counts = _result(program, "binary_confusion", y_pred, y_true, threshold=_cut(self.threshold, loss))
+            return [counts], lambda rows, counts: counts.sum(axis=0)
+        n = y_pred.shape[-1]
+        cells = _cells(program, loss, y_pred, y_true)
+        return [cells], lambda rows, cells: np.bincount(cells, minlength=n * n).reshape(n, n)
+
+
+class AUC(Metric):
+    """`roc_auc_score` of the outputs: the area under the ROC curve, exact and not, as in Keras, of some thresholds.
+
+    It needs a copy of all outputs and targets. In `fit` each row has the score that it had in its batch.
+
+    Parameters
+    ----------
+    name : str, optional
+
+    Examples
+    --------
+    >>> AUC()
+    AUC(name='auc')
+    """
+
+    _name, needs = "auc", "the binary cross-entropy"
+
+    def suits(self, loss: Loss) -> bool:
+        """Return whether outputs are scores of class 1."""
+        return loss.link == "sigmoid"
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add copies of outputs and targets."""
+        both = [_result(program, "identity_forward", buffer) for buffer in (y_true, y_pred)]
+        return both, lambda rows, y_true, y_pred: roc_auc_score(y_true > 0.5, y_pred)
+
+
+class _Error(Metric):
+    needs = "targets that are numbers, and outputs of their kind"
+
+    def suits(self, loss: Loss) -> bool:
+        """Return whether outputs are what targets are: no labels, no logits."""
+        return loss.targets == "real" and not loss.from_logits
+
+
+class MeanAbsoluteError(_Error):
+    """`mean_absolute_error`, ``abs(y_pred - y_true).mean()`` over all elements.
+
+    Parameters
+    ----------
+    name : str, optional
+
+    Examples
+    --------
+    >>> MeanAbsoluteError()
+    MeanAbsoluteError(name='mean_absolute_error')
+    """
+
+    _name = "mean_absolute_error"
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add the sum of absolute errors."""
+        n = math.prod(y_pred.shape[1:])
+        total = _result(program, "absolute_error", y_pred, y_true)
+        return [total], lambda rows, total: math.fsum(total.tolist()) / (rows * n)
+
+
+class MeanSquaredError(_Error):
+    """`mean_squared_error`, ``((y_pred - y_true)**2).mean()`` over all elements.
+
+    Parameters
+    ----------
+    name : str, optional
+
+    Examples
+    --------
+    >>> MeanSquaredError(name="mse")
+    MeanSquaredError(name='mse')
+    """
+
+    _name = "mean_squared_error"
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add the sum of squared errors."""
+        n = math.prod(y_pred.shape[1:])
+        total = _result(program, "mean_squared_error_forward", y_pred, y_true, mean=0.0)
+        return [total], lambda rows, total: math.fsum(total.tolist()) / (rows * n)
+
+
+class RootMeanSquaredError(MeanSquaredError):
+    """`root_mean_squared_error`, the square root of the mean squared error.
+
+    Parameters
+    ----------
+    name : str, optional
+
+    Examples
+    --------
+    >>> RootMeanSquaredError()
+    RootMeanSquaredError(name='root_mean_squared_error')
+    """
+
+    _name = "root_mean_squared_error"
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add the sum of squared errors."""
+        results, mean = super().emit(program, loss, y_pred, y_true)
+        return results, lambda rows, total: math.sqrt(mean(rows, total))
+
+
+class R2Score(_Error):
+    """`r2_score`: the share of the targets' variance that is explained, the mean over outputs.
+
+    It needs a copy of all targets: from sums of squares the variance of large targets would be lost in rounding.
+
+    Parameters
+    ----------
+    name : str, optional
+
+    Examples
+    --------
+    >>> R2Score()
+    R2Score(name='r2_score')
+    """
+
+    _name = "r2_score"
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add the sum of squared errors of each output, and a copy of the targets."""
+        elements, _ = _call(program, "mean_squared_error_forward", y_pred, y_true, mean=0.0)
+        totals = _result(program, "bias_backward", elements)
+        y = _result(program, "identity_forward", y_true)
+        return [totals, y], lambda rows, totals, y: _explained(totals.astype(np.float64).sum(axis=0), y)
+
+
+_CLASSES: dict[str, type[Any]] = {
+    "accuracy": Accuracy,
+    "binary_accuracy": BinaryAccuracy,
+    "categorical_accuracy": CategoricalAccuracy,
+    "sparse_categorical_accuracy": SparseCategoricalAccuracy,
+    "top_k_categorical_accuracy": TopKCategoricalAccuracy,
+    "sparse_top_k_categorical_accuracy": SparseTopKCategoricalAccuracy,
+    "precision": Precision,
+    "recall": Recall,
+    "f1_score": F1Score,
+    "auc": AUC,
+    "confusion_matrix": ConfusionMatrix,
+    "mean_absolute_error": MeanAbsoluteError,
+    "mae": MeanAbsoluteError,
+    "mean_squared_error": MeanSquaredError,
+    "mse": MeanSquaredError,
+    "root_mean_squared_error": RootMeanSquaredError,
+    "rmse": RootMeanSquaredError,
+    "r2_score": R2Score,
+}
+
+
+def get(metric: Metric | str | list[Any]) -> Metric:
+    """Return a metric from an object, from its name in Keras' spelling, or from `Metric.get_config`.
 
     Raises
     ------
     ValueError
-        If there is none of that name, or it makes no sense for the loss.
+        If there is none of that name.
+
+    Examples
+    --------
+    >>> get("mae")
+    MeanAbsoluteError(name='mae')
     """
-    check_name("metric", name, NAMES)
-    if loss.targets == "labels":
-        return Metric(name, "sparse_categorical_accuracy", {}, 1)
-    if loss.link == "softmax":
-        return Metric(name, "categorical_accuracy", {}, 1)
-    if loss.link == "sigmoid":
-        return Metric(name, "binary_accuracy", {"threshold": 0.0 if loss.from_logits else 0.5}, n_out)
-    raise ValueError(f"metric 'accuracy' needs a cross-entropy loss, got {loss!r}")
+    if isinstance(metric, list) and len(metric) == 2:
+        kind, options = metric
+        return type(named("metric", kind, Metric, _CLASSES))(**options)
+    found = named("metric", metric, Metric, _CLASSES)
+    if isinstance(metric, str):
+        # the history's key is what the user wrote
+        found.name = metric
+    return found

@@ -19,7 +19,8 @@ from .data import as_features, as_rows, as_targets, integer, number
 from .kernels import check_backend, check_numerics
 from .kernels.table import suggest
 from .layers import Layer, as_shape, from_config
-from .metrics import resolve as resolve_metric
+from .metrics import Metric
+from .metrics import get as get_metric
 from .program import BATCH, CallError
 
 if TYPE_CHECKING:
@@ -33,11 +34,9 @@ if TYPE_CHECKING:
     from .checkpoint import Checkpoint
     from .compiler import Network
     from .losses import Loss
-    from .metrics import Metric
     from .optimizers import Optimizer
     from .program import Buffer, Program
 
-    Results = tuple[np.ndarray, list[np.ndarray]]
     Seed = int | np.random.Generator | None
     Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -79,6 +78,11 @@ def _counts(rows: int, batch: int) -> np.ndarray:
     counts = np.full(-(-rows // batch), float(batch))
     counts[-1] = rows - batch * (len(counts) - 1)
     return counts
+
+
+def _part(streams: dict[Buffer, np.ndarray], first: int, last: int, start: int, stop: int) -> dict[Buffer, np.ndarray]:
+    """Return what steps `first` to `last` - 1 have of streams: one thing a step, or their rows."""
+    return {b: a[start:stop] if BATCH in b.shape else a[first:last] for b, a in streams.items()}
 
 
 class Sequential:
@@ -127,7 +131,7 @@ class Sequential:
         # set by compile, by build and by fit
         self.optimizer: Any = None
         self.loss_function: Any = None
-        self.metric_names: list[str] = []
+        self.metrics: list[Metric] = []
         self.layout: Any = None
         self.history: Any = None
         self.batch_losses: Any = None
@@ -233,7 +237,7 @@ class Sequential:
         self,
         optimizer: Optimizer | str = "adam",
         loss: Loss | str | None = None,
-        metrics: str | Iterable[str] = (),
+        metrics: str | Metric | Iterable[str | Metric] = (),
         backend: str = "cython",
         dtype: DTypeLike = "float32",
         numerics: str = "numpy",
@@ -246,8 +250,8 @@ class Sequential:
         loss : Loss or str
             A name in Keras' spelling. For cross-entropies by name the model's last activation decides
             whether they take logits.
-        metrics : list of str
-            "accuracy".
+        metrics : list of Metric or str
+            A name in Keras' spelling, such as "accuracy", "f1_score" or "mae", is also its key in the history.
         backend : {"cython", "numba", "numpy"}
         dtype : {"float32", "float64"}
             Of parameters and data. A model that is built already has its parameters converted.
@@ -270,11 +274,12 @@ class Sequential:
             raise RuntimeError("the model has no layers")
         optimizer = optimizers.get(optimizer)
         loss = losses.get(loss).resolve(self._last_activation())
-        names = [metrics] if isinstance(metrics, str) else list(metrics or ())
-        for name in names:
-            resolve_metric(name, loss, 1)
-        if len(set(names)) != len(names):
-            raise ValueError(f"metrics is {names}; each may stand there once")
+        found = [get_metric(m) for m in ([metrics] if isinstance(metrics, (str, Metric)) else metrics or ())]
+        for metric in found:
+            metric.check(loss)
+        names = [metric.name for metric in found]
+        if len({"loss", *names}) != len(names) + 1:
+            raise ValueError(f"metrics is {names}; each may stand there once, and none may be called 'loss'")
         optimizer.attach(self, {})
         if dtype != self.dtype and self.layout is not None:
             for name, array in self._arrays.items():
@@ -282,7 +287,7 @@ class Sequential:
                 self._arrays[name][...] = array
             self._make_views()
         self.dtype, self.backend, self.numerics = dtype, backend, numerics
-        self.optimizer, self.loss_function, self.metric_names = optimizer, loss, names
+        self.optimizer, self.loss_function, self.metrics = optimizer, loss, found
         self._state = None
         self._forget()
 
@@ -312,9 +317,10 @@ class Sequential:
     def _shared(self) -> dict[str, np.ndarray]:
         return {**self._arrays, **self._state, "lr": self.optimizer._lr}
 
-    def _metrics(self) -> list[Metric]:
-        n = self.layout.output_shape[-1]
-        return [resolve_metric(name, self.loss_function, n) for name in self.metric_names]
+    @property
+    def metric_names(self) -> list[str]:
+        """The keys of the metrics in the history and in what `evaluate` returns."""
+        return [metric.name for metric in self.metrics]
 
     def _training(self, keep: bool = False) -> Network:
         return compile_training(
@@ -322,7 +328,7 @@ class Sequential:
             self.layout,
             self.loss_function,
             self.optimizer,
-            self._metrics(),
+            [metric for metric in self.metrics if metric.scalar],
             self.dtype,
             self.numerics,
             not keep,
@@ -489,7 +495,7 @@ class Sequential:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks holds {callback!r}; each must be a fastbp.Callback")
         batch = len(x) if batch_size is None else min(batch_size, len(x))
-        logged = ["loss", *(resolve_metric(name, self.loss_function, 1).name for name in self.metric_names)]
+        logged = ["loss", *(metric.name for metric in self.metrics if metric.scalar)]
         hooks = [History(), *([ProgressBar()] if verbose else []), *callbacks]
         for hook in hooks:
             hook.model = self
@@ -556,19 +562,20 @@ class Sequential:
                     hook.on_epoch_begin(epoch)
                 if rng is not None:
                     order = rng.permutation(rows)
-                batch_losses, hits, results = self._results(network, len(counts))
+                results = self._results(network, rows, len(counts))
                 # in their own order the rows are read where they lie, else gathered
                 streams = {network.x: x, network.y_true: y} if rng is None else {network.index: order}
                 streams.update(results)
                 try:
-                    steps, lr = run_epoch(network, start, counts, streams, (batch_losses, hits), hooks, epoch)
+                    steps, lr = run_epoch(network, start, counts, streams, results, hooks, epoch)
                 except CallError as error:
                     which = order[error.step * batch : (error.step + 1) * batch]
                     where = f"epoch {epoch + 1}, batch {error.step + 1}"
                     raise self._explain(error, x[which], y[which], where) from None
                 done = counts[:steps]
-                all_losses.append(batch_losses[:steps])
-                logs = self._logs(network, all_losses[-1], [hit[:steps] for hit in hits], done, int(done.sum()))
+                known = _part(results, 0, steps, 0, int(done.sum()))
+                all_losses.append(known[network.loss])
+                logs = self._logs(network, known, done, int(done.sum()))
                 if validation_data is not None and epoch + 1 in validates:
                     logs.update(self._validate(*validation_data, hooks))
                 if self.optimizer.schedule is not None or lr != first_lr or "lr" in history.history:
@@ -598,7 +605,7 @@ class Sequential:
         start: int,
         counts: np.ndarray,
         streams: dict[Buffer, np.ndarray],
-        results: Results,
+        results: dict[Buffer, np.ndarray],
         hooks: list[Any],
         epoch: int,
     ) -> tuple[int, float]:
@@ -627,7 +634,7 @@ class Sequential:
         start: int,
         counts: np.ndarray,
         streams: dict[Buffer, np.ndarray],
-        results: Results,
+        results: dict[Buffer, np.ndarray],
         hooks: list[Any],
         epoch: int,
     ) -> tuple[int, float]:
@@ -636,14 +643,14 @@ class Sequential:
             [hook for hook in hooks if has_hook(hook, f"on_train_batch_{when}")] for when in ("begin", "end")
         )
         executor: Any = network.program.executor
-        (batch_losses, hits), row = results, 0
+        row = 0
         span = (start, len(network.program.calls))
         shown, lr = time.monotonic(), self.optimizer.lr
         for k, count in enumerate(counts.astype(int).tolist()):
             for hook in begins:
                 hook.on_train_batch_begin(k)
             lr = self.optimizer.lr
-            parts = {b: a[row : row + count] if BATCH in b.shape else a[k : k + 1] for b, a in streams.items()}
+            parts = _part(streams, k, k + 1, row, row + count)
             try:
                 executor.run_steps(span, count, count, parts)
             except CallError as error:
@@ -653,8 +660,7 @@ class Sequential:
                 self.optimizer.step += executor.steps
             row += count
             if ends:
-                one = slice(k, k + 1)
-                logs = self._logs(network, batch_losses[one], [hit[one] for hit in hits], counts[one], count)
+                logs = self._logs(network, _part(results, k, k + 1, row - count, row), counts[k : k + 1], count)
                 for hook in ends:
                     hook.on_train_batch_end(k, logs)
             if self.stop_training:
@@ -671,7 +677,7 @@ class Sequential:
         logs = self._evaluate_arrays(x, y, _BLOCK)
         for hook in hooks:
             hook.on_test_end(logs)
-        return {f"val_{name}": value for name, value in logs.items()}
+        return {f"val_{name}": value for name, value in logs.items() if np.ndim(value) == 0}
 
     def _checked(
         self, x_name: str, y_name: str, x: ArrayLike, y: ArrayLike, layout: Layout
@@ -679,21 +685,23 @@ class Sequential:
         x = as_features(x_name, x, layout.input_shape, self.dtype)
         return x, as_targets(y_name, y, self.loss_function, layout.output_shape, self.dtype, len(x))
 
-    def _results(self, network: Network, steps: int) -> tuple[np.ndarray, list[np.ndarray], dict[Buffer, np.ndarray]]:
-        """Return room for the loss and the hits of every step, and both as streams of a run."""
-        batch_losses = np.empty(steps, self.dtype)
-        hits = [np.zeros(steps, np.int64) for _ in network.metrics]
-        buffers = [network.loss, *(buffer for _, buffer in network.metrics)]
-        return batch_losses, hits, dict(zip(buffers, [batch_losses, *hits], strict=True))
+    def _results(self, network: Network, rows: int, steps: int) -> dict[Buffer, np.ndarray]:
+        """Return room for what every step, or every row, yields: streams of a run."""
+        buffers = [network.loss, *(buffer for _, found, _ in network.metrics for buffer in found)]
+        arrays = {}
+        for b in buffers:
+            shape = b.resolve(rows) if BATCH in b.shape else (steps, *b.shape)
+            arrays[b] = np.empty(shape, self.dtype if b.dtype == "real" else np.int64)
+        return arrays
 
     def _logs(
-        self, network: Network, batch_losses: np.ndarray, hits: list[np.ndarray], counts: np.ndarray, rows: int
-    ) -> dict[str, float]:
-        values = batch_losses.astype(np.float64)
+        self, network: Network, results: dict[Buffer, np.ndarray], counts: np.ndarray, rows: int
+    ) -> dict[str, Any]:
+        values = results[network.loss].astype(np.float64)
         mean = self.loss_function.reduction == "mean"
         logs = {"loss": float(values @ counts / rows if mean else values.sum())}
-        for (metric, _), hit in zip(network.metrics, hits, strict=True):
-            logs[metric.name] = float(hit.sum() / (rows * metric.per_row))
+        for metric, buffers, value in network.metrics:
+            logs[metric.name] = value(rows, *(results[b] for b in buffers))
         return logs
 
     def _explain(self, error: CallError, x: np.ndarray, y: np.ndarray, where: str) -> Exception:
@@ -894,7 +902,7 @@ class Sequential:
         self._map, self._map_capacity = runner.map, capacity
 
     @_exclusive
-    def evaluate(self, x: ArrayLike, y: ArrayLike, batch_size: int = _BLOCK) -> dict[str, float]:
+    def evaluate(self, x: ArrayLike, y: ArrayLike, batch_size: int = _BLOCK) -> dict[str, Any]:
         """Return the loss and the metrics of data.
 
         Parameters
@@ -907,6 +915,7 @@ class Sequential:
         Returns
         -------
         dict of str to float
+            A `ConfusionMatrix` is an array.
         """
         self._require_compiled()
         batch_size = integer("batch_size", batch_size, 1)
@@ -915,23 +924,23 @@ class Sequential:
         self._ready(x.shape[1:])
         return self._evaluate_arrays(x, y, batch_size)
 
-    def _evaluate_arrays(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> dict[str, float]:
+    def _evaluate_arrays(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> dict[str, Any]:
         rows, batch = len(x), min(batch_size, len(x))
         if self._evaluate is None:
             self._evaluate = compile_evaluation(
-                self.layers, self.layout, self.loss_function, self._metrics(), self.dtype, self.numerics
+                self.layers, self.layout, self.loss_function, self.metrics, self.dtype, self.numerics
             )
             make_executor(self._evaluate.program, self.backend, self._shared(), batch)
         network, executor = self._evaluate, self._evaluate.program.executor
         executor.reserve(batch)
         steps = -(-rows // batch)
-        batch_losses, hits, results = self._results(network, steps)
+        results = self._results(network, rows, steps)
         streams = {network.x: x, network.y_true: y, **results}
         try:
             executor.run_steps((0, len(network.program.calls)), rows, batch, streams)
         finally:
             executor.unbind()
-        return self._logs(network, batch_losses, hits, _counts(rows, batch), rows)
+        return self._logs(network, results, _counts(rows, batch), rows)
 
     # ------------------------------------------------------------------ weights and files
 
@@ -1022,7 +1031,7 @@ class Sequential:
             config["backend"], config["numerics"] = self.backend, self.numerics
             config["loss"] = [type(self.loss_function).__name__, self.loss_function.get_config()]
             config["optimizer"] = optimizer
-            config["metrics"] = list(self.metric_names)
+            config["metrics"] = [metric.get_config() for metric in self.metrics]
         return config
 
     def __repr__(self) -> str:

@@ -497,7 +497,12 @@ class RMSprop(Optimizer):
     row, slots = "rmsprop", ("v", "velocity", "g")
 
     def __init__(
-        self, lr: float | Rate = 1e-3, rho: float = 0.9, momentum: float = 0.0, eps: float = 1e-7, centered: bool = False
+        self,
+        lr: float | Rate = 1e-3,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        eps: float = 1e-7,
+        centered: bool = False,
     ) -> None:
         super().__init__(lr)
         self.rho = _number("rho", rho, 0, 1)
@@ -534,7 +539,9 @@ class Lion(Optimizer):
 
     row, slots = "lion", ("m",)
 
-    def __init__(self, lr: float | Rate = 1e-4, beta1: float = 0.9, beta2: float = 0.99, weight_decay: float = 0.0) -> None:
+    def __init__(
+        self, lr: float | Rate = 1e-4, beta1: float = 0.9, beta2: float = 0.99, weight_decay: float = 0.0
+    ) -> None:
         super().__init__(lr)
         self.beta1 = _number("beta1", beta1, 0, 1)
         self.beta2 = _number("beta2", beta2, 0, 1)

@@ -36,7 +36,7 @@ cdef extern from *:
 cdef enum:
     INTERRUPTED = -1
     PORTS = 8
-    CURSORS = 32
+    CURSORS = 64        # at most, of a run: its data, the loss and what metrics count
     OPERANDS = 16       # at most, of a kernel that is shared among threads
     SHARED = 1 << 15    # elements from which threads pay
 

@@ -38,7 +38,7 @@ ALLOWED = {
     "losses": {"kernels.table", "names"},
     "schedules": {"data", "names"},
     "optimizers": {"data", "kernels.table", "names", "schedules"},
-    "metrics": {"names"},
+    "metrics": {"kernels.table", "names"},
     "callbacks": {"data", "names"},
     "data": set(),
     "io": set(),

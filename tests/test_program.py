@@ -49,9 +49,9 @@ def programs(name):
     model = model_of(name)
     common = model.layers, model.layout, model.loss_function
     return [
-        compile_training(*common, model.optimizer, model._metrics(), "float32").program,
+        compile_training(*common, model.optimizer, model.metrics, "float32").program,
         compile_training(*common, model.optimizer, [], "float64", stop_on_nan=False).program,
-        compile_evaluation(*common, model._metrics(), "float32").program,
+        compile_evaluation(*common, model.metrics, "float32").program,
         compile_prediction(model.layers, model.layout, "float64").program,
     ]
 

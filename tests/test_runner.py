@@ -562,6 +562,6 @@ def test_a_runner_of_nothing():
         Runner([(0, 0, [3], [], [], (0, 0), [])], 3)
     with pytest.raises(ValueError, match="call 0 has 1 items for 2 buffers"):
         Runner([(0, 0, [0, 1], [], [], (0, 0), [4])], 3)
-    with pytest.raises(ValueError, match="at most 32 cursors, got 33"):
-        Runner([], 33).run_steps(0, 0, 0, 10, 3, [(k, 0, 0) for k in range(33)])
+    with pytest.raises(ValueError, match="at most 64 cursors, got 65"):
+        Runner([], 65).run_steps(0, 0, 0, 10, 3, [(k, 0, 0) for k in range(65)])
     runner.run(0, 0, 0)

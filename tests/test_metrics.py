@@ -1,0 +1,399 @@
+"""Metrics: functions against scikit-learn, and what programs count against the functions."""
+
+import math
+
+import numpy as np
+import pytest
+from _arrays import BACKENDS, assert_same_bits
+
+from fastbp import Dense, Sequential, load_model, losses, metrics, optimizers
+from fastbp.io import FileFormatError, load_history
+
+ALL_BACKENDS = ("numpy", *BACKENDS)
+every_backend = pytest.mark.parametrize("backend", ALL_BACKENDS)
+AVERAGES = ("macro", "micro", "weighted")
+
+
+@pytest.fixture
+def oracle():
+    return pytest.importorskip("sklearn.metrics")
+
+
+def labels_of(seed, rows=60, n=4):
+    rng = np.random.default_rng(seed)
+    return rng.integers(n, size=rows), rng.integers(n, size=rows)
+
+
+# ------------------------------------------------------------------------------ functions of arrays
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("average", AVERAGES)
+@pytest.mark.parametrize(("rows", "n"), [(60, 4), (5, 9), (1, 3), (40, 2)])
+def test_classes_like_sklearn(oracle, rows, n, average):
+    for seed in range(20):
+        t, p = labels_of(seed, rows, n)
+        for name in ("precision_score", "recall_score", "f1_score"):
+            want = getattr(oracle, name)(t, p, average=average, zero_division=0)
+            assert getattr(metrics, name)(t, p, average) == pytest.approx(want, rel=1e-14), name
+        assert metrics.accuracy_score(t, p) == pytest.approx(oracle.accuracy_score(t, p), rel=1e-15)
+        assert_same_bits(metrics.confusion_matrix(t, p), oracle.confusion_matrix(t, p))
+        texts = np.array(["b", "aa", "d", "c", "e", "z", "h", "g", "f"])
+        assert_same_bits(metrics.confusion_matrix(texts[t], texts[p]), oracle.confusion_matrix(texts[t], texts[p]))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("t", "p"), [labels_of(s, 30, 2) for s in range(5)] + [([0, 0], [0, 0]), ([1], [0]), ([1], [1])]
+)
+def test_two_classes_like_sklearn(oracle, t, p):
+    for name in ("precision_score", "recall_score", "f1_score"):
+        want = getattr(oracle, name)(t, p, zero_division=0)
+        assert getattr(metrics, name)(t, p) == pytest.approx(want, rel=1e-15), name
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_area_like_sklearn(oracle, ties):
+    rng = np.random.default_rng(2)
+    for rows in (2, 3, 10, 500):
+        t = np.arange(rows) % 3 == 0
+        scores = rng.integers(4, size=rows) if ties else rng.standard_normal(rows)
+        assert metrics.roc_auc_score(t, scores) == pytest.approx(oracle.roc_auc_score(t, scores), rel=1e-14)
+    t, scores = rng.integers(2, size=(50, 3)), rng.standard_normal((50, 3))
+    assert metrics.roc_auc_score(t, scores) == pytest.approx(oracle.roc_auc_score(t, scores), rel=1e-14)
+
+
+def test_area_is_the_share_of_pairs_in_order():
+    rng = np.random.default_rng(3)
+    t, scores = rng.integers(2, size=40), rng.integers(6, size=40)
+    pairs = [(a > b) + (a == b) / 2 for a in scores[t == 1] for b in scores[t == 0]]
+    assert metrics.roc_auc_score(t, scores) == sum(pairs) / len(pairs)
+    for t, scores in (([1, 1], [0.1, 0.2]), ([0, 0], [0.1, 0.2]), ([0, 1], [math.nan, 0.2])):
+        assert math.isnan(metrics.roc_auc_score(t, scores))
+
+
+def test_top_k_like_sklearn(oracle):
+    rng = np.random.default_rng(4)
+    t, scores = rng.integers(5, size=80), rng.standard_normal((80, 5))
+    for k in range(1, 7):
+        want = 1.0 if k >= 5 else oracle.top_k_accuracy_score(t, scores, k=k)
+        assert metrics.top_k_accuracy_score(t, scores, k) == pytest.approx(want, rel=1e-15)
+    ties = np.zeros((3, 4))
+    assert metrics.top_k_accuracy_score([0, 1, 2], ties, 1) == metrics.accuracy_score([0, 1, 2], ties.argmax(axis=1))
+
+
+@pytest.mark.parametrize("shape", [(2,), (50,), (50, 1), (50, 3)])
+def test_errors_like_sklearn(oracle, shape):
+    rng = np.random.default_rng(5)
+    t, p = 1e4 + rng.standard_normal(shape), 1e4 + rng.standard_normal(shape)
+    for name in ("mean_absolute_error", "mean_squared_error", "r2_score"):
+        assert getattr(metrics, name)(t, p) == pytest.approx(getattr(oracle, name)(t, p), rel=1e-12), name
+    if shape != (50, 3) and hasattr(oracle, "root_mean_squared_error"):
+        assert metrics.root_mean_squared_error(t, p) == pytest.approx(oracle.root_mean_squared_error(t, p), rel=1e-14)
+
+
+def test_explained_variance_of_constants(oracle):
+    for t, p in (([2, 2], [2, 2]), ([2, 2], [2, 3]), ([[2, 1], [2, 5]], [[2, 1], [3, 5]])):
+        assert metrics.r2_score(t, p) == oracle.r2_score(t, p)
+    assert math.isnan(metrics.r2_score([1], [1]))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: metrics.f1_score([0, 1], [0]), r"y_true has shape \(2,\) and y_pred has \(1,\); shapes must be equal"),
+        (lambda: metrics.accuracy_score([], []), "with one row at least"),
+        (
+            lambda: metrics.f1_score([0, 2], [0, 1]),
+            "average is 'binary' and y_true holds .*2.*; it must hold 0 and 1 only",
+        ),
+        (lambda: metrics.f1_score([0, 1], [0, 1], "makro"), "no average 'makro'; did you mean 'macro'"),
+        (lambda: metrics.confusion_matrix([[1]], [[1]]), r"y_true has shape \(1, 1\); classes are one label a row"),
+        (lambda: metrics.roc_auc_score([0, 3], [0, 1]), "y_true holds .*3"),
+        (lambda: metrics.top_k_accuracy_score([0, 1], [[1, 2]], 1), "equally many rows"),
+        (lambda: metrics.top_k_accuracy_score([0], [1], 1), r"they must be \(rows,\) and \(rows, n\)"),
+        (lambda: metrics.top_k_accuracy_score([0], [[1]], 0), "k is 0; it must be an integer of at least 1"),
+        (lambda: metrics.Precision(threshold=1), "threshold is 1; it must be a probability between 0 and 1"),
+        (lambda: metrics.Recall(average="binary"), "no average 'binary'; there are macro, micro, weighted"),
+        (lambda: metrics.TopKCategoricalAccuracy(k=2.0), "k is 2.0; it must be an integer"),
+        (lambda: metrics.AUC(name=""), "name is ''; it must be a text"),
+        (lambda: metrics.get("prescision"), "no metric 'prescision'; did you mean 'precision'"),
+    ],
+)
+def test_what_is_wrong_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+# ------------------------------------------------------------------------------------ in a program
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((700, 6)).astype("float32")
+LABELS = RNG.integers(5, size=700)
+ONE_HOT = np.eye(5)[LABELS]
+BITS = (X[:, :2] + RNG.standard_normal((700, 2)) > 0).astype(float)
+NUMBERS = 1000 + X[:, :3] + 0.1 * RNG.standard_normal((700, 3))
+
+CLASS_METRICS = [
+    "accuracy", "precision", "recall", "confusion_matrix",
+    metrics.F1Score(average="weighted"), metrics.F1Score(average="micro", name="micro"),
+]  # fmt: skip
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def of_classes(t, y, k_name):
+    p, m = y.argmax(axis=1), metrics
+    return {
+        "accuracy": m.accuracy_score(t, p),
+        "precision": m.precision_score(t, p, "macro"),
+        "recall": m.recall_score(t, p, "macro"),
+        "f1_score": m.f1_score(t, p, "weighted"),
+        "micro": m.f1_score(t, p, "micro"),
+        k_name: m.top_k_accuracy_score(t, y, 5),
+        "top2": m.top_k_accuracy_score(t, y, 2),
+        "confusion_matrix": np.bincount(5 * t + p, minlength=25).reshape(5, 5),
+    }
+
+
+def of_bits(cut):
+    def values(t, y):
+        t, p, flat = t.astype(int), (y > 0.5).astype(int), np.ravel
+        p75 = (y > cut).astype(int)
+        return {
+            "accuracy": (t == p).mean(),
+            "binary_accuracy": (t == p).mean(),
+            "precision": metrics.precision_score(t, p),
+            "recall": metrics.recall_score(t, p75),
+            "f1_score": metrics.f1_score(t, p),
+            "auc": metrics.roc_auc_score(t, y),
+            "confusion_matrix": metrics.confusion_matrix(flat(t), flat(p)),
+        }
+
+    return values
+
+
+def of_numbers(t, y):
+    t = t.astype("float32")
+    return {
+        "mae": metrics.mean_absolute_error(t, y),
+        "mean_squared_error": metrics.mean_squared_error(t, y),
+        "rmse": metrics.root_mean_squared_error(t, y),
+        "r2_score": metrics.r2_score(t, y),
+    }
+
+
+#: By kind: loss, outputs, activation, targets, metrics and their values from targets and predictions.
+CASES = {
+    "labels": (
+        "sparse_categorical_crossentropy", 5, None, LABELS,
+        [*CLASS_METRICS, "sparse_top_k_categorical_accuracy", metrics.SparseTopKCategoricalAccuracy(2, name="top2")],
+        lambda t, y: of_classes(t, y, "sparse_top_k_categorical_accuracy"),
+    ),
+    "one-hot": (
+        "categorical_crossentropy", 5, "softmax", ONE_HOT,
+        [*CLASS_METRICS, "top_k_categorical_accuracy", metrics.TopKCategoricalAccuracy(2, name="top2")],
+        lambda t, y: of_classes(t.argmax(axis=1), y, "top_k_categorical_accuracy"),
+    ),
+    "bits": (
+        "binary_crossentropy", 2, "sigmoid", BITS,
+        ["accuracy", "binary_accuracy", "precision", metrics.Recall(0.75), "f1_score", "auc", "confusion_matrix"],
+        of_bits(0.75),
+    ),
+    "numbers": ("mse", 3, None, NUMBERS, ["mae", "mean_squared_error", "rmse", "r2_score"], of_numbers),
+}  # fmt: skip
+every_case = pytest.mark.parametrize("case", CASES)
+
+
+def model_of(case, backend="cython", numerics="numpy", optimizer=None, **options):
+    loss, n, activation, _, found, _ = CASES[case]
+    model = Sequential([Dense(8, activation="tanh"), Dense(n, activation=activation)], input_shape=6, seed=1)
+    found = options.pop("metrics", found)
+    model.compile(optimizer or optimizers.Adam(0.01), loss, found, backend, numerics=numerics, **options)
+    return model
+
+
+def assert_close(got, want):
+    assert set(got) == {"loss", *want}
+    for name, value in want.items():
+        assert type(got[name]) is (np.ndarray if np.ndim(value) else float), name
+        np.testing.assert_allclose(got[name], value, rtol=2e-6, err_msg=name)
+
+
+@every_case
+@every_backend
+@pytest.mark.parametrize("numerics", ["numpy", "portable"])
+def test_evaluate_is_the_function_of_the_predictions(case, backend, numerics):
+    model, (*_, y, _, values) = model_of(case, backend, numerics), CASES[case]
+    model.fit(X, y, epochs=1, verbose=0, seed=0)
+    got = model.evaluate(X, y, batch_size=64)
+    assert_close(got, values(y, model.predict(X)))
+    if numerics == "portable":
+        # counts are exact: they know no backend
+        other = model_of(case, "numpy", numerics)
+        other.set_weights(model.get_weights())
+        again = other.evaluate(X, y, batch_size=64)
+        assert all(np.array_equal(got[name], again[name]) for name in got)
+
+
+@every_case
+@every_backend
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_fit_counts_before_each_update(case, backend, shuffle):
+    *_, y, _, values = CASES[case]
+    model, twin = (model_of(case, backend) for _ in range(2))
+    history = model.fit(X, y, epochs=2, batch_size=96, shuffle=shuffle, seed=4, verbose=0).history
+    rng = np.random.default_rng(4)
+    for epoch in range(2):
+        order, outputs = rng.permutation(len(X)) if shuffle else np.arange(len(X)), []
+        for start in range(0, len(X), 96):
+            rows = order[start : start + 96]
+            outputs.append(twin.predict(X[rows]))
+            twin.train_on_batch(X[rows], y[rows])
+        want = values(y[order], np.concatenate(outputs))
+        # one number an epoch: no matrices
+        want.pop("confusion_matrix", None)
+        assert_close({name: series[epoch] for name, series in history.items()}, want)
+
+
+@every_case
+def test_validation_data_like_evaluate(case, tmp_path):
+    y = CASES[case][3]
+    model = model_of(case)
+    history = model.fit(X[:500], y[:500], epochs=2, validation_data=(X[500:], y[500:]), seed=1, verbose=0)
+    want = model.evaluate(X[500:], y[500:])
+    want.pop("confusion_matrix", None)
+    assert {k.removeprefix("val_"): v[-1] for k, v in history.history.items() if k.startswith("val_")} == want
+    history.save(tmp_path / "history.json")
+    assert load_history(tmp_path / "history.json") == history.history
+
+
+@every_case
+@every_backend
+def test_metrics_change_no_bit_of_a_training(case, backend):
+    y = CASES[case][3]
+    with_metrics, without = model_of(case, backend), model_of(case, backend, metrics=[])
+    for model in (with_metrics, without):
+        model.fit(X, y, epochs=2, seed=1, verbose=0)
+    assert_same_bits(with_metrics.batch_losses, without.batch_losses)
+    for a, b in zip(with_metrics.get_weights(), without.get_weights(), strict=True):
+        assert_same_bits(a, b)
+
+
+@every_case
+@every_backend
+def test_results_equal_the_reference(case, backend):
+    y = CASES[case][3]
+    histories = [
+        model_of(case, b, "portable").fit(X, y, epochs=2, seed=1, verbose=0).history for b in (backend, "numpy")
+    ]
+    assert histories[0] == histories[1]
+
+
+def test_a_threshold_is_a_probability_on_logits_too():
+    logits, probabilities = (
+        Sequential([Dense(2, activation=activation)], input_shape=6, seed=2) for activation in (None, "sigmoid")
+    )
+    found = [metrics.Precision(0.7), metrics.BinaryAccuracy(0.2), "auc"]
+    results = []
+    for model in (logits, probabilities):
+        model.compile("sgd", "binary_crossentropy", found, dtype="float64")
+        results.append(model.evaluate(X, BITS))
+    assert logits.loss_function.from_logits and not probabilities.loss_function.from_logits
+    assert results[0] == pytest.approx(results[1], rel=1e-12)
+
+
+def test_metrics_share_what_they_count():
+    model = model_of("bits", metrics=["precision", "recall", "f1_score", "confusion_matrix", "auc"])
+    model.evaluate(X, BITS)
+    calls = [call.kernel.name for call in model._evaluate.program.calls if call.layer == "metric"]
+    assert calls == ["binary_confusion", "identity_forward", "identity_forward"]
+    model = model_of("numbers", metrics=["r2_score", "mse", "rmse"])
+    model.evaluate(X, NUMBERS)
+    calls = [call.kernel.name for call in model._evaluate.program.calls if call.layer == "metric"]
+    assert calls == ["mean_squared_error_forward", "bias_backward", "identity_forward"]
+
+
+def test_many_metrics_at_once():
+    found = [metrics.SparseTopKCategoricalAccuracy(k, name=f"top{k}") for k in range(1, 5)]
+    found += [metrics.F1Score(average=a, name=a) for a in AVERAGES] + ["accuracy"]
+    history = model_of("labels", metrics=found).fit(X, LABELS, verbose=0, seed=0).history
+    assert history["top1"] == history["accuracy"] == history["micro"]
+    assert history["top1"] < history["top2"] < history["top3"] < history["top4"]
+
+
+@pytest.mark.parametrize(
+    ("case", "metric", "message"),
+    [
+        ("labels", "mae", "metric 'mae' needs targets that are numbers, and outputs of their kind, got SparseCat"),
+        ("labels", "auc", "metric 'auc' needs the binary cross-entropy"),
+        ("labels", "categorical_accuracy", "needs one-hot targets"),
+        ("labels", "binary_accuracy", "needs targets of 0 and 1"),
+        ("one-hot", "binary_accuracy", "needs targets of 0 and 1"),
+        ("one-hot", "sparse_top_k_categorical_accuracy", "needs a loss on integer labels"),
+        ("bits", "top_k_categorical_accuracy", "needs one-hot targets"),
+        ("numbers", "precision", "metric 'precision' needs a cross-entropy loss, got MeanSquaredError"),
+        ("numbers", "confusion_matrix", "needs a cross-entropy loss"),
+        ("numbers", metrics.MeanAbsoluteError("loss"), "none may be called 'loss'"),
+        ("numbers", metrics.MeanAbsoluteError("r2_score"), "each may stand there once"),
+    ],
+)
+def test_metrics_that_make_no_sense(case, metric, message):
+    with pytest.raises(ValueError, match=message):
+        model_of(case, metrics=[metric, *(["r2_score"] if case == "numbers" else [])])
+
+
+def test_errors_on_logits_are_refused():
+    model = Sequential([Dense(1)], input_shape=6)
+    with pytest.raises(ValueError, match="needs targets that are numbers, and outputs of their kind"):
+        model.compile("sgd", losses.BinaryCrossEntropy(), ["mae"])
+
+
+@every_case
+def test_way_into_a_file_and_back(case, tmp_path):
+    y, model = CASES[case][3], model_of(case)
+    model.fit(X, y, verbose=0, seed=0)
+    model.save(tmp_path / "m.npz")
+    loaded = load_model(tmp_path / "m.npz")
+    assert list(map(repr, loaded.metrics)) == list(map(repr, model.metrics))
+    assert loaded.metric_names == model.metric_names
+    got, want = loaded.evaluate(X, y), model.evaluate(X, y)
+    assert all(np.array_equal(got[name], want[name]) for name in want)
+
+
+def test_a_name_is_enough_for_what_a_name_makes():
+    assert metrics.get("rmse").get_config() == "rmse"
+    assert metrics.F1Score().get_config() == "f1_score"
+    other = metrics.F1Score(0.25)
+    assert repr(metrics.get(other.get_config())) == repr(other)
+    assert metrics.get(other) is other
+
+
+def test_every_class_has_a_name():
+    kinds = {c for c in vars(metrics).values() if isinstance(c, type) and c.__module__ == metrics.__name__}
+    kinds = {c for c in kinds if c.__name__[0] != "_"} - {metrics.Metric}
+    for kind in kinds:
+        assert type(metrics.get(kind().name)) is kind
+        assert type(metrics.get(kind.__name__)) is kind
+    assert {c.__name__ for c in kinds} <= set(metrics.__all__)
+
+
+@pytest.mark.parametrize("config", [["Precision", {"thresh": 1}], ["Precision", 5], ["os", {}], [["Precision"], {}]])
+def test_files_with_other_metrics_are_refused(config, tmp_path, monkeypatch):
+    model = model_of("labels", metrics=["precision"])
+    monkeypatch.setattr(metrics.Metric, "get_config", lambda self: config)
+    model.save(tmp_path / "m.npz")
+    with pytest.raises(FileFormatError):
+        load_model(tmp_path / "m.npz")
+
+
+def test_a_class_that_does_not_occur_has_no_say():
+    model = model_of("labels", metrics=["precision", "recall", "f1_score"])
+    t = LABELS % 4
+    model.layers[-1].b[4] = -1e6
+    p = model.predict(X).argmax(axis=1)
+    assert 4 not in t and 4 not in p
+    got = model.evaluate(X, t)
+    for name in ("precision", "recall", "f1_score"):
+        want = getattr(metrics, name.removesuffix("_score") + "_score")(t, p, "macro")
+        assert got[name] == pytest.approx(want, rel=1e-15)
