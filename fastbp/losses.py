@@ -272,7 +272,7 @@ class Poisson(Loss):
     log_input : bool
         Whether y_pred is the logarithm of the rate instead: ``mean(exp(y_pred) - y_true * y_pred)``.
     eps : float
-        Positive.
+        Positive. Keras' 1e-7; PyTorch has 1e-8.
     reduction : {"mean", "sum"}
 
     Examples
@@ -301,7 +301,7 @@ class BinaryFocalCrossEntropy(Loss):
     gamma : float
         Not negative; 0 is the plain cross-entropy, weighted by alpha.
     alpha : float
-        In [0, 1].
+        In [0, 1]; 0.5 weighs both alike. Keras has no such weights unless told to balance classes.
     reduction : {"mean", "sum"}
 
     References
@@ -374,7 +374,8 @@ class BinaryCrossEntropy(_CrossEntropy):
     Notes
     -----
     Probabilities are clipped to [1e-15, 1 - 1e-15]. In float32 the upper bound is 1 - 2**-24, the
-    largest number below one, so that a sure and wrong prediction costs 16.6, not 34.5.
+    largest number below one, so that a sure and wrong prediction costs 16.6, not 34.5. PyTorch bounds the
+    logarithm at -100 instead, Keras clips to [1e-7, 1 - 1e-7].
 
     Examples
     --------
@@ -395,6 +396,10 @@ class CategoricalCrossEntropy(_CrossEntropy):
         Whether y_pred are logits (softmax is then part of the loss) or probabilities. None lets the model
         decide: probabilities after a softmax, else logits. On arrays None means probabilities.
     reduction : {"mean", "sum"}
+
+    Notes
+    -----
+    Probabilities are clipped as for `BinaryCrossEntropy`, not divided by their sum first, which Keras does.
 
     Examples
     --------

@@ -219,6 +219,7 @@ class SGD(Optimizer):
     Parameters
     ----------
     lr : float
+        Keras' 0.01; PyTorch has 0.001.
     momentum : float
         In [0, 1).
     nesterov : bool
@@ -475,14 +476,16 @@ class RMSprop(Optimizer):
     Parameters
     ----------
     lr : float
+        Keras' 0.001; PyTorch has 0.01.
     rho : float
         In [0, 1). Keras' 0.9; PyTorch has 0.99 and calls it alpha.
     momentum : float
         In [0, 1): ``velocity = momentum * velocity + dw / (sqrt(v) + eps)`` takes the place of the quotient.
     eps : float
-        Positive; outside the root, as in PyTorch. Keras adds it to v.
+        Positive; outside the root, as in PyTorch, which has 1e-8. Keras adds it to v.
     centered : bool
-        Whether the running mean of the gradient, squared, is subtracted from v.
+        Whether the running mean of the gradient, squared, is subtracted from v. Of a gradient that stays the same for
+        hundreds of steps nothing is left: the steps grow and may become NaN, as in PyTorch.
 
     References
     ----------

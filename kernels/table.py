@@ -323,7 +323,7 @@ _row(
     ("backward", "dy[n], x[n] -> dx[n]", "dx = np.where(x > 0, dy, alpha * dy)", "dx=dy", "dx=x"),
     attributes={"alpha": 0.01},
     kinks=(0.0,),
-    note="the derivative at 0 is alpha",
+    note="the derivative at 0 is alpha; PyTorch's alpha, Keras has 0.2",
     source="Maas, Hannun & Ng 2013, ICML workshop",
 )
 _row(
@@ -391,7 +391,8 @@ _row(
     "softplus", "activation",
     ("forward", "x[n] -> y[n]", "y = softplus(x)", "y=x"),
     ("backward", "dy[n], x[n] -> dx[n]", "dx = dy * sigmoid(x)", "dx=dy", "dx=x"),
-    note="softplus(x) is max(x, 0) + log1p(exp(-|x|)); in portable numerics it is one function of at most 1 ulp",
+    note="softplus(x) is max(x, 0) + log1p(exp(-|x|)); in portable numerics it is one function of at most 1 ulp. "
+    "PyTorch's is x beyond 20",
     source="Dugas et al. 2001, NIPS",
 )
 _row(
@@ -412,7 +413,7 @@ _row(
         "slope = (1 - t * t) * (0.7978845608028654 * (1 + 0.134145 * z)); "
         "dx = dy * (0.5 * (1 + t) + 0.5 * x * slope)", "dx=dy", "dx=x",
     ),
-    note="the form with tanh; 0.7978845608028654 is sqrt(2 / pi)",
+    note="the form with tanh; 0.7978845608028654 is sqrt(2 / pi). PyTorch's and Keras' default is gelu_exact",
     source="Hendrycks & Gimpel 2016, arXiv:1606.08415, section 2",
 )
 _row(

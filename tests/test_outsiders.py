@@ -1,0 +1,483 @@
+"""Every activation, loss and optimizer against PyTorch in float64: the definitions themselves, seen by others.
+
+Other tests compare fastbp with its own definitions, bit for bit, and those with differences; a wrong definition with
+the derivative that belongs to it would pass them all. Here values come from PyTorch's functions and gradients from its
+autograd. A new row or class fails until it has a counterpart here. Needs what the extra "outsiders" installs.
+"""
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import kernels, losses, optimizers
+from fastbp.kernels.table import ROWS
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+
+#: Both sides round each operation once or so; 1e-12 is some thousand times that, far below any wrong term.
+RTOL = 1e-12
+#: Where a formula subtracts nearly equal numbers of size 1 (1 - y, y + alpha, 1 + tanh, p - y) only this much is left;
+#: the derivatives of gelu multiply what is left by 15 or so.
+ATOL = 1e-15
+GRADIENT_ATOL = 2e-14
+#: Of subnormal results PyTorch's vectorized exp makes 0, and others have few bits.
+SUBNORMAL = np.finfo(float).tiny
+MISSING = "add it to COUNTERPARTS or say here why there is none"
+
+
+@pytest.fixture(autouse=True)
+def doubles():
+    """Make float64 PyTorch's default dtype: NAdam's product of momenta has it, whatever the weights have."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+def classes(module, base):
+    found = [getattr(module, name) for name in module.__all__]
+    return [cls for cls in found if isinstance(cls, type) and issubclass(cls, base) and cls is not base]
+
+
+LOSS_CLASSES, OPTIMIZER_CLASSES = classes(losses, losses.Loss), classes(optimizers, optimizers.Optimizer)
+every_numerics = pytest.mark.parametrize("numerics", ["numpy", "portable"])
+
+
+def tensor(array, requires_grad=False):
+    return torch.tensor(np.array(array), requires_grad=requires_grad)
+
+
+def assert_close(got, want, what, rtol=RTOL, atol=SUBNORMAL):
+    want = want.detach().numpy() if isinstance(want, torch.Tensor) else want
+    np.testing.assert_allclose(got, want, rtol=rtol, atol=atol, equal_nan=True, err_msg=str(what))
+
+
+# ------------------------------------------------------------------------------------ activations
+ACTIVATION_COUNTERPARTS = {
+    "identity": torch.nn.Identity(),
+    "sigmoid": torch.sigmoid,
+    "relu": F.relu,
+    "tanh": torch.tanh,
+    "relu6": F.relu6,
+    "leaky_relu": lambda x, alpha: F.leaky_relu(x, alpha),
+    "elu": F.elu,
+    "selu": F.selu,
+    # not F.celu, whose derivative has 1 / alpha rounded to float32
+    "celu": lambda x, alpha: alpha * F.elu(x / alpha),
+    # not F.hardsigmoid, whose derivative has 1 / 6 rounded to float32; Keras had 0.2 x + 0.5 before version 3
+    "hard_sigmoid": lambda x: F.hardtanh(x, -3, 3) / 6 + 0.5,
+    "hard_tanh": F.hardtanh,
+    "hard_swish": F.hardswish,
+    # F.softplus is x beyond a threshold of 20 and overflows without one; logsigmoid does neither
+    "softplus": lambda x: -F.logsigmoid(-x),
+    "softsign": F.softsign,
+    "gelu": lambda x: F.gelu(x, approximate="tanh"),
+    "gelu_exact": F.gelu,
+    "silu": F.silu,
+    "mish": F.mish,
+    "softmax": lambda x: F.softmax(x, dim=1),
+}
+#: Whose value or gradient subtracts nearly equal numbers; all others are compared by RTOL alone.
+CANCELS = {
+    "value": {"gelu", "gelu_exact", "hard_sigmoid"},
+    # of softsign it is PyTorch's gradient that does
+    "gradient": {"sigmoid", "tanh", "elu", "selu", "celu", "gelu", "gelu_exact", "silu", "mish", "softmax", "softsign"},
+}
+#: Of which sizes of x PyTorch's own result is not the function's.
+NOT_COMPARED = {
+    ("hard_swish", "value"): (1e308,),  # PyTorch's x * 6 overflows
+    ("celu", "value"): (1e308,),  # and so does the counterpart's x / 0.3
+    ("hard_swish", "gradient"): (3,),  # up to 2.6 PyTorch had -0.5 and 1.5; test_gradients.py has the convention
+    ("softsign", "gradient"): (1e100, 1e160, 1e308, np.inf),  # 0 and NaN in PyTorch; 1 / x**2 and 0 here
+}
+# with their negatives; from 1e154 on squares overflow
+EDGES = (0, 5e-324, 1e-310, 1e-200, 1e-9, 1, 20, 37, 100, 700, 709.5, 720, 746, 1e4, 1e100, 1e160, 1e308, np.inf)
+
+
+def edges(name):
+    kinks = np.array(ROWS[name].kinks)
+    beside = [np.nextafter(kinks, -np.inf), kinks, np.nextafter(kinks, np.inf)]
+    return np.concatenate([EDGES, np.negative(EDGES), *beside])
+
+
+def activation_variants(name):
+    return [ROWS[name].attributes, *({"alpha": alpha} for alpha in (0.3, 1.7) if "alpha" in ROWS[name].attributes)]
+
+
+def activation(name, x, dy, numerics, attributes):
+    """Return y and dx of a row's kernels."""
+    options = {"numerics": numerics, **attributes}
+    y = getattr(kernels, f"{name}_forward")(x, **options)
+    known = {"x": x, "y": y, "dy": dy}
+    inputs = [known[o.name] for o in ROWS[name].kernels[f"{name}_backward"].inputs]
+    found = getattr(kernels, f"{name}_backward")(*inputs, **options)
+    return y, found[-1] if isinstance(found, tuple) else found
+
+
+def assert_activation(name, x, numerics):
+    assert name in ACTIVATION_COUNTERPARTS, MISSING
+    dy = np.random.default_rng(5).standard_normal(x.shape)
+    for attributes in activation_variants(name):
+        inputs = tensor(x, True)
+        want = ACTIVATION_COUNTERPARTS[name](inputs, **attributes)
+        want.backward(tensor(dy))
+        found = activation(name, x, dy, numerics, attributes)
+        for what, got, expected in zip(("value", "gradient"), found, (want, inputs.grad), strict=True):
+            kept = ~np.isin(np.abs(x), NOT_COMPARED.get((name, what), ()))
+            size = np.abs(dy).max() if what == "gradient" else 1
+            atol = {"value": ATOL, "gradient": GRADIENT_ATOL}[what] * size if name in CANCELS[what] else SUBNORMAL
+            assert_close(got[kept], expected.detach().numpy()[kept], (name, what, attributes), atol=atol)
+
+
+@every_numerics
+@pytest.mark.parametrize("name", fastbp.layers.ACTIVATIONS)
+def test_activation(name, numerics):
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((40, 25)) * rng.choice([0.01, 1, 10], (40, 1))
+    assert_activation(name, x, numerics)
+
+
+@every_numerics
+@pytest.mark.parametrize("name", [name for name in fastbp.layers.ACTIVATIONS if name != "softmax"])
+def test_activation_at_the_edges(name, numerics):
+    # some have no limit in IEEE arithmetic (gelu(-inf) is 0 * inf): then it is NaN on both sides
+    assert_activation(name, edges(name), numerics)
+
+
+@every_numerics
+def test_softmax_at_the_edges(numerics):
+    inf, huge = np.inf, 1e308
+    rows = [[0, 0, 0], [-0.0, 0, 5e-324], [1e-300, -1e-300, 1e-9], [746, 1, 0], [800, 0, -800], [huge, huge, -huge]]
+    assert_activation("softmax", np.array([*rows, [-inf, 0, 1], [-inf, -inf, -5], [inf, 0, 0]]), numerics)
+
+
+# ----------------------------------------------------------------------------------------- losses
+def reduced(elements, reduction):
+    return elements.mean() if reduction == "mean" else elements.sum()
+
+
+def over_rows(elements, reduction):
+    return elements.sum() / (len(elements) if reduction == "mean" else 1)
+
+
+def log_cosh(p, y, reduction):
+    # PyTorch has none; cosh is exact for small differences, logaddexp does not overflow for large ones
+    d = p - y
+    return reduced(d.cosh().log() if d.abs().max() < 700 else torch.logaddexp(d, -d) - math.log(2), reduction)
+
+
+def hinge(p, y, reduction, power=1):
+    # PyTorch's HingeEmbeddingLoss is another function; its ranking loss of p against 0 is this one
+    return reduced(F.margin_ranking_loss(p, torch.zeros_like(p), y, margin=1, reduction="none") ** power, reduction)
+
+
+def focal(z, y, reduction, gamma, alpha):
+    # as torchvision's sigmoid_focal_loss, with 1 - p_t as the sigmoid that it is
+    weight = torch.sigmoid(z * (1 - 2 * y)) ** gamma * (alpha * y + (1 - alpha) * (1 - y))
+    return reduced(weight * F.binary_cross_entropy_with_logits(z, y, reduction="none"), reduction)
+
+
+def poisson(p, y, reduction, log_input, eps):
+    return F.poisson_nll_loss(p, y, log_input=log_input, eps=eps, reduction=reduction)
+
+
+def on_logits(function):
+    return lambda z, y, reduction, from_logits: function(z, y, reduction=reduction)
+
+
+#: For each row its class, arguments to try and the counterpart, function(y_pred, y_true, reduction=..., **arguments).
+LOSS_COUNTERPARTS = {
+    "mean_squared_error": (losses.MeanSquaredError, [{}], F.mse_loss),
+    "mean_absolute_error": (losses.MeanAbsoluteError, [{}], F.l1_loss),
+    "huber": (losses.Huber, [{"delta": 1.0}, {"delta": 0.3}, {"delta": 4.0}], F.huber_loss),
+    "log_cosh": (losses.LogCosh, [{}], log_cosh),
+    "hinge": (losses.Hinge, [{}], hinge),
+    "squared_hinge": (losses.SquaredHinge, [{}], lambda p, y, reduction: hinge(p, y, reduction, 2)),
+    "poisson": (losses.Poisson, [{"log_input": False, "eps": eps} for eps in (1e-7, 0.01)], poisson),
+    "poisson_log": (losses.Poisson, [{"log_input": True, "eps": 1e-7}], poisson),
+    "focal": (
+        losses.BinaryFocalCrossEntropy,
+        [{"gamma": gamma, "alpha": alpha} for gamma, alpha in ((2.0, 0.25), (0.0, 0.5), (1.0, 1.0), (3.5, 0.0))],
+        focal,
+    ),
+    # PyTorch's logarithm stops at -100 and its derivative's denominator at 1e-12, fastbp's probabilities stop at 1e-15,
+    # Keras' at 1e-7; between 1e-11 and 1 - 1e-11 all but Keras agree
+    "binary_cross_entropy": (
+        losses.BinaryCrossEntropy, [{"from_logits": False}],
+        lambda p, y, reduction, from_logits: F.binary_cross_entropy(p, y, reduction=reduction),
+    ),
+    "sigmoid_cross_entropy": (
+        losses.BinaryCrossEntropy, [{"from_logits": True}], on_logits(F.binary_cross_entropy_with_logits),
+    ),
+    # PyTorch has none on probabilities and soft targets. Keras divides each row by its sum first, nobody else does
+    "categorical_cross_entropy": (
+        losses.CategoricalCrossEntropy, [{"from_logits": False}],
+        lambda p, y, reduction, from_logits: over_rows(-torch.xlogy(y, p), reduction),
+    ),
+    "sparse_categorical_cross_entropy": (
+        losses.SparseCategoricalCrossEntropy, [{"from_logits": False}],
+        lambda p, y, reduction, from_logits: F.nll_loss(p.log(), y, reduction=reduction),
+    ),
+    "softmax_cross_entropy": (
+        losses.CategoricalCrossEntropy, [{"from_logits": True}], on_logits(F.cross_entropy),
+    ),
+    "sparse_softmax_cross_entropy": (
+        losses.SparseCategoricalCrossEntropy, [{"from_logits": True}], on_logits(F.cross_entropy),
+    ),
+}  # fmt: skip
+LOSS_ROWS = [name for name, row in ROWS.items() if row.family == "loss" and row.differentiable]
+
+
+def random_batch(row, rng):
+    """Return y_pred and y_true from the row's domain."""
+    shape = (9, 5)
+    first, second = (o.name for o in row.kernels[f"{row.name}_forward"].inputs)
+    p = rng.standard_normal(shape) * 3
+    if row.domain.get(first) == "probability":
+        p = rng.uniform(0.01, 0.99, shape)
+    elif row.domain.get(first) == "nonnegative":
+        p = np.abs(p)
+    y = {
+        None: lambda: rng.standard_normal(shape),
+        "sign": lambda: rng.choice([-1.0, 1.0], shape),
+        # soft targets too
+        "binary": lambda: rng.choice([0, 1, 0.3], shape),
+        "one_hot": lambda: rng.random(shape) * rng.integers(2, size=(9, 1)) + np.eye(5)[rng.integers(5, size=9)],
+        "label": lambda: rng.integers(5, size=9),
+        "nonnegative": lambda: rng.poisson(2, shape).astype(float),
+    }[row.domain.get(second)]()
+    # torchvision's and the paper's focal loss are for hard targets
+    return p, np.round(y) if row.name == "focal" else y
+
+
+def edge_batches(row):
+    """Yield y_pred and y_true of one row each, so that no value hides beside a larger one."""
+    first, second = (row.domain.get(o.name) for o in row.kernels[f"{row.name}_forward"].inputs)
+    if second == "label" or second == "one_hot":
+        z = [[0, 0, 0], [1000, 0, -1000], [1e-9, -1e-9, 0], [37, 0, -37], [-746, 0, 1]]
+        if first == "probability":
+            z = [[1, 1e-10, 1e-14], [0.5, 0.25, 0.25], [1 / 3, 1 / 3, 1 / 3], [1e-300 + 0.1, 0.9, 1e-9]]
+        for values in np.array(z, float):
+            for label in range(3):
+                yield values[None], np.array([label]) if second == "label" else np.eye(3)[[label]]
+        return
+    size = [0, 1e-300, 1e-9, 0.3, 1, np.nextafter(1, 2), 4, 30, 37, 100, 700, 800, 1e6, 1e150]
+    p = np.concatenate([size, np.negative(size)])
+    if first == "probability":
+        p = np.array([1e-11, 1e-9, 1e-3, 0.5, 1 - 1e-9, 1 - 1e-11])
+    elif first == "nonnegative":
+        p = np.array(size)
+    elif row.name == "poisson_log":
+        p = p[np.abs(p) <= 700]
+    targets = {None: [0.0], "sign": [-1.0, 1.0], "binary": [0.0, 1.0], "nonnegative": [0.0, 1.0, 7.0]}[second]
+    for value in p:
+        for target in targets:
+            # the derivative at the kink of a hinge is a convention: 0 here, -y in PyTorch's ranking loss
+            if not (row.name == "hinge" and value * target == 1):
+                yield np.array([[value]]), np.array([[target]])
+
+
+def assert_loss(name, p, y):
+    assert name in LOSS_COUNTERPARTS, MISSING
+    cls, variants, counterpart = LOSS_COUNTERPARTS[name]
+    for arguments in variants:
+        for reduction in ("mean", "sum"):
+            loss = cls(reduction=reduction, **arguments)
+            assert loss.row.name == name and arguments.keys() == loss.get_config().keys() - {"reduction"}
+            inputs = tensor(p, True)
+            want = counterpart(inputs, tensor(y), reduction=reduction, **arguments)
+            want.backward()
+            what = (loss, p, y) if p.size < 10 else loss
+            # PyTorch's cross-entropies on logits subtract numbers as large as the logits
+            assert_close(loss(y, p), want, what, atol=ATOL * max(1, min(np.abs(p).max(), 1000)))
+            assert_close(loss.gradient(y, p), inputs.grad, what, atol=ATOL)
+
+
+@pytest.mark.parametrize("name", LOSS_ROWS)
+def test_loss(name):
+    rng = np.random.default_rng(2)
+    for _ in range(5):
+        assert_loss(name, *random_batch(ROWS[name], rng))
+
+
+@pytest.mark.parametrize("name", LOSS_ROWS)
+def test_loss_at_the_edges(name):
+    for p, y in edge_batches(ROWS[name]):
+        assert_loss(name, p, y)
+
+
+def test_losses_of_scikit_learn():
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(3)
+    p, y, labels = rng.random(50), rng.random(50), rng.integers(2, size=50)
+    rows = p.reshape(10, 5) / p.reshape(10, 5).sum(axis=1, keepdims=True)
+    classes = np.arange(10) % 5
+    assert_close(losses.MeanSquaredError()(y, p), metrics.mean_squared_error(y, p), "squares")
+    assert_close(losses.MeanAbsoluteError()(y, p), metrics.mean_absolute_error(y, p), "distances")
+    assert_close(losses.BinaryCrossEntropy()(labels.astype(float), p), metrics.log_loss(labels, p), "binary")
+    assert_close(losses.SparseCategoricalCrossEntropy()(classes, rows), metrics.log_loss(classes, rows), "classes")
+    assert_close(losses.Hinge()(2.0 * labels - 1, 4 * p - 2), metrics.hinge_loss(labels, 4 * p - 2), "hinge")
+
+
+# ------------------------------------------------------------------------------------- optimizers
+class LionOfThePaper(torch.optim.Optimizer):
+    """Chen et al. 2023, algorithm 2; PyTorch has none. The decay is multiplied by lr, as there."""
+
+    def __init__(self, parameters, lr, beta1, beta2, weight_decay):
+        super().__init__(parameters, {"lr": lr})
+        self.beta1, self.beta2, self.weight_decay = beta1, beta2, weight_decay
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for w in group["params"]:
+                m = self.state[w].setdefault("m", torch.zeros_like(w))
+                update = torch.sign(self.beta1 * m + (1 - self.beta1) * w.grad)
+                w -= group["lr"] * (update + self.weight_decay * w)
+                m.copy_(self.beta2 * m + (1 - self.beta2) * w.grad)
+
+
+def adam_like(name, **fixed):
+    def make(parameters, lr, beta1, beta2, eps, **others):
+        return getattr(torch.optim, name)(parameters, lr=lr, betas=(beta1, beta2), eps=eps, **others, **fixed)
+
+    return make
+
+
+def rmsprop(parameters, rho, **others):
+    return torch.optim.RMSprop(parameters, alpha=rho, **others)
+
+
+ADAM = [
+    {"lr": 0.05},
+    {"lr": 0.05, "beta1": 0.8, "beta2": 0.6, "eps": 1e-2},  # a large eps shows where it stands
+    {"lr": 0.05, "beta1": 0.0},
+    {"lr": 0.05, "beta2": 0.0, "eps": 1e-2},  # without that eps the sign of each gradient, rounded or not
+]
+ADAM_SLOTS = {"m": "exp_avg", "v": "exp_avg_sq"}
+#: For each class: arguments to try, PyTorch's optimizer from parameters and `get_config`, and the names of its state.
+OPTIMIZER_COUNTERPARTS = {
+    "SGD": (
+        [{"lr": 0.03}, {"lr": 0.01, "momentum": 0.9}, {"lr": 0.01, "momentum": 0.7, "nesterov": True}],
+        torch.optim.SGD, {"velocity": "momentum_buffer"},
+    ),
+    "Adam": (ADAM, adam_like("Adam"), ADAM_SLOTS),
+    "AdamW": ([{**a, "weight_decay": 0.3} for a in ADAM] + ADAM[:1], adam_like("AdamW"), ADAM_SLOTS),
+    "AMSGrad": (ADAM, adam_like("Adam", amsgrad=True), {**ADAM_SLOTS, "v_max": "max_exp_avg_sq"}),
+    "Adamax": (ADAM, adam_like("Adamax"), {"m": "exp_avg", "u": "exp_inf"}),
+    "Nadam": (ADAM, adam_like("NAdam"), ADAM_SLOTS),
+    "Adagrad": ([{"lr": 0.1}, {"lr": 0.1, "eps": 0.01}], torch.optim.Adagrad, {"v": "sum"}),
+    "Adadelta": (
+        [{}, {"lr": 0.5, "rho": 0.6, "eps": 1e-3}], torch.optim.Adadelta, {"v": "square_avg", "d": "acc_delta"},
+    ),
+    "RMSprop": (
+        [
+            {"lr": 0.01}, {"lr": 0.01, "rho": 0.6, "eps": 0.01}, {"lr": 0.01, "momentum": 0.8},
+            {"lr": 0.01, "centered": True}, {"lr": 0.01, "rho": 0.95, "momentum": 0.5, "eps": 1e-3, "centered": True},
+        ],
+        rmsprop, {"v": "square_avg", "velocity": "momentum_buffer", "g": "grad_avg"},
+    ),
+    "Lion": (
+        [{"lr": 0.01}, {"lr": 0.02, "beta1": 0.6, "beta2": 0.8, "weight_decay": 0.3}], LionOfThePaper, {"m": "m"},
+    ),
+}  # fmt: skip
+
+
+def flat(tensors):
+    return np.concatenate([t.detach().numpy().reshape(-1) for t in tensors])
+
+
+@pytest.mark.parametrize("cls", OPTIMIZER_CLASSES, ids=lambda cls: cls.__name__)
+def test_optimizer(cls):
+    """20 steps on batches that change, half of them at another learning rate."""
+    assert cls.__name__ in OPTIMIZER_COUNTERPARTS, MISSING
+    variants, counterpart, slots = OPTIMIZER_COUNTERPARTS[cls.__name__]
+    for arguments in variants:
+        rng = np.random.default_rng(4)
+        optimizer = cls(**arguments)
+        model = fastbp.Sequential([fastbp.Dense(6, activation="tanh", input_shape=5), fastbp.Dense(3)], seed=6)
+        model.compile(optimizer, "mse", dtype="float64")
+        weights = [tensor(w, True) for w in model.get_weights()]
+        other = counterpart(weights, **optimizer.get_config())
+        start = flat(weights)
+        for step in range(20):
+            if step == 10:
+                optimizer.lr = other.param_groups[0]["lr"] = 0.4 * optimizer.lr
+            # gradients of many sizes, smaller and smaller, and one row of w that never has any
+            x = rng.standard_normal((8, 5)) * [1, 0.1, 0, 1e-4, 3] / (1 + step)
+            y = rng.standard_normal((8, 3)) / (1 + step)
+            model.train_on_batch(x, y)
+            w1, b1, w2, b2 = weights
+            other.zero_grad()
+            F.mse_loss(torch.tanh(tensor(x) @ w1 + b1) @ w2 + b2, tensor(y)).backward()
+            other.step()
+            what = f"step {step} of {optimizer}"
+            # a difference of rounding in the weights is one in the next gradient: some more of it in 20 steps
+            for got, want in zip(model.get_weights(), weights, strict=True):
+                assert_close(got, want, what, atol=1e-12)
+            for name, state in optimizer.get_state().items():
+                if name in slots and slots[name] in other.state[weights[0]]:
+                    want = flat([other.state[w][slots[name]] for w in weights])
+                    assert_close(state, want, f"{name}, {what}", rtol=1e-11, atol=1e-11 * np.abs(want).max())
+        # the comparison must be of something that moved
+        assert np.abs(flat(weights) - start).max() > 0.01
+        if cls is optimizers.AMSGrad and "eps" in arguments:
+            assert (optimizer.get_state()["v_max"] > 2 * optimizer.get_state()["v"]).any()
+
+
+#: fastbp's default where it is not PyTorch's; the docstrings say so.
+OTHER_DEFAULTS = {("SGD", "lr"): 0.01, ("RMSprop", "lr"): 1e-3, ("RMSprop", "rho"): 0.9, ("RMSprop", "eps"): 1e-7}
+
+
+@pytest.mark.parametrize("cls", OPTIMIZER_CLASSES, ids=lambda cls: cls.__name__)
+def test_defaults_of_optimizers(cls):
+    if cls is optimizers.Lion:
+        pytest.skip("PyTorch has no Lion")
+    name = {"AMSGrad": "Adam", "Nadam": "NAdam"}.get(cls.__name__, cls.__name__)
+    theirs = {k: p.default for k, p in inspect.signature(getattr(torch.optim, name)).parameters.items()}
+    if "betas" in theirs:
+        theirs["beta1"], theirs["beta2"] = theirs["betas"]
+    theirs["rho"] = theirs.get("rho", theirs.get("alpha"))
+    for argument, value in cls().get_config().items():
+        assert value == OTHER_DEFAULTS.get((cls.__name__, argument), theirs[argument]), argument
+
+
+# ----------------------------------------------------------------------------------------- all of it
+def test_nothing_is_compared_that_there_is_not():
+    assert ACTIVATION_COUNTERPARTS.keys() == set(fastbp.layers.ACTIVATIONS)
+    assert LOSS_COUNTERPARTS.keys() == set(LOSS_ROWS)
+    assert {cls for cls, _, _ in LOSS_COUNTERPARTS.values()} == set(LOSS_CLASSES)
+    assert OPTIMIZER_COUNTERPARTS.keys() == {cls.__name__ for cls in OPTIMIZER_CLASSES}
+    tried = {cls(**a).row for cls in OPTIMIZER_CLASSES for a in OPTIMIZER_COUNTERPARTS[cls.__name__][0]}
+    assert tried == {row.name for row in ROWS.values() if row.family == "optimizer"}
+
+
+@every_numerics
+def test_a_whole_training(numerics):
+    """Two hidden layers, batches of unequal size, softmax inside the loss: 60 steps of Adam as PyTorch makes them."""
+    rng = np.random.default_rng(7)
+    x, y = rng.standard_normal((50, 6)), rng.integers(4, size=50)
+    model = fastbp.Sequential([fastbp.Dense(12, activation=a) for a in ("gelu", "relu")] + [fastbp.Dense(4)], seed=8)
+    loss = losses.SparseCategoricalCrossEntropy(from_logits=True)
+    model.compile(optimizers.Adam(lr=0.01), loss, dtype="float64", numerics=numerics)
+    weights = [tensor(w, True) for w in (model.predict(x[:1]), model.get_weights())[1]]
+    other, expected = torch.optim.Adam(weights, lr=0.01), []
+    model.fit(x, y, batch_size=16, epochs=15, shuffle=False, verbose=0)
+    for _ in range(15):
+        for rows in (slice(start, start + 16) for start in range(0, 50, 16)):
+            w1, b1, w2, b2, w3, b3 = weights
+            hidden = F.relu(F.gelu(tensor(x[rows]) @ w1 + b1, approximate="tanh") @ w2 + b2)
+            other.zero_grad()
+            value = F.cross_entropy(hidden @ w3 + b3, tensor(y[rows]))
+            value.backward()
+            other.step()
+            expected.append(value.item())
+    # Adam divides small gradients by their own size, so their rounding is not small in the weights
+    assert_close(model.batch_losses, np.array(expected), "losses", rtol=1e-9)
+    for got, want in zip(model.get_weights(), weights, strict=True):
+        assert_close(got, want, "weights", rtol=1e-9, atol=1e-10)
+    assert expected[-1] < 0.7 * expected[0]
