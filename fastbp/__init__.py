@@ -29,17 +29,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Activation",
+    "BlameLog",
     "Callback",
     "Dense",
     "History",
     "Layer",
     "Sequential",
     "__version__",
+    "blame",
     "callbacks",
     "custom",
     "datasets",
     "get_num_threads",
+    "gradient_check",
     "initializers",
+    "insight",
     "io",
     "kernels",
     "layers",
@@ -59,8 +63,10 @@ _threadpoolctl.register()
 
 def __getattr__(name: str) -> Any:
     # what a script may never need is imported when first asked for
-    if name in ("custom", "datasets", "io"):
+    if name in ("custom", "datasets", "insight", "io"):
         return importlib.import_module(f"{__name__}.{name}")
+    if name in ("BlameLog", "blame", "gradient_check"):
+        return getattr(importlib.import_module(f"{__name__}.insight"), name)
     if name == "selfcheck":
         from ._selfcheck import selfcheck
 

@@ -1,0 +1,791 @@
+"""Seeing the gradients: who is to blame for the loss, what is wrong with that, and whether it is computed right."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .backends import aligned, make_executor
+from .callbacks import Callback
+from .compiler import compile_training
+from .data import as_features, as_rows, as_targets, integer
+from .model import _exclusive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from .backends import Executor
+    from .compiler import Network
+    from .model import Sequential
+
+    Seed = int | np.random.Generator | None
+
+__all__ = ["Blame", "BlameLog", "Finding", "GradientCheck", "LayerBlame", "blame", "gradient_check"]
+
+#: What `Blame.findings` calls sick; the reasons stand in the docstring of `Blame`.
+VANISHING, EXPLODING, STEP, DEAD, SATURATED, ENOUGH_ROWS = 1e-3, 1e2, 1.0, 0.8, 0.9, 32
+#: An output is saturated where the slope is below this share of the activation's steepest.
+FLAT = 0.04
+#: The slope at an output y as a share of the steepest, of activations that can saturate.
+_SLOPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "sigmoid": lambda y: 4 * y * (1 - y),
+    "tanh": lambda y: 1 - y * y,
+    "softsign": lambda y: (1 - abs(y)) ** 2,
+    "hard_sigmoid": lambda y: ((y > 0) & (y < 1)).astype(float),
+    "hard_tanh": lambda y: (abs(y) < 1).astype(float),
+}
+_DYING = ("relu", "relu6")
+
+
+def _norm(*arrays: np.ndarray) -> float:
+    # in float64: the square of a large float32 overflows
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.sqrt(sum(float(np.square(a, dtype=np.float64).sum()) for a in arrays))
+
+
+def _columns(array: np.ndarray) -> np.ndarray:
+    """Return the norm of what belongs to each neuron: the last axis."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.sqrt(np.square(array.reshape(-1, array.shape[-1]), dtype=np.float64).sum(axis=0))
+
+
+def _times(factor: float) -> str:
+    return f"{float(f'{factor:.2g}'):g}"
+
+
+def _over(a: Any, b: Any) -> Any:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.float64(a) / b
+
+
+@_exclusive
+def _snapshot(model: Sequential) -> dict[str, np.ndarray]:
+    """Return copies of all that a train step reads and writes."""
+    copies = {}
+    for name, array in model._shared().items():
+        copies[name] = aligned(array.size, array.dtype).reshape(array.shape)
+        copies[name][...] = array
+    return copies
+
+
+class _Probe:
+    """A train step of a model on one batch, on copies of its arrays."""
+
+    def __init__(self, model: Sequential, x: ArrayLike, y: ArrayLike) -> None:
+        model._require_compiled()
+        rows = as_rows("x", x)
+        layout = model._plan(rows.shape[1:])
+        self.x = as_features("x", rows, layout.input_shape, model.dtype)
+        self.y = as_targets("y", y, model.loss_function, layout.output_shape, model.dtype, len(self.x))
+        model._ready(self.x.shape[1:])
+        self.model, self.arrays = model, _snapshot(model)
+        self.network: Network = model._training(keep=True)
+        self.executor: Executor = make_executor(
+            self.network.program, model.backend, self.arrays, len(self.x), keep=True
+        )
+        self.executor.bind(self.network.x, self.x)
+        self.executor.bind(self.network.y_true, self.y)
+        n = model.layout.n
+        self.before = np.empty(n, model.dtype)
+
+    def run(self) -> Blame:
+        for name, array in _snapshot(self.model).items():
+            self.arrays[name][...] = array
+        self.before[...] = self.arrays["parameters"]
+        program, rows = self.network.program, len(self.x)
+        with np.errstate(all="ignore"):
+            # the update too: its length is the optimizer's, not the gradient's
+            self.executor.run((program.span("gather")[1], len(program.calls)), rows)
+        outputs, blames = dict(self.network.layers), dict(self.network.gradients)
+        update = self.arrays["parameters"].astype(np.float64) - self.before
+        layers = []
+        for k, layer in enumerate(self.model.layers):
+            arrays: dict[str, dict[str, np.ndarray]] = {"weight": {}, "gradient": {}, "update": {}}
+            for j, name, shape, offset, _ in self.model.layout.entries:
+                if j == k:
+                    where = slice(offset, offset + math.prod(shape))
+                    arrays["weight"][name] = self.before[where].reshape(shape)
+                    arrays["gradient"][name] = self.arrays["gradients"][where].reshape(shape)
+                    arrays["update"][name] = update[where].reshape(shape)
+            dy = self.executor.view(blames[layer]) if layer in blames else None
+            layers.append(LayerBlame(layer, self.executor.view(outputs[layer]), dy, **arrays))
+        return Blame(layers, float(self.executor.view(self.network.loss)), rows)
+
+
+class LayerBlame:
+    """One layer's part of `Blame`.
+
+    Attributes
+    ----------
+    name, activation : str
+        `activation` is "" for a layer that has none.
+    units : int
+        The neurons: the last axis of the output.
+    dy : float
+        The norm of dLoss/dy; NaN for layers before the first that has parameters, which are not asked.
+    w, b, dw, db : float
+        Norms of the parameters of two axes or more (w) and of one (b), and of their gradients; NaN without any.
+    update : float
+        The norm of what the optimizer's next update would add to w.
+    ratio : float
+        ``update / w``. Some 1e-3 is usual [1]_.
+    dead : float
+        The share of ReLU units whose output is 0 in every row of the batch; NaN for other activations.
+    saturated : float
+        The share of outputs where sigmoid, tanh, softsign, hard_sigmoid or hard_tanh is flat: the slope is below 4 %
+        of the steepest (for a sigmoid y < 0.01 or y > 0.99, for tanh abs(y) > 0.98); NaN for other activations.
+    columns : list of str
+        Which of these numbers the layer has.
+    neurons : dict of str to ndarray
+        The same for each neuron: norms over the batch or over the weights that lead to it, whether it is dead, the
+        share of rows where it is saturated. A number that does not belong to single neurons is left out.
+    finite : dict of str to bool
+        Whether "weight", "y", "dy" and "gradient" hold finite values only.
+
+    References
+    ----------
+    .. [1] Karpathy, notes of Stanford's CS231n, Neural Networks Part 3, "Ratio of weights:updates"
+    """
+
+    def __init__(
+        self,
+        layer: Any,
+        y: np.ndarray,
+        dy: np.ndarray | None,
+        weight: dict[str, np.ndarray],
+        gradient: dict[str, np.ndarray],
+        update: dict[str, np.ndarray],
+    ) -> None:
+        own = getattr(layer, "activation", "")
+        self.name: str = layer.name
+        self.activation: str = getattr(own, "activation", own)
+        self.units = y.shape[-1]
+        self.neurons: dict[str, np.ndarray] = {}
+        self.columns: list[str] = []
+        self.dy = self.w = self.b = self.dw = self.db = self.update = self.ratio = math.nan
+        self.dead = self.saturated = math.nan
+        self.zero = bool(gradient) and not any(g.any() for g in gradient.values())
+        checked = {"weight": weight.values(), "y": [y], "dy": [] if dy is None else [dy], "gradient": gradient.values()}
+        self.finite = {name: all(bool(np.isfinite(a).all()) for a in arrays) for name, arrays in checked.items()}
+        if dy is not None:
+            self._set("dy", _norm(dy), _columns(dy))
+        for letter, wanted in (("w", lambda n: n > 1), ("b", lambda n: n == 1)):
+            names = [name for name, array in weight.items() if wanted(array.ndim)]
+            for column, arrays in ((letter, weight), ("d" + letter, gradient), ("update", update)):
+                if names and (column != "update" or letter == "w"):
+                    parts = [_columns(arrays[name]) for name in names if arrays[name].shape[-1] == self.units]
+                    each = np.sqrt(np.square(parts).sum(axis=0)) if parts else None
+                    self._set(column, _norm(*(arrays[name] for name in names)), each)
+        # the norm of w where it would be by Glorot's rule: what a step is long beside, where w is still near 0
+        self._usual = math.sqrt(sum(2 * a.size / (a.shape[0] + a.shape[-1]) for a in weight.values() if a.ndim > 1))
+        if "update" in self.columns:
+            each = _over(self.neurons["update"], self.neurons["w"]) if "update" in self.neurons else None
+            self._set("ratio", float(_over(self.update, self.w)), each)
+        flat = y.reshape(-1, self.units)
+        if self.activation in _DYING:
+            each = ~(flat != 0).any(axis=0)
+            self._set("dead", float(each.mean()), each)
+        if self.activation in _SLOPES:
+            each = (_SLOPES[self.activation](flat.astype(np.float64)) < FLAT).mean(axis=0)
+            self._set("saturated", float(each.mean()), each)
+
+    def _set(self, column: str, value: float, neurons: np.ndarray | None) -> None:
+        setattr(self, column, value)
+        self.columns.append(column)
+        if neurons is not None:
+            self.neurons[column] = neurons
+
+
+class Finding(str):
+    """A sentence about what is wrong, and how it is usually mended.
+
+    Attributes
+    ----------
+    kind : {"not finite", "zero gradients", "vanishing", "exploding", "step", "dead", "saturated"}
+    layers : list of str
+        Names of those concerned.
+    """
+
+    __slots__ = ("kind", "layers")
+
+    kind: str
+    layers: list[str]
+
+    def __new__(cls, kind: str, layers: list[str], sentence: str) -> Finding:
+        self = super().__new__(cls, sentence)
+        self.kind, self.layers = kind, layers
+        return self
+
+
+def _names(names: list[str]) -> str:
+    if len(names) > 4:
+        return f"{len(names)} layers from {names[0]} to {names[-1]}"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _find(report: Blame) -> Iterator[Finding]:
+    layers = report.layers
+    words = {"weight": "the parameters", "y": "the output", "dy": "dLoss/dy", "gradient": "the parameters' gradient"}
+    # forward first, then backward: that which came first is the cause
+    for names, order in ((("weight", "y"), layers), (("dy", "gradient"), layers[::-1])):
+        for layer in order:
+            for name in names:
+                if not layer.finite[name]:
+                    yield Finding(
+                        "not finite",
+                        [layer.name],
+                        f"Not finite: {words[name]} of {layer.name} is where NaN or infinity comes first. "
+                        "Usual remedies: a smaller learning rate, scaled inputs and targets, clipped gradients, a loss "
+                        "on logits, dtype='float64'.",
+                    )
+                    return
+        if names[0] == "weight" and not math.isfinite(report.loss):
+            yield Finding(
+                "not finite",
+                [],
+                f"Not finite: every layer's output is finite, but the loss is {report.loss}. Usual remedies: a "
+                "smaller learning rate, scaled targets, a loss on logits, dtype='float64'.",
+            )
+            return
+    zero = [layer.name for layer in layers if layer.zero]
+    if zero and layers[-1].dy > 0:
+        yield Finding(
+            "zero gradients",
+            zero,
+            f"Zero gradients: the loss has a slope, but none of it reaches the parameters of {_names(zero)}, which "
+            "cannot learn. Usual causes: dead or saturated units, or weights that are all 0, above; usual remedies: "
+            "He or Glorot initialisation, scaled inputs, another activation.",
+        )
+    last = max((k for k, layer in enumerate(layers) if {"w", "b"} & {*layer.columns}), default=0)
+    hidden = [layer for layer in layers[:last] if layer.dy > 0]
+    if len(hidden) > 1:
+        first, end = hidden[0], hidden[-1]
+        small = [layer.name for layer in hidden if layer.dy < VANISHING * end.dy]
+        if small:
+            least = min(hidden, key=lambda layer: layer.dy)
+            yield Finding(
+                "vanishing",
+                small,
+                f"Vanishing gradients: dLoss/dy shrinks from {end.dy:.2g} in {end.name} to {least.dy:.2g} in "
+                f"{least.name}, by a factor of {_times(end.dy / least.dy)}; {_names(small)} will hardly learn. Usual "
+                "remedies: relu or a relative instead of sigmoid and tanh, He (relu) or Glorot (tanh) initialisation, "
+                "batch normalisation, fewer layers.",
+            )
+        if first.dy > EXPLODING * end.dy:
+            large = [layer.name for layer in hidden if layer.dy > EXPLODING * end.dy]
+            yield Finding(
+                "exploding",
+                large,
+                f"Exploding gradients: dLoss/dy grows from {end.dy:.2g} in {end.name} to {first.dy:.2g} in "
+                f"{first.name}, by a factor of {_times(first.dy / end.dy)}. Usual remedies: smaller initial weights "
+                "(He or Glorot initialisation), clipped gradients, batch normalisation, a smaller learning rate.",
+            )
+    long = [layer for layer in layers if layer.update > STEP * max(layer.w, layer._usual)]
+    if long:
+        worst = max(long, key=lambda layer: layer.update / max(layer.w, layer._usual))
+        yield Finding(
+            "step",
+            [layer.name for layer in long],
+            f"Too long a step: the next update of {worst.name}.w is {_times(worst.ratio)} times as long as "
+            f"{worst.name}.w, where 0.001 is usual. Usual remedies: a smaller learning rate, scaled inputs and "
+            "targets, clipped gradients.",
+        )
+    dead = [layer for layer in layers if layer.dead > DEAD] if report.rows >= ENOUGH_ROWS else []
+    if dead:
+        worst = max(dead, key=lambda layer: layer.dead)
+        yield Finding(
+            "dead",
+            [layer.name for layer in dead],
+            f"Dead ReLU units: {worst.dead:.0%} of {worst.name} put out 0 for every row of the batch and get no "
+            f"gradient{_also(dead, worst)}. Usual remedies: a smaller learning rate, He initialisation and biases that "
+            "are not negative, scaled inputs, leaky_relu or elu.",
+        )
+    flat = [layer for layer in layers[:last] if layer.saturated > SATURATED]
+    if flat:
+        worst = max(flat, key=lambda layer: layer.saturated)
+        yield Finding(
+            "saturated",
+            [layer.name for layer in flat],
+            f"Saturated units: {worst.saturated:.0%} of the outputs of {worst.name} lie where {worst.activation} is "
+            f"flat and passes hardly any gradient{_also(flat, worst)}. Usual remedies: scaled inputs, Glorot "
+            "initialisation, a smaller learning rate, batch normalisation, relu.",
+        )
+
+
+def _also(layers: list[LayerBlame], worst: LayerBlame) -> str:
+    others = [layer.name for layer in layers if layer is not worst]
+    return f" (so do many in {_names(others)})" if others else ""
+
+
+def _pyplot(what: str) -> Any:
+    try:
+        from matplotlib import pyplot as plt
+    except ImportError as error:
+        raise ImportError(f"{what} needs matplotlib: pip install 'fastbp[plot]'") from error
+    return plt
+
+
+class Blame:
+    """What `blame` returns: print it, `plot` it, read its `findings`.
+
+    Attributes
+    ----------
+    layers : list of LayerBlame
+        ``report["dense_1"]`` is one by its name.
+    loss : float
+    rows : int
+        Of the batch.
+    findings : list of Finding
+        Sentences, none for a healthy model.
+
+    Notes
+    -----
+    A finding is something that hardly ever is right, so that an ordinary model has none:
+
+    - "vanishing": the norm of dLoss/dy of a hidden layer is below 1/1000 of the last hidden layer's: a thousand epochs
+      do there what one does above. With Glorot's initial weights this norm stays about the same from layer to
+      layer, whatever their widths [1]_; a sigmoid makes a quarter of it, so that it takes six sigmoid layers. The
+      output layer is left out, since the slope of a loss on probabilities has no bound.
+    - "exploding": it is over 100 times as large in the first layer as in the last hidden one, so that no learning rate
+      suits both. In nets that learned the digits of this package it was 8 times as large at most.
+    - "step": the optimizer's next update of a layer's w is longer than w is and than w of Glorot's rule would be, so
+      nothing that was learned stays. Usual is 0.001.
+    - "dead": over 80 % of the ReLU units of a layer put out 0 for every row. Nets that learned the digits well
+      had up to 60 %, one with ten times too large a learning rate 90 %. Asked only of 32 rows or more: a
+      unit that is active in every tenth row is silent in all of 32 with probability 0.03.
+    - "saturated": over 90 % of the outputs of a hidden layer are where the slope is below 4 % of the steepest. A net
+      that has become sure of itself saturates too: 57 % with tanh and 82 % with hard_tanh on the digits at a sensible
+      learning rate. The output layer is to be sure, so it is not asked.
+    - "zero gradients": the loss has a slope, but a layer's gradient is exactly 0.
+    - "not finite": NaN or infinity; the others say nothing then.
+
+    References
+    ----------
+    .. [1] Glorot & Bengio 2010, AISTATS, section 4.2
+    """
+
+    def __init__(self, layers: list[LayerBlame], loss: float, rows: int) -> None:
+        self.layers, self.loss, self.rows = layers, loss, rows
+        self.findings: list[Finding] = list(_find(self))
+
+    def __getitem__(self, name: str) -> LayerBlame:
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise KeyError(f"there is no layer {name!r}; there are {', '.join(layer.name for layer in self.layers)}")
+
+    def __str__(self) -> str:
+        columns = {
+            "||dy||": lambda v: v.dy, "||w||": lambda v: v.w, "||dw||": lambda v: v.dw, "||db||": lambda v: v.db,
+            "update/w": lambda v: v.ratio,
+        }  # fmt: skip
+        shares = {"dead": lambda v: v.dead, "saturated": lambda v: v.saturated}
+        rows = [["layer", "units", *columns, *shares]]
+        for layer in self.layers:
+            cells = ["" if math.isnan(f(layer)) else f"{f(layer):.3g}" for f in columns.values()]
+            cells += ["" if math.isnan(f(layer)) else f"{f(layer):.1%}" for f in shares.values()]
+            rows.append([layer.name, str(layer.units), *cells])
+        # a column that says nothing is left out
+        keep = [i for i in range(len(rows[0])) if any(row[i] for row in rows[1:])]
+        widths = {i: max(len(row[i]) for row in rows) for i in keep}
+        lines = [f"loss {self.loss:.4g}, {self.rows} row{'s' * (self.rows != 1)}"]
+        for row in rows:
+            cells = [row[i].ljust(widths[i]) if i == 0 else row[i].rjust(widths[i]) for i in keep]
+            lines.append("  ".join(cells).rstrip())
+        return "\n".join([*lines, *self.findings])
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(finding.kind for finding in self.findings) or "no findings"
+        return f"<Blame of {len(self.layers)} layers, {self.rows} rows: {kinds}>"
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the norm of dLoss/dy of every neuron and layer, and of dLoss/dw.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+
+        Returns
+        -------
+        matplotlib axes
+        """
+        if ax is None:
+            ax = _pyplot("Blame.plot").subplots()[1]
+        for k, layer in enumerate(self.layers):
+            if "dy" in layer.neurons:
+                dots = layer.neurons["dy"]
+                spread = np.linspace(-0.3, 0.3, len(dots)) if len(dots) > 1 else np.zeros(1)
+                label = "dLoss/dy of a neuron" if layer is self.layers[-1] else None
+                ax.plot(k + spread, dots, ".", color="C0", alpha=0.4, markersize=3, label=label)
+        for column, color in (("dy", "C0"), ("dw", "C1")):
+            values = [getattr(layer, column) for layer in self.layers]
+            where = [k for k, value in enumerate(values) if not math.isnan(value)]
+            ax.plot(where, [values[k] for k in where], "o-", color=color, label=f"dLoss/{column} of a layer")
+        ax.set_xticks(range(len(self.layers)), [layer.name for layer in self.layers], rotation=30, ha="right")
+        ax.set(yscale="log", ylabel="norm")
+        ax.legend()
+        return ax
+
+
+def blame(model: Sequential, x: ArrayLike, y: ArrayLike) -> Blame:
+    """Look at the gradients of a batch: which neurons are to blame for the loss, and what is wrong with that.
+
+    A neuron's blame is dLoss/dy, how much the loss grows with its output y; backpropagation [1]_ hands it down from
+    layer to layer, ``dLoss/dx = (dLoss/dy * f'(z)) @ w.T``.
+
+    Parameters
+    ----------
+    model : Sequential
+        Compiled. It stays as it is: parameters, gradients, the optimizer's state and the arrays of the four
+        steps by hand are those from before, since a train step runs on copies. A model that is not built yet is built.
+    x : array_like, shape (batch, n_in)
+        32 rows or more say most.
+    y : array_like
+        As for `Sequential.fit`.
+
+    Returns
+    -------
+    Blame
+        Print it for a table of norms; ``.findings`` says what is wrong in words, ``.plot()`` draws it, and
+        ``["dense_1"].neurons["dy"]`` is the blame of each neuron.
+
+    References
+    ----------
+    .. [1] Rumelhart, Hinton & Williams 1986, Nature 323, eq. 4 to 7
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.normal(size=(64, 8)), rng.integers(3, size=64)
+    >>> layers = [fastbp.Dense(16, activation="sigmoid") for _ in range(8)]
+    >>> model = fastbp.Sequential([*layers, fastbp.Dense(3)], seed=0)
+    >>> model.compile("sgd", "sparse_categorical_crossentropy", numerics="portable")
+    >>> report = fastbp.blame(model, x, y)
+    >>> report["dense_1"].neurons["dy"].shape
+    (16,)
+    >>> for finding in report.findings:
+    ...     print(finding[:60], "...")
+    Vanishing gradients: dLoss/dy shrinks from 0.15 in dense_8 t ...
+    """
+    return _Probe(model, x, y).run()
+
+
+class BlameLog(Callback):
+    """Notes the gradients of a fixed batch before training and after every epoch, and warns when something is wrong.
+
+    A warning comes once for each kind of finding (see `Blame`), when it first appears. It is a `RuntimeWarning`, so
+    that Python's filters hold for it. Nothing is added to the train steps: the log runs between epochs, on copies.
+
+    Parameters
+    ----------
+    x, y : array_like
+        The batch, as for `Sequential.fit`; some 100 rows.
+    warn : bool
+        Whether to warn.
+
+    Attributes
+    ----------
+    epoch : list of int
+        Epochs done: 0, 1, 2 ...
+    history : dict of str to list of float
+        "dense_1.dy", "dense_1.dw", "dense_1.ratio" and so on, the columns of each `LayerBlame`: one number for each of
+        `epoch`.
+    findings : list of (int, Finding)
+        When each kind first appeared.
+    last : Blame
+        The newest report.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x, y = np.random.default_rng(0).normal(size=(64, 8)), np.arange(64) % 3
+    >>> model = fastbp.Sequential([fastbp.Dense(16, activation="relu"), fastbp.Dense(3)], seed=0)
+    >>> model.compile("adam", "sparse_categorical_crossentropy")
+    >>> log = fastbp.BlameLog(x, y)
+    >>> history = model.fit(x, y, epochs=2, seed=0, verbose=0, callbacks=[log])
+    >>> log.epoch, len(log.history["dense_1.dy"]), log.findings
+    ([0, 1, 2], 3, [])
+    """
+
+    def __init__(self, x: ArrayLike, y: ArrayLike, warn: bool = True) -> None:
+        self._batch, self.warn = (x, y), bool(warn)
+        self.epoch: list[int] = []
+        self.history: dict[str, list[float]] = {}
+        self.findings: list[tuple[int, Finding]] = []
+        self.last: Any = None
+        self._probe: Any = None
+
+    def on_train_begin(self) -> None:
+        """Begin anew, with the model as it is."""
+        self.epoch, self.history, self.findings = [], {}, []
+        self._probe = _Probe(self.model, *self._batch)
+        self._note(0)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Note the epoch."""
+        self._note(epoch + 1)
+
+    def on_train_end(self) -> None:
+        """Let go of the copies."""
+        self._probe = None
+
+    def _note(self, epoch: int) -> None:
+        self.last = self._probe.run()
+        self.epoch.append(epoch)
+        for layer in self.last.layers:
+            for column in layer.columns:
+                self.history.setdefault(f"{layer.name}.{column}", []).append(getattr(layer, column))
+        known = {finding.kind for _, finding in self.findings}
+        for finding in self.last.findings:
+            if finding.kind not in known:
+                self.findings.append((epoch, finding))
+                if self.warn:
+                    when = f"after epoch {epoch}" if epoch else "before training"
+                    # the line that called fit
+                    warnings.warn(f"{when}: {finding}", RuntimeWarning, stacklevel=6)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the norm of dLoss/dy of each layer over the epochs.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+
+        Returns
+        -------
+        matplotlib axes
+        """
+        if ax is None:
+            ax = _pyplot("BlameLog.plot").subplots()[1]
+        for name, values in self.history.items():
+            if name.endswith(".dy"):
+                ax.plot(self.epoch, values, label=name.removesuffix(".dy"))
+        ax.set(xlabel="epoch", ylabel="norm of dLoss/dy", yscale="log")
+        ax.legend()
+        return ax
+
+
+# ------------------------------------------------------------------------------------------ right or wrong
+
+
+class GradientCheck:
+    """What `gradient_check` returns.
+
+    Attributes
+    ----------
+    ok : bool
+        Whether everything that was compared agrees.
+    errors : dict of str to float
+        The largest relative error of each parameter array, by "layer.name"; NaN where nothing could be compared.
+    compared, kinks : dict of str to int
+        How many parameters were compared, and how many were not because the loss has a kink there.
+    worst : dict of str to (tuple of int, float, float)
+        Where that error is, the gradient of the backward pass there and the difference quotient.
+    tolerance, eps : float
+    """
+
+    def __init__(self, tolerance: float, eps: float) -> None:
+        self.tolerance, self.eps = tolerance, eps
+        self.errors: dict[str, float] = {}
+        self.compared: dict[str, int] = {}
+        self.kinks: dict[str, int] = {}
+        self.sizes: dict[str, int] = {}
+        self.worst: dict[str, tuple[tuple[int, ...], float, float]] = {}
+        self._clipped = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was compared agrees; False if there was nothing."""
+        # a NaN that was compared is an error, one that stands for nothing is none
+        wrong = [n for n, error in self.errors.items() if self.compared[n] and not error <= self.tolerance]
+        return any(self.compared.values()) and not wrong
+
+    def __str__(self) -> str:
+        rows = [("array", "compared", "kinks", "largest relative error", "")]
+        for name, error in self.errors.items():
+            text = f"{error:.1e}" if self.compared[name] else "-"
+            bad = self.compared[name] and not error <= self.tolerance
+            where, got, want = self.worst.get(name, ((), 0.0, 0.0))
+            at = f"WRONG at [{', '.join(map(str, where))}]: {got:.6g}, should be {want:.6g}" if bad else ""
+            counts = f"{self.compared[name]} of {self.sizes[name]}"
+            rows.append((name, counts, str(self.kinks[name]), text, at))
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines = []
+        for row in rows:
+            cells = [row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in (1, 2, 3)), row[4]]
+            lines.append("  ".join(cells).rstrip())
+        compared, kinks = sum(self.compared.values()), sum(self.kinks.values())
+        if self.ok:
+            lines.append(f"The backward pass is right: {compared} derivatives agree to {self.tolerance:.0e}.")
+        elif compared:
+            lines.append("The backward pass is WRONG.")
+            if self._clipped:
+                lines.append(
+                    "But some probabilities are so near 0 or 1 that the loss clips them: check a loss on logits."
+                )
+        else:
+            lines.append("Nothing could be compared.")
+        if kinks:
+            lines.append(f"{kinks} parameters were left out: the loss has a kink there, such as a ReLU at 0.")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<GradientCheck: {'right' if self.ok else 'not right'}>"
+
+
+def gradient_check(
+    model: Sequential,
+    x: ArrayLike,
+    y: ArrayLike,
+    eps: float = 1e-5,
+    sample: int | None = 100,
+    seed: Seed = 0,
+    tolerance: float = 1e-5,
+) -> GradientCheck:
+    """Compare the backward pass with difference quotients, in float64.
+
+    For a parameter p: ``dLoss/dp`` should be ``(Loss(p + h) - Loss(p - h)) / 2h`` [1]_, ``h = eps * max(1, |p|)``,
+    whose own error is ``h**2`` and, by rounding, ``u * Loss / h``, u being 1.1e-16.
+
+    Parameters
+    ----------
+    model : Sequential
+        Compiled; it stays as it is. What is checked is its layers and its loss in float64, with copies of its
+        parameters, its backend and numerics.
+    x, y : array_like
+        A batch as for `Sequential.fit`; a few rows are enough and take the least time.
+    eps : float
+        Positive; 1e-5 is near the best for float64, u**(1/3).
+    sample : int, optional
+        How many parameters of each array are checked, drawn at random; None for all. Each takes two forward passes.
+    seed : int or numpy.random.Generator, optional
+        Of that sample.
+    tolerance : float
+        The largest relative error that is right, ``|a - n| / max(|a|, |n|)`` for the backward pass' a and the
+        quotient n. Wrong ones usually have 1e-2 and more [1]_. Where a and n are so small that rounding alone could
+        make such an error, what rounding can make stands for them; it is estimated from the loss, and from quotients
+        of other h where that is not enough (probabilities that are nearly 1, many digits of which are lost).
+
+    Returns
+    -------
+    GradientCheck
+        Print it, or ask its ``ok``.
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss of the batch is not finite.
+
+    Notes
+    -----
+    Where a ReLU is at 0, or steps over 0 between p - h and p + h, the quotient is between two slopes and not the
+    backward pass' fault. Such parameters are found by their quotients, forward ``(Loss(p + h) - Loss(p)) / h`` and
+    backward: at a kink these differ by more than the error does, also for a hundredth of h; they are counted, not
+    compared. A kink of a loss counts in the same way.
+
+    Where a loss clips a probability that is nearly 0 or 1, its gradient is that at the bound and not 0, on purpose, so
+    that a net can leave there; the check calls it wrong and says so. A loss on logits clips nothing.
+
+    References
+    ----------
+    .. [1] Karpathy, notes of Stanford's CS231n, Neural Networks Part 3, "Gradient Checks"
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.normal(size=(6, 4)), rng.integers(3, size=6)
+    >>> model = fastbp.Sequential([fastbp.Dense(5, activation="tanh"), fastbp.Dense(3)], seed=0)
+    >>> model.compile("sgd", "sparse_categorical_crossentropy")
+    >>> check = fastbp.gradient_check(model, x, y)
+    >>> check.ok, check.compared["dense_1.w"]
+    (True, 20)
+    >>> max(check.errors.values()) < 1e-5
+    True
+    """
+    for name, value in (("eps", eps), ("tolerance", tolerance)):
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} is {value!r}; it must be in (0, inf)")
+    sample = None if sample is None else integer("sample", sample, 1)
+    model._require_compiled()
+    rows = as_rows("x", x)
+    layout = model._plan(rows.shape[1:])
+    x = as_features("x", rows, layout.input_shape, "float64")
+    y = as_targets("y", y, model.loss_function, layout.output_shape, "float64", len(x))
+    model._ready(x.shape[1:])
+    arrays = {}
+    for name, array in _snapshot(model).items():
+        arrays[name] = aligned(array.size, np.float64 if array.dtype.kind == "f" else array.dtype).reshape(array.shape)
+        arrays[name][...] = array
+    network = compile_training(
+        model.layers, model.layout, model.loss_function, model.optimizer, [], "float64", model.numerics, False
+    )
+    program = network.program
+    executor = make_executor(program, model.backend, arrays, len(x), keep=True)
+    executor.bind(network.x, x)
+    executor.bind(network.y_true, y)
+    forward, backward = (program.span("gather")[1], program.span("loss")[1]), program.span("backward")
+    flat = arrays["parameters"].reshape(-1)
+
+    def loss_at(i: int, value: float) -> float:
+        before, flat[i] = flat[i], value
+        executor.run(forward, len(x))
+        flat[i] = before
+        return float(executor.view(network.loss))
+
+    def quotients(i: int, step: float) -> tuple[float, float, float]:
+        """Return the central quotient, how far the one-sided ones are apart, and what rounding can make."""
+        p = float(flat[i])
+        h = step * max(1.0, abs(p))
+        up, down = p + h, p - h
+        above, below = loss_at(i, up), loss_at(i, down)
+        apart = abs((above - here) / (up - p) - (here - below) / (p - down))
+        # some roundings of the loss, half an ulp each
+        return (above - below) / (up - down), apart, 16 * 2.0**-52 * max(abs(above), abs(below)) / h
+
+    with np.errstate(all="ignore"):
+        executor.run((forward[0], backward[1]), len(x))
+        here, gradients = float(executor.view(network.loss)), arrays["gradients"].reshape(-1).copy()
+        if not math.isfinite(here):
+            raise FloatingPointError(f"the loss of this batch is {here}; fastbp.blame(model, x, y) says where from")
+        tiny = float(np.finfo(float).tiny)
+        rng, check = np.random.default_rng(seed), GradientCheck(tolerance, eps)
+        if model.loss_function.link is not None and not model.loss_function.from_logits:
+            p = executor.view(network.y_pred)
+            check._clipped = bool((np.minimum(p, 1 - p) < 1e-9).any())
+        for k, name, shape, offset, _ in model.layout.entries:
+            size, label = math.prod(shape), f"{model.layers[k].name}.{name}"
+            chosen = np.arange(size)
+            if sample is not None and sample < size:
+                chosen = np.sort(rng.choice(size, sample, replace=False))
+            check.sizes[label], check.compared[label], check.kinks[label] = size, 0, 0
+            check.errors[label] = math.nan
+            for i in (offset + chosen).tolist():
+                got = float(gradients[i])
+                want, apart, noise = quotients(i, eps)
+                error = abs(got - want) / max(abs(got), abs(want), noise / tolerance, tiny)
+                if error > tolerance and apart >= abs(got - want):
+                    # curvature sets one-sided quotients apart too, but a hundred times less for a hundredth of h
+                    finer, apart, noise = quotients(i, eps / 100)
+                    if abs(got - finer) <= max(apart, noise):
+                        check.kinks[label] += 1
+                        continue
+                if error > tolerance:
+                    # the quotient's own error, where it is more: other steps show it
+                    others = [want, *(quotients(i, eps * factor)[0] for factor in (0.5, 0.7, 1.4, 2.0))]
+                    noise = max(noise, 2 * (max(others) - min(others)))
+                    error = abs(got - want) / max(abs(got), abs(want), noise / tolerance)
+                check.compared[label] += 1
+                # NaN is the worst of all, and stays it
+                if not error <= check.errors[label] and not (label in check.worst and math.isnan(check.errors[label])):
+                    check.errors[label] = error
+                    at = tuple(int(n) for n in np.unravel_index(i - offset, shape))
+                    check.worst[label] = at, got, want
+    return check
