@@ -39,11 +39,11 @@ def overhead_of_train_on_batch(task, rounds):
     executor, runner = program.executor, program.executor.runner
     order = np.random.default_rng(task.seed).permutation(len(task.x))
     index, span = program.find("index").number, (*program.span("gather"), program.commit)
-    addresses = [order[start:].ctypes.data for start in range(0, len(order), task.batch)]
+    parts = [order[start:] for start in range(0, len(order), task.batch)]
 
     def gathers():
-        for address in addresses:
-            runner.bind(index, address)
+        for part in parts:
+            runner.bind(index, part)
             runner.run(*span)
 
     def before(_):
