@@ -135,7 +135,7 @@ class Optimizer:
     slots: tuple[str, ...] = ()
     powers = 0
 
-    def attributes(self) -> dict[str, float]:
+    def attributes(self) -> dict[str, Any]:
         """Return the row's attributes."""
         return {name: float(value) for name, value in self.get_config().items() if name != "lr"}
 
@@ -242,7 +242,7 @@ class SGD(Optimizer):
         else:
             self.row = "sgd"
 
-    def attributes(self) -> dict[str, float]:
+    def attributes(self) -> dict[str, Any]:
         """Return the row's attributes."""
         return super().attributes() if self.momentum else {}
 
@@ -275,7 +275,8 @@ class Adam(Optimizer):
     Adam(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08)
     """
 
-    row, slots, powers = "adam", ("m", "v"), 2
+    row, powers = "adam", 2
+    slots: tuple[str, ...] = ("m", "v")
 
     def __init__(self, lr: float | Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
         super().__init__(lr)

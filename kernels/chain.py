@@ -50,7 +50,8 @@ def encode(kernel: Kernel) -> tuple[float, ...]:
             needed.update(graph.nodes[k].args)
     inputs = [o.name for o in kernel.operands if o.name in {i.name for i in kernel.inputs}]
     place = {k: inputs.index(node.text) for k, node in enumerate(graph.nodes) if node.op == "input"}
-    constants, share = [], -1
+    constants: list[float] = []
+    share = -1
     for k, node in enumerate(graph.nodes):
         if node.op == "scalar" and k in needed:
             place[k] = len(inputs) + len(constants)

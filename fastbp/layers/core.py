@@ -75,7 +75,7 @@ class Activation(Layer):
                 raise ValueError(f"{attribute} is {value!r}; it must be a finite number")
             if value == 0 and activation == "celu":
                 raise ValueError(f"{attribute} is {value!r}; celu divides by it")
-        self.attributes = {**known, **{k: float(v) for k, v in attributes.items()}}
+        self.attributes: dict[str, Any] = {**known, **{k: float(v) for k, v in attributes.items()}}
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return no parameters and the same shape."""
