@@ -21,7 +21,7 @@ from . import _threadpoolctl, callbacks, initializers, kernels, layers, losses, 
 from ._version import __version__
 from .callbacks import Callback, History
 from .kernels.threads import get_num_threads, set_num_threads
-from .layers import Activation, Dense, Layer
+from .layers import Activation, Dense, Layer, LayerNorm, RMSNorm
 from .model import Sequential, load_model
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ __all__ = [
     "Dense",
     "History",
     "Layer",
+    "LayerNorm",
+    "RMSNorm",
     "Sequential",
     "__version__",
     "blame",

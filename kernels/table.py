@@ -457,6 +457,76 @@ _row(
     source=_BISHOP + ", eq. 4.104 and 4.106",
 )
 
+_row(
+    "log_softmax", "activation",
+    (
+        "forward", "x[batch,n] -> y[batch,n]",
+        "z = x - x.max(axis=1, keepdims=True); y = z - np.log(np.exp(z).sum(axis=1, keepdims=True))",
+    ),
+    (
+        "backward", "dy[batch,n], y[batch,n] -> dx[batch,n]",
+        "dx = dy - np.exp(y) * dy.sum(axis=1, keepdims=True)", "dx=y",
+    ),
+    note="over the last axis; the row's maximum is subtracted first, so that exp cannot overflow",
+    source=_BISHOP + ", eq. 4.104",
+)
+
+# ------------------------------------------------------------------------------------------ norm
+_row(
+    "layer_norm", "norm",
+    (
+        "forward", "x[batch,n] -> y[batch,n], inverse[batch]",
+        "d = x - x.sum(axis=1, keepdims=True) / x.shape[1]; "
+        "s = 1 / np.sqrt((d * d).sum(axis=1, keepdims=True) / x.shape[1] + eps); y = d * s; inverse = s[:, 0]",
+    ),
+    (
+        "backward", "dy[batch,n], y[batch,n], inverse[batch] -> scratch[batch,n], dx[batch,n]",
+        "scratch = dy * y; a = dy.sum(axis=1, keepdims=True) / y.shape[1]; "
+        "b = scratch.sum(axis=1, keepdims=True) / y.shape[1]; dx = inverse[:, None] * ((dy - a) - y * b)",
+        "dx=dy", "dx=y",
+    ),
+    attributes={"eps": 1e-5},
+    domain={"inverse": "nonnegative"},
+    note="each row less its mean, over its standard deviation (of n, not n - 1)",
+    source="Ba, Kiros & Hinton 2016, arXiv:1607.06450, eq. 3",
+)
+_row(
+    "rms_norm", "norm",
+    (
+        "forward", "x[batch,n] -> y[batch,n], inverse[batch]",
+        "s = 1 / np.sqrt((x * x).sum(axis=1, keepdims=True) / x.shape[1] + eps); y = x * s; inverse = s[:, 0]",
+    ),
+    (
+        "backward", "dy[batch,n], y[batch,n], inverse[batch] -> scratch[batch,n], dx[batch,n]",
+        "scratch = dy * y; b = scratch.sum(axis=1, keepdims=True) / y.shape[1]; "
+        "dx = inverse[:, None] * (dy - y * b)", "dx=dy", "dx=y",
+    ),
+    attributes={"eps": 1e-6},
+    domain={"inverse": "nonnegative"},
+    note="each row over the root of its mean square",
+    source="Zhang & Sennrich 2019, NeurIPS, eq. 4",
+)
+_row(
+    "affine", "norm",
+    ("forward", "x[batch,n], gamma[n], beta[n] -> y[batch,n]", "y = x * gamma + beta", "y=x"),
+    (
+        "backward", "dy[batch,n], x[batch,n], gamma[n] -> scratch[batch,n], dx[batch,n], dgamma[n], dbeta[n]",
+        "scratch = dy * x; dgamma = scratch.sum(axis=0); dbeta = dy.sum(axis=0); dx = dy * gamma", "dx=dy", "dx=x",
+    ),
+    note="a scale and a shift for each column",
+    source="Ioffe & Szegedy 2015, ICML, algorithm 1",
+)
+_row(
+    "scale", "norm",
+    ("forward", "x[batch,n], gamma[n] -> y[batch,n]", "y = x * gamma", "y=x"),
+    (
+        "backward", "dy[batch,n], x[batch,n], gamma[n] -> scratch[batch,n], dx[batch,n], dgamma[n]",
+        "scratch = dy * x; dgamma = scratch.sum(axis=0); dx = dy * gamma", "dx=dy", "dx=x",
+    ),
+    note="a scale for each column",
+    source="Zhang & Sennrich 2019, NeurIPS, eq. 4",
+)
+
 # ------------------------------------------------------------------------------------------ loss
 _row(
     "mean_squared_error", "loss",

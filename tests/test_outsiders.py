@@ -80,12 +80,16 @@ ACTIVATION_COUNTERPARTS = {
     "silu": F.silu,
     "mish": F.mish,
     "softmax": lambda x: F.softmax(x, dim=1),
+    "log_softmax": lambda x: F.log_softmax(x, dim=1),
 }
+#: What takes rows.
+OF_ROWS = ("softmax", "log_softmax")
 #: Whose value or gradient subtracts nearly equal numbers; all others are compared by RTOL alone.
 CANCELS = {
     "value": {"gelu", "gelu_exact", "hard_sigmoid"},
     # of softsign it is PyTorch's gradient that does
-    "gradient": {"sigmoid", "tanh", "elu", "selu", "celu", "gelu", "gelu_exact", "silu", "mish", "softmax", "softsign"},
+    "gradient": {"sigmoid", "tanh", "elu", "selu", "celu", "gelu", "gelu_exact", "silu", "mish", "softmax", "softsign",
+                 "log_softmax"},
 }
 #: Of which sizes of x PyTorch's own result is not the function's.
 NOT_COMPARED = {
@@ -142,17 +146,38 @@ def test_activation(name, numerics):
 
 
 @every_numerics
-@pytest.mark.parametrize("name", [name for name in fastbp.layers.ACTIVATIONS if name != "softmax"])
+@pytest.mark.parametrize("name", [name for name in fastbp.layers.ACTIVATIONS if name not in OF_ROWS])
 def test_activation_at_the_edges(name, numerics):
     # some have no limit in IEEE arithmetic (gelu(-inf) is 0 * inf): then it is NaN on both sides
     assert_activation(name, edges(name), numerics)
 
 
 @every_numerics
-def test_softmax_at_the_edges(numerics):
+@pytest.mark.parametrize("name", OF_ROWS)
+def test_rows_at_the_edges(name, numerics):
     inf, huge = np.inf, 1e308
     rows = [[0, 0, 0], [-0.0, 0, 5e-324], [1e-300, -1e-300, 1e-9], [746, 1, 0], [800, 0, -800], [huge, huge, -huge]]
-    assert_activation("softmax", np.array([*rows, [-inf, 0, 1], [-inf, -inf, -5], [inf, 0, 0]]), numerics)
+    assert_activation(name, np.array([*rows, [-inf, 0, 1], [-inf, -inf, -5], [inf, 0, 0]]), numerics)
+
+
+@every_numerics
+@pytest.mark.parametrize(("make", "theirs"), [(fastbp.LayerNorm, F.layer_norm), (fastbp.RMSNorm, F.rms_norm)])
+def test_normalisation(make, theirs, numerics):
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((20, 7)) * rng.choice([0.01, 1, 100], (20, 1)), rng.standard_normal((20, 7))
+    model = fastbp.Sequential([fastbp.Activation("identity"), make(eps=1e-4)], input_shape=7)
+    model.compile("sgd", fastbp.losses.MeanSquaredError(), dtype="float64", numerics=numerics)
+    layer = model.layers[1]
+    for name in layer.parameters:
+        setattr(layer, name, rng.uniform(0.5, 2, 7))
+    weights = [tensor(getattr(layer, name), True) for name in layer.parameters]
+    want = theirs(tensor(x), (7,), *weights, eps=1e-4)
+    F.mse_loss(want, tensor(y)).backward()
+    assert_close(model.forward(x), want.detach().numpy(), make, atol=1e-14)
+    model.loss(y)
+    model.backward()
+    for name, weight in zip(layer.parameters, weights, strict=True):
+        assert_close(getattr(layer, f"d{name}"), weight.grad.numpy(), (make, name), atol=1e-14)
 
 
 # ----------------------------------------------------------------------------------------- losses
@@ -450,7 +475,7 @@ def test_defaults_of_optimizers(cls):
 def test_nothing_is_compared_that_there_is_not():
     assert ACTIVATION_COUNTERPARTS.keys() == set(fastbp.layers.ACTIVATIONS)
     assert LOSS_COUNTERPARTS.keys() == set(LOSS_ROWS)
-    assert {cls for cls, _, _ in LOSS_COUNTERPARTS.values()} == set(LOSS_CLASSES)
+    assert {cls for cls, _, _ in LOSS_COUNTERPARTS.values()} == set(LOSS_CLASSES) - {losses.CustomLoss}
     assert OPTIMIZER_COUNTERPARTS.keys() == {cls.__name__ for cls in OPTIMIZER_CLASSES}
     tried = {cls(**a).row for cls in OPTIMIZER_CLASSES for a in OPTIMIZER_COUNTERPARTS[cls.__name__][0]}
     assert tried == {row.name for row in ROWS.values() if row.family == "optimizer"}

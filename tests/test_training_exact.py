@@ -285,13 +285,14 @@ CLASSES = [cls for cls in vars(optimizers).values() if isinstance(cls, type) and
 OPTIMIZERS = [cls for cls in CLASSES if cls is not optimizers.Optimizer]
 
 
-def trained(backend, numerics, dtype, activation="tanh", loss="mse", optimizer="sgd", last=None):
+def trained(backend, numerics, dtype, activation="tanh", loss="mse", optimizer="sgd", last=None, norm=None):
     """Return parameters, optimizer state and losses after some steps, the last batch of an epoch being smaller."""
     rng = np.random.default_rng(3)
     loss = losses.get(loss)
     x = rng.standard_normal((21, 5)).astype(dtype)
     y = rng.integers(3, size=21) if loss.targets == "labels" else rng.integers(2, size=(21, 3)).astype(dtype)
-    model = Sequential([Dense(6, activation=activation), Dense(3, activation=last)], seed=1)
+    layers = [Dense(6, activation=activation), *(() if norm is None else (norm(),)), Dense(3, activation=last)]
+    model = Sequential(layers, seed=1)
     optimizer = optimizers.get(optimizer)
     model.compile(optimizer, loss, backend=backend, numerics=numerics, dtype=dtype)
     model.fit(x, 2 * y - 1 if loss.targets == "signs" else y, batch_size=8, epochs=3, seed=2, verbose=0)
@@ -308,6 +309,7 @@ def trained(backend, numerics, dtype, activation="tanh", loss="mse", optimizer="
     + [{"loss": losses.BinaryCrossEntropy(from_logits=False), "last": "sigmoid"}]
     + [{"loss": cls(from_logits=False), "last": "softmax"} for cls in LOSSES if getattr(cls, "link", "") == "softmax"]
     + [{"activation": fastbp.Activation("leaky_relu", alpha=0.2)}, {"activation": fastbp.Activation("elu", alpha=0.5)}]
+    + [{"norm": fastbp.LayerNorm}, {"norm": functools.partial(fastbp.RMSNorm, eps=1e-3)}]
     + [{"optimizer": cls} for cls in OPTIMIZERS]
     + [{"optimizer": functools.partial(optimizers.RMSprop, momentum=0.9, centered=True)}]
     + [{"optimizer": functools.partial(optimizers.SGD, momentum=0.9)}],

@@ -7,13 +7,24 @@ from typing import TYPE_CHECKING
 from ..names import check_name
 from .base import Layer, ParameterSpec, as_shape
 from .core import ACTIVATIONS, Activation, Dense
+from .norm import LayerNorm, RMSNorm
 
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["ACTIVATIONS", "Activation", "Dense", "Layer", "ParameterSpec", "as_shape", "from_config"]
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "Dense",
+    "Layer",
+    "LayerNorm",
+    "ParameterSpec",
+    "RMSNorm",
+    "as_shape",
+    "from_config",
+]
 
-_CLASSES = {"Dense": Dense, "Activation": Activation}
+_CLASSES: dict[str, type[Any]] = {cls.__name__: cls for cls in (Dense, Activation, LayerNorm, RMSNorm)}
 
 
 def from_config(kind: str, config: dict[str, Any]) -> Layer:

@@ -79,8 +79,9 @@ class Activation(Layer):
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return no parameters and the same shape."""
-        if self.activation == "softmax" and len(input_shape) != 1:
-            raise ValueError(f"{self.name}: softmax takes rows of one dimension, got shape {input_shape}")
+        kernel = ROWS[self.activation].kernels[f"{self.activation}_forward"]
+        if not kernel.elementwise and len(input_shape) != 1:
+            raise ValueError(f"{self.name}: {self.activation} takes rows of one dimension, got shape {input_shape}")
         return [], input_shape
 
     def emit(

@@ -64,6 +64,17 @@ cdef inline real total(const fastbp_primitive *primitives, const real *x, intptr
     return s
 
 
+cdef inline void sum_columns(
+    const fastbp_primitive *primitives, const real *x, real *s, intptr_t rows, intptr_t n
+) noexcept nogil:
+    # s[n] = the sum of all rows
+    if n == 1:
+        # a single column is contiguous: NumPy sums it pairwise
+        s[0] = total(primitives, x, rows)
+    else:
+        fastbp_add_rows(x, s, rows, n)
+
+
 cdef inline void sigmoid(const fastbp_primitive *primitives, const real *x, real *y, intptr_t n) noexcept nogil:
     cdef intptr_t i
     if primitives[FASTBP_SIGMOID].loop is not NULL:

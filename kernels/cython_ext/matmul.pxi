@@ -66,14 +66,7 @@ cdef api int bias_forward(
 cdef api int bias_backward(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
 ) noexcept nogil:
-    cdef const real *dy = buffers[0]
-    cdef real *db = buffers[1]
-    cdef intptr_t batch = sizes[0], n = sizes[1]
-    if n == 1:
-        # a single column is contiguous: NumPy sums it pairwise
-        db[0] = total(primitives, dy, batch)
-        return FASTBP_OK
-    fastbp_add_rows(dy, db, batch, n)
+    sum_columns(primitives, buffers[0], buffers[1], sizes[0], sizes[1])
     return FASTBP_OK
 
 

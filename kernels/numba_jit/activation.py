@@ -1,6 +1,6 @@
 """Activations of whole rows; the pointwise ones are made from the table (kernels/pointwise.py)."""
 
-from .common import BLOCK, EXP, OK, helper, offset, stack, sum_rows, total, unary
+from .common import BLOCK, EXP, LOG, OK, helper, offset, stack, sum_rows, total, unary
 
 
 @helper
@@ -57,4 +57,37 @@ def softmax_backward(buffers, sizes, attributes, primitives):
         s = total(primitives, offset(scratch, at), n)
         for j in range(n):
             dx[at + j] = y[at + j] * (dy[at + j] - s)
+    return OK
+
+
+def log_softmax_forward(buffers, sizes, attributes, primitives):
+    x, y = buffers[0], buffers[1]
+    batch, n = sizes[0], sizes[1]
+    if n == 0:
+        return OK
+    s = stack(y, BLOCK)
+    step = rows_per_block(n)
+    for start in range(0, batch, step):
+        rows = min(step, batch - start)
+        source, block = offset(x, start * n), offset(y, start * n)
+        subtract_max(source, block, rows, n)
+        unary(primitives, EXP, block, block, rows * n)
+        sum_rows(primitives, block, s, rows, n)
+        unary(primitives, LOG, s, s, rows)
+        subtract_max(source, block, rows, n)
+        for i in range(rows):
+            for j in range(n):
+                block[i * n + j] = block[i * n + j] - s[i]
+    return OK
+
+
+def log_softmax_backward(buffers, sizes, attributes, primitives):
+    dy, dx = buffers[0], buffers[2]
+    batch, n = sizes[0], sizes[1]
+    unary(primitives, EXP, buffers[1], dx, batch * n)
+    for i in range(batch):
+        at = i * n
+        s = total(primitives, offset(dy, at), n)
+        for j in range(n):
+            dx[at + j] = dy[at + j] - dx[at + j] * s
     return OK

@@ -39,19 +39,23 @@ def bias_forward(buffers, sizes, attributes, primitives):
     return OK
 
 
-def bias_backward(buffers, sizes, attributes, primitives):
-    dy, db = buffers[0], buffers[1]
-    batch, n = sizes[0], sizes[1]
+@helper
+def add_rows(primitives, x, s, rows, n):
+    # s[n] = the sum of all rows
     if n == 1:
         # a single column is contiguous: NumPy sums it pairwise
-        db[0] = total(primitives, dy, batch)
-        return OK
+        s[0] = total(primitives, x, rows)
+        return
     for j in range(n):
-        db[j] = real(db, 0)
-    for i in range(batch):
+        s[j] = real(s, 0)
+    for i in range(rows):
         at = i * n
         for j in range(n):
-            db[j] += dy[at + j]
+            s[j] += x[at + j]
+
+
+def bias_backward(buffers, sizes, attributes, primitives):
+    add_rows(primitives, buffers[0], buffers[1], sizes[0], sizes[1])
     return OK
 
 

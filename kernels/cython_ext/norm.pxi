@@ -1,0 +1,149 @@
+# Normalisation of rows, and the scale and shift that follow it.
+
+cdef api int layer_norm_forward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *x = buffers[0]
+    cdef real *y = buffers[1]
+    cdef real *inverse = buffers[2]
+    cdef real eps = <real>attributes[0], count = <real>sizes[1], mean, d
+    cdef intptr_t i, j, n = sizes[1]
+    for i in range(sizes[0]):
+        mean = total(primitives, x, n) / count
+        for j in range(n):
+            d = x[j] - mean
+            y[j] = d * d
+        inverse[i] = ONE / square_root(total(primitives, y, n) / count + eps)
+        for j in range(n):
+            y[j] = (x[j] - mean) * inverse[i]
+        x += n
+        y += n
+    return FASTBP_OK
+
+
+cdef api int layer_norm_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *dy = buffers[0]
+    cdef const real *y = buffers[1]
+    cdef const real *inverse = buffers[2]
+    cdef real *scratch = buffers[3]
+    cdef real *dx = buffers[4]
+    cdef real count = <real>sizes[1], a, b, s
+    cdef intptr_t i, j, n = sizes[1]
+    for i in range(sizes[0]):
+        for j in range(n):
+            scratch[j] = dy[j] * y[j]
+        a = total(primitives, dy, n) / count
+        b = total(primitives, scratch, n) / count
+        s = inverse[i]
+        for j in range(n):
+            dx[j] = s * ((dy[j] - a) - y[j] * b)
+        dy += n
+        y += n
+        scratch += n
+        dx += n
+    return FASTBP_OK
+
+
+cdef api int rms_norm_forward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *x = buffers[0]
+    cdef real *y = buffers[1]
+    cdef real *inverse = buffers[2]
+    cdef real eps = <real>attributes[0], count = <real>sizes[1]
+    cdef intptr_t i, j, n = sizes[1]
+    for i in range(sizes[0]):
+        for j in range(n):
+            y[j] = x[j] * x[j]
+        inverse[i] = ONE / square_root(total(primitives, y, n) / count + eps)
+        for j in range(n):
+            y[j] = x[j] * inverse[i]
+        x += n
+        y += n
+    return FASTBP_OK
+
+
+cdef api int rms_norm_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *dy = buffers[0]
+    cdef const real *y = buffers[1]
+    cdef const real *inverse = buffers[2]
+    cdef real *scratch = buffers[3]
+    cdef real *dx = buffers[4]
+    cdef real count = <real>sizes[1], b, s
+    cdef intptr_t i, j, n = sizes[1]
+    for i in range(sizes[0]):
+        for j in range(n):
+            scratch[j] = dy[j] * y[j]
+        b = total(primitives, scratch, n) / count
+        s = inverse[i]
+        for j in range(n):
+            dx[j] = s * (dy[j] - y[j] * b)
+        dy += n
+        y += n
+        scratch += n
+        dx += n
+    return FASTBP_OK
+
+
+cdef api int affine_forward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *x = buffers[0]
+    cdef const real *gamma = buffers[1]
+    cdef const real *beta = buffers[2]
+    cdef real *y = buffers[3]
+    cdef intptr_t i, j, n = sizes[1]
+    for i in range(sizes[0]):
+        for j in range(n):
+            y[j] = x[j] * gamma[j] + beta[j]
+        x += n
+        y += n
+    return FASTBP_OK
+
+
+cdef inline void scale_back(
+    const fastbp_primitive *primitives, const real *dy, const real *x, const real *gamma, real *scratch, real *dx,
+    real *dgamma, intptr_t batch, intptr_t n
+) noexcept nogil:
+    cdef intptr_t i, j
+    for i in range(batch * n):
+        scratch[i] = dy[i] * x[i]
+    sum_columns(primitives, scratch, dgamma, batch, n)
+    for i in range(batch):
+        for j in range(n):
+            dx[i * n + j] = dy[i * n + j] * gamma[j]
+
+
+cdef api int affine_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    # dbeta first: dx may take the place of dy
+    sum_columns(primitives, buffers[0], buffers[6], sizes[0], sizes[1])
+    scale_back(primitives, buffers[0], buffers[1], buffers[2], buffers[3], buffers[4], buffers[5], sizes[0], sizes[1])
+    return FASTBP_OK
+
+
+cdef api int scale_forward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *x = buffers[0]
+    cdef const real *gamma = buffers[1]
+    cdef real *y = buffers[2]
+    cdef intptr_t i, j, n = sizes[1]
+    for i in range(sizes[0]):
+        for j in range(n):
+            y[j] = x[j] * gamma[j]
+        x += n
+        y += n
+    return FASTBP_OK
+
+
+cdef api int scale_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    scale_back(primitives, buffers[0], buffers[1], buffers[2], buffers[3], buffers[4], buffers[5], sizes[0], sizes[1])
+    return FASTBP_OK
