@@ -24,6 +24,7 @@ __all__ = [
     "CustomLoss",
     "Hinge",
     "Huber",
+    "KLDivergence",
     "LogCosh",
     "Loss",
     "MeanAbsoluteError",
@@ -431,6 +432,27 @@ class SparseCategoricalCrossEntropy(_CrossEntropy):
     on_probabilities, on_logits = "sparse_categorical_cross_entropy", "sparse_softmax_cross_entropy"
 
 
+class KLDivergence(Loss):
+    """``mean(sum(y_true * log(y_true / y_pred)))`` of distributions, the mean over the rows of the batch.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+
+    Notes
+    -----
+    Both are clipped to [1e-15, 1 - 1e-15] (float32: at most 1 - 2**-24); Keras clips at 1e-7. PyTorch's ``KLDivLoss``
+    takes the logarithm of y_pred, and needs ``reduction="batchmean"`` for this value.
+
+    Examples
+    --------
+    >>> round(float(KLDivergence()([[0.5, 0.5]], [[0.25, 0.75]])), 6)
+    0.143841
+    """
+
+    row_name = "kl_divergence"
+
+
 class CustomLoss(Loss):
     """A loss made of a NumPy expression; `fastbp.custom.loss` makes one.
 
@@ -464,6 +486,7 @@ _CLASSES = {
     "hinge": Hinge,
     "squared_hinge": SquaredHinge,
     "poisson": Poisson,
+    "kl_divergence": KLDivergence,
     "binary_focal_crossentropy": BinaryFocalCrossEntropy,
     "binary_crossentropy": BinaryCrossEntropy,
     "categorical_crossentropy": CategoricalCrossEntropy,

@@ -8,8 +8,8 @@ block that stays in L1. The module needs the standard library only: setup.py run
 
 The vocabulary of an expression: operands, attributes, numbers, ``+ - * /``, comparisons, ``&``, ``|``,
 ``np.where``, ``np.abs``, ``np.sqrt``, ``np.maximum`` and ``np.minimum`` of an array and a scalar, ``np.clip``,
-`BLOCK_FUNCTIONS`, ``below_one(x, eps)``, ``x.dtype.type(scalar)``, ``x.size``, ``a if attribute else b``, and
-as the last statement ``loss = elements.sum() / scalar``.
+`BLOCK_FUNCTIONS`, ``below_one(x, eps)``, ``x.dtype.type(scalar)``, ``x.size``, ``len(x)``,
+``a if attribute else b``, and as the last statement ``loss = elements.sum() / scalar``.
 """
 
 from __future__ import annotations
@@ -33,13 +33,15 @@ _LOGIC = {ast.BitAnd: "and", ast.BitOr: "or"}
 
 
 def is_pointwise(kernel: Kernel) -> bool:
-    """Whether this module makes the kernel: elementwise over real arrays, which yields arrays and perhaps a loss."""
-    arrays = [o for o in kernel.operands if o.dims == ("n",)]
+    """Whether this module makes the kernel: over real arrays of one shape, which yields arrays and perhaps a loss."""
+    arrays = [o for o in kernel.operands if any(isinstance(d, str) for d in o.dims)]
+    shapes = {o.dims for o in arrays}
     return (
-        bool(arrays)
-        and kernel.elementwise
+        shapes in ({("n",)}, {("batch", "n")})
         and all(o.dtype == "real" for o in arrays)
-        and all(o.dims == ("n",) or o.name == "loss" for o in kernel.outputs)
+        and all("n" in o.dims or o.name == "loss" for o in kernel.outputs)
+        and "axis=" not in kernel.expression
+        and len(kernel.dims) == len(*shapes)
     )
 
 
@@ -98,7 +100,7 @@ class Graph:
         self.nodes: list[Node] = []
         self.total: tuple[str, bool, str] | None = None
         self._known: dict[Node, int] = {}
-        self._arrays = [o.name for o in kernel.inputs if o.dims == ("n",)]
+        self._arrays = [o.name for o in kernel.inputs if "n" in o.dims]
         self._lists = {o.name for o in kernel.inputs if o.dtype == "f8"}
         # what a name stands for now: the number of a node, or the text of a scalar
         self._names: dict[str, int | str] = {name: self._node("input", text=name) for name in self._arrays}
@@ -178,6 +180,8 @@ class Graph:
 
     def _call(self, tree: ast.Call) -> int | str:
         name = ast.unparse(tree.func)
+        if name == "len":
+            return "rows"
         values = [self._value(a) for a in tree.args] if not name.startswith("below") else []
         short = name.removeprefix("np.")
         if name == "below_one":
@@ -213,7 +217,7 @@ class _Writer:
     def __init__(self, kernel: Kernel, cython: bool) -> None:
         self.kernel, self.cython = kernel, cython
         self.lines: list[str] = []
-        self.like = next(o.name for o in kernel.operands if o.dims == ("n",))
+        self.like = next(o.name for o in kernel.operands if "n" in o.dims)
 
     def add(self, depth: int, text: str) -> None:
         self.lines.append("    " * depth + text)
@@ -253,7 +257,10 @@ class _Writer:
             self.add(1, f"loss[0] = {value} / {self.rounded(divisor)}")
         self.add(1, "return FASTBP_OK" if self.cython else "return OK")
         counters = "i, start, stop" if any("start" in line for line in self.lines[body:]) else "i"
-        declared = [f"cdef intptr_t {counters}, n = sizes[0]" if self.cython else "n = sizes[0]"]
+        count = " * ".join(f"sizes[{k}]" for k in range(len(self.kernel.dims)))
+        declared = [f"cdef intptr_t {counters}, n = {count}" if self.cython else f"n = {count}"]
+        if any("rows" in line for line in self.lines[body:]):
+            declared.append("cdef double rows = <double>sizes[0]" if self.cython else "rows = float(sizes[0])")
         if any("length" in line for line in self.lines[body:]):
             declared.append("cdef double length = <double>n" if self.cython else "length = float(n)")
         if self.cython:

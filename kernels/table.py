@@ -712,16 +712,34 @@ _row(
     (
         "forward", "y_pred[batch,n], y_true[batch,n] -> elements[batch,n], loss[]",
         _BOUNDED.format("y_pred") + "elements = y_true * np.log(q); "
-        "loss = -elements.sum() / (len(q) if mean else 1)",
+        "loss = -elements.sum() / (len(y_pred) if mean else 1)",
     ),
     (
         "backward", "y_pred[batch,n], y_true[batch,n] -> dy_pred[batch,n]",
-        _BOUNDED.format("y_pred") + "dy_pred = y_true / q * (-1 / (len(q) if mean else 1))", "dy_pred=y_pred",
+        _BOUNDED.format("y_pred") + "dy_pred = y_true / q * (-1 / (len(y_pred) if mean else 1))", "dy_pred=y_pred",
     ),
     attributes={"mean": 1.0, "eps": 1e-15},
     domain={"y_pred": "probability", "y_true": "one_hot"},
     note=_CLIP,
     source=_BISHOP + ", eq. 4.108",
+)
+_row(
+    "kl_divergence", "loss",
+    (
+        "forward", "y_pred[batch,n], y_true[batch,n] -> elements[batch,n], loss[]",
+        _BOUNDED.format("y_pred") + "t = np.clip(y_true, eps, below_one(y_true, eps)); "
+        "elements = t * (np.log(t) - np.log(q)); loss = elements.sum() / (len(y_pred) if mean else 1)",
+    ),
+    (
+        "backward", "y_pred[batch,n], y_true[batch,n] -> dy_pred[batch,n]",
+        _BOUNDED.format("y_pred") + "t = np.clip(y_true, eps, below_one(y_true, eps)); "
+        "dy_pred = t / q * (-1 / (len(y_pred) if mean else 1))", "dy_pred=y_pred",
+    ),
+    attributes={"mean": 1.0, "eps": 1e-15},
+    domain={"y_pred": "probability", "y_true": "probability"},
+    note="a sum over each row, the mean over rows: Keras' KLDivergence, PyTorch's KLDivLoss(reduction='batchmean') of "
+    "log(y_pred). " + _CLIP,
+    source="Kullback & Leibler 1951, Ann. Math. Stat. 22",
 )
 _row(
     "sparse_categorical_cross_entropy", "loss",

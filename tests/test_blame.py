@@ -346,6 +346,7 @@ LOSSES = [
     (losses.SquaredHinge(), "identity", "signs"),
     (losses.Poisson(), "softplus", "counts"),
     (losses.Poisson(log_input=True), "identity", "counts"),
+    (losses.KLDivergence(), "softmax", "shares"),
     (losses.BinaryFocalCrossEntropy(), "identity", "binary"),
     (losses.BinaryCrossEntropy(from_logits=False), "sigmoid", "binary"),
     (losses.BinaryCrossEntropy(from_logits=True), "identity", "binary"),
@@ -360,9 +361,9 @@ def targets(kind, rows, n=3):
     labels = np.arange(rows) % n
     one_hot = np.eye(n)[labels]
     real = np.random.default_rng(5).normal(size=(rows, n))
-    return {"real": real, "signs": 2 * one_hot - 1, "counts": 2 * one_hot, "binary": one_hot, "one_hot": one_hot}.get(
-        kind, labels
-    )
+    shares = (one_hot + 1) / (n + 1)
+    known = {"real": real, "shares": shares, "signs": 2 * one_hot - 1, "counts": 2 * one_hot, "labels": labels}
+    return known.get(kind, one_hot)
 
 
 def test_every_loss_is_checked():

@@ -247,6 +247,10 @@ LOSS_COUNTERPARTS = {
         losses.SparseCategoricalCrossEntropy, [{"from_logits": False}],
         lambda p, y, reduction, from_logits: F.nll_loss(p.log(), y, reduction=reduction),
     ),
+    "kl_divergence": (
+        losses.KLDivergence, [{}],
+        lambda p, y, reduction: F.kl_div(p.log(), y, reduction={"mean": "batchmean", "sum": "sum"}[reduction]),
+    ),
     "softmax_cross_entropy": (
         losses.CategoricalCrossEntropy, [{"from_logits": True}], on_logits(F.cross_entropy),
     ),

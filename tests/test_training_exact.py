@@ -285,6 +285,10 @@ CLASSES = [cls for cls in vars(optimizers).values() if isinstance(cls, type) and
 OPTIMIZERS = [cls for cls in CLASSES if cls is not optimizers.Optimizer]
 
 
+#: What must come last where the loss takes no other outputs.
+LAST = {losses.Poisson: "softplus", losses.KLDivergence: "softmax"}
+
+
 def trained(backend, numerics, dtype, activation="tanh", loss="mse", optimizer="sgd", last=None, norm=None):
     """Return parameters, optimizer state and losses after some steps, the last batch of an epoch being smaller."""
     rng = np.random.default_rng(3)
@@ -304,7 +308,7 @@ def trained(backend, numerics, dtype, activation="tanh", loss="mse", optimizer="
 @pytest.mark.parametrize(
     "what",
     [{"activation": name} for name in fastbp.layers.ACTIVATIONS]
-    + [{"loss": cls(), "last": "softplus" if cls is losses.Poisson else None} for cls in LOSSES]
+    + [{"loss": cls(), "last": LAST.get(cls)} for cls in LOSSES]
     + [{"loss": losses.Poisson(log_input=True)}, {"loss": losses.Huber(0.3, reduction="sum")}]
     + [{"loss": losses.BinaryCrossEntropy(from_logits=False), "last": "sigmoid"}]
     + [{"loss": cls(from_logits=False), "last": "softmax"} for cls in LOSSES if getattr(cls, "link", "") == "softmax"]

@@ -17,41 +17,6 @@ cdef inline bint labels_ok(const int64_t *labels, intptr_t batch, intptr_t n) no
     return ok
 
 
-cdef api int categorical_cross_entropy_forward(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *y_pred = buffers[0]
-    cdef const real *y_true = buffers[1]
-    cdef real *elements = buffers[2]
-    cdef real lower = <real>attributes[1], upper = below_one(attributes[1])
-    cdef intptr_t i, start, count, n = sizes[0] * sizes[1]
-    start = 0
-    while start < n:
-        count = min(n - start, BLOCK)
-        for i in range(start, start + count):
-            elements[i] = clip(y_pred[i], lower, upper)
-        unary(primitives, FASTBP_LOG, elements + start, elements + start, count)
-        for i in range(start, start + count):
-            elements[i] = y_true[i] * elements[i]
-        start += BLOCK
-    buffers[3][0] = reduced(-total(primitives, elements, n), attributes, sizes[0])
-    return FASTBP_OK
-
-
-cdef api int categorical_cross_entropy_backward(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *y_pred = buffers[0]
-    cdef const real *y_true = buffers[1]
-    cdef real *dy_pred = buffers[2]
-    cdef real lower = <real>attributes[1], upper = below_one(attributes[1])
-    cdef real factor = share(-1, attributes, sizes[0])
-    cdef intptr_t i
-    for i in range(sizes[0] * sizes[1]):
-        dy_pred[i] = y_true[i] / clip(y_pred[i], lower, upper) * factor
-    return FASTBP_OK
-
-
 cdef api int sparse_categorical_cross_entropy_forward(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
 ) noexcept nogil:

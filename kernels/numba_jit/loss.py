@@ -39,30 +39,6 @@ def labels_ok(labels, batch, n):
     return ok
 
 
-def categorical_cross_entropy_forward(buffers, sizes, attributes, primitives):
-    y_pred, y_true, elements = buffers[0], buffers[1], buffers[2]
-    lower, upper = real(y_pred, attributes[1]), below_one(y_pred, attributes[1])
-    n = sizes[0] * sizes[1]
-    for start in range(0, n, BLOCK):
-        stop = min(start + BLOCK, n)
-        for i in range(start, stop):
-            elements[i] = clip(y_pred[i], lower, upper)
-        unary(primitives, LOG, offset(elements, start), offset(elements, start), stop - start)
-        for i in range(start, stop):
-            elements[i] = y_true[i] * elements[i]
-    buffers[3][0] = reduced(-total(primitives, elements, n), attributes, sizes[0])
-    return OK
-
-
-def categorical_cross_entropy_backward(buffers, sizes, attributes, primitives):
-    y_pred, y_true, dy_pred = buffers[0], buffers[1], buffers[2]
-    lower, upper = real(y_pred, attributes[1]), below_one(y_pred, attributes[1])
-    factor = real(dy_pred, -1 / divisor(attributes, sizes[0]))
-    for i in range(sizes[0] * sizes[1]):
-        dy_pred[i] = y_true[i] / clip(y_pred[i], lower, upper) * factor
-    return OK
-
-
 def sparse_categorical_cross_entropy_forward(buffers, sizes, attributes, primitives):
     y_pred, labels, sample_loss = buffers[0], integers(buffers[1]), buffers[2]
     lower, upper = real(y_pred, attributes[1]), below_one(y_pred, attributes[1])

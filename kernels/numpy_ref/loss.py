@@ -13,15 +13,6 @@ def _count(n, mean):
     return n if mean else 1
 
 
-def categorical_cross_entropy_forward(y_pred, y_true, mean=1.0, eps=1e-15):
-    elements = y_true * np.log(_clip(y_pred, eps))
-    return elements, -elements.sum() / _count(len(y_pred), mean)
-
-
-def categorical_cross_entropy_backward(y_pred, y_true, mean=1.0, eps=1e-15):
-    return y_true / _clip(y_pred, eps) * (-1 / _count(len(y_pred), mean))
-
-
 def _check_labels(labels, n):
     # NumPy would take -1 for the last class
     if labels.size and not (0 <= labels.min() and labels.max() < n):
