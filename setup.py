@@ -2,6 +2,7 @@
 
 import platform
 import runpy
+import sys
 from pathlib import Path
 
 import numpy
@@ -18,9 +19,14 @@ X86 = platform.machine().lower() in ("x86_64", "amd64")
 LEVELS = {f"v{n}": [f"-march=x86-64-v{n}"] for n in (2, 3, 4)} if X86 else {"base": []}
 if X86:
     LEVELS["v4"].append("-mprefer-vector-width=512")
-# bits: no contraction of a * b + c. The other two drop errno and exception flags, never a value:
-# without them sqrt and comparisons do not vectorise
-EXACT = ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fno-strict-aliasing"]
+    # smaller: CPUs without AVX2 are few
+    LEVELS["v2"] += ["-fno-peel-loops", "-fno-unswitch-loops"]
+# bits: no contraction of a * b + c. Then two that drop errno and exception flags, never a value: without them
+# sqrt and comparisons do not vectorise. -O3 and unwind tables would make the wheel a quarter larger, and nothing faster
+EXACT = ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fno-strict-aliasing"]
+EXACT += ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funswitch-loops"]
+EXACT += ["-g0", "-fno-asynchronous-unwind-tables"]
+LINK = ["-Wl,-s"] if sys.platform == "linux" else []
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": False,
@@ -53,16 +59,18 @@ def stub(dtype, level):
         include_dirs=[str(KERNELS)],
         define_macros=[("FASTBP_ITEM", dtype[1])],
         extra_compile_args=EXACT + LEVELS[level],
+        extra_link_args=LINK,
     )
 
 
-def extension(name, source):
+def extension(name, source, *flags):
     return Extension(
         name,
         [source],
         depends=HEADERS,
         include_dirs=[str(KERNELS), numpy.get_include()],
-        extra_compile_args=EXACT,
+        extra_compile_args=[*EXACT, *flags],
+        extra_link_args=LINK,
     )
 
 
@@ -85,8 +93,9 @@ write(KERNELS / "numba_jit" / "pointwise.py", sources["numba_source"](rows))
 setup(
     ext_modules=cythonize(
         [
-            extension("fastbp.kernels.primitives", "kernels/primitives.pyx"),
-            extension("fastbp.kernels.threads", "kernels/threads.pyx"),
+            # small: they only call what was compiled for speed
+            extension("fastbp.kernels.primitives", "kernels/primitives.pyx", "-Os"),
+            extension("fastbp.kernels.threads", "kernels/threads.pyx", "-Os"),
             extension("fastbp.runner", "fastbp/runner.pyx"),
             *(stub(dtype, level) for dtype in DTYPES for level in LEVELS),
         ],

@@ -58,8 +58,8 @@ static void fastbp_divide_rows(fastbp_real *e, const fastbp_real *s, intptr_t ro
     ) { \
         fastbp_real sum[most] = {0}; \
         for (intptr_t i = 0; i < rows; i++, x += stride) \
-            for (int j = 0; j < n; j++) sum[j] += x[j]; \
-        for (int j = 0; j < n; j++) s[j] = sum[j]; \
+            _Pragma("GCC unroll 64") for (int j = 0; j < n; j++) sum[j] += x[j]; \
+        _Pragma("GCC unroll 64") for (int j = 0; j < n; j++) s[j] = sum[j]; \
     }
 FASTBP_ADD_COLUMNS(16)
 FASTBP_ADD_COLUMNS(64)
