@@ -221,10 +221,11 @@ def test_forbidden_alias_of_views():
 def test_allowed_alias(kernel):
     for output, source in kernel.inplace:
         program = Program("float64")
-        shapes = {"y_true": (6,)} if any(o.dtype == "i8" for o in kernel.inputs) else {}
+        sizes = {"batch": 6, "n": 3}
+        shapes = [(6, 3) if kernel.elementwise else tuple(sizes[d] for d in o.dims) for o in kernel.inputs]
         inputs = [
-            program.buffer(o.name, shapes.get(o.name, (3,) if o.name == "b" else (6, 3)), o.dtype, "parameter")
-            for o in kernel.inputs
+            program.buffer(o.name, shape, o.dtype, "parameter")
+            for o, shape in zip(kernel.inputs, shapes, strict=True)
         ]
         target = inputs[[o.name for o in kernel.inputs].index(source)]
         program.call(kernel.name, *inputs, into={output: target})
