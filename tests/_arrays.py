@@ -20,10 +20,11 @@ BACKENDS = tuple(os.environ.get("FASTBP_TEST_BACKENDS", "numba,cython").split(",
 if unknown := set(BACKENDS) - {"numba", "cython"}:
     raise ValueError(f"FASTBP_TEST_BACKENDS names {', '.join(unknown)}; it may name numba and cython")
 
-#: The same with every CPU level that runs here: "cython-v2", "cython-v3" ...
+#: The same with every CPU level that runs here, or those that FASTBP_TEST_LEVELS names: "cython-v2", "cython-v3" ...
+LEVELS = tuple(filter(None, os.environ.get("FASTBP_TEST_LEVELS", "").split(","))) or cython_ext.levels()
 BUILDS = tuple(
     build for name in BACKENDS
-    for build in ([f"cython-{level}" for level in cython_ext.levels()] if name == "cython" else [name])
+    for build in ([f"cython-{level}" for level in LEVELS] if name == "cython" else [name])
 )
 
 #: Around the widths of SIMD registers and their unrollings, a kernel's block and a buffer of NumPy.
