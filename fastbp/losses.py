@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+from .data import number
 from .kernels.table import ROWS, suggest
 from .names import check_name, named
 
@@ -34,13 +36,6 @@ __all__ = [
     "SquaredHinge",
     "get",
 ]
-
-
-def _positive(name: str, value: float) -> float:
-    number = float(value)
-    if not 0 < number < float("inf"):
-        raise ValueError(f"{name} is {value!r}; it must be in (0, inf)")
-    return number
 
 
 class Loss:
@@ -204,7 +199,7 @@ class Huber(Loss):
 
     def __init__(self, delta: float = 1.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.delta = _positive("delta", delta)
+        self.delta = number("delta", delta, 0, math.inf, closed_low=False)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
@@ -284,7 +279,7 @@ class Poisson(Loss):
 
     def __init__(self, log_input: bool = False, eps: float = 1e-7, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.log_input, self.eps = bool(log_input), _positive("eps", eps)
+        self.log_input, self.eps = bool(log_input), number("eps", eps, 0, math.inf, closed_low=False)
         self.row_name = "poisson_log" if self.log_input else "poisson"
 
     def get_config(self) -> dict[str, Any]:
@@ -319,11 +314,8 @@ class BinaryFocalCrossEntropy(Loss):
 
     def __init__(self, gamma: float = 2.0, alpha: float = 0.25, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.gamma, self.alpha = float(gamma), float(alpha)
-        if not 0 <= self.gamma < float("inf"):
-            raise ValueError(f"gamma is {gamma!r}; it must be in [0, inf)")
-        if not 0 <= self.alpha <= 1:
-            raise ValueError(f"alpha is {alpha!r}; it must be in [0, 1]")
+        self.gamma = number("gamma", gamma, 0, math.inf)
+        self.alpha = number("alpha", alpha, 0, 1, closed_high=True)
 
     def resolve(self, last_activation: str | None) -> Loss:
         """Return the loss; it refuses a model that ends with a sigmoid."""

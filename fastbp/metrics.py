@@ -801,7 +801,7 @@ class MeanAbsoluteError(_Error):
     def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
         """Add the sum of absolute errors."""
         n = math.prod(y_pred.shape[1:])
-        total = _result(program, "absolute_error", y_pred, y_true)
+        total = _result(program, "mean_absolute_error_forward", y_pred, y_true, mean=0.0)
         return [total], lambda rows, total: math.fsum(total.tolist()) / (rows * n)
 
 

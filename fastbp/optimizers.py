@@ -10,7 +10,7 @@ import numpy as np
 
 from .data import integer
 from .data import number as _number
-from .kernels.table import ROWS
+from .kernels.table import KERNELS, ROWS
 from .names import named
 from .schedules import Schedule, check_first, rates_of
 from .schedules import from_config as _schedule_from_config
@@ -130,10 +130,10 @@ class Optimizer:
             rate = float(rates[self._step - start])
         self._lr[0] = _number(f"the learning rate of step {self._step}", rate, 0, math.inf)
 
-    #: The row of the table, the arrays of the parameters' size that it keeps, and how many running powers.
+    #: The row of the table, the arrays of the parameters' size that it keeps, and the row that counts its powers.
     row: str
     slots: tuple[str, ...] = ()
-    powers = 0
+    counter: str | None = None
 
     def attributes(self) -> dict[str, Any]:
         """Return the row's attributes."""
@@ -148,7 +148,10 @@ class Optimizer:
             Shape, element type ("real" or "f8") and initial value.
         """
         state: State = {name: ((n,), "real", 0.0) for name in self.slots}
-        return {**state, "power": ((self.powers,), "f8", 1.0)} if self.powers else state
+        if self.counter is None:
+            return state
+        (power,) = KERNELS[f"{self.counter}_advance"].operands
+        return {**state, "power": (tuple(map(int, power.dims)), "f8", 1.0)}
 
     def emit(self, program: Program, w: Buffer, dw: Buffer, state: dict[str, Buffer], lr: Buffer) -> None:
         """Add the update of all parameters to a program.
@@ -162,10 +165,9 @@ class Optimizer:
         lr : Buffer
         """
         known = self.attributes()
-        if self.powers:
-            row = "nadam" if self.row == "nadam" else "adam"
-            options = {name: known[name] for name in ROWS[row].attributes if name in known}
-            program.call(f"{row}_advance", state["power"], layer="optimizer", **options)
+        if self.counter is not None:
+            options = {name: known[name] for name in ROWS[self.counter].attributes if name in known}
+            program.call(f"{self.counter}_advance", state["power"], layer="optimizer", **options)
         program.call(f"{self.row}_update", w, dw, *state.values(), lr, layer="optimizer", **known)
 
     def attach(self, owner: object, state: dict[str, np.ndarray]) -> None:
@@ -275,7 +277,7 @@ class Adam(Optimizer):
     Adam(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08)
     """
 
-    row, powers = "adam", 2
+    row, counter = "adam", "adam"
     slots: tuple[str, ...] = ("m", "v")
 
     def __init__(self, lr: float | Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
@@ -397,7 +399,7 @@ class Nadam(Adam):
     Nadam(lr=0.002, beta1=0.9, beta2=0.999, eps=1e-08)
     """
 
-    row, powers = "nadam", 3
+    row, counter = "nadam", "nadam"
 
     def __init__(self, lr: float | Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
         super().__init__(lr, beta1, beta2, eps)

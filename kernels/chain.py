@@ -29,8 +29,10 @@ REGISTERS = 48
 LONGEST = 1000
 _OPERATIONS = (
     "+", "-", "*", "/", "negative", "abs", "sqrt", "maximum", "minimum", "clip", "where", "<", "<=", ">", ">=", "==",
-    "!=", "and", "or", "exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "erf",
+    "!=", "exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "erf",
 )  # fmt: skip
+#: What a condition is, 1 or 0, makes of these.
+_OF_BITS = {"and": "*", "or": "maximum"}
 _SHARE = "(1.0 / (length if attributes[0] != 0 else 1.0))"
 _TOTAL = "(length if attributes[0] != 0 else 1.0)"
 
@@ -68,7 +70,7 @@ def encode(kernel: Kernel) -> tuple[float, ...]:
         if not free:
             raise ValueError(f"{kernel.name}: the expression needs more than {REGISTERS} intermediate results")
         place[k] = free.pop()
-        op = "negative" if node.op == "-" and len(node.args) == 1 else node.op
+        op = "negative" if node.op == "-" and len(node.args) == 1 else _OF_BITS.get(node.op, node.op)
         args = [place[a] for a in node.args]
         steps += [_OPERATIONS.index(op), place[k], *args, *[args[0]] * (3 - len(args))]
         free += {place[a] for a in node.args if last_use[a] == k and graph.nodes[a].op not in ("input", "scalar")}

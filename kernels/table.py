@@ -1047,15 +1047,6 @@ _row(
     domain={"y_true": "one_hot"},
     source="-",
 )
-_row(
-    "absolute_error", "metric",
-    (
-        "", "y_pred[n], y_true[n] -> elements[n], total[]",
-        "elements = np.abs(y_pred - y_true); total = elements.sum()",
-    ),
-    note="squared errors are the row mean_squared_error with mean=0",
-    source="-",
-)
 
 # fmt: on
 

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from .. import initializers
+from ..data import number
 from .base import Layer, ParameterSpec
 
 if TYPE_CHECKING:
@@ -27,9 +28,7 @@ class _RowNorm(Layer):
         self, eps: float, input_shape: int | tuple[int, ...] | None = None, name: str | None = None
     ) -> None:
         super().__init__(input_shape, name)
-        self.eps = float(eps)
-        if not 0 < self.eps < math.inf:
-            raise ValueError(f"eps is {eps!r}; it must be in (0, inf)")
+        self.eps = number("eps", eps, 0, math.inf, closed_low=False)
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return the parameters and the same shape."""

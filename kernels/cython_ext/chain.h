@@ -6,7 +6,7 @@
 
 #include "../portable/real.h"
 
-enum { FASTBP_CHAIN_CALLS = 19 }; /* operations from here on are functions of a block, made by the caller */
+enum { FASTBP_CHAIN_CALLS = 17 }; /* operations from here on are functions of a block, made by the caller */
 
 static void fastbp_chain_step(int op, const fastbp_real *restrict a, const fastbp_real *restrict b,
                               const fastbp_real *restrict c, fastbp_real *restrict y, intptr_t n) {
@@ -42,8 +42,6 @@ static void fastbp_chain_step(int op, const fastbp_real *restrict a, const fastb
         STEP(14, (fastbp_real)(a[i] >= b[i]))
         STEP(15, (fastbp_real)(a[i] == b[i]))
         STEP(16, (fastbp_real)(a[i] != b[i]))
-        STEP(17, a[i] * b[i])
-        STEP(18, a[i] <= b[i] ? b[i] : a[i])
 #undef STEP
     }
 }

@@ -139,19 +139,3 @@ cdef api int categorical_confusion(
     for i in range(sizes[0]):
         cell[i] = n * argmax(y_true + i * n, n) + argmax(y_pred + i * n, n)
     return FASTBP_OK
-
-
-cdef api int absolute_error(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *y_pred = buffers[0]
-    cdef const real *y_true = buffers[1]
-    cdef real *elements = buffers[2]
-    cdef real d
-    cdef intptr_t i, n = sizes[0]
-    for i in range(n):
-        d = y_pred[i] - y_true[i]
-        # 0 - d: the absolute value of -0 is +0
-        elements[i] = d if d > 0 else 0 - d
-    buffers[3][0] = total(primitives, elements, n)
-    return FASTBP_OK

@@ -36,7 +36,7 @@ def chain_step(primitives, op, a, b, c, y, n):
     elif op == 1:
         for i in range(n):
             y[i] = a[i] - b[i]
-    elif op == 2 or op == 17:
+    elif op == 2:
         for i in range(n):
             y[i] = a[i] * b[i]
     elif op == 3:
@@ -51,7 +51,7 @@ def chain_step(primitives, op, a, b, c, y, n):
     elif op == 6:
         for i in range(n):
             y[i] = sqrt(a[i])
-    elif op == 7 or op == 18:
+    elif op == 7:
         for i in range(n):
             y[i] = b[i] if a[i] <= b[i] else a[i]
     elif op == 8:
@@ -81,21 +81,21 @@ def chain_step(primitives, op, a, b, c, y, n):
     elif op == 16:
         for i in range(n):
             y[i] = one if a[i] != b[i] else zero
-    elif op == 19:
+    elif op == 17:
         unary(primitives, EXP, a, y, n)
-    elif op == 20:
+    elif op == 18:
         unary(primitives, EXPM1, a, y, n)
-    elif op == 21:
+    elif op == 19:
         unary(primitives, LOG, a, y, n)
-    elif op == 22:
+    elif op == 20:
         unary(primitives, LOG1P, a, y, n)
-    elif op == 23:
+    elif op == 21:
         unary(primitives, TANH, a, y, n)
-    elif op == 24:
+    elif op == 22:
         sigmoid(primitives, a, y, n)
-    elif op == 25:
+    elif op == 23:
         softplus(primitives, a, y, n)
-    elif op == 26:
+    elif op == 24:
         unary(primitives, ERF, a, y, n)
 
 

@@ -1,6 +1,6 @@
 """Metrics: counts, exact by nature, and sums of errors."""
 
-from .common import OK, helper, integers, offset, real, total
+from .common import OK, helper, integers, offset, real
 
 
 @helper
@@ -109,15 +109,4 @@ def categorical_confusion(buffers, sizes, attributes, primitives):
     batch, n = sizes[0], sizes[1]
     for i in range(batch):
         cell[i] = n * argmax(offset(y_true, i * n), n) + argmax(offset(y_pred, i * n), n)
-    return OK
-
-
-def absolute_error(buffers, sizes, attributes, primitives):
-    y_pred, y_true, elements = buffers[0], buffers[1], buffers[2]
-    n, zero = sizes[0], real(y_pred, 0)
-    for i in range(n):
-        d = y_pred[i] - y_true[i]
-        # zero - d: the absolute value of -0 is +0
-        elements[i] = d if d > zero else zero - d
-    buffers[3][0] = total(primitives, elements, n)
     return OK

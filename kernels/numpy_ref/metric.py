@@ -39,8 +39,3 @@ def sparse_confusion(y_pred, y_true):
 
 def categorical_confusion(y_pred, y_true):
     return y_pred.shape[1] * y_true.argmax(axis=1) + y_pred.argmax(axis=1)
-
-
-def absolute_error(y_pred, y_true):
-    elements = np.abs(y_pred - y_true)
-    return elements, elements.sum()
