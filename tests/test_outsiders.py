@@ -278,6 +278,7 @@ def random_batch(row, rng):
         "one_hot": lambda: rng.random(shape) * rng.integers(2, size=(9, 1)) + np.eye(5)[rng.integers(5, size=9)],
         "label": lambda: rng.integers(5, size=9),
         "nonnegative": lambda: rng.poisson(2, shape).astype(float),
+        "probability": lambda: rng.uniform(0.01, 0.99, shape),
     }[row.domain.get(second)]()
     # torchvision's and the paper's focal loss are for hard targets
     return p, np.round(y) if row.name == "focal" else y
@@ -302,7 +303,8 @@ def edge_batches(row):
         p = np.array(size)
     elif row.name == "poisson_log":
         p = p[np.abs(p) <= 700]
-    targets = {None: [0.0], "sign": [-1.0, 1.0], "binary": [0.0, 1.0], "nonnegative": [0.0, 1.0, 7.0]}[second]
+    targets = {None: [0.0], "sign": [-1.0, 1.0], "binary": [0.0, 1.0], "nonnegative": [0.0, 1.0, 7.0],
+               "probability": [0.01, 0.5, 0.99]}[second]
     for value in p:
         for target in targets:
             # the derivative at the kink of a hinge is a convention: 0 here, -y in PyTorch's ranking loss
