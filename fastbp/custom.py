@@ -31,6 +31,8 @@ _UFUNCS = {
     np.minimum: "np.minimum({}, {})",
 }  # fmt: skip
 _WHERE = "np.where({}, {}, {})"
+#: Since NumPy 2.1 or so numpy.clip leaves -0 at a bound of 0 as it is; before, it returned the bound.
+_CLIP_KEEPS_ZEROS = bool(np.signbit(np.clip(np.array([-0.0]), 0, 1))[0])
 _LOGICAL = {
     np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal, np.bitwise_and, np.bitwise_or,
     np.logical_and, np.logical_or,
@@ -129,11 +131,14 @@ class _Traced(np.lib.mixins.NDArrayOperatorsMixin):
             raise TypeError(f"numpy.{ufunc.__name__} cannot be traced. {_HELP}")
         args = [_operand(x) for x in inputs]
         if ufunc in (np.maximum, np.minimum):
-            args.sort(key=lambda x: isinstance(x, float))  # the number second: both are symmetric but for the sign of 0
+            args.sort(key=lambda x: isinstance(x, float))
             if not isinstance(args[1], float):
                 raise TypeError(f"numpy.{ufunc.__name__} of two arrays cannot be traced; write numpy.where. {_HELP}")
         tape = self.tape
-        y = tape.add(_UFUNCS[ufunc], *args)
+        if ufunc in (np.maximum, np.minimum) and args[0] is inputs[1] and args[1] == 0:  # of zeros the second counts
+            y = args[0]._bounded(args[1], "{} < {}" if ufunc is np.maximum else "{} > {}")
+        else:
+            y = tape.add(_UFUNCS[ufunc], *args)
         if ufunc not in _LOGICAL:
             a, b = args[0], args[-1]
             tape.derive(y, lambda: _derivative(ufunc, y, a, b, tape.slope(a), tape.slope(b)))
@@ -160,11 +165,17 @@ class _Traced(np.lib.mixins.NDArrayOperatorsMixin):
         bounds = [_operand(low), _operand(high)]
         if not all(isinstance(x, float) for x in bounds):
             raise TypeError(f"numpy.clip takes numbers as bounds here. {_HELP}")
-        y = self.tape.add("np.clip({}, {}, {})", self, *bounds)
+        if 0 in bounds and _CLIP_KEEPS_ZEROS:
+            y = self._bounded(bounds[0], "{} < {}")._bounded(bounds[1], "{} > {}")
+        else:
+            y = self.tape.add("clip({}, {}, {})", self, *bounds)
         slope = self.tape.slope(self)
         if not isinstance(slope, float) or slope:
             self.tape.derive(y, lambda: np.where((self > bounds[0]) & (self < bounds[1]), slope, 0.0))
         return y
+
+    def _bounded(self, bound: float, beyond: str) -> _Traced:
+        return self.tape.add(_WHERE, self.tape.add(beyond, self, bound), bound, self)
 
     def __pow__(self, exponent: Any) -> Any:
         # NumPy has loops of its own for these exponents, which are exact; pow is not

@@ -7,7 +7,7 @@ nothing is reordered, so the compiled kernels return the expression's bits. A ca
 block that stays in L1. The module needs the standard library only: setup.py runs it.
 
 The vocabulary of an expression: operands, attributes, numbers, ``+ - * /``, comparisons, ``&``, ``|``,
-``np.where``, ``np.abs``, ``np.sqrt``, ``np.maximum`` and ``np.minimum`` of an array and a scalar, ``np.clip``,
+``np.where``, ``np.abs``, ``np.sqrt``, ``np.maximum`` and ``np.minimum`` of an array and a scalar, ``clip``,
 `BLOCK_FUNCTIONS`, ``below_one(x, eps)``, ``x.dtype.type(scalar)``, ``x.size``, ``len(x)``,
 ``a if attribute else b``, and as the last statement ``loss = elements.sum() / scalar``.
 """
@@ -196,7 +196,7 @@ class Graph:
             return self._node(short, self._number(values[0]))
         if name in ("np.maximum", "np.minimum") and isinstance(values[0], int) and isinstance(values[1], str):
             return self._node(short, values[0], self._number(values[1]))
-        if name in ("np.where", "np.clip") and isinstance(values[0], int):
+        if name in ("np.where", "clip") and isinstance(values[0], int):
             return self._node(short, *map(self._number, values))
         raise self._unknown(tree)
 

@@ -244,7 +244,7 @@ _CLIP = (
     "its upper bound is 1 - 2**-24: a sure and wrong binary prediction costs 16.6 there, 34.5 in float64. "
     "The gradient is taken at the clipped probability, not zeroed, so that a saturated wrong output still learns."
 )
-_BOUNDED = "q = np.clip({0}, eps, below_one({0}, eps)); "
+_BOUNDED = "q = clip({0}, eps, below_one({0}, eps)); "
 
 # fmt: off
 # ---------------------------------------------------------------------------------------- matmul
@@ -362,7 +362,7 @@ _row(
 )
 _row(
     "hard_sigmoid", "activation",
-    ("forward", "x[n] -> y[n]", "y = np.clip(x + 3, 0, 6) / 6", "y=x"),
+    ("forward", "x[n] -> y[n]", "y = clip(x + 3, 0, 6) / 6", "y=x"),
     ("backward", "dy[n], x[n] -> dx[n]", "dx = np.where((x > -3) & (x < 3), dy / 6, 0)", "dx=dy", "dx=x"),
     kinks=(-3.0, 3.0),
     note="the derivative at -3 and 3 is 0",
@@ -370,7 +370,7 @@ _row(
 )
 _row(
     "hard_tanh", "activation",
-    ("forward", "x[n] -> y[n]", "y = np.clip(x, -1, 1)", "y=x"),
+    ("forward", "x[n] -> y[n]", "y = clip(x, -1, 1)", "y=x"),
     ("backward", "dy[n], y[n] -> dx[n]", "dx = np.where((y > -1) & (y < 1), dy, 0)", "dx=dy", "dx=y"),
     kinks=(-1.0, 1.0),
     note="the derivative at -1 and 1 is 0",
@@ -378,7 +378,7 @@ _row(
 )
 _row(
     "hard_swish", "activation",
-    ("forward", "x[n] -> y[n]", "y = x * (np.clip(x + 3, 0, 6) / 6)", "y=x"),
+    ("forward", "x[n] -> y[n]", "y = x * (clip(x + 3, 0, 6) / 6)", "y=x"),
     (
         "backward", "dy[n], x[n] -> dx[n]",
         "dx = np.where(x <= -3, 0, np.where(x >= 3, dy, dy * (x / 3 + 0.5)))", "dx=dy", "dx=x",
@@ -566,7 +566,7 @@ _row(
     ),
     (
         "backward", "y_pred[n], y_true[n] -> dy_pred[n]",
-        "dy_pred = np.clip(y_pred - y_true, -delta, delta) * (1 / (y_pred.size if mean else 1))", "dy_pred=y_pred",
+        "dy_pred = clip(y_pred - y_true, -delta, delta) * (1 / (y_pred.size if mean else 1))", "dy_pred=y_pred",
     ),
     attributes={"mean": 1.0, "delta": 1.0},
     note="half a square up to delta, delta times the distance beyond: Keras' and PyTorch's HuberLoss; PyTorch's "
@@ -727,12 +727,12 @@ _row(
     "kl_divergence", "loss",
     (
         "forward", "y_pred[batch,n], y_true[batch,n] -> elements[batch,n], loss[]",
-        _BOUNDED.format("y_pred") + "t = np.clip(y_true, eps, below_one(y_true, eps)); "
+        _BOUNDED.format("y_pred") + "t = clip(y_true, eps, below_one(y_true, eps)); "
         "elements = t * (np.log(t) - np.log(q)); loss = elements.sum() / (len(y_pred) if mean else 1)",
     ),
     (
         "backward", "y_pred[batch,n], y_true[batch,n] -> dy_pred[batch,n]",
-        _BOUNDED.format("y_pred") + "t = np.clip(y_true, eps, below_one(y_true, eps)); "
+        _BOUNDED.format("y_pred") + "t = clip(y_true, eps, below_one(y_true, eps)); "
         "dy_pred = t / q * (-1 / (len(y_pred) if mean else 1))", "dy_pred=y_pred",
     ),
     attributes={"mean": 1.0, "eps": 1e-15},

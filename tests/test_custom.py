@@ -30,6 +30,10 @@ OTHERS = {
     "logarithm": lambda x: np.log(2 + x * x) / 3 + np.reciprocal(2 + x * x),
     "constant": lambda x: 0 * x + 4,
     "steps": lambda x: np.where((x > -1) & (x <= 1), 1.0, np.where((x == 2) | (x != x), -1.0, x)),
+    "zero_first": lambda x: np.maximum(0, x),
+    "negative_zero_first": lambda x: np.maximum(-0.0, x),
+    "zero_below": lambda x: np.clip(x, 0, 2),
+    "zero_above": lambda x: x.clip(-2, -0.0),
     "swapped": lambda x: np.maximum(0.5, np.minimum(2, x)) - (1 - x) / 2,
 }
 LOSSES = {

@@ -26,8 +26,8 @@ static void fastbp_chain_step(int op, const fastbp_real *restrict a, const fastb
         STEP(8, a[i] >= b[i] ? b[i] : a[i])
         case 9:
             for (intptr_t i = 0; i < n; i++) {
-                const fastbp_real p = a[i] < b[i] ? b[i] : a[i], top = c[i];
-                y[i] = p > top ? top : p;
+                const fastbp_real p = a[i] <= b[i] ? b[i] : a[i], top = c[i];
+                y[i] = p >= top ? top : p;
             }
             break;
         case 10:

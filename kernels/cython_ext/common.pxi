@@ -110,6 +110,5 @@ cdef inline real below_one(double eps) noexcept nogil:
 
 
 cdef inline real clip(real p, real lower, real upper) noexcept nogil:
-    # NaN stays, as in numpy.clip
-    p = lower if p < lower else p
-    return upper if p > upper else p
+    p = lower if p <= lower else p  # NaN stays
+    return upper if p >= upper else p

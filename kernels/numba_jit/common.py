@@ -211,6 +211,5 @@ def below_one(x, eps):
 
 @helper
 def clip(p, lower, upper):
-    # NaN stays, as in numpy.clip
-    p = lower if p < lower else p
-    return upper if p > upper else p
+    p = lower if p <= lower else p  # NaN stays
+    return upper if p >= upper else p

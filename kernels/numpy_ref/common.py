@@ -20,6 +20,11 @@ def erf(x):
     return elementary.erf(x)
 
 
+def clip(x, low, high):
+    # numpy.clip by another name: which zero it makes of -0 at a bound of 0 depends on NumPy's version
+    return np.minimum(np.maximum(x, low), high)
+
+
 def below_one(x, eps):
     """Return 1 - eps, or the number of the type of x below 1 where that is smaller."""
     one = x.dtype.type(1)

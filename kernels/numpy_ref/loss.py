@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from .common import below_one
+from .common import below_one, clip
 
 
-def _clip(p, eps):
-    return np.clip(p, eps, below_one(p, eps))
+def _bounded(p, eps):
+    return clip(p, eps, below_one(p, eps))
 
 
 def _count(n, mean):
@@ -21,7 +21,7 @@ def _check_labels(labels, n):
 
 def sparse_categorical_cross_entropy_forward(y_pred, y_true, mean=1.0, eps=1e-15):
     _check_labels(y_true, y_pred.shape[1])
-    sample_loss = -np.log(_clip(y_pred[np.arange(len(y_true)), y_true], eps))
+    sample_loss = -np.log(_bounded(y_pred[np.arange(len(y_true)), y_true], eps))
     return sample_loss, sample_loss.sum() / _count(len(y_true), mean)
 
 
@@ -29,7 +29,7 @@ def sparse_categorical_cross_entropy_backward(y_pred, y_true, mean=1.0, eps=1e-1
     _check_labels(y_true, y_pred.shape[1])
     i = np.arange(len(y_true))
     dy_pred = np.zeros_like(y_pred)
-    dy_pred[i, y_true] = (-1 / _count(len(y_true), mean)) / _clip(y_pred[i, y_true], eps)
+    dy_pred[i, y_true] = (-1 / _count(len(y_true), mean)) / _bounded(y_pred[i, y_true], eps)
     return dy_pred
 
 

@@ -34,14 +34,14 @@ _ELEMENTARY = {
 # one rounding at most, and that the same on every CPU
 _EXACT = {
     "add", "subtract", "multiply", "divide", "negative", "positive", "absolute", "sign", "sqrt", "square",
-    "reciprocal", "maximum", "minimum", "fmax", "fmin", "clip", "equal", "not_equal", "less", "less_equal",
+    "reciprocal", "maximum", "minimum", "fmax", "fmin", "equal", "not_equal", "less", "less_equal",
     "greater", "greater_equal", "isfinite", "isnan", "isinf", "signbit", "copysign", "nextafter", "floor",
     "ceil", "trunc", "rint", "logical_and", "logical_or", "logical_not", "logical_xor", "bitwise_and",
     "bitwise_or", "bitwise_xor", "invert",
 }  # fmt: skip
 _REDUCIBLE = {"maximum", "minimum", "fmax", "fmin", "logical_and", "logical_or"}
 _FUNCTIONS = {
-    "where", "clip", "copy", "copyto", "count_nonzero", "zeros_like", "ones_like", "empty_like", "full_like",
+    "where", "copy", "copyto", "count_nonzero", "zeros_like", "ones_like", "empty_like", "full_like",
     "broadcast_to", "concatenate", "stack", "argmax", "argmin", "argsort", "amax", "amin", "max", "min", "take",
     "take_along_axis", "expand_dims", "squeeze", "reshape", "moveaxis", "swapaxes", "isscalar", "ndim", "shape",
     "size", "array_equal", "all", "any", "sum", "mean",
