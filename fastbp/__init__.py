@@ -17,7 +17,19 @@ from typing import TYPE_CHECKING
 if not os.path.isdir(os.path.join(__path__[0], "kernels")):
     __path__.append(os.path.dirname(__path__[0]))
 
-from . import _threadpoolctl, callbacks, initializers, kernels, layers, losses, metrics, optimizers, schedules
+from . import (
+    _threadpoolctl,
+    callbacks,
+    constraints,
+    initializers,
+    kernels,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+    schedules,
+)
 from ._version import __version__
 from .callbacks import Callback, History
 from .kernels.threads import get_num_threads, set_num_threads
@@ -40,6 +52,7 @@ __all__ = [
     "__version__",
     "blame",
     "callbacks",
+    "constraints",
     "custom",
     "datasets",
     "get_num_threads",
@@ -53,6 +66,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "regularizers",
     "schedules",
     "selfcheck",
     "set_num_threads",

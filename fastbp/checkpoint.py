@@ -110,9 +110,7 @@ class Checkpoint:
         try:
             training = config["training"]
             self._compare(config, training)
-            parameters = arrays["parameters"]
-            if parameters.shape != model._arrays["parameters"].shape or parameters.dtype != model.dtype:
-                raise ValueError("its parameters do not fit the layers")
+            model._check_saved(arrays)
             states = [dict(state) for state in training["states"]]
             for name, array in arrays.items():
                 if name.startswith("training/"):
@@ -139,7 +137,7 @@ class Checkpoint:
             raise
         except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise FileFormatError(f"{self.path}: not a checkpoint of this version of fastbp: {error}") from error
-        model._arrays["parameters"][...] = parameters
+        model._restore(arrays)
         self.done, self.stopped, self.first_lr, self._states = done, stopped, first_lr, states
 
     def _compare(self, config: dict[str, Any], training: dict[str, Any]) -> None:
@@ -190,7 +188,7 @@ class Checkpoint:
         lr = optimizer.get_config()["lr"]
         if _plain(lr) is None and lr is not self._function:
             raise ValueError(f"the learning rate became {lr!r} during the run, which a checkpoint cannot hold")
-        arrays = {"parameters": self.model._arrays["parameters"]}
+        arrays = self.model._saved()
         arrays.update((f"optimizer.{name}", array) for name, array in optimizer.get_state().items())
         states = [hook.get_state() for hook in self.hooks]
         for k, state in enumerate(states):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .program import BATCH, ROWS, Program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
     from typing import Any
 
     from .layers import Layer
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .metrics import Metric
     from .optimizers import Optimizer
     from .program import Buffer
+    from .regularizers import Regularizer
 
     Backward = Callable[[Buffer, bool], Buffer | None]
     Views = dict[int, dict[str, Buffer]]
@@ -24,7 +25,7 @@ __all__ = ["Layout", "Network", "compile_evaluation", "compile_prediction", "com
 
 
 class Layout:
-    """Where each parameter lies in the flat arrays.
+    """Where each parameter and each statistic lies in the flat arrays.
 
     Parameters
     ----------
@@ -36,22 +37,35 @@ class Layout:
     Attributes
     ----------
     entries : list of (layer number, name, shape, offset, initializer)
-        Offsets in elements.
+        Of the parameters; offsets in elements.
     n : int
         The number of parameters.
+    statistics : list of (layer number, name, shape, offset, initializer)
+        What layers keep besides parameters, in an array of its own.
+    n_statistics : int
+    specs : dict of (layer number, name) to ParameterSpec
+    random : list of int
+        The numbers of the layers that have a stream of random numbers.
     shapes : list of tuple
         The output shape of each layer.
     """
 
     def __init__(self, layers: Sequence[Layer], input_shape: tuple[int, ...]) -> None:
         self.input_shape, self.entries, self.shapes, self.n = tuple(input_shape), [], [], 0
+        self.statistics, self.n_statistics, self.specs = [], 0, {}
+        self.random = [k for k, layer in enumerate(layers) if layer.random]
         shape = self.input_shape
         for k, layer in enumerate(layers):
             specs, shape = layer.build(shape)
             self.shapes.append(shape)
             for spec in specs:
-                self.entries.append((k, spec.name, spec.shape, self.n, spec.initializer))
-                self.n += prod(spec.shape)
+                self.specs[k, spec.name] = spec
+                if spec.trainable:
+                    self.entries.append((k, spec.name, spec.shape, self.n, spec.initializer))
+                    self.n += prod(spec.shape)
+                else:
+                    self.statistics.append((k, spec.name, spec.shape, self.n_statistics, spec.initializer))
+                    self.n_statistics += prod(spec.shape)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -65,10 +79,11 @@ class Network:
     Attributes
     ----------
     program : Program
-    x, y_true, y_pred, loss : Buffer or None
+    x, y_true, y_pred, loss, weight : Buffer or None
+        `weight` are those of the samples.
     metrics : list of (Metric, list of Buffer, callable)
         As `Metric.emit` returns them.
-    x_source, y_source, index : Buffer or None
+    x_source, y_source, weight_source, index : Buffer or None
         Where batches are gathered from.
     lr : Buffer or None
         The learning rate.
@@ -82,6 +97,9 @@ class Network:
         self.program = Program(dtype, numerics)
         # buffers, for those that the compile function needs
         self.x: Any = None
+        self.weight: Any = None
+        self.weight_source: Any = None
+        self.parameters: Views = {}
         self.y_true: Any = None
         self.y_pred: Any = None
         self.loss: Any = None
@@ -94,14 +112,20 @@ class Network:
         self.gradients: list[tuple[Layer, Buffer]] = []
 
 
-def _views(program: Program, layers: Sequence[Layer], layout: Layout, name: str, role: str) -> tuple[Buffer, Views]:
+def _views(
+    program: Program, layers: Sequence[Layer], layout: Layout, name: str, role: str, trained: Container[int] = ()
+) -> tuple[Buffer, Views]:
     """Add a flat buffer and its views; return it and the views by layer number."""
-    flat = program.buffer(name, (layout.n,), role=role)
+    entries, n = (layout.statistics, layout.n_statistics) if role == "state" else (layout.entries, layout.n)
+    flat = program.buffer(name, (n,), role=role)
     views: Views = {}
-    for k, parameter, shape, offset, _ in layout.entries:
-        prefix = "" if role == "parameter" else "d"
-        view = program.buffer(f"{layers[k].name}.{prefix}{parameter}", shape, role=role, parent=flat, offset=offset)
-        views.setdefault(k, {})[parameter] = view
+    for k, parameter, shape, offset, _ in entries:
+        prefix = "d" if role == "gradient" else ""
+        # the gradient of a layer that is not trained stays 0
+        own = "state" if role == "gradient" and k not in trained else role
+        view = program.buffer(f"{layers[k].name}.{prefix}{parameter}", shape, role=own, parent=flat, offset=offset)
+        if own == role:
+            views.setdefault(k, {})[parameter] = view
     return flat, views
 
 
@@ -110,10 +134,19 @@ def _forward(
 ) -> tuple[Buffer, list[Backward]]:
     program = network.program
     network.x = network.x or program.buffer("x", (BATCH, *layout.input_shape), role="input")
-    flat, weights = _views(program, layers, layout, "parameters", "parameter")
+    flat, network.parameters = _views(program, layers, layout, "parameters", "parameter")
+    weights = {k: dict(network.parameters.get(k, {})) for k in range(len(layers))}
+    if layout.statistics:
+        for k, views in _views(program, layers, layout, "statistics", "state")[1].items():
+            weights[k].update(views)
+    if layout.random and program.training:
+        streams = program.buffer("streams", (6 * len(layout.random),), "i8", role="state")
+        for i, k in enumerate(layout.random):
+            name = f"{layers[k].name}.generator"
+            weights[k]["generator"] = program.buffer(name, (6,), "i8", "state", parent=streams, offset=6 * i)
     y, steps = network.x, []
     for k, layer in enumerate(layers):
-        y, backward = layer.emit(program, y, weights.get(k, {}), gradients.get(k, {}))
+        y, backward = layer.emit(program, y, weights[k], gradients.get(k, {}))
         network.layers.append((layer, y))
         steps.append(backward)
     if y is network.x:
@@ -122,19 +155,57 @@ def _forward(
     return flat, steps
 
 
+def _regularized(layout: Layout) -> list[tuple[int, str, Regularizer]]:
+    return [(k, name, r) for k, name, *_ in layout.entries if (r := layout.specs[k, name].regularizer) is not None]
+
+
 def _targets(program: Program, loss: Loss, layout: Layout, name: str, first: str) -> Buffer:
     shape: tuple[int | str, ...] = (first,) if loss.targets == "labels" else (first, *layout.output_shape)
     return program.buffer(name, shape, "i8" if loss.targets == "labels" else "real", role="input")
 
 
-def _loss(network: Network, layout: Layout, loss: Loss, metrics: Sequence[Metric]) -> Callable[[], Buffer]:
-    program = network.program
+def _loss(
+    network: Network, layers: Sequence[Layer], layout: Layout, loss: Loss, metrics: Sequence[Metric]
+) -> Callable[[], Buffer]:
+    program, names = network.program, [layer.name for layer in layers]
     program.phase = "loss"
     network.y_true = network.y_true or _targets(program, loss, layout, "y_true", BATCH)
     for metric in metrics:
         network.metrics.append((metric, *metric.emit(program, loss, network.y_pred, network.y_true)))
-    network.loss, backward = loss.emit(program, network.y_pred, network.y_true)
+    network.loss, backward = loss.emit(program, network.y_pred, network.y_true, network.weight)
+    for k, name, regularizer in _regularized(layout):
+        network.loss = regularizer.emit(program, network.parameters[k][name], network.loss, names[k])
+    network.loss.name, network.loss.role = "loss", "result"
     return backward
+
+
+def _groups(
+    network: Network, layers: Sequence[Layer], layout: Layout, trained: Container[int], arrays: Sequence[Buffer]
+) -> list[Any]:
+    """Return the parameters that share a learning rate and lie side by side: (their parts of `arrays`, the rate)."""
+    program = network.program
+    spans: list[list[Any]] = []
+    for k, _, shape, offset, _ in layout.entries:
+        factor, end = layers[k].lr_factor, offset + prod(shape)
+        if k in trained:
+            if spans and spans[-1][1:] == [offset, factor]:
+                spans[-1][1] = end
+            else:
+                spans.append([offset, end, factor])
+    groups = []
+    for start, end, factor in spans:
+        whole = end - start == layout.n
+        parts = [
+            array
+            if whole
+            else program.buffer(
+                f"{array.name}[{start}:{end}]", (end - start,), role=array.role, parent=array, offset=start
+            )
+            for array in arrays
+        ]
+        lr = network.lr if factor == 1 else program.call("scale_rate", network.lr, layer="optimizer", factor=factor)
+        groups.append((parts, lr))
+    return groups
 
 
 def compile_training(
@@ -146,6 +217,8 @@ def compile_training(
     dtype: str,
     numerics: str = "numpy",
     stop_on_nan: bool = True,
+    weighted: bool = False,
+    trained: Container[int] | None = None,
 ) -> Network:
     """Return the network of one train step: gather, forward, loss, backward, update.
 
@@ -160,6 +233,10 @@ def compile_training(
     numerics : {"numpy", "portable"}
     stop_on_nan : bool
         Whether a loss that is not finite stops the program before the update.
+    weighted : bool
+        Whether samples have weights.
+    trained : container of int, optional
+        The numbers of the layers whose parameters change; by default all.
 
     Returns
     -------
@@ -167,6 +244,8 @@ def compile_training(
     """
     network = Network(dtype, numerics)
     program = network.program
+    program.training = True
+    trained = range(len(layers)) if trained is None else trained
     program.phase = "gather"
     network.x_source = program.buffer("x_source", (ROWS, *layout.input_shape), role="input")
     network.y_source = _targets(program, loss, layout, "y_source", ROWS)
@@ -176,38 +255,62 @@ def compile_training(
     gather = "gather_labels" if loss.targets == "labels" else "gather"
     program.call("gather", network.x_source, network.index, layer="data", into={"y": network.x})
     program.call(gather, network.y_source, network.index, layer="data", into={"y": network.y_true})
+    if weighted:
+        network.weight_source = program.buffer("weight_source", (ROWS, 1), role="input")
+        network.weight = program.buffer("sample_weight", (BATCH, 1), role="input")
+        program.call("gather", network.weight_source, network.index, layer="data", into={"y": network.weight})
     program.phase = "forward"
-    dw, gradients = _views(program, layers, layout, "gradients", "gradient")
+    dw, gradients = _views(program, layers, layout, "gradients", "gradient", trained)
     w, steps = _forward(network, layers, layout, gradients)
-    backward = _loss(network, layout, loss, metrics)
+    backward = _loss(network, layers, layout, loss, metrics)
     if stop_on_nan:
         program.call("check_finite", network.loss, layer="loss")
     program.phase = "backward"
     dy: Any = backward()
-    first = min((k for k, *_ in layout.entries), default=0)
+    first = min((k for k, *_ in layout.entries if k in trained), default=0)
     for k in range(len(layers) - 1, -1, -1):
         network.gradients.append((layers[k], dy))
         dy = steps[k](dy, k > first)
         if dy is None:
             break
+    for k, name, regularizer in _regularized(layout):
+        if k in trained:
+            regularizer.emit_gradient(program, network.parameters[k][name], gradients[k][name], layers[k].name)
     program.phase = "update"
+    for function in program.deferred:
+        function()
     state = {
         name: program.buffer(name, shape, kind, role="state")
         for name, (shape, kind, _) in optimizer.state(layout.n).items()
     }
     network.lr = program.buffer("lr", (1,), "f8", role="state")
-    if layout.n:
-        optimizer.emit(program, w, dw, state, network.lr)
+    if gradients:
+        optimizer.emit_clipping(program, [view for views in gradients.values() for view in views.values()], dw)
+        slots = [state[name] for name in optimizer.slots]
+        groups = _groups(network, layers, layout, trained, [w, dw, *slots])
+        optimizer.emit(program, [(*parts[:2], parts[2:], lr) for parts, lr in groups], state)
+        for k, name, *_ in layout.entries:
+            constraint = layout.specs[k, name].constraint
+            if constraint is not None and k in trained:
+                constraint.emit(program, network.parameters[k][name], layers[k].name)
     return network
 
 
 def compile_evaluation(
-    layers: Sequence[Layer], layout: Layout, loss: Loss, metrics: Sequence[Metric], dtype: str, numerics: str = "numpy"
+    layers: Sequence[Layer],
+    layout: Layout,
+    loss: Loss,
+    metrics: Sequence[Metric],
+    dtype: str,
+    numerics: str = "numpy",
+    weighted: bool = False,
 ) -> Network:
     """Return the network that computes loss and metrics of a batch."""
     network = Network(dtype, numerics)
     _forward(network, layers, layout, {})
-    _loss(network, layout, loss, metrics)
+    if weighted:
+        network.weight = network.program.buffer("sample_weight", (BATCH, 1), role="input")
+    _loss(network, layers, layout, loss, metrics)
     return network
 
 

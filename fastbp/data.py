@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from .losses import Loss
 
-__all__ = ["as_features", "as_rows", "as_targets", "integer", "number"]
+__all__ = ["as_features", "as_rows", "as_targets", "as_weights", "integer", "number"]
 
 _CHECKED = 1 << 20  # elements that are looked at in one go, about a millisecond
 
@@ -163,6 +164,79 @@ def as_targets(name: str, y: ArrayLike, loss: Loss, shape: tuple[int, ...], dtyp
     return converted
 
 
+def as_weights(
+    sample_weight: ArrayLike | None,
+    class_weight: Any,
+    y: np.ndarray,
+    loss: Loss,
+    dtype: DTypeLike,
+    name: str = "sample_weight",
+) -> np.ndarray | None:
+    """Return a column of weights for the rows of `y`, targets as the loss takes them, or None where there are none.
+
+    Parameters
+    ----------
+    sample_weight : array_like, optional
+        Of shape (rows,) or (rows, 1), not negative.
+    class_weight : dict of int to float or "balanced", optional
+        Classes that are left out weigh 1; "balanced" is ``rows / (classes * count of the class)``.
+    y : ndarray
+    loss : Loss
+    dtype : dtype
+    name : str
+        For error messages.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The message names the argument, what it was and what is allowed.
+    """
+    if sample_weight is None and class_weight is None:
+        return None
+    weights = np.ones(len(y))
+    if sample_weight is not None:
+        array = _numbers(name, sample_weight)
+        if array.shape not in ((len(y),), (len(y), 1)):
+            raise ValueError(f"{name} has shape {array.shape}; it must be ({len(y)},)")
+        weights = array.reshape(-1)
+    if class_weight is not None:
+        weights = weights * _class_weights(class_weight, y, loss)
+    column = _real(name, weights[:, None], dtype, True)
+    if (column < 0).any():
+        at = int(np.argmax(column[:, 0] < 0))
+        raise ValueError(f"{name}[{at}] is {weights[at]}; weights must not be negative")
+    return column
+
+
+def _class_weights(class_weight: Any, y: np.ndarray, loss: Loss) -> np.ndarray:
+    if loss.targets == "labels":
+        classes = y
+    elif loss.link == "softmax" and y.ndim == 2:
+        classes = y.argmax(axis=1)
+    elif y.ndim == 2 and y.shape[1] == 1 and np.isin(y, (0, 1) if loss.link else (-1, 1)).all():
+        classes = y[:, 0].astype(np.int64)
+    else:
+        raise ValueError(f"class_weight is given; targets of {loss!r} and shape {y.shape} have no classes")
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ValueError(f"class_weight is {class_weight!r}; it must be a dict of weights by class or 'balanced'")
+        found, counts = np.unique(classes, return_counts=True)
+        table = dict(zip(found.tolist(), len(y) / (len(found) * counts), strict=True))
+    elif isinstance(class_weight, Mapping):
+        table = {
+            integer("a class of class_weight", key, -1 if loss.targets == "signs" else 0): number(
+                f"class_weight[{key!r}]", value, 0, math.inf
+            )
+            for key, value in class_weight.items()
+        }
+    else:
+        raise TypeError(f"class_weight is {class_weight!r}; it must be a dict of weights by class or 'balanced'")
+    weights = np.ones(len(y))
+    for label, value in table.items():
+        weights[classes == label] = value
+    return weights
+
+
 def _labels(name: str, array: np.ndarray, loss: Loss, n: int) -> np.ndarray:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -175,6 +249,8 @@ def _labels(name: str, array: np.ndarray, loss: Loss, n: int) -> np.ndarray:
             at = int(np.flatnonzero(~whole)[0])
             raise ValueError(f"{name}[{at}] is {array[at]}; labels must be whole numbers")
     bad = (array < 0) | (array >= n)
+    if loss.ignore_index is not None:
+        bad &= array != loss.ignore_index
     if bad.any():
         at = int(np.flatnonzero(bad)[0])
         raise ValueError(f"{name}[{at}] is {array[at]}; labels must be in 0 .. {n - 1}, the model has {n} outputs")

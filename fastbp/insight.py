@@ -100,8 +100,11 @@ class _Probe:
         self.before[...] = self.arrays["parameters"]
         program, rows = self.network.program, len(self.x)
         with np.errstate(all="ignore"):
+            self.executor.run((program.span("gather")[1], program.commit), rows)
+            # before the optimizer clips them
+            gradients = self.arrays["gradients"].copy()
             # the update too: its length is the optimizer's, not the gradient's
-            self.executor.run((program.span("gather")[1], len(program.calls)), rows)
+            self.executor.run((program.commit, len(program.calls)), rows)
         outputs, blames = dict(self.network.layers), dict(self.network.gradients)
         update = self.arrays["parameters"].astype(np.float64) - self.before
         layers = []
@@ -111,7 +114,7 @@ class _Probe:
                 if j == k:
                     where = slice(offset, offset + math.prod(shape))
                     arrays["weight"][name] = self.before[where].reshape(shape)
-                    arrays["gradient"][name] = self.arrays["gradients"][where].reshape(shape)
+                    arrays["gradient"][name] = gradients[where].reshape(shape)
                     arrays["update"][name] = update[where].reshape(shape)
             dy = self.executor.view(blames[layer]) if layer in blames else None
             layers.append(LayerBlame(layer, self.executor.view(outputs[layer]), dy, **arrays))
@@ -734,7 +737,11 @@ def gradient_check(
     forward, backward = (program.span("gather")[1], program.span("loss")[1]), program.span("backward")
     flat = arrays["parameters"].reshape(-1)
 
+    streams = arrays["streams"].copy()
+
     def loss_at(i: int, value: float) -> float:
+        # the same random numbers every time
+        arrays["streams"][...] = streams
         before, flat[i] = flat[i], value
         executor.run(forward, len(x))
         flat[i] = before

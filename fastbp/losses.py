@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from math import prod
 from typing import TYPE_CHECKING
 
-from .data import number
+from .data import integer, number
 from .kernels.table import ROWS, suggest
 from .names import check_name, named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any
 
     import numpy as np
@@ -43,8 +44,13 @@ class Loss:
 
     Parameters
     ----------
-    reduction : {"mean", "sum"}
-        Over what the classes say.
+    reduction : {"mean", "sum", "none"}
+        Over what the classes say. "none" gives the loss of each sample, for calls on arrays: of a loss over elements
+        the mean over the sample's row, as in Keras.
+
+    Notes
+    -----
+    Weights of samples multiply their losses; a mean is still one over the number of samples, as in Keras.
     """
 
     #: What y_true holds: "real" numbers of the shape of y_pred, "signs" (-1 and 1) likewise, or integer "labels" of
@@ -53,11 +59,13 @@ class Loss:
     #: The activation whose output is a probability for this loss, where it has a form on logits.
     link: str | None = None
     from_logits: bool | None = False
+    #: A label whose rows do not count.
+    ignore_index: int | None = None
 
     def __init__(self, reduction: str = "mean") -> None:
-        if reduction not in ("mean", "sum"):
-            hint = suggest(reduction, ("mean", "sum"))
-            raise ValueError(f"reduction is {reduction!r}; it must be 'mean' or 'sum'{hint}")
+        if reduction not in ("mean", "sum", "none"):
+            hint = suggest(reduction, ("mean", "sum", "none"))
+            raise ValueError(f"reduction is {reduction!r}; it must be 'mean', 'sum' or 'none'{hint}")
         self.reduction = reduction
 
     #: The name of the row, where there is one only.
@@ -68,7 +76,7 @@ class Loss:
         """The row of the table."""
         return ROWS[self.row_name]
 
-    def attributes(self) -> dict[str, float]:
+    def attributes(self) -> dict[str, Any]:
         """Return the row's attributes."""
         own = {k: float(v) for k, v in self.get_config().items() if k in self.row.attributes}
         return {"mean": float(self.reduction == "mean"), **own}
@@ -77,8 +85,17 @@ class Loss:
         """Return the loss for a model whose last activation is known: decides `from_logits` where it is None."""
         return self
 
-    def emit(self, program: Program, y_pred: Buffer, y_true: Buffer) -> tuple[Buffer, Callable[[], Buffer]]:
+    def emit(
+        self, program: Program, y_pred: Buffer, y_true: Buffer, weight: Buffer | None = None
+    ) -> tuple[Buffer, Callable[[], Buffer]]:
         """Add the loss of a batch to a program.
+
+        Parameters
+        ----------
+        program : Program
+        y_pred, y_true : Buffer
+        weight : Buffer, optional
+            Of each sample, shape (batch, 1).
 
         Returns
         -------
@@ -87,51 +104,108 @@ class Loss:
         backward : callable
             ``backward()`` adds the gradient and returns dy_pred.
         """
-        row = self.row
-        forward, backward_kernel = row.kernels.values()
-        options: dict[str, Any] = self.attributes()
-        loss = program.buffer("loss", (), role="result")
-        outputs = program.call(forward.name, y_pred, y_true, layer="loss", into={"loss": loss}, **options)
-        known = dict(zip((o.name for o in forward.inputs), (y_pred, y_true), strict=True))
-        known.update(zip((o.name for o in forward.outputs), outputs, strict=True))
+        y_true, weight = self._selected(program, y_pred, y_true, weight)
+        known = self._forward(program, y_pred, y_true)
+        loss = known["loss"]
+        if weight is not None:
+            weighed = self._times(program, self._losses(known), weight)
+            # a mean over rows divides by fewer
+            others = prod(weighed.shape[1:]) - 1 if self._over_rows else 0
+            mean = float(self.reduction == "mean")
+            loss = program.call("reduce_loss", weighed, layer="loss", mean=mean, others=others)
+        return loss, lambda: self._backward(program, known, weight)
 
-        def backward():
-            inputs = [known[o.name] for o in backward_kernel.inputs]
-            return program.call(backward_kernel.name, *inputs, layer="loss", **options)
+    def _selected(
+        self, program: Program, y_pred: Buffer, y_true: Buffer, weight: Buffer | None
+    ) -> tuple[Buffer, Buffer | None]:
+        """Return targets and weights as the kernels are to have them."""
+        return y_true, weight
 
-        return loss, backward
+    def _forward(self, program: Program, y_pred: Buffer, y_true: Buffer) -> dict[str, Buffer]:
+        """Add the forward call; return its operands by name."""
+        forward = self.row.kernels[f"{self.row.name}_forward"]
+        outputs = program.call(forward.name, y_pred, y_true, layer="loss", **self.attributes())
+        names = [o.name for o in (*forward.inputs, *forward.outputs)]
+        return dict(zip(names, (y_pred, y_true, *outputs), strict=True))
 
-    def __call__(self, y_true: ArrayLike, y_pred: ArrayLike, backend: str = "cython") -> np.floating:
-        """Return the loss of arrays, as a NumPy scalar.
+    def _backward(self, program: Program, known: dict[str, Buffer], weight: Buffer | None) -> Buffer:
+        """Add the gradient; return it."""
+        backward = self.row.kernels[f"{self.row.name}_backward"]
+        inputs = [known[o.name] for o in backward.inputs]
+        dy: Buffer = program.call(backward.name, *inputs, layer="loss", **self.attributes())
+        return dy if weight is None else self._times(program, dy, weight)
+
+    @staticmethod
+    def _losses(known: dict[str, Buffer]) -> Buffer:
+        """Return what the forward call left of each sample."""
+        return known["sample_loss" if "sample_loss" in known else "elements"]
+
+    @staticmethod
+    def _times(program: Program, x: Buffer, weight: Buffer) -> Buffer:
+        if len(x.shape) > 2:
+            raise ValueError("weights of samples need outputs of one dimension")
+        result: Buffer = program.call("weigh_rows" if len(x.shape) == 2 else "weigh_samples", x, weight, layer="loss")
+        return result
+
+    @property
+    def _over_rows(self) -> bool:
+        """Whether the mean is one over rows: of distributions, not of elements."""
+        forward = self.row.kernels[f"{self.row.name}_forward"]
+        return any(o.name == "elements" and o.dims == ("batch", "n") for o in forward.outputs)
+
+    def __call__(
+        self, y_true: ArrayLike, y_pred: ArrayLike, backend: str = "cython", sample_weight: ArrayLike | None = None
+    ) -> Any:
+        """Return the loss of arrays.
 
         Parameters
         ----------
         y_true, y_pred : array_like
         backend : {"cython", "numba", "numpy"}
+        sample_weight : array_like, shape (batch,), optional
+
+        Returns
+        -------
+        NumPy scalar, or ndarray of shape (batch,) with the reduction "none"
         """
-        return self._kernel("forward", y_true, y_pred, backend)[-1]
+        return self._of_arrays(y_true, y_pred, backend, sample_weight)[0]
 
-    def gradient(self, y_true: ArrayLike, y_pred: ArrayLike, backend: str = "cython") -> np.ndarray:
-        """Return dLoss/dy_pred of arrays."""
-        row = self.row
-        known = {"y_true": y_true, "y_pred": y_pred, "logits": y_pred}
-        if "probabilities" in row.saved:
-            known["probabilities"] = self._kernel("forward", y_true, y_pred, backend)[0]
-        return self._kernel("backward", None, None, backend, [known[name] for name in row.saved])
+    def gradient(
+        self, y_true: ArrayLike, y_pred: ArrayLike, backend: str = "cython", sample_weight: ArrayLike | None = None
+    ) -> np.ndarray:
+        """Return dLoss/dy_pred of arrays; with the reduction "none" each row is that of its own sample's loss."""
+        gradient: np.ndarray = self._of_arrays(y_true, y_pred, backend, sample_weight)[1]()
+        return gradient
 
-    def _kernel(
-        self,
-        direction: str,
-        y_true: ArrayLike | None,
-        y_pred: ArrayLike | None,
-        backend: str,
-        inputs: Sequence[Any] | None = None,
-    ) -> Any:
-        from . import kernels
+    def _of_arrays(
+        self, y_true: ArrayLike, y_pred: ArrayLike, backend: str, sample_weight: ArrayLike | None
+    ) -> tuple[Any, Callable[[], Any]]:
+        """Return the loss and a function for the gradient: what `emit` adds to a program, done at once."""
+        import numpy as np
 
-        function = getattr(kernels, f"{self.row.name}_{direction}")
-        inputs = (y_pred, y_true) if inputs is None else inputs
-        return function(*inputs, backend=backend, **self.attributes())
+        program: Any = _Arrays(backend)
+        y: Any = np.asarray(y_pred)
+        y = y if y.dtype.kind == "f" else y.astype(np.float64)
+        t: Any = np.asarray(y_true)
+        weight: Any = None
+        if sample_weight is not None:
+            weight = np.asarray(sample_weight, y.dtype)
+            if weight.shape not in ((len(y),), (len(y), 1)):
+                raise ValueError(f"sample_weight has shape {weight.shape}; it must be ({len(y)},)")
+            weight = weight.reshape(-1, 1)
+        if self.reduction != "none":
+            return self.emit(program, y, t, weight)
+        t, weight = self._selected(program, y, t, weight)
+        known = self._forward(program, y, t)
+        losses: Any = self._losses(known)
+        if weight is not None:
+            losses = self._times(program, losses, weight)
+        if losses.ndim == 1:
+            return losses, lambda: self._backward(program, known, weight)
+        axes = tuple(range(1, losses.ndim))
+        if self._over_rows:
+            return losses.sum(axes), lambda: self._backward(program, known, weight)
+        return losses.mean(axes), lambda: self._backward(program, known, weight) / prod(losses.shape[1:])
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
@@ -139,6 +213,18 @@ class Loss:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
+
+
+class _Arrays:
+    """Stands for a program where there are arrays: a call is made at once."""
+
+    def __init__(self, backend: str) -> None:
+        self.backend = backend
+
+    def call(self, name: str, *inputs: Any, layer: str = "", **attributes: float) -> Any:
+        from . import kernels
+
+        return getattr(kernels, name)(*inputs, backend=self.backend, **attributes)
 
 
 class MeanSquaredError(Loss):
@@ -347,7 +433,7 @@ class _CrossEntropy(Loss):
         """Return the loss with `from_logits` decided by the model's last activation."""
         if self.from_logits is not None:
             return self
-        return type(self)(from_logits=last_activation != self.link, reduction=self.reduction)
+        return type(self)(**{**self.get_config(), "from_logits": last_activation != self.link})
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
@@ -412,12 +498,40 @@ class SparseCategoricalCrossEntropy(_CrossEntropy):
     from_logits : bool, optional
         As for `CategoricalCrossEntropy`.
     reduction : {"mean", "sum"}
+    ignore_index : int, optional
+        A label, of a class or not, whose rows count neither in the loss nor in the number of rows of its mean, as in
+        PyTorch, and like Keras' ``ignore_class``. If all rows are ignored the loss is 0, where PyTorch has NaN.
 
     Examples
     --------
     >>> round(float(SparseCategoricalCrossEntropy(from_logits=True)([1], [[0.0, 0.0]])), 6)
     0.693147
+    >>> loss = SparseCategoricalCrossEntropy(from_logits=True, ignore_index=-1)
+    >>> round(float(loss([1, -1], [[0.0, 0.0], [5.0, 0.0]])), 6)
+    0.693147
     """
+
+    def __init__(
+        self, from_logits: bool | None = None, reduction: str = "mean", ignore_index: int | None = None
+    ) -> None:
+        super().__init__(from_logits, reduction)
+        # a label is an integer that a float64, as attributes are, holds
+        self.ignore_index = None if ignore_index is None else integer("ignore_index", ignore_index, -(2**53))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        own = {} if self.ignore_index is None else {"ignore_index": self.ignore_index}
+        return {**super().get_config(), **own}
+
+    def _selected(
+        self, program: Program, y_pred: Buffer, y_true: Buffer, weight: Buffer | None
+    ) -> tuple[Buffer, Buffer | None]:
+        """Return labels of classes, and weights that are 0 where the label is ignored."""
+        if self.ignore_index is None:
+            return y_true, weight
+        options: dict[str, Any] = {"mean": float(self.reduction == "mean"), "ignored": float(self.ignore_index)}
+        y_true, counted = program.call("ignore_label", y_pred, y_true, layer="loss", **options)
+        return y_true, counted if weight is None else self._times(program, counted, weight)
 
     targets = "labels"
     link = "softmax"

@@ -420,6 +420,8 @@ class Metric:
 
     def check(self, loss: Loss) -> None:
         """Raise ValueError unless the metric `suits` a loss."""
+        if loss.ignore_index is not None:
+            raise ValueError(f"metric {self.name!r} counts all rows; the loss ignores the label {loss.ignore_index}")
         if not self.suits(loss):
             raise ValueError(f"metric {self.name!r} needs {self.needs}, got {loss!r}")
 

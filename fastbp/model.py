@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable
+from math import prod
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -15,7 +16,7 @@ from . import losses, optimizers
 from .backends import aligned, make_executor
 from .callbacks import Callback, History, ProgressBar, has_hook
 from .compiler import Layout, compile_evaluation, compile_prediction, compile_training
-from .data import as_features, as_rows, as_targets, integer, number
+from .data import as_features, as_rows, as_targets, as_weights, integer, number
 from .kernels import check_backend, check_numerics
 from .kernels.table import suggest
 from .layers import Layer, as_shape, from_config
@@ -25,7 +26,7 @@ from .program import BATCH, CallError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
     from typing import Any, TypeVar
 
     from numpy.typing import ArrayLike, DTypeLike
@@ -138,6 +139,8 @@ class Sequential:
         self.stop_training = False
         self._input_shape = as_shape(input_shape)
         self._arrays: dict[str, np.ndarray] = {}
+        self._streams = np.empty(0, np.int64)  # of random numbers, a row of six for each layer that draws some
+        self._trained: set[int] = set()
         self._state: Any = None
         # reentrant: a callback may predict and evaluate
         self._lock = threading.RLock()
@@ -209,23 +212,45 @@ class Sequential:
         values = [initializer(shape, rng) for *_, shape, _, initializer in layout.entries]
         self.layout = layout
         self._arrays = {name: aligned(layout.n, self.dtype) for name in ("parameters", "gradients")}
+        self._arrays["statistics"] = aligned(layout.n_statistics, self.dtype)
         for (_, _, _, offset, _), value in zip(layout.entries, values, strict=True):
             self._arrays["parameters"][offset : offset + value.size] = value.reshape(-1)
+        for _, _, shape, offset, initializer in layout.statistics:
+            self._arrays["statistics"][offset : offset + prod(shape)] = initializer(shape, rng).reshape(-1)
+        self._streams = aligned(6 * len(layout.random), np.int64)
+        self._seed_streams(rng, own=True)
         self._make_views()
+
+    def _seed_streams(self, rng: np.random.Generator, own: bool = False) -> None:
+        """Begin the streams of random numbers anew: those of layers without a seed, and with `own` the others."""
+        chosen = [i for i, k in enumerate(self.layout.random) if own or self.layers[k].seed is None]
+        spawned = rng.spawn(len(chosen)) if chosen else []
+        for i, child in zip(chosen, spawned, strict=True):
+            seed = self.layers[self.layout.random[i]].seed
+            bits: Any = child.bit_generator.seed_seq if seed is None else seed
+            state = np.random.PCG64(bits).state
+            words = [
+                state["state"][name] >> shift & 0xFFFFFFFFFFFFFFFF for name in ("state", "inc") for shift in (64, 0)
+            ]
+            words += [state["has_uint32"], state["uinteger"]]
+            self._streams[6 * i : 6 * i + 6] = np.array(words, np.uint64).view(np.int64)
 
     def _make_views(self) -> None:
         for layer in self.layers:
             layer._arrays = {}
-        for k, name, shape, offset, _ in self.layout.entries:
-            for prefix, flat in (("", "parameters"), ("d", "gradients")):
-                size = int(np.prod(shape))
-                self.layers[k]._arrays[prefix + name] = self._arrays[flat][offset : offset + size].reshape(shape)
+        parameters, statistics = self.layout.entries, self.layout.statistics
+        for prefix, flat, entries in (
+            ("", "parameters", parameters), ("d", "gradients", parameters), ("", "statistics", statistics),
+        ):  # fmt: skip
+            for k, name, shape, offset, _ in entries:
+                view = self._arrays[flat][offset : offset + prod(shape)].reshape(shape)
+                self.layers[k]._arrays[prefix + name] = view
 
     def _forget(self) -> None:
         # executors hold addresses: they go when anything they were made from goes
-        self._train: Any = None
+        self._train: dict[bool, Network] = {}  # by whether samples have weights
+        self._evaluate: dict[bool, Network] = {}
         self._steps: Any = None
-        self._evaluate: Any = None
         self._predict: Any = None
         self._train_step: Any = None
         self._map: Any = None
@@ -274,6 +299,8 @@ class Sequential:
             raise RuntimeError("the model has no layers")
         optimizer = optimizers.get(optimizer)
         loss = losses.get(loss).resolve(self._last_activation())
+        if loss.reduction == "none":
+            raise ValueError("loss has the reduction 'none'; to be minimised it must be one number: 'mean' or 'sum'")
         found = [get_metric(m) for m in ([metrics] if isinstance(metrics, (str, Metric)) else metrics or ())]
         for metric in found:
             metric.check(loss)
@@ -287,6 +314,9 @@ class Sequential:
                 self._arrays[name][...] = array
             self._make_views()
         self.dtype, self.backend, self.numerics = dtype, backend, numerics
+        self._trained = {k for k, layer in enumerate(self.layers) if layer.trainable}
+        if self.layout is not None:
+            self._arrays["gradients"][...] = 0  # of a layer that is not trained any more they stay so
         self.optimizer, self.loss_function, self.metrics = optimizer, loss, found
         self._state = None
         self._forget()
@@ -315,14 +345,14 @@ class Sequential:
     # ------------------------------------------------------------------ executors
 
     def _shared(self) -> dict[str, np.ndarray]:
-        return {**self._arrays, **self._state, "lr": self.optimizer._lr}
+        return {**self._arrays, **self._state, "lr": self.optimizer._lr, "streams": self._streams}
 
     @property
     def metric_names(self) -> list[str]:
         """The keys of the metrics in the history and in what `evaluate` returns."""
         return [metric.name for metric in self.metrics]
 
-    def _training(self, keep: bool = False) -> Network:
+    def _training(self, keep: bool = False, weighted: bool = False) -> Network:
         return compile_training(
             self.layers,
             self.layout,
@@ -332,23 +362,27 @@ class Sequential:
             self.dtype,
             self.numerics,
             not keep,
+            weighted,
+            self._trained,
         )
 
-    def _train_executor(self, batch: int) -> tuple[Network, Executor]:
-        if self._train is None:
-            self._train = self._training()
-            make_executor(self._train.program, self.backend, self._shared(), batch)
-            self._set_ports()
-        elif batch > self._train.program.executor.plan.batch:
-            self._train.program.executor.reserve(batch)
-            self._set_ports()
-        return self._train, self._train.program.executor
+    def _train_executor(self, batch: int, weighted: bool = False) -> tuple[Network, Executor]:
+        if weighted not in self._train:
+            network = self._train[weighted] = self._training(weighted=weighted)
+            make_executor(network.program, self.backend, self._shared(), batch)
+            self._set_ports(network)
+        network = self._train[weighted]
+        executor: Any = network.program.executor
+        if batch > executor.plan.batch:
+            executor.reserve(batch)
+            self._set_ports(network)
+        return network, executor
 
-    def _set_ports(self) -> None:
+    def _set_ports(self, network: Network) -> None:
         """Let train_on_batch hand arrays that need no conversion straight to the runner."""
-        if self.backend == "numpy":
+        if self.backend == "numpy" or network.weight is not None:
             return
-        network, executor = self._train, self._train.program.executor
+        executor: Any = network.program.executor
         real = np.dtype(self.dtype).num
         labels = self.loss_function.targets == "labels"
         y = (network.y_true.number, np.dtype(np.int64).num, 1, 0, False)
@@ -389,13 +423,15 @@ class Sequential:
         shuffle: bool = True,
         seed: Seed = None,
         verbose: int = 1,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[ArrayLike, ...] | None = None,
         callbacks: Iterable[Callback] = (),
         stop_on_nan: bool = True,
         validation_split: float = 0.0,
         validation_freq: int | Iterable[int] = 1,
         initial_epoch: int = 0,
         checkpoint: str | os.PathLike[str] | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
     ) -> History:
         """Train for some epochs.
 
@@ -417,10 +453,10 @@ class Sequential:
             Every epoch takes the rows in the order of ``rng.permutation(rows)``, else in their own.
         seed : int or numpy.random.Generator, optional
             ``rng = numpy.random.default_rng(seed)``. Also for the initial weights if the model is not
-            built yet and has no seed of its own.
+            built yet and has no seed of its own, and, through ``rng.spawn``, for layers that draw random numbers.
         verbose : {0, 1}
             1 shows a progress bar.
-        validation_data : (x, y), optional
+        validation_data : (x, y) or (x, y, sample_weight), optional
             Evaluated after an epoch.
         callbacks : iterable of Callback
         stop_on_nan : bool
@@ -435,6 +471,13 @@ class Sequential:
             A file that is written after an epoch, atomically, and from which training goes on if it is there: a run
             that was killed at any moment and is started again by the same script ends with the same bits as one that
             was not, in parameters, optimizer, history and callbacks. See Notes.
+        sample_weight : array_like, shape (rows,), optional
+            How much each row's loss counts: not negative. The loss is ``mean(weight * loss of a row)``, divided by the
+            number of rows as in Keras, not by the sum of the weights. Metrics take no weights.
+        class_weight : dict of int to float or "balanced", optional
+            Weights by class, for labels, one-hot targets and a single output of 0 and 1; classes that are left out
+            weigh 1. "balanced" is scikit-learn's ``rows / (classes * count of the class)``, where only classes that
+            occur count. With `sample_weight` both are multiplied. Validation is not weighed by class.
 
         Returns
         -------
@@ -476,19 +519,24 @@ class Sequential:
         layout = self._plan(x_rows.shape[1:])
         x, y = self._checked("x", "y", x_rows, y, layout)
         split = number("validation_split", validation_split, 0, 1)
+        weight = as_weights(sample_weight, class_weight, y, self.loss_function, self.dtype)
+        validation: tuple[np.ndarray, np.ndarray, np.ndarray | None] | None = None
         if validation_data is not None:
-            if len(validation_data) != 2:
-                raise ValueError("validation_data must be a pair (x, y)")
+            if len(validation_data) not in (2, 3):
+                raise ValueError("validation_data must be (x, y) or (x, y, sample_weight)")
             if split:
                 raise ValueError(f"validation_split is {split} and there are validation_data; give one of them")
-            names = ("validation_data[0]", "validation_data[1]")
-            validation_data = self._checked(*names, *validation_data, layout)
+            names = [f"validation_data[{k}]" for k in range(3)]
+            x_val, y_val = self._checked(names[0], names[1], validation_data[0], validation_data[1], layout)
+            given = validation_data[2] if len(validation_data) == 3 else None
+            validation = x_val, y_val, as_weights(given, None, y_val, self.loss_function, self.dtype, names[2])
         elif split:
             rows = int(len(x) * (1 - split))
             if not 0 < rows < len(x):
                 raise ValueError(f"validation_split is {split}; of {len(x)} rows that leaves {rows} to train on")
-            validation_data = x[rows:], y[rows:]
-            x, y = x[:rows], y[:rows]
+            own = as_weights(sample_weight, None, y, self.loss_function, self.dtype)
+            validation = x[rows:], y[rows:], None if own is None else own[rows:]
+            x, y, weight = x[:rows], y[:rows], None if weight is None else weight[:rows]
         rng = np.random.default_rng(seed)
         callbacks = list(callbacks)
         for callback in callbacks:
@@ -505,30 +553,32 @@ class Sequential:
                 "steps": -(-len(x) // batch),
                 "rows": len(x),
                 "batch_size": batch,
-                "metrics": logged + [f"val_{name}" for name in logged if validation_data is not None],
+                "metrics": logged + [f"val_{name}" for name in logged if validation is not None],
             }
         self._ready(x.shape[1:], seed)
+        self._seed_streams(rng)
         order = rng if shuffle else None
         run = None
         if checkpoint is not None:
             from .checkpoint import Checkpoint
 
             run = Checkpoint(checkpoint, self, order, hooks)
-        return self._fit(x, y, batch, order, hooks, validation_data, validates, stop_on_nan, run)
+        return self._fit(x, y, weight, batch, order, hooks, validation, validates, stop_on_nan, run)
 
     def _fit(
         self,
         x: np.ndarray,
         y: np.ndarray,
+        weight: np.ndarray | None,
         batch: int,
         rng: np.random.Generator | None,
         hooks: list[Any],
-        validation_data: tuple[np.ndarray, np.ndarray] | None,
+        validation: tuple[np.ndarray, np.ndarray, np.ndarray | None] | None,
         validates: Container[int],
         stop_on_nan: bool,
         run: Checkpoint | None,
     ) -> History:
-        network, executor = self._train_executor(batch)
+        network, executor = self._train_executor(batch, weight is not None)
         program, rows = network.program, len(x)
         history = self.history = hooks[0]
         checks = [i for i, call in enumerate(program.calls) if call.kernel.name == "check_finite"]
@@ -543,6 +593,8 @@ class Sequential:
         executor.unbind()
         executor.bind(network.x_source, x)
         executor.bind(network.y_source, y)
+        if weight is not None:
+            executor.bind(network.weight_source, weight)
         order, counts = np.arange(rows), _counts(rows, batch)
         start = 0 if rng is not None else program.span("gather")[1]
         started = []
@@ -564,7 +616,7 @@ class Sequential:
                     order = rng.permutation(rows)
                 results = self._results(network, rows, len(counts))
                 # in their own order the rows are read where they lie, else gathered
-                streams = {network.x: x, network.y_true: y} if rng is None else {network.index: order}
+                streams = self._inputs(network, x, y, weight) if rng is None else {network.index: order}
                 streams.update(results)
                 try:
                     steps, lr = run_epoch(network, start, counts, streams, results, hooks, epoch)
@@ -576,8 +628,8 @@ class Sequential:
                 known = _part(results, 0, steps, 0, int(done.sum()))
                 all_losses.append(known[network.loss])
                 logs = self._logs(network, known, done, int(done.sum()))
-                if validation_data is not None and epoch + 1 in validates:
-                    logs.update(self._validate(*validation_data, hooks))
+                if validation is not None and epoch + 1 in validates:
+                    logs.update(self._validate(*validation, hooks))
                 if self.optimizer.schedule is not None or lr != first_lr or "lr" in history.history:
                     logs["lr"] = lr
                     if history.epoch and "lr" not in history.history:
@@ -671,10 +723,14 @@ class Sequential:
                 shown = time.monotonic()
         return len(counts), lr
 
-    def _validate(self, x: np.ndarray, y: np.ndarray, hooks: list[Any]) -> dict[str, float]:
+    @staticmethod
+    def _inputs(network: Network, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> dict[Buffer, np.ndarray]:
+        return {network.x: x, network.y_true: y, **({} if weight is None else {network.weight: weight})}
+
+    def _validate(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, hooks: list[Any]) -> dict[str, float]:
         for hook in hooks:
             hook.on_test_begin()
-        logs = self._evaluate_arrays(x, y, _BLOCK)
+        logs = self._evaluate_arrays(x, y, weight, _BLOCK)
         for hook in hooks:
             hook.on_test_end(logs)
         return {f"val_{name}": value for name, value in logs.items() if np.ndim(value) == 0}
@@ -728,20 +784,27 @@ class Sequential:
         )
 
     @_exclusive
-    def train_on_batch(self, x: ArrayLike, y: ArrayLike) -> float:
+    def train_on_batch(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+    ) -> float:
         """Run one train step on one batch; return its loss.
 
         Parameters
         ----------
         x : array_like, shape (batch, n_in)
-        y : array_like
+        y, sample_weight, class_weight
             As for `fit`.
 
         Returns
         -------
         float
         """
-        if self._train_step is not None and not self._fitting:
+        weighted = sample_weight is not None or class_weight is not None
+        if self._train_step is not None and not weighted and not self._fitting:
             step, first, last, commit, capacity = self._train_step
             optimizer = self.optimizer
             if optimizer._schedule is not None:
@@ -755,10 +818,11 @@ class Sequential:
         rows = as_rows("x", x)
         layout = self._plan(rows.shape[1:])
         x, y = self._checked("x", "y", rows, y, layout)
+        weight = as_weights(sample_weight, class_weight, y, self.loss_function, self.dtype)
         self._ready(x.shape[1:])
-        network, executor = self._train_executor(len(x))
-        executor.bind(network.x, x)
-        executor.bind(network.y_true, y)
+        network, executor = self._train_executor(len(x), weighted)
+        for buffer, array in self._inputs(network, x, y, weight).items():
+            executor.bind(buffer, array)
         executor.bind(network.loss)
         program = network.program
         self.optimizer.prepare()
@@ -902,7 +966,9 @@ class Sequential:
         self._map, self._map_capacity = runner.map, capacity
 
     @_exclusive
-    def evaluate(self, x: ArrayLike, y: ArrayLike, batch_size: int = _BLOCK) -> dict[str, Any]:
+    def evaluate(
+        self, x: ArrayLike, y: ArrayLike, batch_size: int = _BLOCK, sample_weight: ArrayLike | None = None
+    ) -> dict[str, Any]:
         """Return the loss and the metrics of data.
 
         Parameters
@@ -911,6 +977,8 @@ class Sequential:
             As for `fit`.
         batch_size : int
             Rows that are computed at a time.
+        sample_weight : array_like, shape (rows,), optional
+            As for `fit`; metrics take no weights.
 
         Returns
         -------
@@ -921,21 +989,25 @@ class Sequential:
         batch_size = integer("batch_size", batch_size, 1)
         rows = as_rows("x", x)
         x, y = self._checked("x", "y", rows, y, self._plan(rows.shape[1:]))
+        weight = as_weights(sample_weight, None, y, self.loss_function, self.dtype)
         self._ready(x.shape[1:])
-        return self._evaluate_arrays(x, y, batch_size)
+        return self._evaluate_arrays(x, y, weight, batch_size)
 
-    def _evaluate_arrays(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> dict[str, Any]:
-        rows, batch = len(x), min(batch_size, len(x))
-        if self._evaluate is None:
-            self._evaluate = compile_evaluation(
-                self.layers, self.layout, self.loss_function, self.metrics, self.dtype, self.numerics
+    def _evaluate_arrays(
+        self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, batch_size: int
+    ) -> dict[str, Any]:
+        rows, batch, weighted = len(x), min(batch_size, len(x)), weight is not None
+        if weighted not in self._evaluate:
+            network = self._evaluate[weighted] = compile_evaluation(
+                self.layers, self.layout, self.loss_function, self.metrics, self.dtype, self.numerics, weighted
             )
-            make_executor(self._evaluate.program, self.backend, self._shared(), batch)
-        network, executor = self._evaluate, self._evaluate.program.executor
+            make_executor(network.program, self.backend, self._shared(), batch)
+        network = self._evaluate[weighted]
+        executor: Any = network.program.executor
         executor.reserve(batch)
         steps = -(-rows // batch)
         results = self._results(network, rows, steps)
-        streams = {network.x: x, network.y_true: y, **results}
+        streams = {**self._inputs(network, x, y, weight), **results}
         try:
             executor.run_steps((0, len(network.program.calls)), rows, batch, streams)
         finally:
@@ -945,13 +1017,17 @@ class Sequential:
     # ------------------------------------------------------------------ weights and files
 
     def get_weights(self) -> list[np.ndarray]:
-        """Return copies of all parameters, layer by layer ``[w, b, ...]``: Keras' order."""
+        """Return copies of all parameters and statistics, layer by layer ``[w, b, ...]``: Keras' order."""
         self._ready()
-        return [self.layers[k]._arrays[name].copy() for k, name, *_ in self.layout.entries]
+        return [self.layers[k]._arrays[name].copy() for k, name, *_ in self._kept()]
+
+    def _kept(self) -> list[Any]:
+        """Return the entries of the layout, those of a layer's statistics behind its parameters."""
+        return sorted([*self.layout.entries, *self.layout.statistics], key=lambda entry: entry[0])
 
     @_exclusive
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
-        """Set all parameters.
+        """Set all parameters and statistics.
 
         Parameters
         ----------
@@ -959,7 +1035,7 @@ class Sequential:
             In the order and shapes of `get_weights`.
         """
         self._ready()
-        entries = self.layout.entries
+        entries = self._kept()
         if len(weights) != len(entries):
             raise ValueError(f"weights has {len(weights)} arrays; the model has {len(entries)}")
         arrays: list[np.ndarray] = []
@@ -975,7 +1051,7 @@ class Sequential:
             self.layers[k]._arrays[name][...] = value
 
     def count_params(self) -> int:
-        """Return the number of parameters."""
+        """Return the number of parameters; statistics are none."""
         return self._plan().n
 
     def summary(self) -> None:
@@ -1005,10 +1081,30 @@ class Sequential:
         from .io import save_arrays
 
         config = self.get_config()
-        arrays = {"parameters": self._arrays["parameters"]}
+        arrays = self._saved()
         if self.loss_function is not None:
             arrays.update((f"optimizer.{name}", array) for name, array in self.optimizer.get_state().items())
         save_arrays(path, config, arrays)
+
+    def _saved(self) -> dict[str, np.ndarray]:
+        """Return what a file holds of the layers: parameters, and where there are any, statistics and streams."""
+        own = {"statistics": self._arrays["statistics"], "streams": self._streams}
+        return {"parameters": self._arrays["parameters"], **{name: a for name, a in own.items() if a.size}}
+
+    def _check_saved(self, arrays: dict[str, np.ndarray]) -> None:
+        """Raise ValueError if `arrays` lack what `_saved` returns, or have it of another model."""
+        for name, array in self._saved().items():
+            there = arrays.get(name, np.empty(0))
+            if there.shape != array.shape or there.dtype != array.dtype:
+                raise ValueError(
+                    f"{name} are {there.dtype} {there.shape}, the layers have {len(array)} of {array.dtype}"
+                )
+
+    def _restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Set what `_saved` returned."""
+        self._check_saved(arrays)
+        for name, array in self._saved().items():
+            array[...] = arrays[name]
 
     def get_config(self) -> dict[str, Any]:
         """Return layers, loss, optimizer and options as plain data: what `save` writes beside the arrays.
@@ -1057,22 +1153,25 @@ def load_model(path: str | os.PathLike[str]) -> Sequential:
         shape = tuple(int(n) for n in config["input_shape"])
         layout = model._plan(shape)
         dtype = _dtype_name(config["dtype"])
-        parameters = arrays.pop("parameters")
-        if parameters.shape != (layout.n,) or parameters.dtype != dtype:
-            raise ValueError(
-                f"parameters are {parameters.dtype} {parameters.shape}, the layers have {layout.n} of {dtype}"
-            )
+        wanted = {"parameters": layout.n, "statistics": layout.n_statistics, "streams": 6 * len(layout.random)}
+        # before any memory is taken: a damaged file may ask for much
+        for name, n in wanted.items():
+            there = arrays.get(name, np.empty(0, dtype if name != "streams" else np.int64))
+            if there.shape != (n,) or there.dtype != (dtype if name != "streams" else np.int64):
+                raise ValueError(f"{name} are {there.dtype} {there.shape}, the layers have {n} of {dtype}")
+        for name in arrays:
+            if name not in wanted and not ("loss" in config and name.startswith("optimizer.")):
+                raise ValueError(f"nothing is known of the array {name!r}")
         model.dtype = dtype
+        model.build(shape, seed=0)
+        model._restore(arrays)
         if "loss" in config:
             loss = losses.from_config(*config["loss"])
             optimizer = optimizers.from_config(*config["optimizer"])
-            state = {name.removeprefix("optimizer."): array for name, array in arrays.items()}
+            state = {k.removeprefix("optimizer."): array for k, array in arrays.items() if k.startswith("optimizer.")}
             want = {name: shape for name, (shape, _, _) in optimizer.state(layout.n).items()}
             if {name: array.shape for name, array in state.items() if name != "step"} != want:
                 raise ValueError(f"the optimizer's state does not fit {layout.n} parameters")
-        model.build(shape, seed=0)
-        model._arrays["parameters"][...] = parameters
-        if "loss" in config:
             model.compile(optimizer, loss, config["metrics"], config["backend"], dtype, config.get("numerics", "numpy"))
             model._ready()
             optimizer.set_state(state)

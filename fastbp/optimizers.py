@@ -17,7 +17,7 @@ from .schedules import from_config as _schedule_from_config
 from .schedules import to_config as _schedule_to_config
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from numpy.typing import ArrayLike
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .schedules import Rate
 
     State = dict[str, tuple[tuple[int, ...], str, float]]
+    Group = tuple[Buffer, Buffer, Sequence[Buffer], Buffer]
 
 __all__ = [
     "SGD",
@@ -54,6 +55,12 @@ class Optimizer:
         The learning rate, positive. Assigning to ``optimizer.lr`` takes effect at the next step. A
         `fastbp.schedules.Schedule`, or any function of the step number, gives the rate of every step, from 0 on;
         it may come to 0. Within an epoch of `fit` another schedule takes effect with the next epoch.
+    clipvalue : float, optional
+        Each element of the gradients is clipped to [-clipvalue, clipvalue] first: PyTorch's ``clip_grad_value_``.
+    clipnorm : float, optional
+        The gradient of each parameter is scaled down to this Euclidean norm where it is longer.
+    global_clipnorm : float, optional
+        So are all gradients together: PyTorch's ``clip_grad_norm_`` (which divides by the norm plus 1e-6).
 
     Notes
     -----
@@ -70,7 +77,21 @@ class Optimizer:
     0.005
     """
 
-    def __init__(self, lr: float | Rate) -> None:
+    def __init__(
+        self,
+        lr: float | Rate,
+        clipvalue: float | None = None,
+        clipnorm: float | None = None,
+        global_clipnorm: float | None = None,
+    ) -> None:
+        given = {"clipvalue": clipvalue, "clipnorm": clipnorm, "global_clipnorm": global_clipnorm}
+        self.clipping = {
+            name: _number(name, value, 0, math.inf, closed_low=False)
+            for name, value in given.items()
+            if value is not None
+        }
+        if len(self.clipping) > 1:
+            raise ValueError(f"{' and '.join(self.clipping)} are given; give one of them")
         self._lr = np.empty(1)
         self._step = 0
         self.lr = lr
@@ -137,7 +158,7 @@ class Optimizer:
 
     def attributes(self) -> dict[str, Any]:
         """Return the row's attributes."""
-        return {name: float(value) for name, value in self.get_config().items() if name != "lr"}
+        return {k: float(v) for k, v in self.get_config().items() if k != "lr" and k not in self.clipping}
 
     def state(self, n: int) -> State:
         """Return the initial state for n parameters.
@@ -153,22 +174,44 @@ class Optimizer:
         (power,) = KERNELS[f"{self.counter}_advance"].operands
         return {**state, "power": (tuple(map(int, power.dims)), "f8", 1.0)}
 
-    def emit(self, program: Program, w: Buffer, dw: Buffer, state: dict[str, Buffer], lr: Buffer) -> None:
+    def emit_clipping(self, program: Program, gradients: Sequence[Buffer], dw: Buffer) -> None:
+        """Add the clipping of the gradients to a program.
+
+        Parameters
+        ----------
+        program : Program
+        gradients : list of Buffer
+            Of each parameter.
+        dw : Buffer
+            All of them, flat.
+        """
+        for name, limit in self.clipping.items():
+            for gradient in gradients if name == "clipnorm" else [dw]:
+                options: dict[str, Any] = {"layer": "optimizer", "limit": limit}
+                if name == "clipvalue":
+                    program.call("clip_value", gradient, **options)
+                else:
+                    _, squares = program.call("clip_norm_squares", gradient, **options)
+                    program.call("clip_norm_rescale", gradient, squares, **options)
+
+    def emit(self, program: Program, groups: Sequence[Group], state: dict[str, Buffer]) -> None:
         """Add the update of all parameters to a program.
 
         Parameters
         ----------
         program : Program
-        w, dw : Buffer
-            All parameters and all gradients, flat.
+        groups : list of (w, dw, slots, lr)
+            Parameters and their gradients, flat, their parts of the state, and their learning rate.
         state : dict of str to Buffer
-        lr : Buffer
+            What all groups share is taken from here.
         """
         known = self.attributes()
+        shared = {name: buffer for name, buffer in state.items() if name not in self.slots}
         if self.counter is not None:
             options = {name: known[name] for name in ROWS[self.counter].attributes if name in known}
-            program.call(f"{self.counter}_advance", state["power"], layer="optimizer", **options)
-        program.call(f"{self.row}_update", w, dw, *state.values(), lr, layer="optimizer", **known)
+            program.call(f"{self.counter}_advance", shared["power"], layer="optimizer", **options)
+        for w, dw, slots, lr in groups:
+            program.call(f"{self.row}_update", w, dw, *slots, *shared.values(), lr, layer="optimizer", **known)
 
     def attach(self, owner: object, state: dict[str, np.ndarray]) -> None:
         """Make the state of `owner`'s parameters this optimizer's own."""
@@ -205,7 +248,7 @@ class Optimizer:
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments: plain data, but for a schedule."""
-        return {"lr": self.lr if self._schedule is None else self._schedule}
+        return {"lr": self.lr if self._schedule is None else self._schedule, **self.clipping}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
@@ -226,6 +269,8 @@ class SGD(Optimizer):
         In [0, 1).
     nesterov : bool
         Needs a momentum.
+    **clipping
+        As for `Optimizer`.
 
     Examples
     --------
@@ -233,8 +278,10 @@ class SGD(Optimizer):
     SGD(lr=0.5, momentum=0.0, nesterov=False)
     """
 
-    def __init__(self, lr: float | Rate = 0.01, momentum: float = 0.0, nesterov: bool = False) -> None:
-        super().__init__(lr)
+    def __init__(
+        self, lr: float | Rate = 0.01, momentum: float = 0.0, nesterov: bool = False, **clipping: float | None
+    ) -> None:
+        super().__init__(lr, **clipping)
         self.momentum = _number("momentum", momentum, 0, 1)
         self.nesterov = bool(nesterov)
         if self.nesterov and self.momentum == 0:
@@ -266,6 +313,8 @@ class Adam(Optimizer):
         In [0, 1).
     eps : float
         Positive. PyTorch's 1e-8; Keras has 1e-7.
+    **clipping
+        As for `Optimizer`.
 
     References
     ----------
@@ -280,8 +329,15 @@ class Adam(Optimizer):
     row, counter = "adam", "adam"
     slots: tuple[str, ...] = ("m", "v")
 
-    def __init__(self, lr: float | Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
-        super().__init__(lr)
+    def __init__(
+        self,
+        lr: float | Rate = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        **clipping: float | None,
+    ) -> None:
+        super().__init__(lr, **clipping)
         self.beta1 = _number("beta1", beta1, 0, 1)
         self.beta2 = _number("beta2", beta2, 0, 1)
         self.eps = _number("eps", eps, 0, math.inf, closed_low=False)
@@ -300,6 +356,8 @@ class AdamW(Adam):
         As for `Adam`.
     weight_decay : float
         Not negative. All parameters decay, biases too, as in PyTorch.
+    **clipping
+        As for `Optimizer`.
 
     References
     ----------
@@ -320,8 +378,9 @@ class AdamW(Adam):
         beta2: float = 0.999,
         eps: float = 1e-8,
         weight_decay: float = 0.01,
+        **clipping: float | None,
     ) -> None:
-        super().__init__(lr, beta1, beta2, eps)
+        super().__init__(lr, beta1, beta2, eps, **clipping)
         self.weight_decay = _number("weight_decay", weight_decay, 0, math.inf)
 
     def get_config(self) -> dict[str, Any]:
@@ -336,6 +395,8 @@ class AMSGrad(Adam):
     ----------
     lr, beta1, beta2, eps : float
         As for `Adam`.
+    **clipping
+        As for `Optimizer`.
 
     Notes
     -----
@@ -362,6 +423,8 @@ class Adamax(Adam):
     ----------
     lr, beta1, beta2, eps : float
         As for `Adam`. eps is added to the gradient's size, as in PyTorch; Keras adds it to u.
+    **clipping
+        As for `Optimizer`.
 
     References
     ----------
@@ -375,8 +438,15 @@ class Adamax(Adam):
 
     row, slots = "adamax", ("m", "u")
 
-    def __init__(self, lr: float | Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
-        super().__init__(lr, beta1, beta2, eps)
+    def __init__(
+        self,
+        lr: float | Rate = 2e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        **clipping: float | None,
+    ) -> None:
+        super().__init__(lr, beta1, beta2, eps, **clipping)
 
 
 class Nadam(Adam):
@@ -388,6 +458,8 @@ class Nadam(Adam):
     ----------
     lr, beta1, beta2, eps : float
         As for `Adam`.
+    **clipping
+        As for `Optimizer`.
 
     References
     ----------
@@ -401,8 +473,15 @@ class Nadam(Adam):
 
     row, counter = "nadam", "nadam"
 
-    def __init__(self, lr: float | Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
-        super().__init__(lr, beta1, beta2, eps)
+    def __init__(
+        self,
+        lr: float | Rate = 2e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        **clipping: float | None,
+    ) -> None:
+        super().__init__(lr, beta1, beta2, eps, **clipping)
 
 
 class Adagrad(Optimizer):
@@ -413,6 +492,8 @@ class Adagrad(Optimizer):
     lr : float
     eps : float
         Positive.
+    **clipping
+        As for `Optimizer`.
 
     Notes
     -----
@@ -430,8 +511,8 @@ class Adagrad(Optimizer):
 
     row, slots = "adagrad", ("v",)
 
-    def __init__(self, lr: float | Rate = 0.01, eps: float = 1e-10) -> None:
-        super().__init__(lr)
+    def __init__(self, lr: float | Rate = 0.01, eps: float = 1e-10, **clipping: float | None) -> None:
+        super().__init__(lr, **clipping)
         self.eps = _number("eps", eps, 0, math.inf, closed_low=False)
 
     def get_config(self) -> dict[str, Any]:
@@ -450,6 +531,8 @@ class Adadelta(Optimizer):
         In [0, 1).
     eps : float
         Positive.
+    **clipping
+        As for `Optimizer`.
 
     References
     ----------
@@ -463,8 +546,8 @@ class Adadelta(Optimizer):
 
     row, slots = "adadelta", ("v", "d")
 
-    def __init__(self, lr: float | Rate = 1.0, rho: float = 0.9, eps: float = 1e-6) -> None:
-        super().__init__(lr)
+    def __init__(self, lr: float | Rate = 1.0, rho: float = 0.9, eps: float = 1e-6, **clipping: float | None) -> None:
+        super().__init__(lr, **clipping)
         self.rho = _number("rho", rho, 0, 1)
         self.eps = _number("eps", eps, 0, math.inf, closed_low=False)
 
@@ -489,6 +572,8 @@ class RMSprop(Optimizer):
     centered : bool
         Whether the running mean of the gradient, squared, is subtracted from v. Of a gradient that stays the same for
         hundreds of steps nothing is left: the steps grow and may become NaN, as in PyTorch.
+    **clipping
+        As for `Optimizer`.
 
     References
     ----------
@@ -509,8 +594,9 @@ class RMSprop(Optimizer):
         momentum: float = 0.0,
         eps: float = 1e-7,
         centered: bool = False,
+        **clipping: float | None,
     ) -> None:
-        super().__init__(lr)
+        super().__init__(lr, **clipping)
         self.rho = _number("rho", rho, 0, 1)
         self.momentum = _number("momentum", momentum, 0, 1)
         self.eps = _number("eps", eps, 0, math.inf, closed_low=False)
@@ -532,6 +618,8 @@ class Lion(Optimizer):
         In [0, 1).
     weight_decay : float
         Not negative.
+    **clipping
+        As for `Optimizer`.
 
     References
     ----------
@@ -546,9 +634,14 @@ class Lion(Optimizer):
     row, slots = "lion", ("m",)
 
     def __init__(
-        self, lr: float | Rate = 1e-4, beta1: float = 0.9, beta2: float = 0.99, weight_decay: float = 0.0
+        self,
+        lr: float | Rate = 1e-4,
+        beta1: float = 0.9,
+        beta2: float = 0.99,
+        weight_decay: float = 0.0,
+        **clipping: float | None,
     ) -> None:
-        super().__init__(lr)
+        super().__init__(lr, **clipping)
         self.beta1 = _number("beta1", beta1, 0, 1)
         self.beta2 = _number("beta2", beta2, 0, 1)
         self.weight_decay = _number("weight_decay", weight_decay, 0, math.inf)
@@ -571,7 +664,6 @@ _CLASSES: dict[str, type[Any]] = {
     "rmsprop": RMSprop,
     "lion": Lion,
 }
-
 
 
 def get(optimizer: Optimizer | str) -> Optimizer:

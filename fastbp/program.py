@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .kernels.table import KERNELS, STATUS, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from .backends import Executor, Profile
@@ -188,6 +188,10 @@ class Program:
     ----------
     buffers : list of Buffer
     calls : list of Call
+    training : bool
+        Whether this is a train step: what some layers compute depends on it.
+    deferred : list of callable
+        See `later`.
     executor
         Who runs it; set by `fastbp.backends.Executor`.
     """
@@ -197,6 +201,8 @@ class Program:
         self.buffers: list[Buffer] = []
         self.calls: list[Call] = []
         self.phase = "forward"
+        self.training = False
+        self.deferred: list[Callable[[], None]] = []
         self.executor: Executor | None = None
 
     # ------------------------------------------------------------------ building
@@ -259,6 +265,11 @@ class Program:
         self.calls.append(Call(kernel, buffers, {**kernel.attributes, **attributes}, self.phase, layer))
         outputs = tuple(given[o.name] for o in kernel.outputs)
         return outputs[0] if len(outputs) == 1 else outputs
+
+    def later(self, function: Callable[[], None]) -> None:
+        """Let `function` add calls to the update phase: what changes a layer's statistics, since from there on a step
+        runs to its end."""
+        self.deferred.append(function)
 
     def find(self, name: str) -> Buffer:
         """Return the buffer of that name."""
@@ -392,13 +403,16 @@ class Program:
     def _unwritten(self, buffer: Buffer, written: dict[Buffer, int]) -> str | None:
         if buffer.role in ("input", "parameter", "state") or buffer in written:
             return None
-        views = [b for b in self.buffers if b.parent is buffer]
-        if buffer.role == "gradient" and views:
-            # the flat gradient is written piece by piece
-            if sum(b.size(1) for b in views) != buffer.size(1):
-                return f"a part of {buffer!r}"
-            return next((repr(b) for b in views if b not in written), None)
-        return repr(buffer)
+        root, at, end = buffer.parent or buffer, buffer.offset, buffer.offset + buffer.size(1)
+        parts = [b for b in self.buffers if b.parent is root and b is not buffer] if buffer.role == "gradient" else []
+        # gradients are written parameter by parameter; those of layers that are not trained stay 0
+        ready = {b.offset: b for b in parts if b in written or b.role == "state"}
+        while at in ready and at < end:
+            at += ready[at].size(1)
+        if parts and at >= end:
+            return None
+        missing = next((b for b in parts if b.offset == at), None)
+        return repr(buffer) if not parts else f"a part of {buffer!r}" if missing is None else repr(missing)
 
     @staticmethod
     def _overlap(a: Buffer, b: Buffer) -> bool:

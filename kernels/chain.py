@@ -78,7 +78,7 @@ def encode(kernel: Kernel) -> tuple[float, ...]:
     counts = 2 if graph.total else int(share >= 0)
     head = [len(inputs), len(results), len(constants), len(steps) // 5, counts, share]
     code = [*head, *constants, *steps, *results]
-    if graph.total and graph.total[1:] != (False, _TOTAL):
+    if graph.total and graph.total[1] != _TOTAL:
         raise ValueError(f"{kernel.name}: the loss must be elements.sum() / (y_pred.size if mean else 1)")
     if len(code) > LONGEST:
         raise ValueError(f"{kernel.name}: the expression has too many operations, {len(steps) // 5}")

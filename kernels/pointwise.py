@@ -39,6 +39,7 @@ def is_pointwise(kernel: Kernel) -> bool:
     return (
         shapes in ({("n",)}, {("batch", "n")})
         and all(o.dtype == "real" for o in arrays)
+        and all("n" in o.dims or o.dtype == "f8" for o in kernel.inputs)
         and all("n" in o.dims or o.name == "loss" for o in kernel.outputs)
         and "axis=" not in kernel.expression
         and len(kernel.dims) == len(*shapes)
@@ -84,8 +85,8 @@ class Graph:
         Operands before their operations; equal ones are one.
     outputs : dict of str to int
         The node of each array.
-    total : tuple of (str, bool, str) or None
-        The array whose sum is the loss, whether it is negated, and by what it is divided.
+    total : tuple of (str, str) or None
+        The array whose sum is the loss, and by what it is divided.
 
     Raises
     ------
@@ -98,7 +99,7 @@ class Graph:
     def __init__(self, kernel: Kernel, choices: dict[str, bool]) -> None:
         self.kernel, self.choices = kernel, choices
         self.nodes: list[Node] = []
-        self.total: tuple[str, bool, str] | None = None
+        self.total: tuple[str, str] | None = None
         self._known: dict[Node, int] = {}
         self._arrays = [o.name for o in kernel.inputs if "n" in o.dims]
         self._lists = {o.name for o in kernel.inputs if o.dtype == "f8"}
@@ -132,13 +133,11 @@ class Graph:
     def _unknown(self, tree: ast.AST) -> ValueError:
         return ValueError(f"{self.kernel.name}: {ast.unparse(tree)!r} is not in the vocabulary of pointwise kernels")
 
-    def _total(self, tree: ast.expr) -> tuple[str, bool, str]:
+    def _total(self, tree: ast.expr) -> tuple[str, str]:
         if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Div):
-            summed, negative = tree.left, isinstance(tree.left, ast.UnaryOp)
-            summed = summed.operand if isinstance(summed, ast.UnaryOp) else summed
-            divisor = self._value(tree.right)
-            if ast.unparse(summed).endswith(".sum()") and isinstance(divisor, str):
-                return ast.unparse(summed).removesuffix(".sum()"), negative, divisor
+            summed, divisor = ast.unparse(tree.left), self._value(tree.right)
+            if summed.endswith(".sum()") and isinstance(divisor, str):
+                return summed.removesuffix(".sum()"), divisor
         raise self._unknown(tree)
 
     def _value(self, tree: ast.expr) -> int | str:
@@ -252,9 +251,8 @@ class _Writer:
             self.loops(graph, depth)
         total = graphs[0][1].total
         if total:
-            name, negative, divisor = total
-            value = f"{'-' if negative else ''}total(primitives, {name}, n)"
-            self.add(1, f"loss[0] = {value} / {self.rounded(divisor)}")
+            name, divisor = total
+            self.add(1, f"loss[0] = total(primitives, {name}, n) / {self.rounded(divisor)}")
         self.add(1, "return FASTBP_OK" if self.cython else "return OK")
         counters = "i, start, stop" if any("start" in line for line in self.lines[body:]) else "i"
         count = " * ".join(f"sizes[{k}]" for k in range(len(self.kernel.dims)))
@@ -282,6 +280,8 @@ class _Writer:
                 value = node.text if self.cython else node.text.replace("below_one(", f"below_one({self.like}, ")
                 self.add(depth, f"s{k} = {self.rounded(value)}")
                 self.locals.add(f"s{k}")
+        if not graph.outputs:
+            return
         if not calls:
             self.loop(graph, depth, "0", "n", [(f"{name}[i]", k) for name, k in graph.outputs.items()])
             return

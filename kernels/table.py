@@ -678,8 +678,8 @@ _row(
     "binary_cross_entropy", "loss",
     (
         "forward", "y_pred[n], y_true[n] -> elements[n], loss[]",
-        _BOUNDED.format("y_pred") + "elements = y_true * np.log(q) + (1 - y_true) * np.log(1 - q); "
-        "loss = -elements.sum() / (y_pred.size if mean else 1)",
+        _BOUNDED.format("y_pred") + "elements = -y_true * np.log(q) - (1 - y_true) * np.log(1 - q); "
+        "loss = elements.sum() / (y_pred.size if mean else 1)",
     ),
     (
         "backward", "y_pred[n], y_true[n] -> dy_pred[n]",
@@ -711,8 +711,8 @@ _row(
     "categorical_cross_entropy", "loss",
     (
         "forward", "y_pred[batch,n], y_true[batch,n] -> elements[batch,n], loss[]",
-        _BOUNDED.format("y_pred") + "elements = y_true * np.log(q); "
-        "loss = -elements.sum() / (len(y_pred) if mean else 1)",
+        _BOUNDED.format("y_pred") + "elements = -y_true * np.log(q); "
+        "loss = elements.sum() / (len(y_pred) if mean else 1)",
     ),
     (
         "backward", "y_pred[batch,n], y_true[batch,n] -> dy_pred[batch,n]",
@@ -945,6 +945,91 @@ _row(
     ),
     attributes={"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0},
     source="Chen et al. 2023, NeurIPS, algorithm 2",
+)
+
+# ------------------------------------------------------------------------------------- weighting
+_row(
+    "weigh_samples", "weighting",
+    ("", "x[batch], weight[batch,1] -> y[batch]", "y = x * weight[:, 0]", "y=x"),
+    source="weights of samples, one number each",
+)
+_row(
+    "weigh_rows", "weighting",
+    ("", "x[batch,n], weight[batch,1] -> y[batch,n]", "y = x * weight", "y=x"),
+    source="weights of samples that have a row of numbers each",
+)
+_row(
+    "reduce_loss", "weighting",
+    ("", "elements[n] -> loss[]", "loss = elements.sum() / (elements.size / (1 + others) if mean else 1)"),
+    attributes={"mean": 1.0, "others": 0.0},
+    note="others is how many elements a row has besides the first, where the mean is one over rows",
+    source="the loss of weighted samples",
+)
+_row(
+    "ignore_label", "weighting",
+    (
+        "", "y_pred[batch,n], y_true[batch]:i8 -> kept[batch]:i8, weight[batch,1]",
+        "counted = y_true != int(ignored); kept = np.where(counted, y_true, 0); "
+        "count = max(int(np.count_nonzero(counted)), 1); "
+        "weight = counted[:, None].astype(y_pred.dtype) * y_pred.dtype.type(len(y_true) / count if mean else 1)",
+    ),
+    attributes={"mean": 1.0, "ignored": 255.0},
+    note="rows of the ignored label weigh 0, the others so much that a mean over the batch is one over them",
+    source="PyTorch's ignore_index",
+)
+_row(
+    "add_penalty", "weighting",
+    ("", "loss[n], penalty[n] -> total[n]", "total = loss + penalty", "total=loss", "total=penalty"),
+    source="the loss that a regularised model minimises",
+)
+
+# ---------------------------------------------------------------------------------------- update
+_row(
+    "l1_l2", "update",
+    ("penalty", "w[n] -> elements[n], loss[]", "elements = l1 * np.abs(w) + l2 * (w * w); loss = elements.sum() / 1"),
+    (
+        "gradient", "w[n], dw[n] -> dw[n]",
+        "dw = dw + (np.where(w > 0, l1, np.where(w < 0, -l1, w * 0)) + 2 * l2 * w)",
+    ),
+    attributes={"l1": 0.01, "l2": 0.01},
+    note="the derivative of |w| at 0 is 0",
+    source="Tikhonov 1943; Tibshirani 1996, J. R. Stat. Soc. B 58; Keras' L1L2",
+)
+_row(
+    "clip_value", "update",
+    ("", "dw[n] -> dw[n]", "dw = clip(dw, -limit, limit)"),
+    attributes={"limit": 0.5},
+    source="Mikolov 2012, thesis, section 3.2.2",
+)
+_row(
+    "clip_norm", "update",
+    ("squares", "dw[n] -> elements[n], loss[]", "elements = dw * dw; loss = elements.sum() / 1"),
+    ("rescale", "dw[n], squares[] -> dw[n]", "dw = dw * (limit / np.maximum(np.sqrt(squares), limit))"),
+    attributes={"limit": 0.5},
+    domain={"squares": "nonnegative"},
+    note="a gradient that is short enough keeps its bits",
+    source="Pascanu, Mikolov & Bengio 2013, ICML, algorithm 1",
+)
+_row(
+    "max_norm", "update",
+    (
+        "", "w[m,n] -> squares[m,n], norm[n], w[m,n]",
+        "squares = w * w; norm = np.sqrt(squares.sum(axis=0)); w = w * (limit / np.maximum(norm, limit))",
+    ),
+    attributes={"limit": 2.0},
+    note="of each column, the weights that lead to one unit; Keras divides by norm + 1e-7",
+    source="Srivastava et al. 2014, JMLR 15, section 5.1",
+)
+_row(
+    "non_negative", "update",
+    ("", "w[n] -> w[n]", "w = np.maximum(w, 0)"),
+    source="Keras' NonNeg",
+)
+_row(
+    "scale_rate", "update",
+    ("", "lr[1]:f8 -> scaled[1]:f8", "scaled = lr * factor"),
+    attributes={"factor": 0.5},
+    source="a learning rate for each group of parameters",
 )
 
 # ------------------------------------------------------------------------------------------ data

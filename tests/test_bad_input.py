@@ -156,9 +156,9 @@ def test_targets_that_are_no_probabilities(loss):
 
 
 def test_validation_data_that_is_no_pair():
-    for bad in ((X,), (X, Y, Y)):
+    for bad in ((X,), (X, Y, Y, Y)):
         call = lambda m, bad=bad: m.fit(X, Y, validation_data=bad, verbose=0)  # noqa: E731
-        refused(model_of(), call, ValueError, "must be a pair")
+        refused(model_of(), call, ValueError, r"must be \(x, y\) or")
 
 
 @every_backend

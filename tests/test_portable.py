@@ -232,7 +232,7 @@ def test_a_part_of_a_pointwise_kernel_is_a_part_of_the_whole(name, dtype):
     whole = function(*inputs.values(), numerics="portable")
     whole = whole if isinstance(whole, tuple) else (whole,)
     for part in (slice(0, 1), slice(16, 333), slice(990, 1000)):
-        some = [a[part] if len(a) == 1000 else a for a in inputs.values()]
+        some = [a[part] if a.shape == (1000,) else a for a in inputs.values()]
         got = function(*some, numerics="portable")
         for one, all_ in zip(got if isinstance(got, tuple) else (got,), whole, strict=True):
             assert_same_bits(one, all_[part], name)

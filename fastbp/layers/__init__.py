@@ -30,4 +30,8 @@ _CLASSES: dict[str, type[Any]] = {cls.__name__: cls for cls in (Dense, Activatio
 def from_config(kind: str, config: dict[str, Any]) -> Layer:
     """Return a layer from its class name and `Layer.get_config`."""
     check_name("layer", kind, _CLASSES)
-    return _CLASSES[kind](**config)
+    later = {name: config[name] for name in ("trainable", "lr_factor") if name in config}
+    layer: Layer = _CLASSES[kind](**{name: value for name, value in config.items() if name not in later})
+    for name, value in later.items():
+        setattr(layer, name, value)
+    return layer

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from typing import TYPE_CHECKING
+
+from ..data import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,8 +15,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from ..constraints import Constraint
     from ..initializers import Initializer
     from ..program import Buffer, Program
+    from ..regularizers import Regularizer
 
     Backward = Callable[[Buffer, bool], Buffer | None]
 
@@ -37,12 +42,33 @@ def as_shape(shape: Any) -> tuple[int, ...] | None:
 
 
 class ParameterSpec:
-    """A parameter that a layer wants: its name in the layer, shape and initializer."""
+    """A parameter that a layer wants.
 
-    __slots__ = ("initializer", "name", "shape")
+    Parameters
+    ----------
+    name : str
+        In the layer.
+    shape : tuple of int
+    initializer : Initializer
+    trainable : bool
+        False for a statistic: kept and saved like a parameter, but changed by the layer's own calls.
+    regularizer : Regularizer, optional
+    constraint : Constraint, optional
+    """
 
-    def __init__(self, name: str, shape: tuple[int, ...], initializer: Initializer) -> None:
-        self.name, self.shape, self.initializer = name, shape, initializer
+    __slots__ = ("constraint", "initializer", "name", "regularizer", "shape", "trainable")
+
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        initializer: Initializer,
+        trainable: bool = True,
+        regularizer: Regularizer | None = None,
+        constraint: Constraint | None = None,
+    ) -> None:
+        self.name, self.shape, self.initializer, self.trainable = name, shape, initializer, trainable
+        self.regularizer, self.constraint = regularizer, constraint
 
 
 def _view(name: str) -> property:
@@ -70,16 +96,40 @@ class Layer:
         The shape of one row, for the first layer of a model.
     name : str, optional
         By default the class name in lower case and a number.
+
+    Attributes
+    ----------
+    trainable : bool
+        Whether `Sequential.fit` changes the parameters. Like `lr_factor` it is set on the object and takes effect at
+        the next `Sequential.compile`.
+    lr_factor : float
+        The learning rate of this layer's parameters over the optimizer's.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> model = fastbp.Sequential([fastbp.Dense(8), fastbp.Dense(3)], input_shape=4)
+    >>> model.layers[0].trainable = False
+    >>> model.layers[1].lr_factor = 0.1
+    >>> model.compile("adam", "mse")
     """
 
     #: Names of the parameters, in Keras' order.
     parameters: tuple[str, ...] = ()
+    #: Names of what the layer keeps besides, without a gradient.
+    statistics: tuple[str, ...] = ()
+    #: Whether the layer draws random numbers in training. A model gives it a stream as the parameter "generator":
+    #: one of the layer's own where `seed` is not None, else one that comes of the seed of `fit`.
+    random = False
+    seed: int | None = None
 
     def __init_subclass__(cls, **kwargs) -> None:
         super().__init_subclass__(**kwargs)
         for name in cls.parameters:
             setattr(cls, name, _view(name))
             setattr(cls, "d" + name, _view("d" + name))
+        for name in cls.statistics:
+            setattr(cls, name, _view(name))
 
     def __init__(self, input_shape: int | tuple[int, ...] | None = None, name: str | None = None) -> None:
         if name is not None and not _NAME.match(str(name)):
@@ -88,6 +138,17 @@ class Layer:
         self.name: Any = name  # a model gives a name to a layer without one
         self._arrays: dict[str, np.ndarray] = {}
         self.owner: Any = None  # a weak reference to the model
+        self.trainable = True
+        self.lr_factor = 1.0
+
+    @property
+    def lr_factor(self) -> float:
+        """The learning rate of this layer's parameters over the optimizer's, positive."""
+        return self._lr_factor
+
+    @lr_factor.setter
+    def lr_factor(self, value: float) -> None:
+        self._lr_factor = number("lr_factor", value, 0, math.inf, closed_low=False)
 
     def _array(self, name: str) -> np.ndarray:
         if name not in self._arrays:
@@ -132,7 +193,8 @@ class Layer:
         program : Program
         x : Buffer
         weights, gradients : dict of str to Buffer
-            By the names of `parameters`.
+            By the names of `parameters`; statistics and the generator are among the weights. There are no gradients of
+            a layer that is not trained.
 
         Returns
         -------
@@ -143,5 +205,6 @@ class Layer:
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain data."""
-        return {"name": self.name}
+        """Return the constructor's arguments, and changes of `trainable` and `lr_factor`, as plain data."""
+        own = {"trainable": bool(self.trainable), "lr_factor": self.lr_factor}
+        return {"name": self.name, **{k: v for k, v in own.items() if v != 1}}

@@ -6,7 +6,7 @@ import math
 import operator
 from typing import TYPE_CHECKING
 
-from .. import initializers
+from .. import constraints, initializers, regularizers
 from ..kernels.table import ROWS
 from ..names import check_name
 from .base import Layer, ParameterSpec
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ..constraints import Constraint
     from ..initializers import Initializer
     from ..program import Buffer, Program
+    from ..regularizers import Regularizer
 
     Backward = Callable[[Buffer, bool], Buffer | None]
 
@@ -142,6 +144,10 @@ class Dense(Layer):
     use_bias : bool
     kernel_initializer, bias_initializer : str or Initializer
         For `w` and `b`.
+    kernel_regularizer, bias_regularizer : str or Regularizer, optional
+        A penalty that is added to the loss: "l1", "l2", ``fastbp.regularizers.L2(1e-4)`` ...
+    kernel_constraint, bias_constraint : str or Constraint, optional
+        What is made to hold after each update: "max_norm", "non_neg", ``fastbp.constraints.MaxNorm(3)`` ...
     input_shape : int or tuple of int, optional
         n_in, for the first layer of a model.
     name : str, optional
@@ -173,6 +179,10 @@ class Dense(Layer):
         bias_initializer: str | Initializer = "zeros",
         input_shape: int | tuple[int, ...] | None = None,
         name: str | None = None,
+        kernel_regularizer: str | Regularizer | None = None,
+        bias_regularizer: str | Regularizer | None = None,
+        kernel_constraint: str | Constraint | None = None,
+        bias_constraint: str | Constraint | None = None,
     ) -> None:
         super().__init__(input_shape, name)
         try:
@@ -185,15 +195,21 @@ class Dense(Layer):
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return `w`, `b` and the output shape ``(units,)``."""
         if len(input_shape) != 1:
             raise ValueError(f"{self.name}: Dense takes rows of one dimension, got shape {input_shape}")
         self.activation.name = f"{self.name}.{self.activation.activation}"
-        specs = [ParameterSpec("w", (input_shape[0], self.units), self.kernel_initializer)]
+        kernel: dict[str, Any] = {"regularizer": self.kernel_regularizer, "constraint": self.kernel_constraint}
+        specs = [ParameterSpec("w", (input_shape[0], self.units), self.kernel_initializer, **kernel)]
         if self.use_bias:
-            specs.append(ParameterSpec("b", (self.units,), self.bias_initializer))
+            bias: dict[str, Any] = {"regularizer": self.bias_regularizer, "constraint": self.bias_constraint}
+            specs.append(ParameterSpec("b", (self.units,), self.bias_initializer, **bias))
         return specs, (self.units,)
 
     def emit(
@@ -209,9 +225,10 @@ class Dense(Layer):
 
         def backward(dy, need_dx):
             dz: Any = activation_backward(dy, True)
-            if self.use_bias:
+            if "b" in gradients:
                 program.call("bias_backward", dz, layer=self.name, into={"db": gradients["b"]})
-            program.call("matmul_tn", x, dz, layer=self.name, into={"y": gradients["w"]})
+            if "w" in gradients:
+                program.call("matmul_tn", x, dz, layer=self.name, into={"y": gradients["w"]})
             if not need_dx:
                 return None
             dx = program.buffer(f"{self.name}.dx", x.shape)
@@ -222,11 +239,14 @@ class Dense(Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
         choice = self.activation.choice()
+        named = ("kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint")
+        chosen = {name: getattr(self, name).get_config() for name in named if getattr(self, name) is not None}
         return {
             "units": self.units,
             "activation": choice if len(choice) > 1 else self.activation.activation,
             "use_bias": self.use_bias,
             "kernel_initializer": self.kernel_initializer.get_config(),
             "bias_initializer": self.bias_initializer.get_config(),
+            **chosen,
             **super().get_config(),
         }

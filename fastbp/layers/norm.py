@@ -24,9 +24,7 @@ class _RowNorm(Layer):
     row: str
     scale: str
 
-    def __init__(
-        self, eps: float, input_shape: int | tuple[int, ...] | None = None, name: str | None = None
-    ) -> None:
+    def __init__(self, eps: float, input_shape: int | tuple[int, ...] | None = None, name: str | None = None) -> None:
         super().__init__(input_shape, name)
         self.eps = number("eps", eps, 0, math.inf, closed_low=False)
 
@@ -45,6 +43,8 @@ class _RowNorm(Layer):
         y = program.call(f"{self.scale}_forward", normal, *weights.values(), layer=self.name)
 
         def backward(dy, need_dx):
+            if not gradients and not need_dx:
+                return None
             into = {f"d{name}": gradient for name, gradient in gradients.items()}
             _, dnormal, *_ = program.call(
                 f"{self.scale}_backward", dy, normal, weights["gamma"], layer=self.name, into=into

@@ -1,0 +1,86 @@
+"""Constraints: what parameters must be after each update."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from .data import number
+from .names import named
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .program import Buffer, Program
+
+__all__ = ["Constraint", "MaxNorm", "NonNeg", "get"]
+
+
+class Constraint:
+    """A condition that parameters are made to meet after each update."""
+
+    def emit(self, program: Program, w: Buffer, layer: str) -> None:
+        """Add the calls that change `w` in place."""
+        raise NotImplementedError
+
+    def get_config(self) -> list[Any]:
+        """Return what `get` needs to make the same object again: its name and its arguments."""
+        return [type(self).__name__, dict(vars(self))]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
+
+
+class MaxNorm(Constraint):
+    """The weights that lead to one unit, a column of `w`, are scaled down to a Euclidean norm of `max_value` [1]_.
+
+    A column that is short enough keeps its bits. Keras divides by the norm plus 1e-7.
+
+    Parameters
+    ----------
+    max_value : float
+        Positive.
+
+    References
+    ----------
+    .. [1] Srivastava et al. 2014, JMLR 15, section 5.1
+
+    Examples
+    --------
+    >>> MaxNorm(3)
+    MaxNorm(max_value=3.0)
+    """
+
+    def __init__(self, max_value: float = 2.0) -> None:
+        self.max_value = number("max_value", max_value, 0, math.inf, closed_low=False)
+
+    def emit(self, program: Program, w: Buffer, layer: str) -> None:
+        """Add the calls that change `w` in place."""
+        if len(w.shape) == 1:  # a vector is one column, as in Keras
+            w = program.buffer(f"{w.name}.column", (*w.shape, 1), role=w.role, parent=w.parent, offset=w.offset)
+        program.call("max_norm", w, layer=layer, limit=self.max_value)
+
+
+class NonNeg(Constraint):
+    """Negative parameters become 0: ``w = max(w, 0)``.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> fastbp.Dense(3, kernel_constraint="non_neg").kernel_constraint
+    NonNeg()
+    """
+
+    def emit(self, program: Program, w: Buffer, layer: str) -> None:
+        """Add the calls that change `w` in place."""
+        program.call("non_negative", w, layer=layer)
+
+
+_CLASSES: dict[str, type[Any]] = {"max_norm": MaxNorm, "non_neg": NonNeg}
+
+
+def get(constraint: Constraint | str | list[Any] | None) -> Constraint | None:
+    """Return a constraint from an object, its name or its `get_config`; None stays None."""
+    if isinstance(constraint, (list, tuple)) and len(constraint) == 2:
+        return type(named("constraint", constraint[0], Constraint, _CLASSES))(**constraint[1])
+    return None if constraint is None else named("constraint", constraint, Constraint, _CLASSES)

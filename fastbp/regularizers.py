@@ -1,0 +1,107 @@
+"""Regularizers: penalties on the size of weights, added to the loss."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from .data import number
+from .names import named
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .program import Buffer, Program
+
+__all__ = ["L1", "L1L2", "L2", "Regularizer", "get"]
+
+
+class Regularizer:
+    """The penalty ``l1 * sum(|w|) + l2 * sum(w**2)``: Keras' `L1L2`.
+
+    PyTorch's ``weight_decay=d`` of SGD is an l2 of d / 2. The derivative of ``|w|`` at 0 is 0.
+    """
+
+    l1 = 0.0
+    l2 = 0.0
+
+    def emit(self, program: Program, w: Buffer, loss: Buffer, layer: str) -> Buffer:
+        """Add the penalty on `w` to a loss; return the sum."""
+        _, penalty = program.call("l1_l2_penalty", w, layer=layer, l1=self.l1, l2=self.l2)
+        return program.call("add_penalty", loss, penalty, layer=layer)
+
+    def emit_gradient(self, program: Program, w: Buffer, dw: Buffer, layer: str) -> None:
+        """Add the derivative of the penalty to `dw`."""
+        program.call("l1_l2_gradient", w, dw, layer=layer, l1=self.l1, l2=self.l2)
+
+    def get_config(self) -> list[Any]:
+        """Return what `get` needs to make the same object again: its name and its arguments."""
+        return [type(self).__name__, dict(vars(self))]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
+
+
+class L1(Regularizer):
+    """``l1 * sum(|w|)``: many weights become 0.
+
+    Parameters
+    ----------
+    l1 : float
+        Not negative.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> fastbp.Dense(3, kernel_regularizer=L1(1e-4)).kernel_regularizer
+    L1(l1=0.0001)
+    """
+
+    def __init__(self, l1: float = 0.01) -> None:
+        self.l1 = number("l1", l1, 0, math.inf)
+
+
+class L2(Regularizer):
+    """``l2 * sum(w**2)``: large weights become smaller.
+
+    Parameters
+    ----------
+    l2 : float
+        Not negative.
+
+    Examples
+    --------
+    >>> get("l2")
+    L2(l2=0.01)
+    """
+
+    def __init__(self, l2: float = 0.01) -> None:
+        self.l2 = number("l2", l2, 0, math.inf)
+
+
+class L1L2(Regularizer):
+    """``l1 * sum(|w|) + l2 * sum(w**2)``, the elastic net.
+
+    Parameters
+    ----------
+    l1, l2 : float
+        Not negative.
+
+    Examples
+    --------
+    >>> L1L2(l1=1e-5, l2=1e-4)
+    L1L2(l1=1e-05, l2=0.0001)
+    """
+
+    def __init__(self, l1: float = 0.01, l2: float = 0.01) -> None:
+        self.l1, self.l2 = number("l1", l1, 0, math.inf), number("l2", l2, 0, math.inf)
+
+
+_CLASSES: dict[str, type[Any]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}
+
+
+def get(regularizer: Regularizer | str | list[Any] | None) -> Regularizer | None:
+    """Return a regularizer from an object, its name or its `get_config`; None stays None."""
+    if isinstance(regularizer, (list, tuple)) and len(regularizer) == 2:
+        return type(named("regularizer", regularizer[0], Regularizer, _CLASSES))(**regularizer[1])
+    return None if regularizer is None else named("regularizer", regularizer, Regularizer, _CLASSES)

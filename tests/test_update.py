@@ -1,0 +1,278 @@
+"""What happens around the optimizer's step: penalties, clipping, constraints, rates of layers, frozen layers."""
+
+import numpy as np
+import pytest
+from _arrays import BACKENDS, assert_same_bits
+
+import fastbp
+from fastbp import Dense, Sequential, constraints, optimizers, regularizers
+
+ALL = ("numpy", *BACKENDS)
+OPTIMIZERS = [
+    lambda **k: optimizers.SGD(0.05, **k),
+    lambda **k: optimizers.SGD(0.01, 0.9, **k),
+    lambda **k: optimizers.Adam(0.05, **k),
+    lambda **k: optimizers.RMSprop(0.05, **k),
+]
+
+
+def data(n=30):
+    rng = np.random.default_rng(4)
+    return rng.standard_normal((n, 4)).astype("float32"), rng.standard_normal((n, 2)).astype("float32")
+
+
+def model_of(optimizer="sgd", backend="cython", numerics="numpy", loss="mse", **options):
+    layers = [Dense(5, "tanh", bias_initializer="ones", **options), Dense(3), Dense(2)]
+    model = Sequential(layers, input_shape=4, seed=3)
+    model.compile(optimizer, loss, backend=backend, numerics=numerics)
+    return model
+
+
+def by_hand(model, x, y):
+    """Run the first three steps; return the gradients by layer."""
+    model.forward(x)
+    model.loss(y)
+    model.backward()
+    return {layer.name: (layer.dw.copy(), layer.db.copy()) for layer in model.layers}
+
+
+@pytest.mark.parametrize("backend", ALL)
+@pytest.mark.parametrize(
+    "regularizer", [regularizers.L1(0.02), regularizers.L2(0.03), regularizers.L1L2(0.02, 0.03)], ids=repr
+)
+def test_penalties(regularizer, backend):
+    x, y = data()
+    model, plain = (
+        model_of(backend=backend, **options)
+        for options in ({"kernel_regularizer": regularizer, "bias_regularizer": "l2"}, {})
+    )
+    layer, f4 = model.layers[0], np.float32
+    layer.w[0, 0], layer.w[1, 1] = 0, -0.0
+    plain.set_weights(model.get_weights())
+    w, b = layer.w, layer.b
+    l1, l2 = regularizer.l1, regularizer.l2
+    model.forward(x)
+    plain.forward(x)
+    want = f4(plain.loss(y)) + (l1 * np.abs(w) + l2 * (w * w)).sum() + (0.0 * np.abs(b) + 0.01 * (b * b)).sum()
+    assert model.loss(y) == want
+    model.backward()
+    plain.backward()
+    slope = np.where(w > 0, f4(l1), np.where(w < 0, f4(-l1), w * 0)) + f4(2 * l2) * w
+    assert_same_bits(layer.dw, plain.layers[0].dw + slope)
+    assert_same_bits(layer.db, plain.layers[0].db + (b * 0 + f4(0.02) * b))
+    assert_same_bits(model.layers[1].dw, plain.layers[1].dw)
+    assert model.evaluate(x, y)["loss"] == want
+    assert fastbp.gradient_check(model, x, y).ok
+    model.program.run(check="numpy")
+
+
+def test_an_l2_is_weight_decay_of_sgd():
+    torch = pytest.importorskip("torch")
+    x, y = (array.astype("float64") for array in data())
+    model = Sequential([Dense(2, use_bias=False, kernel_regularizer=regularizers.L2(0.05))], input_shape=4, seed=0)
+    model.compile(optimizers.SGD(0.1), "mse", dtype="float64")
+    w = torch.tensor(model.layers[0].w.copy(), requires_grad=True)
+    theirs = torch.optim.SGD([w], 0.1, weight_decay=0.1)
+    for _ in range(5):
+        model.train_on_batch(x, y)
+        theirs.zero_grad()
+        torch.nn.functional.mse_loss(torch.tensor(x) @ w, torch.tensor(y)).backward()
+        theirs.step()
+    np.testing.assert_allclose(model.layers[0].w, w.detach().numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("backend", ALL)
+@pytest.mark.parametrize("limit", [0.01, 0.3, 1e9])
+@pytest.mark.parametrize("how", ["clipvalue", "clipnorm", "global_clipnorm"])
+def test_clipping(how, limit, backend):
+    x, y = data()
+    model = model_of(optimizers.SGD(1.0, **{how: limit}), backend)
+    before = by_hand(model, x, y)
+    weights = {layer.name: (layer.w.copy(), layer.b.copy()) for layer in model.layers}
+    model.update()
+    flat = np.concatenate([g.reshape(-1) for pair in before.values() for g in pair])
+    f4 = np.float32
+    for layer in model.layers:
+        for k, now in enumerate((layer.w, layer.b)):
+            g = before[layer.name][k]
+            if how == "clipvalue":
+                g = np.minimum(np.maximum(g, f4(-limit)), f4(limit))
+            else:
+                of = flat if how == "global_clipnorm" else g.reshape(-1)
+                norm = np.sqrt((of * of).sum())
+                g = g * (f4(limit) / np.maximum(norm, f4(limit)))
+            assert_same_bits(now, weights[layer.name][k] - g)
+    if limit == 1e9:
+        assert_same_bits(model.layers[0].dw, before["dense_1"][0])
+
+
+def test_the_global_norm_is_pytorchs():
+    torch = pytest.importorskip("torch")
+    x, y = (array.astype("float64") for array in data())
+    model = Sequential([Dense(3), Dense(2)], input_shape=4, seed=0)
+    model.compile(optimizers.SGD(0.1, global_clipnorm=0.2), "mse", dtype="float64")
+    arrays = [torch.tensor(a, requires_grad=True) for a in model.get_weights()]
+    for _ in range(5):
+        model.train_on_batch(x, y)
+        for a in arrays:
+            a.grad = None
+        out = (torch.tensor(x) @ arrays[0] + arrays[1]) @ arrays[2] + arrays[3]
+        torch.nn.functional.mse_loss(out, torch.tensor(y)).backward()
+        torch.nn.utils.clip_grad_norm_(arrays, 0.2)
+        torch.optim.SGD(arrays, 0.1).step()
+    for got, want in zip(model.get_weights(), arrays, strict=True):
+        np.testing.assert_allclose(got, want.detach().numpy(), rtol=1e-5)  # PyTorch adds 1e-6 to the norm
+
+
+@pytest.mark.parametrize("backend", ALL)
+def test_constraints(backend):
+    x, y = data()
+    options = {"kernel_constraint": constraints.MaxNorm(0.9), "bias_constraint": "max_norm"}
+    model, plain = model_of(optimizers.SGD(0.3), backend, **options), model_of(optimizers.SGD(0.3), backend)
+    w = model.layers[0].w
+    w[:, 0] = 0.01
+    w[:, 1] = 5
+    plain.layers[0].w = w
+    model.train_on_batch(x, y)
+    plain.train_on_batch(x, y)
+    f4 = np.float32
+    for got, want, limit in (
+        (model.layers[0].w, plain.layers[0].w, 0.9), (model.layers[0].b[:, None], plain.layers[0].b[:, None], 2.0)
+    ):  # fmt: skip
+        norm = np.sqrt((want * want).sum(axis=0))
+        assert_same_bits(got, want * (f4(limit) / np.maximum(norm, f4(limit))))
+        assert np.linalg.norm(got, axis=0).max() < limit * 1.000001
+    assert_same_bits(model.layers[0].w[:, 0], plain.layers[0].w[:, 0])
+    model, plain = (
+        model_of(optimizers.SGD(0.3), backend, **options)
+        for options in ({"kernel_constraint": "non_neg", "bias_constraint": constraints.NonNeg()}, {})
+    )
+    for _ in range(2):
+        plain.set_weights(model.get_weights())
+        model.train_on_batch(x, y)
+        plain.train_on_batch(x, y)
+        assert_same_bits(model.layers[0].w, np.maximum(plain.layers[0].w, 0))
+        assert_same_bits(model.layers[0].b, np.maximum(plain.layers[0].b, 0))
+        assert_same_bits(model.layers[1].w, plain.layers[1].w)
+
+
+@pytest.mark.parametrize("backend", ALL)
+@pytest.mark.parametrize("numerics", ["numpy", "portable"])
+@pytest.mark.parametrize("make", OPTIMIZERS)
+@pytest.mark.parametrize("frozen", [(), (0,), (1,), (2,), (0, 2), (0, 1, 2)])
+def test_layers_that_are_not_trained(frozen, make, numerics, backend):
+    x, y = data()
+    model, plain = model_of(make(), backend, numerics), model_of(make(), backend, numerics)
+    for k in frozen:
+        model.layers[k].trainable = False
+    model.compile(make(), "mse", backend=backend, numerics=numerics)
+    before = plain.get_weights()
+    for _ in range(3):
+        # their own gradients are the same as long as the others are
+        model.fit(x, y, 8, 1, seed=0, verbose=0)
+        plain.fit(x, y, 8, 1, seed=0, verbose=0)
+        for k in frozen:
+            assert_same_bits(model.layers[k].w, before[2 * k])
+            assert (model.layers[k].dw == 0).all()
+            plain.layers[k].w, plain.layers[k].b = before[2 * k], before[2 * k + 1]
+    moved = [k for k in range(3) if k not in frozen]
+    for k in moved:
+        assert (model.layers[k].w != before[2 * k]).any()
+    # one step from the same weights: what is trained moves as it would
+    model, plain = model_of(make(), backend, numerics), model_of(make(), backend, numerics)
+    for k in frozen:
+        model.layers[k].trainable = False
+    model.compile(make(), "mse", backend=backend, numerics=numerics)
+    model.train_on_batch(x, y)
+    plain.train_on_batch(x, y)
+    for k in moved:
+        assert_same_bits(model.layers[k].w, plain.layers[k].w)
+        assert_same_bits(model.layers[k].b, plain.layers[k].b)
+
+
+def test_a_layer_that_is_frozen_later_leaves_no_gradient_behind():
+    x, y = data()
+    model = model_of(optimizers.SGD(1.0, global_clipnorm=0.1))
+    model.train_on_batch(x, y)
+    model.layers[0].trainable = False
+    model.compile(optimizers.SGD(1.0, global_clipnorm=0.1), "mse")
+    before = model.get_weights()
+    model.train_on_batch(x, y)
+    step = np.concatenate([(a - b).reshape(-1) for a, b in zip(model.get_weights(), before, strict=True)])
+    np.testing.assert_allclose(np.linalg.norm(step), 0.1, rtol=1e-5)
+    assert not step[: model.layers[0].w.size].any()
+
+
+@pytest.mark.parametrize("backend", ALL)
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_rates_of_layers(make, backend):
+    x, y = data()
+    model = model_of(make(), backend)
+    model.layers[1].lr_factor = 0.25
+    model.compile(make(), "mse", backend=backend)
+    slow = make()
+    slow.lr = slow.lr * 0.25
+    others = model_of(make(), backend), model_of(slow, backend)
+    for _ in range(4):
+        for other in others:
+            other.set_weights(model.get_weights())
+        model.train_on_batch(x, y)
+        for other in others:
+            other.train_on_batch(x, y)
+        for k in range(3):
+            assert_same_bits(model.layers[k].w, others[k == 1].layers[k].w)
+            assert_same_bits(model.layers[k].b, others[k == 1].layers[k].b)
+
+
+def test_rates_of_layers_follow_a_schedule():
+    x, y = data()
+    rate = fastbp.schedules.ExponentialDecay(0.5, 1, 0.5)
+    models = model_of(optimizers.SGD(rate)), model_of(optimizers.SGD(rate))
+    models[0].layers[0].lr_factor = 0.5
+    models[0].compile(optimizers.SGD(rate), "mse")
+    halves = model_of(optimizers.SGD(fastbp.schedules.ExponentialDecay(0.25, 1, 0.5)))
+    models[0].fit(x, y, 30, 1, verbose=0, shuffle=False)
+    halves.fit(x, y, 30, 1, verbose=0, shuffle=False)
+    assert_same_bits(models[0].layers[0].w, halves.layers[0].w)
+
+
+def test_all_of_it_is_saved(tmp_path):
+    options = {
+        "kernel_regularizer": "l1_l2", "bias_regularizer": regularizers.L1(0.5), "kernel_constraint": "non_neg",
+        "bias_constraint": constraints.MaxNorm(7),
+    }  # fmt: skip
+    model = model_of("adam", **options)
+    model.layers[0].trainable, model.layers[1].lr_factor = False, 0.125
+    model.compile(optimizers.Adam(0.01, clipnorm=2.5), "mse")
+    x, y = data()
+    model.fit(x, y, 8, 2, seed=0, verbose=0)
+    model.save(tmp_path / "m.npz")
+    again = fastbp.load_model(tmp_path / "m.npz")
+    assert again.get_config() == model.get_config()
+    assert repr(again.optimizer) == "Adam(lr=0.01, clipnorm=2.5, beta1=0.9, beta2=0.999, eps=1e-08)"
+    for one in (model, again):
+        one.fit(x, y, 8, 2, seed=1, verbose=0)
+    for got, want in zip(again.get_weights(), model.get_weights(), strict=True):
+        assert_same_bits(got, want)
+
+
+def test_what_is_refused():
+    for kind in (regularizers.L1, regularizers.L2):
+        with pytest.raises(ValueError, match=r"l[12] is -1; it must be in \[0, inf\)"):
+            kind(-1)
+    with pytest.raises(ValueError, match=r"max_value is 0; it must be in \(0, inf\)"):
+        constraints.MaxNorm(0)
+    with pytest.raises(ValueError, match="there is no regularizer 'l3'; did you mean 'l"):
+        Dense(2, kernel_regularizer="l3")
+    with pytest.raises(ValueError, match="there is no constraint 'maxnorm'; did you mean 'max_norm'"):
+        Dense(2, bias_constraint="maxnorm")
+    with pytest.raises(ValueError, match=r"clipnorm is 0; it must be in \(0, inf\)"):
+        optimizers.Adam(clipnorm=0)
+    with pytest.raises(ValueError, match="clipvalue and clipnorm are given; give one of them"):
+        optimizers.SGD(clipvalue=1, clipnorm=1)
+    with pytest.raises(TypeError, match="clipnrom"):
+        optimizers.Lion(clipnrom=1)
+    layer = Dense(2)
+    with pytest.raises(ValueError, match=r"lr_factor is -1; it must be in \(0, inf\)"):
+        layer.lr_factor = -1
+    assert layer.lr_factor == 1
