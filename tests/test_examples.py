@@ -1,0 +1,76 @@
+"""The examples on real data in a short form, one seed: their claims are about five, so the bounds are wider here."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "docs" / "examples"
+PNG = b"\x89PNG"
+
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the tests lie outside a source tree")
+
+
+def example(name, *needs):
+    """Import a script that is no module of a package."""
+    for package in ("matplotlib", *needs):
+        pytest.importorskip(package)
+    spec = importlib.util.spec_from_file_location(f"example_{name}", FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def short(module, folder):
+    """Run an example with one seed; return its figures."""
+    figures = module.main(["--seeds", "1", "--picture", str(folder / "picture.png")])
+    assert (folder / "picture.png").read_bytes().startswith(PNG)
+    return figures
+
+
+def test_digits(tmp_path, capsys):
+    (accuracy,) = short(example("digits"), tmp_path)
+    # portable numerics: as many on every machine
+    assert round(359 * accuracy) == 356
+    assert "4 shifted copies, weight decay 0.1" in capsys.readouterr().out
+
+
+def test_classification(tmp_path, monkeypatch):
+    module = example("classification", "sklearn")
+    monkeypatch.setattr(module, "CLAIM", 0.02)
+    accuracies = short(module, tmp_path)
+    rows = {"iris": 150, "wine": 178, "breast cancer": 569}
+    assert {name: round(n * accuracies[name][0, 0]) for name, n in rows.items()} == {
+        "iris": 146, "wine": 175, "breast cancer": 552,
+    }  # fmt: skip
+    assert all(accuracies[name][0, 1] > 0.94 for name in rows)
+
+
+def test_diabetes(tmp_path, monkeypatch):
+    module = example("diabetes", "sklearn")
+    monkeypatch.setattr(module, "CLAIM", 0.05)
+    ((ours, theirs, linear),) = short(module, tmp_path)
+    assert f"{ours:.4f}" == "0.4931"
+    assert theirs > 0.45 and linear > 0.45
+
+
+@pytest.mark.parametrize(
+    ("name", "less", "message"),
+    [
+        ("digits", {"LR": 1e-6, "STEPS": 250}, "below 98 %"),
+        ("classification", {"CLAIM": -1, "EPOCHS": 1}, "iris, wine, breast cancer"),
+        ("diabetes", {"CLAIM": 0}, "more than 0 %"),
+    ],
+)
+def test_a_claim_that_does_not_hold_fails(name, less, message, tmp_path, monkeypatch):
+    module = example(name, *("sklearn",) * (name != "digits"))
+    for constant, value in less.items():
+        monkeypatch.setattr(module, constant, value)
+    with pytest.raises(SystemExit, match=message):
+        short(module, tmp_path)
+
+
+def test_seeds_are_checked(capsys):
+    with pytest.raises(SystemExit):
+        example("digits").main(["--seeds", "0"])
+    assert "--seeds is 0; it must be at least 1" in capsys.readouterr().err
