@@ -65,6 +65,7 @@ __all__ = [
     "load_model",
     "losses",
     "metrics",
+    "minimize",
     "optimizers",
     "regularizers",
     "schedules",
@@ -81,6 +82,10 @@ def __getattr__(name: str) -> Any:
     # what a script may never need is imported when first asked for
     if name in ("custom", "datasets", "insight", "io"):
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "minimize":
+        # the function takes the name of its module
+        function = globals()[name] = importlib.import_module(f"{__name__}.minimize").minimize
+        return function
     if name in ("BlameLog", "blame", "gradient_check"):
         return getattr(importlib.import_module(f"{__name__}.insight"), name)
     if name == "selfcheck":

@@ -565,21 +565,24 @@ class CustomLoss(Loss):
     Parameters
     ----------
     name : str
-    expressions : tuple of str
-        Of the value and of the gradient.
+    expressions : tuple of str or None
+        Of the value and of the gradient; None for a row that is in the table already.
     reduction : {"mean", "sum"}
     """
 
-    def __init__(self, name: str, expressions: tuple[str, str], reduction: str = "mean") -> None:
+    def __init__(self, name: str, expressions: tuple[str, str] | None, reduction: str = "mean") -> None:
         from .kernels import add_row
 
         super().__init__(reduction)
-        self.row_name, self.expressions = name, (expressions[0], expressions[1])
-        add_row(name, "loss", *self.expressions)
+        self.row_name, self.expressions = name, None if expressions is None else (expressions[0], expressions[1])
+        if self.expressions is not None:
+            add_row(name, "loss", *self.expressions)
+        check_name("loss", name, [row.name for row in ROWS.values() if row.family == "loss"])
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
-        return {"name": self.row_name, "expressions": list(self.expressions), **super().get_config()}
+        own = None if self.expressions is None else list(self.expressions)
+        return {"name": self.row_name, "expressions": own, **super().get_config()}
 
 
 _CLASSES = {

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from .table import Operand
 
-__all__ = ["BACKENDS", "NUMERICS", "add_row", "get_include", "load", "primitives_address", *KERNELS]
+__all__ = ["BACKENDS", "NUMERICS", "add_foreign_row", "add_row", "get_include", "load", "primitives_address", *KERNELS]
 
 #: Who can execute kernels; "numpy" is the reference.
 BACKENDS = ("numpy", "numba", "cython")
@@ -135,6 +135,10 @@ def load(
         found = _LOADERS[backend](dtype, names)
     except ImportError as error:
         raise ImportError(f"backend {backend!r} cannot be imported here ({error}){_REMEDIES[backend]}") from error
+    if numerics == "portable" and (foreign := [name for name in names if KERNELS[name].foreign]):
+        raise ValueError(
+            f"{foreign[0]} is made of Numba functions, whose bits may differ between machines; numerics must be 'numpy'"
+        )
     if backend == "numpy" and numerics == "portable":
         from .portable.array import portable
 
@@ -186,6 +190,40 @@ def add_row(name: str, family: str, forward: str, backward: str) -> None:
     KERNELS.update(row.kernels)
 
 
+def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> None:
+    """Add a pointwise op to the table at run time, made of scalar functions that ``numba.njit`` compiled.
+
+    Parameters
+    ----------
+    name : str
+        Its kernels are ``name_forward`` and ``name_backward``.
+    family : {"activation", "loss"}
+    function, derivative : Dispatcher
+        Of x for an activation; of y_true and y_pred for a loss, and the derivative by y_pred.
+
+    Raises
+    ------
+    ImportError
+        Without Numba.
+    TypeError
+        If one is not compiled by Numba.
+    ValueError
+        If there is a row of that name.
+    """
+    if name in ROWS:
+        raise ValueError(f"there is a row {name!r} already; give yours another name")
+    from .numba_jit import foreign
+
+    made = {"activation": foreign.activation, "loss": foreign.loss}[family](function, derivative)
+    row = Row(name, family, {"mean": 1.0} if family == "loss" else {}, {}, (), "", "added at run time")
+    for (suffix, signature), kernel_of, python in zip(_SIGNATURES[family], made, (function, derivative), strict=True):
+        kernel = Kernel(f"{name}_{suffix}", row, signature, f"the Numba function {python.py_func.__name__}")
+        kernel.foreign = kernel_of
+        row.kernels[kernel.name] = kernel
+    ROWS[name] = row
+    KERNELS.update(row.kernels)
+
+
 def check_backend(backend: str) -> None:
     """Raise ValueError unless there is such a backend."""
     if backend not in BACKENDS:
@@ -213,13 +251,19 @@ def _compiled(name: str) -> str:
 def _load_numpy(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
     from .numpy_ref import get
 
-    return {name: _named("numpy", get(name), name) for name in names}
+    own = {name: KERNELS[name].foreign for name in names}
+    return {name: own[name].reference if own[name] else _named("numpy", get(name), name) for name in names}
 
 
 def _load_numba(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
     from .numba_jit import address, kernel_function
 
-    return {name: address(_named("numba", kernel_function(_compiled(name)), name), dtype) for name in names}
+    return {
+        name: KERNELS[name].foreign.address(dtype)
+        if KERNELS[name].foreign
+        else address(_named("numba", kernel_function(_compiled(name)), name), dtype)
+        for name in names
+    }
 
 
 def _load_cython(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
@@ -227,7 +271,12 @@ def _load_cython(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
     from .primitives import capsule_address
 
     found = capsules(dtype)
-    return {name: capsule_address(_named("cython", found.get(_compiled(name)), name)) for name in names}
+    return {
+        name: KERNELS[name].foreign.address(dtype)
+        if KERNELS[name].foreign
+        else capsule_address(_named("cython", found.get(_compiled(name)), name))
+        for name in names
+    }
 
 
 _REMEDIES = {

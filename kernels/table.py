@@ -17,11 +17,10 @@ from __future__ import annotations
 
 import re
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
 
 
 __all__ = ["FAMILIES", "KERNELS", "ROWS", "STATUS", "Kernel", "Operand", "Row", "suggest"]
@@ -88,9 +87,12 @@ class Kernel:
         Pairs (output, input) that may be one buffer.
     code : tuple of float
         Of a row that was added at run time: what the compiled backends' ``chain`` runs (``chain.py``). Else empty.
+    foreign : Foreign or None
+        Of a row that a user's own Numba functions make (``numba_jit/foreign.py``).
     """
 
     code: tuple[float, ...] = ()
+    foreign: Any = None
 
     def __init__(self, name: str, row: Row, signature: str, expression: str, inplace: Iterable[str] = ()) -> None:
         self.name, self.row, self.signature, self.expression = name, row, signature, expression

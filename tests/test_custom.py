@@ -212,6 +212,105 @@ def test_too_large_and_not_finite(fresh):
         custom.activation(lambda x: x + np.inf, fresh())
 
 
+@pytest.fixture
+def jitted():
+    """Return Numba functions that branch and loop: an activation and a loss, each with its derivative."""
+    numba = pytest.importorskip("numba")
+
+    @numba.njit
+    def series(x):
+        # exp by its series, as long as its terms count
+        term, total, k = 1.0, 1.0, 1
+        while abs(term) > 1e-9 * abs(total) and k < 200:
+            term *= x / k
+            total += term
+            k += 1
+        return total - 1 if x < 0 else x
+
+    @numba.njit
+    def slope(x):
+        return np.exp(x) if x < 0 else 1.0
+
+    @numba.njit
+    def lopsided(y_true, y_pred):
+        d = y_pred - y_true
+        return 3 * d * d if d > 0 else -d
+
+    @numba.njit
+    def slant(y_true, y_pred):
+        d = y_pred - y_true
+        return 6 * d if d > 0 else -1.0
+
+    return (series, slope), (lopsided, slant)
+
+
+@pytest.mark.skipif("numba" not in BACKENDS, reason="functions compiled by Numba")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_numba_functions_are_rows_in_every_backend(dtype, jitted, fresh):
+    (function, derivative), (loss, slant) = jitted
+    activation = custom.activation(function, fresh(), derivative=derivative).activation
+    lopsided = custom.loss(loss, fresh(), derivative=slant)
+    for n in (0, 1, 7, 1000):
+        rng = np.random.default_rng(n)
+        x, dy = (3 * rng.standard_normal((2, n))).astype(dtype)
+        found = {}
+        for backend in ("numpy", *BACKENDS):
+            y = getattr(kernels, f"{activation}_forward")(x, backend=backend)
+            dx = getattr(kernels, f"{activation}_backward")(dy, x, backend=backend)
+            found[backend] = [y, dx]
+            if n:
+                found[backend] += [lopsided(dy, x, backend=backend), lopsided.gradient(dy, x, backend=backend)]
+        for backend in BACKENDS:
+            for got, want in zip(found[backend], found["numpy"], strict=True):
+                assert_same_bits(got, want, backend)
+        y, dx, *_ = found["numpy"]
+        assert_same_bits(y, np.array([function(v) for v in x], dtype))
+        assert_same_bits(dx, dy * np.array([derivative(v) for v in x], dtype))
+        np.testing.assert_allclose(y, np.where(x < 0, np.expm1(x), x), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.skipif("numba" not in BACKENDS, reason="functions compiled by Numba")
+def test_a_model_with_numba_functions(jitted, fresh, tmp_path):
+    (function, derivative), (loss, slant) = jitted
+    bent, lopsided = custom.activation(function, fresh(), derivative=derivative), fresh()
+    objective = custom.loss(loss, lopsided, derivative=slant)
+    rng = np.random.default_rng(0)
+    x, y, found = rng.standard_normal((40, 3)), rng.standard_normal((40, 2)), []
+    for backend in ("numpy", *BACKENDS):
+        model = Sequential([Dense(5, activation=bent), Dense(2)], input_shape=3, seed=1)
+        model.compile("adam", objective, backend=backend, dtype="float64")
+        model.fit(x, y, batch_size=16, epochs=4, seed=2, verbose=0, sample_weight=np.ones(40))
+        found.append(model)
+        for got, want in zip(model.get_weights(), found[0].get_weights(), strict=True):
+            assert_same_bits(got, want, backend)
+    assert fastbp.gradient_check(model, x, y).ok
+    model.save(tmp_path / "own.npz")
+    assert_same_bits(load_model(tmp_path / "own.npz").predict(x), model.predict(x))
+    for name in (bent.activation, lopsided):
+        ROWS.pop(name)
+        for part in ("forward", "backward"):
+            KERNELS.pop(f"{name}_{part}")
+    with pytest.raises(ValueError, match=f"there is no activation {bent.activation!r}"):
+        load_model(tmp_path / "own.npz")
+
+
+@pytest.mark.skipif("numba" not in BACKENDS, reason="functions compiled by Numba")
+def test_what_numba_functions_may_not_be(jitted, fresh):
+    (function, derivative), (loss, _) = jitted
+    before = dict(ROWS)
+    with pytest.raises(TypeError, match=r"derivative is .*it must be a function compiled by numba\.njit"):
+        custom.activation(function, fresh(), derivative=np.exp)
+    with pytest.raises(TypeError, match=r"function is .*it must be a function compiled by numba\.njit"):
+        custom.loss(np.subtract, fresh(), derivative=loss)
+    with pytest.raises(ValueError, match="there is a row 'relu' already"):
+        custom.activation(function, "relu", derivative=derivative)
+    assert before == ROWS
+    model = Sequential([Dense(5, activation=custom.activation(function, fresh(), derivative=derivative))])
+    model.compile("adam", "mse", numerics="portable")
+    with pytest.raises(ValueError, match="whose bits may differ between machines; numerics must be 'numpy'"):
+        model.fit(np.ones((4, 3)), np.ones((4, 5)), verbose=0)
+
+
 def test_an_expression_from_a_file_is_data(fresh):
     for expression in ("y = __import__('os').getcwd()", "y = x.__class__", "y = [x for x in ()]", "import os; y = x"):
         with pytest.raises(ValueError, match="not in the vocabulary"):

@@ -30,7 +30,7 @@ ALLOWED = {
     "kernels.portable.array": {"kernels.portable", "kernels.portable.elementary", "kernels.portable.fma"},
     "program": {"kernels.table"},
     "names": {"kernels.table"},
-    "custom": {"layers", "losses"},
+    "custom": {"kernels", "layers", "losses"},
     "initializers": {"names"},
     "layers": {"layers.base", "layers.core", "layers.norm", "names"},
     "regularizers": {"data", "names"},
@@ -53,13 +53,14 @@ ALLOWED = {
         "losses", "optimizers", "backends", "callbacks", "compiler", "data", "kernels", "kernels.table", "layers",
         "metrics", "program",
     },
+    "minimize": {"backends", "data"},
     "insight": {"backends", "callbacks", "compiler", "data", "model"},
 }  # fmt: skip
 #: The same for what a function imports when it runs.
 LATER = {
     "kernels": {
         "kernels.numpy_ref", "kernels.numba_jit", "kernels.numba_jit.portable", "kernels.cython_ext",
-        "kernels.primitives", "kernels.portable.array", "kernels.chain",
+        "kernels.primitives", "kernels.portable.array", "kernels.chain", "kernels.numba_jit.foreign",
     },
     "backends": {"kernels.threads", "runner"},
     "losses": {"kernels"},
@@ -194,12 +195,12 @@ def test_the_table_needs_the_standard_library_only():
 
 
 def test_only_known_libraries():
-    known = {"numpy", "numba", "llvmlite", "matplotlib", "threadpoolctl", "tqdm"} | sys.stdlib_module_names
+    known = {"numpy", "numba", "llvmlite", "matplotlib", "scipy", "threadpoolctl", "tqdm"} | sys.stdlib_module_names
     for name, found in IMPORTS.items():
         assert found.foreign() <= known, name
         at_top = {m.partition(".")[0] for m in found.top}
         if "numba_jit" not in name:
-            assert not at_top & {"numba", "llvmlite", "matplotlib", "threadpoolctl", "tqdm"}, name
+            assert not at_top & {"numba", "llvmlite", "matplotlib", "scipy", "threadpoolctl", "tqdm"}, name
 
 
 def run(code):

@@ -1,0 +1,136 @@
+"""Training by `scipy.optimize.minimize`: L-BFGS and others that look at all rows at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .backends import make_executor
+from .data import as_features, as_rows, as_targets, as_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from .model import Sequential
+
+__all__ = ["minimize"]
+
+
+def minimize(
+    model: Sequential,
+    x: ArrayLike,
+    y: ArrayLike,
+    method: str = "L-BFGS-B",
+    sample_weight: ArrayLike | None = None,
+    class_weight: Mapping[int, float] | str | None = None,
+    **options: Any,
+) -> Any:
+    """Train a model with a method of `scipy.optimize.minimize` over the flat vector of its parameters.
+
+    The loss of all rows, penalties included, and its gradient are what the method is given. The optimizer that the
+    model was compiled with, its learning rate and state play no part. L-BFGS [1]_ needs few steps where the rows are
+    some thousands at most and the loss is smooth; it is what scikit-learn's ``solver="lbfgs"`` does.
+
+    Parameters
+    ----------
+    model : Sequential
+        Compiled. float64 lets the line search see small gains. Layers that are not `trainable` stay as they are.
+    x, y, sample_weight, class_weight
+        As for `Sequential.fit`. All rows are one batch, in memory with their activations.
+    method : str
+        One that uses gradients, such as "L-BFGS-B", "BFGS", "CG" or "TNC".
+    **options
+        Of `scipy.optimize.minimize`, such as ``tol``, ``callback`` or ``options={"maxiter": 200}``.
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+        ``fun`` is the loss, ``nit`` the number of iterations, ``message`` why it ended. The model has the parameters
+        ``x``, rounded to its dtype.
+
+    Raises
+    ------
+    ImportError
+        Without SciPy: ``pip install 'fastbp[scipy]'``.
+    ValueError
+        For bad input, for constraints and for statistics (batch normalisation), which only steps of `fit` keep; the
+        model is as it was.
+
+    Notes
+    -----
+    Layers that draw random numbers draw the same ones at every evaluation. If the method or a callback raises, Ctrl-C
+    included, the model has the best parameters that were evaluated.
+
+    References
+    ----------
+    .. [1] Byrd, Lu, Nocedal & Zhu 1995, SIAM J. Sci. Comput. 16
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> model = fastbp.Sequential([fastbp.Dense(8, "tanh"), fastbp.Dense(1)], input_shape=1, seed=0)
+    >>> model.compile(loss="mse", dtype="float64")
+    >>> result = fastbp.minimize(model, x, np.sin(3 * x), options={"maxiter": 200})
+    >>> bool(result.fun < 1e-4), bool(model.evaluate(x, np.sin(3 * x))["loss"] == result.fun)
+    (True, True)
+    """
+    try:
+        from scipy.optimize import minimize as search
+    except ImportError as error:
+        raise ImportError(f"fastbp.minimize needs SciPy ({error}); pip install 'fastbp[scipy]'") from error
+    model._require_compiled()
+    model._require_idle()
+    rows = as_rows("x", x)
+    layout = model._plan(rows.shape[1:])
+    x = as_features("x", rows, layout.input_shape, model.dtype)
+    y = as_targets("y", y, model.loss_function, layout.output_shape, model.dtype, len(x))
+    weight = as_weights(sample_weight, class_weight, y, model.loss_function, model.dtype)
+    if layout.statistics:
+        raise ValueError(f"layer {model.layers[layout.statistics[0][0]].name} keeps statistics, which only fit updates")
+    for (k, name), spec in layout.specs.items():
+        if spec.constraint is not None:
+            raise ValueError(
+                f"{model.layers[k].name}.{name} has the constraint {spec.constraint!r}, which only fit keeps"
+            )
+    model._ready(x.shape[1:])
+    # a loss that is not finite ends a line search, not the run
+    network = model._training(keep=True, weighted=weight is not None)
+    shared = model._shared()
+    executor = make_executor(network.program, model.backend, shared, len(x))
+    for buffer, array in model._inputs(network, x, y, weight).items():
+        executor.bind(buffer, array)
+    span = network.program.span("gather")[1], network.program.commit
+    parameters, gradients, streams = (shared[name] for name in ("parameters", "gradients", "streams"))
+    moving = np.zeros(layout.n, bool)
+    for k, _, shape, offset, _ in layout.entries:
+        moving[offset : offset + int(np.prod(shape))] = k in model._trained
+    first = streams.copy()
+    best, best_parameters = np.inf, parameters.copy()
+
+    def value_and_gradient(values: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal best
+        parameters[moving] = values
+        streams[...] = first
+        executor.run(span, len(x))
+        value = float(executor.view(network.loss))
+        if value < best:
+            best = value
+            best_parameters[...] = parameters
+        return value, gradients[moving].astype(np.float64)
+
+    with model._lock:
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                result = search(
+                    value_and_gradient, parameters[moving].astype(np.float64), jac=True, method=method, **options
+                )
+            parameters[moving] = result.x
+        except BaseException:
+            parameters[...] = best_parameters
+            raise
+    return result
