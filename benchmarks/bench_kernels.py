@@ -46,7 +46,7 @@ def operand(kernel, operand, sizes, dtype, rng):
     shape = tuple(sizes[d] if isinstance(d, str) else d for d in operand.dims)
     domain = kernel.row.domain.get(operand.name)
     if operand.dtype == "i8":
-        stop = {"label": sizes.get("n"), "index": sizes.get("rows"), None: 10}[domain]
+        stop = {"label": sizes.get("n"), "index": sizes.get("rows")}.get(domain, 10)
         return rng.integers(0, stop, shape)
     make = {
         None: lambda: rng.standard_normal(shape),

@@ -176,7 +176,8 @@ class Row:
     domain : dict
         What an operand may hold where not any real number will do: ``"probability"`` (0 to 1),
         ``"binary"`` (0 or 1), ``"sign"`` (-1 or 1), ``"one_hot"``, ``"label"`` (0 to n - 1),
-        ``"index"`` (0 to rows - 1), ``"power"`` (0 to 1, exclusive), ``"nonnegative"``.
+        ``"index"`` (0 to rows - 1), ``"power"`` (0 to 1, exclusive), ``"nonnegative"``, ``"generator"`` (a
+        state of PCG64, see `uniform`).
     kinks : tuple of float
         Inputs where the derivative is a convention; `note` states which.
     note, source : str
@@ -527,6 +528,21 @@ _row(
     ),
     note="a scale for each column",
     source="Zhang & Sennrich 2019, NeurIPS, eq. 4",
+)
+
+# ---------------------------------------------------------------------------------------- random
+_row(
+    "uniform", "random",
+    (
+        "", "x[n], generator[6]:i8 -> u[n], generator[6]:i8",
+        "rng = pcg64(generator); u = rng.random(x.shape, x.dtype); generator = pcg64_state(rng)",
+    ),
+    domain={"generator": "generator"},
+    note="u has the shape and dtype of x, whose numbers are not read. generator is the state of a numpy.random.PCG64 "
+    "as the bits of six integers: the upper and lower half of state and of inc, has_uint32 and uinteger. u and the "
+    "state afterwards are those of numpy.random.Generator.random: in float64 (next64 >> 11) * 2**-53, in float32 "
+    "(next32 >> 8) * 2**-24, where next32 is the lower, then the upper half of a next64",
+    source="O'Neill 2014, HMC-CS-2014-0905 (PCG-XSL-RR-128/64)",
 )
 
 # ------------------------------------------------------------------------------------------ loss

@@ -207,6 +207,15 @@ def _rate(rng, shape, dtype, kind):
     return _pick(rng, [0.0, 1e-320, 1e-42, 1e-8, 1.0, 1e30] + [1e39, np.inf, np.nan] * (kind == "hostile"), shape)
 
 
+def _generator(rng, shape, kind):
+    # the words of a state of PCG64; of its last two the first is 0 or 1, the second has 32 bits
+    words = rng.integers(1 << 64, size=shape, dtype=np.uint64)
+    if kind != "ordinary":
+        words = _pick(rng, np.array([0, 1, 1 << 63, (1 << 64) - 1], np.uint64), shape)
+    words[4:] = rng.integers(2), _pick(rng, (0, 1, (1 << 32) - 1, rng.integers(1 << 32)), ())
+    return words.view(np.int64)
+
+
 _DOMAINS = {
     "probability": _probability,
     "binary": _binary,
@@ -224,7 +233,9 @@ def operands(kernel, sizes, dtype, kind, rng):
         kind = _pick(rng, ("ordinary", "edges"), ()).item() if whole == "mixed" else whole
         shape = tuple(sizes[d] if isinstance(d, str) else d for d in operand.dims)
         domain = kernel.row.domain.get(operand.name)
-        if operand.dtype == "i8":
+        if domain == "generator":
+            array = _generator(rng, shape, kind)
+        elif operand.dtype == "i8":
             # labels count the columns, indexes the rows; labels that are only moved are any numbers
             stop = {"label": "n", "index": "rows"}.get(domain)
             array = _integers(rng, shape, sizes[stop] if stop else 1 << 40, kind).astype(np.int64)

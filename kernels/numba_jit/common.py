@@ -140,6 +140,7 @@ def _cast_to(dtype):
 
 
 integers = _cast_to(types.int64)
+words = _cast_to(types.uint64)
 doubles = _cast_to(types.float64)
 
 

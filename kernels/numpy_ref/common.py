@@ -29,3 +29,19 @@ def below_one(x, eps):
     """Return 1 - eps, or the number of the type of x below 1 where that is smaller."""
     one = x.dtype.type(1)
     return min(x.dtype.type(1 - eps), np.nextafter(one, one - one))
+
+
+def pcg64(state):
+    """Return a numpy.random.Generator in a state of PCG64 that is given as six integers (row `uniform`)."""
+    high, low, inc_high, inc_low, has_uint32, uinteger = (int(word) & (1 << 64) - 1 for word in state)
+    bits = np.random.PCG64(0)
+    whole = {"state": high << 64 | low, "inc": inc_high << 64 | inc_low}
+    bits.state = {"bit_generator": "PCG64", "state": whole, "has_uint32": has_uint32, "uinteger": uinteger}
+    return np.random.Generator(bits)
+
+
+def pcg64_state(rng):
+    """Return the state of such a Generator as six integers."""
+    state = rng.bit_generator.state
+    words = [word >> shift & (1 << 64) - 1 for word in state["state"].values() for shift in (64, 0)]
+    return np.array([*words, state["has_uint32"], state["uinteger"]], np.uint64).view(np.int64)
