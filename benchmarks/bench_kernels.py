@@ -54,6 +54,7 @@ def operand(kernel, operand, sizes, dtype, rng):
         "binary": lambda: rng.integers(0, 2, shape),
         "one_hot": lambda: np.eye(shape[-1])[rng.integers(0, shape[-1], shape[:-1])],
         "nonnegative": lambda: rng.random(shape),
+        "uniform": lambda: rng.random(shape),
         "power": lambda: rng.uniform(0.1, 0.9, shape),
     }[domain]
     # learning rates are the float64 operands without a domain: small, so that updates in place stay finite

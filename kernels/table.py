@@ -177,7 +177,7 @@ class Row:
         What an operand may hold where not any real number will do: ``"probability"`` (0 to 1),
         ``"binary"`` (0 or 1), ``"sign"`` (-1 or 1), ``"one_hot"``, ``"label"`` (0 to n - 1),
         ``"index"`` (0 to rows - 1), ``"power"`` (0 to 1, exclusive), ``"nonnegative"``, ``"generator"`` (a
-        state of PCG64, see `uniform`).
+        state of PCG64, see `uniform`), ``"uniform"`` (what it draws).
     kinks : tuple of float
         Inputs where the derivative is a convention; `note` states which.
     note, source : str
@@ -248,6 +248,42 @@ _CLIP = (
     "The gradient is taken at the clipped probability, not zeroed, so that a saturated wrong output still learns."
 )
 _BOUNDED = "q = clip({0}, eps, below_one({0}, eps)); "
+_ALPHA = "a = 1 / np.sqrt((1 - rate) * (1 + 3.09091329228798 * rate)); "
+
+
+def _polynomial(x: str, *coefficients: float) -> str:
+    """Return ``c[0] + c[1] * x + ...`` in Horner's form."""
+    text = repr(coefficients[-1])
+    for c in coefficients[-2::-1]:
+        text = f"({text} * {x} + {c!r})"
+    return text
+
+
+# of PPND16: numerators and denominators for |u - 0.5| <= 0.425, for the tails, for the tails below exp(-25)
+_A = (
+    3.3871328727963665, 133.14166789178438, 1971.5909503065513, 13731.69376550946, 45921.95393154987,
+    67265.7709270087, 33430.57558358813, 2509.0809287301227,
+)
+_B = (
+    1.0, 42.31333070160091, 687.1870074920579, 5394.196021424751, 21213.794301586597, 39307.89580009271,
+    28729.085735721943, 5226.495278852854,
+)
+_C = (
+    1.4234371107496835, 4.630337846156546, 5.769497221460691, 3.6478483247632045, 1.2704582524523684,
+    0.2417807251774506, 0.022723844989269184, 0.0007745450142783414,
+)
+_D = (
+    1.0, 2.053191626637759, 1.6763848301838038, 0.6897673349851, 0.14810397642748008, 0.015198666563616457,
+    0.0005475938084995345, 1.0507500716444169e-09,
+)
+_E = (
+    6.657904643501103, 5.463784911164114, 1.7848265399172913, 0.29656057182850487, 0.026532189526576124,
+    0.0012426609473880784, 2.7115555687434876e-05, 2.0103343992922881e-07,
+)
+_F = (
+    1.0, 0.599832206555888, 0.1369298809227358, 0.014875361290850615, 0.0007868691311456133,
+    1.8463183175100548e-05, 1.421511758316446e-07, 2.0442631033899397e-15,
+)
 
 # fmt: off
 # ---------------------------------------------------------------------------------------- matmul
@@ -543,6 +579,49 @@ _row(
     "state afterwards are those of numpy.random.Generator.random: in float64 (next64 >> 11) * 2**-53, in float32 "
     "(next32 >> 8) * 2**-24, where next32 is the lower, then the upper half of a next64",
     source="O'Neill 2014, HMC-CS-2014-0905 (PCG-XSL-RR-128/64)",
+)
+_row(
+    "dropout", "random",
+    ("forward", "x[n], u[n] -> y[n]", "y = np.where(u >= rate, x * (1 / (1 - rate)), 0)", "y=x", "y=u"),
+    ("backward", "dy[n], u[n] -> dx[n]", "dx = np.where(u >= rate, dy * (1 / (1 - rate)), 0)", "dx=dy", "dx=u"),
+    attributes={"rate": 0.5},
+    domain={"u": "uniform"},
+    note="what is dropped is 0, whatever x is; the rest is scaled, so that the expected value is x",
+    source="Srivastava et al. 2014, JMLR 15, section 10 (the scale at training time)",
+)
+_row(
+    "alpha_dropout", "random",
+    (
+        "forward", "x[n], u[n] -> y[n]",
+        _ALPHA + "y = np.where(u >= rate, x * x.dtype.type(a) + x.dtype.type(1.7580993408473766 * rate * a), "
+        "x.dtype.type(-1.7580993408473766 * (1 - rate) * a))", "y=x", "y=u",
+    ),
+    (
+        "backward", "dy[n], u[n] -> dx[n]",
+        _ALPHA + "dx = np.where(u >= rate, dy * dy.dtype.type(a), 0)", "dx=dy", "dx=u",
+    ),
+    attributes={"rate": 0.5},
+    domain={"u": "uniform"},
+    note="what is dropped becomes -1.7580993408473766, the limit of selu at -inf; then a scale and a shift give inputs "
+    "of mean 0 and variance 1 back their mean and variance. 3.09091329228798 is the square of that limit",
+    source="Klambauer et al. 2017, NeurIPS, section 2",
+)
+_row(
+    "gaussian_noise", "random",
+    (
+        "", "x[n], u[n] -> y[n]",
+        "q = u - 0.5; t = np.maximum(0.5 - np.abs(q), 0.5 * (1 - below_one(u, 0))); r = np.sqrt(-np.log(t)); "
+        "s = 0.180625 - q * q; m = r - 1.6; f = r - 5; "
+        f"a = np.where(r <= 5, {_polynomial('m', *_C)}, {_polynomial('f', *_E)}); "
+        f"b = np.where(r <= 5, {_polynomial('m', *_D)}, {_polynomial('f', *_F)}); "
+        f"z = np.where(np.abs(q) <= 0.425, q * {_polynomial('s', *_A)}, np.where(q < 0, -a, a)) "
+        f"/ np.where(np.abs(q) <= 0.425, {_polynomial('s', *_B)}, b); y = x + stddev * z", "y=x", "y=u",
+    ),
+    attributes={"stddev": 1.0},
+    domain={"u": "uniform"},
+    note="with z = the standard normal quantile of u, within 7 ulp in float32 and 5 in float64. u = 0 counts as half "
+    "of the smallest other u, so that |z| is at most 5.42 in float32 and 8.3 in float64. dx is dy",
+    source="Wichura 1988, Applied Statistics 37, algorithm AS 241 (PPND16)",
 )
 
 # ------------------------------------------------------------------------------------------ loss

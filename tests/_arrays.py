@@ -207,6 +207,17 @@ def _rate(rng, shape, dtype, kind):
     return _pick(rng, [0.0, 1e-320, 1e-42, 1e-8, 1.0, 1e30] + [1e39, np.inf, np.nan] * (kind == "hostile"), shape)
 
 
+def _uniform(rng, shape, dtype, kind):
+    # multiples of the spacing, beside the bounds of rates and branches
+    if kind == "ordinary":
+        return rng.random(shape, dtype)
+    spacing = np.finfo(dtype).eps / 2
+    at = np.array([0, np.exp(-25), 2.0**-37, 0.075, 0.25, 0.5, 0.5**0.5, 0.925, 1])
+    steps = np.floor(at[:, None] / spacing) + np.arange(-1, 2)
+    values = (np.clip(steps, 0, 1 / spacing - 1).ravel() * spacing).astype(dtype)
+    return _pick(rng, _stray(values) if kind == "hostile" else values, shape)
+
+
 def _generator(rng, shape, kind):
     # the words of a state of PCG64; of its last two the first is 0 or 1, the second has 32 bits
     words = rng.integers(1 << 64, size=shape, dtype=np.uint64)
@@ -223,6 +234,7 @@ _DOMAINS = {
     "one_hot": _one_hot,
     "nonnegative": _nonnegative,
     "power": _power,
+    "uniform": _uniform,
 }
 
 
