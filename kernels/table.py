@@ -546,6 +546,43 @@ _row(
     source="Zhang & Sennrich 2019, NeurIPS, eq. 4",
 )
 _row(
+    "batch_norm", "norm",
+    (
+        "forward", "x[batch,n] -> y[batch,n], inverse[n], mean[n], variance[n]",
+        "mean = x.sum(axis=0) / len(x); d = x - mean; variance = (d * d).sum(axis=0) / len(x); "
+        "inverse = 1 / np.sqrt(variance + eps); y = d * inverse",
+    ),
+    (
+        "backward", "dy[batch,n], y[batch,n], inverse[n] -> dx[batch,n]",
+        "a = dy.sum(axis=0) / len(y); b = (dy * y).sum(axis=0) / len(y); dx = inverse * ((dy - a) - y * b)",
+    ),
+    attributes={"eps": 1e-3},
+    domain={"inverse": "nonnegative"},
+    note="each column less its mean, over its standard deviation (of the batch, not one less). A single row becomes 0, "
+    "and so does its gradient; of no rows mean, variance and inverse are NaN",
+    source="Ioffe & Szegedy 2015, ICML, algorithm 1 and section 3",
+)
+_row(
+    "normalize", "norm",
+    (
+        "forward", "x[batch,n], mean[n], variance[n] -> y[batch,n]",
+        "y = (x - mean) * (1 / np.sqrt(variance + eps))", "y=x",
+    ),
+    ("backward", "dy[batch,n], variance[n] -> dx[batch,n]", "dx = dy * (1 / np.sqrt(variance + eps))", "dx=dy"),
+    attributes={"eps": 1e-3},
+    domain={"variance": "nonnegative"},
+    note="batch_norm with a mean and a variance that are given: those of the training data",
+    source="Ioffe & Szegedy 2015, ICML, algorithm 2",
+)
+_row(
+    "moving_average", "norm",
+    ("", "moving[n], value[n] -> moving[n]", "moving = moving * momentum + value * (1 - momentum)"),
+    attributes={"momentum": 0.99},
+    note="Keras' momentum and Keras' variance, that of the batch. PyTorch's momentum is 1 - 0.9, and its variance is "
+    "multiplied by batch / (batch - 1) here",
+    source="Keras' BatchNormalization",
+)
+_row(
     "affine", "norm",
     ("forward", "x[batch,n], gamma[n], beta[n] -> y[batch,n]", "y = x * gamma + beta", "y=x"),
     (

@@ -1,11 +1,14 @@
-"""Layers that normalise rows: their values, gradients, errors and files."""
+"""Layers that normalise: their values, gradients, errors and files."""
 
 import numpy as np
 import pytest
 from _arrays import BACKENDS, assert_same_bits
 
 import fastbp
-from fastbp import Dense, LayerNorm, RMSNorm, Sequential, load_model
+from fastbp import Dense, LayerNorm, RMSNorm, Sequential, kernels, load_model
+
+every_numerics = pytest.mark.parametrize("numerics", ["numpy", "portable"])
+every_backend = pytest.mark.parametrize("backend", ["numpy", *BACKENDS])
 
 
 def network(norm, **options):
@@ -14,8 +17,8 @@ def network(norm, **options):
     return model
 
 
-@pytest.mark.parametrize("numerics", ["numpy", "portable"])
-@pytest.mark.parametrize("backend", ["numpy", *BACKENDS])
+@every_numerics
+@every_backend
 def test_values(backend, numerics):
     x = np.random.default_rng(0).standard_normal((7, 6))
     gamma, beta = np.linspace(0.5, 2, 6), np.linspace(-1, 1, 6)
@@ -71,3 +74,34 @@ def test_errors():
             Sequential([norm()], input_shape=(2, 3)).build()
     with pytest.raises(ValueError, match="log_softmax takes rows of one dimension"):
         Sequential([fastbp.Activation("log_softmax")], input_shape=(2, 3)).build()
+
+
+# --------------------------------------------------------------------------------------- the batch
+@every_numerics
+@every_backend
+@pytest.mark.parametrize("n", [1, 2, 130])
+def test_a_batch_of_one_row_and_of_none(backend, numerics, n):
+    options = {"backend": backend, "numerics": numerics}
+    x = np.linspace(-3, 5, n)[None]
+    y, inverse, mean, variance = kernels.batch_norm_forward(x, eps=0.25, **options)
+    assert_same_bits(y, np.zeros((1, n)))
+    assert_same_bits(inverse, np.full(n, 2.0))
+    assert_same_bits(mean, x[0])
+    assert_same_bits(variance, np.zeros(n))
+    # a constant has no derivative
+    assert_same_bits(kernels.batch_norm_backward(x, y, inverse, **options), np.zeros((1, n)))
+    y, *statistics = kernels.batch_norm_forward(x[:0], **options)
+    assert y.shape == (0, n)
+    assert all(np.isnan(s).all() and s.shape == (n,) for s in statistics)
+    assert kernels.batch_norm_backward(x[:0], y, statistics[0], **options).shape == (0, n)
+
+
+@every_backend
+def test_columns_are_normalised(backend):
+    x = np.random.default_rng(5).standard_normal((50, 300)) * np.linspace(0.1, 10, 300) + np.arange(300)
+    y, _, mean, variance = kernels.batch_norm_forward(x, eps=1e-3, backend=backend)
+    np.testing.assert_allclose(mean, x.mean(0), rtol=1e-13)
+    np.testing.assert_allclose(variance, x.var(0), rtol=1e-12)
+    np.testing.assert_allclose(y, (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-3), rtol=1e-11, atol=1e-12)
+    # the evaluation's kernel has the bits of the training's, given the same mean and variance
+    assert_same_bits(kernels.normalize_forward(x, mean, variance, eps=1e-3, backend=backend), y)

@@ -18,7 +18,7 @@ cdef extern from "abi.h":
 cdef extern from "cython_ext/rows.h" nogil:
     void fastbp_subtract_max(const real *x, real *z, intptr_t rows, intptr_t n)
     void fastbp_divide_rows(real *e, const real *s, intptr_t rows, intptr_t n)
-    void fastbp_add_rows(const real *x, real *s, intptr_t rows, intptr_t n)
+    void fastbp_add_rows(const real *x, intptr_t stride, real *s, intptr_t rows, intptr_t n)
 
 cdef extern from *:
     # a bare 1 would become the double 1.0 and widen float32 arithmetic
@@ -64,15 +64,22 @@ cdef inline real total(const fastbp_primitive *primitives, const real *x, intptr
     return s
 
 
-cdef inline void sum_columns(
-    const fastbp_primitive *primitives, const real *x, real *s, intptr_t rows, intptr_t n
+cdef inline void sum_some_columns(
+    const fastbp_primitive *primitives, const real *x, real *s, intptr_t rows, intptr_t n, intptr_t some
 ) noexcept nogil:
-    # s[n] = the sum of all rows
+    # s = the sum of all rows, for the first `some` of n columns
     if n == 1:
         # a single column is contiguous: NumPy sums it pairwise
         s[0] = total(primitives, x, rows)
     else:
-        fastbp_add_rows(x, s, rows, n)
+        fastbp_add_rows(x, n, s, rows, some)
+
+
+cdef inline void sum_columns(
+    const fastbp_primitive *primitives, const real *x, real *s, intptr_t rows, intptr_t n
+) noexcept nogil:
+    # s[n] = the sum of all rows
+    sum_some_columns(primitives, x, s, rows, n, n)
 
 
 cdef inline void sigmoid(const fastbp_primitive *primitives, const real *x, real *y, intptr_t n) noexcept nogil:

@@ -1,4 +1,4 @@
-# Normalisation of rows, and the scale and shift that follow it.
+# Normalisation of rows and of columns, and the scale and shift that follow it.
 
 cdef api int layer_norm_forward(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
@@ -86,6 +86,127 @@ cdef api int rms_norm_backward(
         y += n
         scratch += n
         dx += n
+    return FASTBP_OK
+
+
+cdef enum:
+    COLUMNS = 128  # of a batch, that stay in the cache from one pass to the next
+
+
+cdef inline void inverse_roots(const real *variance, real eps, real *inverse, intptr_t n) noexcept nogil:
+    cdef intptr_t j
+    for j in range(n):
+        inverse[j] = ONE / square_root(variance[j] + eps)
+
+
+cdef api int batch_norm_forward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *x = buffers[0]
+    cdef real *y = buffers[1]
+    cdef real *inverse = buffers[2]
+    cdef real *mean = buffers[3]
+    cdef real *variance = buffers[4]
+    cdef real count = <real>sizes[0], d
+    cdef intptr_t i, j, batch = sizes[0], n = sizes[1], left = n, some
+    while left > 0:
+        some = min(left, COLUMNS)
+        sum_some_columns(primitives, x, mean, batch, n, some)
+        for j in range(some):
+            mean[j] = mean[j] / count
+        for i in range(batch):
+            for j in range(some):
+                d = x[i * n + j] - mean[j]
+                y[i * n + j] = d * d
+        sum_some_columns(primitives, y, variance, batch, n, some)
+        for j in range(some):
+            variance[j] = variance[j] / count
+        inverse_roots(variance, <real>attributes[0], inverse, some)
+        for i in range(batch):
+            for j in range(some):
+                y[i * n + j] = (x[i * n + j] - mean[j]) * inverse[j]
+        x += some
+        y += some
+        inverse += some
+        mean += some
+        variance += some
+        left -= some
+    return FASTBP_OK
+
+
+cdef api int batch_norm_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *dy = buffers[0]
+    cdef const real *y = buffers[1]
+    cdef const real *inverse = buffers[2]
+    cdef real *dx = buffers[3]
+    cdef real a[COLUMNS]
+    cdef real b[COLUMNS]
+    cdef real count = <real>sizes[0]
+    cdef intptr_t i, j, batch = sizes[0], n = sizes[1], left = n, some
+    while left > 0:
+        some = min(left, COLUMNS)
+        sum_some_columns(primitives, dy, a, batch, n, some)
+        for i in range(batch):
+            for j in range(some):
+                dx[i * n + j] = dy[i * n + j] * y[i * n + j]
+        sum_some_columns(primitives, dx, b, batch, n, some)
+        for j in range(some):
+            a[j] = a[j] / count
+            b[j] = b[j] / count
+        for i in range(batch):
+            for j in range(some):
+                dx[i * n + j] = inverse[j] * ((dy[i * n + j] - a[j]) - y[i * n + j] * b[j])
+        dy += some
+        y += some
+        inverse += some
+        dx += some
+        left -= some
+    return FASTBP_OK
+
+
+cdef api int normalize_forward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *x = buffers[0]
+    cdef const real *mean = buffers[1]
+    cdef const real *variance = buffers[2]
+    cdef real *y = buffers[3]
+    cdef real inverse[COLUMNS]
+    cdef intptr_t i, j, n = sizes[1], left = n, some
+    while left > 0:
+        some = min(left, COLUMNS)
+        inverse_roots(variance, <real>attributes[0], inverse, some)
+        for i in range(sizes[0]):
+            for j in range(some):
+                y[i * n + j] = (x[i * n + j] - mean[j]) * inverse[j]
+        x += some
+        mean += some
+        variance += some
+        y += some
+        left -= some
+    return FASTBP_OK
+
+
+cdef api int normalize_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *dy = buffers[0]
+    cdef const real *variance = buffers[1]
+    cdef real *dx = buffers[2]
+    cdef real inverse[COLUMNS]
+    cdef intptr_t i, j, n = sizes[1], left = n, some
+    while left > 0:
+        some = min(left, COLUMNS)
+        inverse_roots(variance, <real>attributes[0], inverse, some)
+        for i in range(sizes[0]):
+            for j in range(some):
+                dx[i * n + j] = dy[i * n + j] * inverse[j]
+        dy += some
+        variance += some
+        dx += some
+        left -= some
     return FASTBP_OK
 
 

@@ -64,13 +64,12 @@ static void fastbp_divide_rows(fastbp_real *e, const fastbp_real *s, intptr_t ro
 FASTBP_ADD_COLUMNS(16)
 FASTBP_ADD_COLUMNS(64)
 
-/* s = the sum of all rows, one after the other, from +0 */
-static void fastbp_add_rows(const fastbp_real *x, fastbp_real *s, intptr_t rows, intptr_t n) {
-    const intptr_t stride = n;
+/* s = the sum of n columns of all rows, which lie `stride` apart, one after the other, from +0 */
+static void fastbp_add_rows(const fastbp_real *x, intptr_t stride, fastbp_real *s, intptr_t rows, intptr_t n) {
     if (n > 256) {
         /* wide rows are read as they lie (measured) */
         for (intptr_t j = 0; j < n; j++) s[j] = 0;
-        for (intptr_t i = 0; i < rows; i++, x += n)
+        for (intptr_t i = 0; i < rows; i++, x += stride)
             for (intptr_t j = 0; j < n; j++) s[j] += x[j];
         return;
     }

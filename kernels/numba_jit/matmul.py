@@ -40,18 +40,24 @@ def bias_forward(buffers, sizes, attributes, primitives):
 
 
 @helper
-def add_rows(primitives, x, s, rows, n):
-    # s[n] = the sum of all rows
+def add_some_rows(primitives, x, s, rows, n, some):
+    # s = the sum of all rows, for the first `some` of n columns
     if n == 1:
         # a single column is contiguous: NumPy sums it pairwise
         s[0] = total(primitives, x, rows)
         return
-    for j in range(n):
+    for j in range(some):
         s[j] = real(s, 0)
     for i in range(rows):
         at = i * n
-        for j in range(n):
+        for j in range(some):
             s[j] += x[at + j]
+
+
+@helper
+def add_rows(primitives, x, s, rows, n):
+    # s[n] = the sum of all rows
+    add_some_rows(primitives, x, s, rows, n, n)
 
 
 def bias_backward(buffers, sizes, attributes, primitives):

@@ -1,9 +1,9 @@
-"""Normalisation of rows, and the scale and shift that follow it."""
+"""Normalisation of rows and of columns, and the scale and shift that follow it."""
 
 from math import sqrt
 
-from .common import OK, helper, offset, real, total
-from .matmul import add_rows
+from .common import OK, helper, offset, real, stack, total
+from .matmul import add_rows, add_some_rows
 
 
 @helper
@@ -63,6 +63,91 @@ def rms_norm_backward(buffers, sizes, attributes, primitives):
         b = total(primitives, offset(scratch, at), n) / real(dx, n)
         for j in range(n):
             dx[at + j] = inverse[i] * (dy[at + j] - y[at + j] * b)
+    return OK
+
+
+COLUMNS = 128  # of a batch, that stay in the cache from one pass to the next
+
+
+@helper
+def mean_columns(primitives, x, s, batch, n, some):
+    add_some_rows(primitives, x, s, batch, n, some)
+    for j in range(some):
+        s[j] = s[j] / real(s, batch)
+
+
+@helper
+def inverse_roots(variance, eps, inverse, n):
+    for j in range(n):
+        inverse[j] = real(inverse, 1) / sqrt(variance[j] + real(inverse, eps))
+
+
+def batch_norm_forward(buffers, sizes, attributes, primitives):
+    batch, n = sizes[0], sizes[1]
+    for start in range(0, n, COLUMNS):
+        some = min(n - start, COLUMNS)
+        x, y, inverse = offset(buffers[0], start), offset(buffers[1], start), offset(buffers[2], start)
+        mean, variance = offset(buffers[3], start), offset(buffers[4], start)
+        mean_columns(primitives, x, mean, batch, n, some)
+        for i in range(batch):
+            at = i * n
+            for j in range(some):
+                d = x[at + j] - mean[j]
+                y[at + j] = d * d
+        mean_columns(primitives, y, variance, batch, n, some)
+        inverse_roots(variance, attributes[0], inverse, some)
+        for i in range(batch):
+            at = i * n
+            for j in range(some):
+                y[at + j] = (x[at + j] - mean[j]) * inverse[j]
+    return OK
+
+
+def batch_norm_backward(buffers, sizes, attributes, primitives):
+    batch, n = sizes[0], sizes[1]
+    a, b = stack(buffers[3], COLUMNS), stack(buffers[3], COLUMNS)
+    for start in range(0, n, COLUMNS):
+        some = min(n - start, COLUMNS)
+        dy, y = offset(buffers[0], start), offset(buffers[1], start)
+        inverse, dx = offset(buffers[2], start), offset(buffers[3], start)
+        mean_columns(primitives, dy, a, batch, n, some)
+        for i in range(batch):
+            at = i * n
+            for j in range(some):
+                dx[at + j] = dy[at + j] * y[at + j]
+        mean_columns(primitives, dx, b, batch, n, some)
+        for i in range(batch):
+            at = i * n
+            for j in range(some):
+                dx[at + j] = inverse[j] * ((dy[at + j] - a[j]) - y[at + j] * b[j])
+    return OK
+
+
+def normalize_forward(buffers, sizes, attributes, primitives):
+    batch, n = sizes[0], sizes[1]
+    inverse = stack(buffers[3], COLUMNS)
+    for start in range(0, n, COLUMNS):
+        some = min(n - start, COLUMNS)
+        x, mean, y = offset(buffers[0], start), offset(buffers[1], start), offset(buffers[3], start)
+        inverse_roots(offset(buffers[2], start), attributes[0], inverse, some)
+        for i in range(batch):
+            at = i * n
+            for j in range(some):
+                y[at + j] = (x[at + j] - mean[j]) * inverse[j]
+    return OK
+
+
+def normalize_backward(buffers, sizes, attributes, primitives):
+    batch, n = sizes[0], sizes[1]
+    inverse = stack(buffers[2], COLUMNS)
+    for start in range(0, n, COLUMNS):
+        some = min(n - start, COLUMNS)
+        dy, dx = offset(buffers[0], start), offset(buffers[2], start)
+        inverse_roots(offset(buffers[1], start), attributes[0], inverse, some)
+        for i in range(batch):
+            at = i * n
+            for j in range(some):
+                dx[at + j] = dy[at + j] * inverse[j]
     return OK
 
 

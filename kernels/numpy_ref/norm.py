@@ -1,4 +1,4 @@
-"""Normalisation of rows, and the scale and shift that follow it."""
+"""Normalisation of rows and of columns, and the scale and shift that follow it."""
 
 import numpy as np
 
@@ -26,6 +26,27 @@ def rms_norm_backward(dy, y, inverse, eps=1e-6):
     weighted = dy * y
     b = weighted.sum(axis=1, keepdims=True) / y.shape[1]
     return weighted, inverse[:, None] * (dy - y * b)
+
+
+def batch_norm_forward(x, eps=1e-3):
+    mean = x.sum(axis=0) / len(x)
+    d = x - mean
+    variance = (d * d).sum(axis=0) / len(x)
+    inverse = 1 / np.sqrt(variance + eps)
+    return d * inverse, inverse, mean, variance
+
+
+def batch_norm_backward(dy, y, inverse, eps=1e-3):
+    a, b = dy.sum(axis=0) / len(y), (dy * y).sum(axis=0) / len(y)
+    return inverse * ((dy - a) - y * b)
+
+
+def normalize_forward(x, mean, variance, eps=1e-3):
+    return (x - mean) * (1 / np.sqrt(variance + eps))
+
+
+def normalize_backward(dy, variance, eps=1e-3):
+    return dy * (1 / np.sqrt(variance + eps))
 
 
 def affine_forward(x, gamma, beta):
