@@ -27,9 +27,9 @@ KERNELS = _table().KERNELS
 
 #: Lengths by the table's dimensions, for a layer of the standard nets; a lone ``n`` is all of batch x n. Append only.
 SIZES = {
-    "32x16": {"batch": 32, "n": 16, "m": 32, "k": 4, "rows": 1024},
-    "32x128": {"batch": 32, "n": 128, "m": 32, "k": 64, "rows": 1024},
-    "256x1024": {"batch": 256, "n": 1024, "m": 256, "k": 784, "rows": 1024},
+    "32x16": {"batch": 32, "n": 16, "m": 32, "k": 4, "rows": 1024, "width": 16},
+    "32x128": {"batch": 32, "n": 128, "m": 32, "k": 64, "rows": 1024, "width": 16},
+    "256x1024": {"batch": 256, "n": 1024, "m": 256, "k": 784, "rows": 1024, "width": 16},
 }
 
 
@@ -55,6 +55,7 @@ def operand(kernel, operand, sizes, dtype, rng):
         "one_hot": lambda: np.eye(shape[-1])[rng.integers(0, shape[-1], shape[:-1])],
         "nonnegative": lambda: rng.random(shape),
         "uniform": lambda: rng.random(shape),
+        "index": lambda: rng.integers(0, sizes["rows"], shape),
         "power": lambda: rng.uniform(0.1, 0.9, shape),
     }[domain]
     # learning rates are the float64 operands without a domain: small, so that updates in place stay finite

@@ -603,6 +603,18 @@ _row(
     source="Zhang & Sennrich 2019, NeurIPS, eq. 4",
 )
 
+_row(
+    "prelu", "norm",
+    ("forward", "x[batch,n], alpha[n] -> y[batch,n]", "y = np.where(x > 0, x, alpha * x)", "y=x"),
+    (
+        "backward", "dy[batch,n], x[batch,n], alpha[n] -> dx[batch,n], dalpha[n]",
+        "dalpha = np.where(x > 0, 0, dy * x).sum(axis=0); dx = np.where(x > 0, dy, alpha * dy)",
+    ),
+    kinks=(0.0,),
+    note="leaky_relu with a slope for each column, which is learned; the derivative at 0 is alpha",
+    source="He et al. 2015, ICCV, eq. 1 and 11",
+)
+
 # ---------------------------------------------------------------------------------------- random
 _row(
     "uniform", "random",
@@ -1178,6 +1190,18 @@ _row(
     ("", "source[rows]:i8, index[batch]:i8 -> y[batch]:i8", "y = source[index]"),
     domain={"index": "index"},
     source="the integer labels of a mini-batch",
+)
+
+_row(
+    "embedding", "data",
+    ("forward", "x[batch,n], w[rows,width] -> y[batch,n,width]", "y = w[indexes(x, len(w))]"),
+    (
+        "backward", "dy[batch,n,width], x[batch,n], w[rows,width] -> dw[rows,width]",
+        "dw = np.zeros_like(w); np.add.at(dw, indexes(x, len(w)), dy)",
+    ),
+    domain={"x": "index"},
+    note="x holds row numbers as reals, which must be whole; those of dy that share a row are added in their order",
+    source="the rows of w that x names",
 )
 
 # ---------------------------------------------------------------------------------------- metric

@@ -42,8 +42,12 @@ TRIPLES = (
     *itertools.product((0, 1, 2, 5, 17), repeat=3),
     (1, 64, 64), (64, 1, 64), (64, 64, 1), (33, 65, 127), (8, 784, 10), (64, 128, 10), (3, 1025, 2), (129, 130, 131),
 )  # fmt: skip
+QUADRUPLES = (
+    *itertools.product((0, 1, 3), repeat=4),
+    (1, 1, 129, 129), (9, 4, 33, 17), (64, 3, 20, 65), (5, 100, 1, 8), (5, 100, 8, 1), (700, 2, 9, 4),
+)  # fmt: skip
 #: By the number of a kernel's dimensions. Operands of fixed size meet more values by being drawn more often.
-SIZES = ([()] * 100, [(n,) for n in LENGTHS], PAIRS, TRIPLES)
+SIZES = ([()] * 100, [(n,) for n in LENGTHS], PAIRS, TRIPLES, QUADRUPLES)
 
 #: "edges" stay in an operand's domain, "hostile" values need not, and may be infinite or NaN; "mixed" has edges
 #: in some operands only.
@@ -190,6 +194,15 @@ def _integers(rng, shape, stop, kind):
     return _pick(rng, (0, stop - 1), shape) if kind in ("edges", "hostile") else rng.integers(stop, size=shape)
 
 
+def _row_numbers(rng, shape, stop, dtype, kind):
+    values = _integers(rng, shape, stop, kind).astype(dtype)
+    if kind == "hostile" and values.size and rng.integers(2):
+        # one that is none, somewhere
+        stray = np.array([-1, stop, 0.5, -0.5, stop - 0.5, 1e30, np.inf, -np.inf, np.nan], dtype)
+        values[tuple(map(rng.integers, shape))] = _pick(rng, stray, ())
+    return values
+
+
 def _nonnegative(rng, shape, dtype, kind):
     values = _real(rng, shape, dtype, kind)
     return values if kind == "hostile" else np.abs(values)
@@ -251,6 +264,8 @@ def operands(kernel, sizes, dtype, kind, rng):
             # labels count the columns, indexes the rows; labels that are only moved are any numbers
             stop = {"label": "n", "index": "rows"}.get(domain)
             array = _integers(rng, shape, sizes[stop] if stop else 1 << 40, kind).astype(np.int64)
+        elif domain == "index":
+            array = _row_numbers(rng, shape, sizes["rows"], dtype, kind)
         else:
             real = np.dtype(dtype if operand.dtype == "real" else np.float64)
             make = _DOMAINS[domain] if domain else _real if operand.dtype == "real" else _rate

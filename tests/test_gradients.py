@@ -65,7 +65,7 @@ def test_backward_is_the_derivative_of_forward(name):
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     largest = 0
     for batch, n in SHAPES:
-        sizes = {"batch": batch, "n": n if len(forward.dims) > 1 else batch * n}
+        sizes = {"batch": batch, "n": n if len(forward.dims) > 1 else batch * n, "rows": 3, "width": 2}
         for attributes in attribute_variants(forward):
             if attributes.get("eps") != forward.attributes.get("eps") or (name == "celu" and not attributes["alpha"]):
                 continue  # a division by zero
@@ -116,6 +116,7 @@ AT_KINKS = {
     "hard_sigmoid": {-3.0: 0.0, 3.0: 0.0},
     "hard_tanh": {-1.0: 0.0, 1.0: 0.0},
     "hard_swish": {-3.0: 0.0, 3.0: 1.0},
+    "prelu": {0.0: 0.25},
 }
 
 
@@ -125,12 +126,13 @@ def test_derivative_at_kinks(name, dtype):
     assert set(AT_KINKS[name]) == set(ROWS[name].kinks)
     for kink, slope in AT_KINKS[name].items():
         for x in (kink, -0.0 if kink == 0 else kink):
-            y = REFERENCE[f"{name}_forward"](np.full(3, x, dtype))
-            dy = np.array([1, -2, 3], dtype)
-            known = {"dy": dy, "x": np.full(3, x, dtype), "y": y}
-            dx = REFERENCE[f"{name}_backward"](*(known[o.name] for o in KERNELS[f"{name}_backward"].inputs))
+            forward, backward = (KERNELS[f"{name}_{way}"] for way in ("forward", "backward"))
+            dy = np.array([[1, -2, 3]], dtype)
+            known = {"dy": dy, "x": np.full((1, 3), x, dtype), "alpha": np.full(3, 0.25, dtype)}
+            known["y"] = REFERENCE[forward.name](*(known[o.name] for o in forward.inputs))
+            dx = as_dict(backward, REFERENCE[backward.name](*(known[o.name] for o in backward.inputs)))["dx"]
             # slope 0 is +0 whatever the sign of dy
-            assert_same_bits(dx, np.full(3, slope, dtype) if slope == 0 else dy * dy.dtype.type(slope))
+            assert_same_bits(dx, np.full((1, 3), slope, dtype) if slope == 0 else dy * dy.dtype.type(slope))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -1,4 +1,4 @@
-# Moving rows: the batches of an epoch are gathered by index.
+# Moving rows: the batches of an epoch are gathered by index, and so is an embedding.
 
 cdef api int gather(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
@@ -25,4 +25,48 @@ cdef api int gather_labels(
         if not 0 <= index[i] < sizes[0]:
             return FASTBP_INDEX_ERROR
         y[i] = source[index[i]]
+    return FASTBP_OK
+
+
+cdef inline intptr_t row_number(real x, intptr_t rows) noexcept nogil:
+    # -1 if it is none; compared before the cast, which is undefined for what does not fit
+    cdef intptr_t k
+    if not (x >= 0 and x < <real>rows):
+        return -1
+    k = <intptr_t>x
+    return k if <real>k == x else -1
+
+
+cdef api int embedding_forward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *x = buffers[0]
+    cdef const real *w = buffers[1]
+    cdef real *y = buffers[2]
+    cdef intptr_t i, k, width = sizes[3]
+    for i in range(sizes[0] * sizes[1]):
+        k = row_number(x[i], sizes[2])
+        if k < 0:
+            return FASTBP_INDEX_ERROR
+        memcpy(y + i * width, w + k * width, width * sizeof(real))
+    return FASTBP_OK
+
+
+cdef api int embedding_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *dy = buffers[0]
+    cdef const real *x = buffers[1]
+    cdef real *dw = buffers[3]
+    cdef real *row
+    cdef intptr_t i, j, k, width = sizes[2], rows = sizes[3]
+    memset(dw, 0, rows * width * sizeof(real))
+    for i in range(sizes[0] * sizes[1]):
+        k = row_number(x[i], rows)
+        if k < 0:
+            return FASTBP_INDEX_ERROR
+        row = dw + k * width
+        for j in range(width):
+            row[j] = row[j] + dy[j]
+        dy += width
     return FASTBP_OK

@@ -1,4 +1,4 @@
-# Normalisation of rows and of columns, and the scale and shift that follow it.
+# Normalisation of rows and of columns, and the scale and shift that follow it; a slope for each column.
 
 cdef api int layer_norm_forward(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
@@ -267,4 +267,51 @@ cdef api int scale_backward(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
 ) noexcept nogil:
     scale_back(primitives, buffers[0], buffers[1], buffers[2], buffers[3], buffers[4], buffers[5], sizes[0], sizes[1])
+    return FASTBP_OK
+
+
+cdef api int prelu_forward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *x = buffers[0]
+    cdef const real *alpha = buffers[1]
+    cdef real *y = buffers[2]
+    cdef real slope
+    cdef intptr_t i, j, n = sizes[1]
+    for i in range(sizes[0]):
+        for j in range(n):
+            slope = alpha[j] * x[j]
+            y[j] = x[j] if x[j] > 0 else slope
+        x += n
+        y += n
+    return FASTBP_OK
+
+
+cdef api int prelu_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *dy = buffers[0]
+    cdef const real *x = buffers[1]
+    cdef const real *alpha = buffers[2]
+    cdef real *dx = buffers[3]
+    cdef real *dalpha = buffers[4]
+    cdef real down
+    cdef intptr_t i, j, batch = sizes[0], n = sizes[1], left = n, some
+    while left > 0:
+        some = min(left, COLUMNS)
+        for i in range(batch):
+            for j in range(some):
+                down = dy[i * n + j] * x[i * n + j]
+                dx[i * n + j] = 0 if x[i * n + j] > 0 else down
+        sum_some_columns(primitives, dx, dalpha, batch, n, some)
+        for i in range(batch):
+            for j in range(some):
+                down = alpha[j] * dy[i * n + j]
+                dx[i * n + j] = dy[i * n + j] if x[i * n + j] > 0 else down
+        dy += some
+        x += some
+        alpha += some
+        dx += some
+        dalpha += some
+        left -= some
     return FASTBP_OK

@@ -1,6 +1,6 @@
-"""Moving rows: the batches of an epoch are gathered by index."""
+"""Moving rows: the batches of an epoch are gathered by index, and so is an embedding."""
 
-from .common import INDEX_ERROR, OK, integers
+from .common import INDEX_ERROR, OK, helper, integers, real
 
 
 def gather(buffers, sizes, attributes, primitives):
@@ -22,4 +22,39 @@ def gather_labels(buffers, sizes, attributes, primitives):
         if not 0 <= index[i] < rows:
             return INDEX_ERROR
         y[i] = source[index[i]]
+    return OK
+
+
+@helper
+def row_number(x, rows):
+    # -1 if it is none; compared before the cast, which is undefined for what does not fit
+    if not (x >= real(x, 0) and x < real(x, rows)):
+        return -1
+    k = int(x)
+    return k if real(x, k) == x else -1
+
+
+def embedding_forward(buffers, sizes, attributes, primitives):
+    x, w, y = buffers[0], buffers[1], buffers[2]
+    rows, width = sizes[2], sizes[3]
+    for i in range(sizes[0] * sizes[1]):
+        k = row_number(x[i], rows)
+        if k < 0:
+            return INDEX_ERROR
+        for j in range(width):
+            y[i * width + j] = w[k * width + j]
+    return OK
+
+
+def embedding_backward(buffers, sizes, attributes, primitives):
+    dy, x, dw = buffers[0], buffers[1], buffers[3]
+    width, rows = sizes[2], sizes[3]
+    for i in range(rows * width):
+        dw[i] = real(dw, 0)
+    for i in range(sizes[0] * sizes[1]):
+        k = row_number(x[i], rows)
+        if k < 0:
+            return INDEX_ERROR
+        for j in range(width):
+            dw[k * width + j] = dw[k * width + j] + dy[i * width + j]
     return OK

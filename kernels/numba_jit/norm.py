@@ -1,4 +1,4 @@
-"""Normalisation of rows and of columns, and the scale and shift that follow it."""
+"""Normalisation of rows and of columns, and the scale and shift that follow it; a slope for each column."""
 
 from math import sqrt
 
@@ -191,4 +191,36 @@ def scale_forward(buffers, sizes, attributes, primitives):
 
 def scale_backward(buffers, sizes, attributes, primitives):
     scale_back(primitives, buffers[0], buffers[1], buffers[2], buffers[3], buffers[4], buffers[5], sizes[0], sizes[1])
+    return OK
+
+
+def prelu_forward(buffers, sizes, attributes, primitives):
+    x, alpha, y = buffers[0], buffers[1], buffers[2]
+    batch, n, zero = sizes[0], sizes[1], real(y, 0)
+    for i in range(batch):
+        at = i * n
+        for j in range(n):
+            slope = alpha[j] * x[at + j]
+            y[at + j] = x[at + j] if x[at + j] > zero else slope
+    return OK
+
+
+def prelu_backward(buffers, sizes, attributes, primitives):
+    batch, n = sizes[0], sizes[1]
+    zero = real(buffers[3], 0)
+    for start in range(0, n, COLUMNS):
+        some = min(n - start, COLUMNS)
+        dy, x, alpha = offset(buffers[0], start), offset(buffers[1], start), offset(buffers[2], start)
+        dx, dalpha = offset(buffers[3], start), offset(buffers[4], start)
+        for i in range(batch):
+            at = i * n
+            for j in range(some):
+                down = dy[at + j] * x[at + j]
+                dx[at + j] = zero if x[at + j] > zero else down
+        add_some_rows(primitives, dx, dalpha, batch, n, some)
+        for i in range(batch):
+            at = i * n
+            for j in range(some):
+                down = alpha[j] * dy[at + j]
+                dx[at + j] = dy[at + j] if x[at + j] > zero else down
     return OK

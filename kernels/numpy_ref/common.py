@@ -31,6 +31,13 @@ def below_one(x, eps):
     return min(x.dtype.type(1 - eps), np.nextafter(one, one - one))
 
 
+def indexes(x, rows):
+    """Return whole numbers from 0 to rows - 1, which are held as reals, as integers."""
+    if not ((x >= 0) & (x < rows) & (x == np.trunc(x))).all():
+        raise IndexError(f"row numbers must be whole and in 0 .. {rows - 1}")
+    return x.astype(np.int64)
+
+
 def pcg64(state):
     """Return a numpy.random.Generator in a state of PCG64 that is given as six integers (row `uniform`)."""
     high, low, inc_high, inc_low, has_uint32, uinteger = (int(word) & (1 << 64) - 1 for word in state)

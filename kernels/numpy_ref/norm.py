@@ -1,4 +1,4 @@
-"""Normalisation of rows and of columns, and the scale and shift that follow it."""
+"""Normalisation of rows and of columns, and the scale and shift that follow it; a slope for each column."""
 
 import numpy as np
 
@@ -65,3 +65,11 @@ def scale_forward(x, gamma):
 def scale_backward(dy, x, gamma):
     weighted = dy * x
     return weighted, dy * gamma, weighted.sum(axis=0)
+
+
+def prelu_forward(x, alpha):
+    return np.where(x > 0, x, alpha * x)
+
+
+def prelu_backward(dy, x, alpha):
+    return np.where(x > 0, dy, alpha * dy), np.where(x > 0, 0, dy * x).sum(axis=0)

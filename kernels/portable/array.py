@@ -40,6 +40,8 @@ _EXACT = {
     "bitwise_or", "bitwise_xor", "invert",
 }  # fmt: skip
 _REDUCIBLE = {"maximum", "minimum", "fmax", "fmin", "logical_and", "logical_or"}
+# `at` does one operation after the other
+_METHODS = {"__call__": _EXACT, "at": _EXACT, "reduce": _REDUCIBLE}
 _FUNCTIONS = {
     "where", "copy", "copyto", "count_nonzero", "zeros_like", "ones_like", "empty_like", "full_like",
     "broadcast_to", "concatenate", "stack", "argmax", "argmin", "argsort", "amax", "amin", "max", "min", "take",
@@ -110,7 +112,7 @@ class PortableArray(np.ndarray):
             result = matmul(*inputs)
         elif ufunc is np.add and method == "reduce" and real:
             result = sum_(inputs[0], options.get("axis", 0), bool(options.get("keepdims")))
-        elif not real or (method == "__call__" and name in _EXACT) or (method == "reduce" and name in _REDUCIBLE):
+        elif not real or name in _METHODS.get(method, ()):
             if out is not None:
                 options["out"] = tuple(_plain(x) for x in out)
             return _wrapped(getattr(ufunc, method)(*inputs, **options))
