@@ -277,15 +277,17 @@ class NumpyExecutor(Executor):
         if batch not in self._bound:
             self.batch = batch
             # the views of one batch length, so that a step does not make them again
-            views = [
-                None if a is None else self.view(b) for b, a in zip(self.program.buffers, self.arrays, strict=True)
-            ]
+            views = {
+                b: None if self.arrays[b.number] is None else self.view(b)
+                for call in self.program.calls
+                for b in call.buffers
+            }
             self._bound[batch] = [
                 (
                     self.kernels[call.kernel.name],
-                    [views[b.number] for b in call.reads],
+                    [views[b] for b in call.reads],
                     call.attributes,
-                    [views[b.number] for b in call.writes],
+                    [views[b] for b in call.writes],
                 )
                 for call in self.program.calls
             ]

@@ -149,7 +149,7 @@ def _forward(
         y, backward = layer.emit(program, y, weights[k], gradients.get(k, {}))
         network.layers.append((layer, y))
         steps.append(backward)
-    if y is network.x:
+    if y.root is network.x:
         y = program.call("identity_forward", y, layer="output")
     network.y_pred = y
     return flat, steps
@@ -162,6 +162,12 @@ def _regularized(layout: Layout) -> list[tuple[int, str, Regularizer]]:
 def _targets(program: Program, loss: Loss, layout: Layout, name: str, first: str) -> Buffer:
     shape: tuple[int | str, ...] = (first,) if loss.targets == "labels" else (first, *layout.output_shape)
     return program.buffer(name, shape, "i8" if loss.targets == "labels" else "real", role="input")
+
+
+def _rows(buffer: Buffer) -> Buffer:
+    """Return labels as they are, anything else as a matrix: a row may have any shape where it is only moved."""
+    first, *rest = buffer.shape
+    return buffer.reshaped((first, prod(rest))) if len(rest) > 1 else buffer
 
 
 def _loss(
@@ -253,8 +259,8 @@ def compile_training(
     network.x = program.buffer("x", (BATCH, *layout.input_shape), role="input")
     network.y_true = _targets(program, loss, layout, "y_true", BATCH)
     gather = "gather_labels" if loss.targets == "labels" else "gather"
-    program.call("gather", network.x_source, network.index, layer="data", into={"y": network.x})
-    program.call(gather, network.y_source, network.index, layer="data", into={"y": network.y_true})
+    for source, batch, kernel in ((network.x_source, network.x, "gather"), (network.y_source, network.y_true, gather)):
+        program.call(kernel, _rows(source), network.index, layer="data", into={"y": _rows(batch)})
     if weighted:
         network.weight_source = program.buffer("weight_source", (ROWS, 1), role="input")
         network.weight = program.buffer("sample_weight", (BATCH, 1), role="input")

@@ -69,16 +69,41 @@ class Buffer:
         share the arena; results may be bound to arrays of the caller's.
     parent, offset : Buffer or None, int
         A view: where in its parent it begins, in elements.
+    root : Buffer
+        Itself, or the buffer of which this is another shape (`reshaped`).
     """
 
-    __slots__ = ("dtype", "name", "number", "offset", "parent", "role", "shape")
+    __slots__ = ("_role", "dtype", "name", "number", "offset", "parent", "root", "shape")
 
     def __init__(
         self, number: int, name: str, shape: Shape, dtype: str, role: str, parent: Buffer | None = None, offset: int = 0
     ) -> None:
-        self.number, self.name, self.dtype, self.role = number, name, dtype, role
+        self.number, self.name, self.dtype, self._role = number, name, dtype, role
         self.shape: tuple[Any, ...] = tuple(shape)
-        self.parent, self.offset = parent, offset
+        self.parent, self.offset, self.root = parent, offset, self
+
+    @property
+    def role(self) -> str:
+        """What the memory is for."""
+        return self.root._role
+
+    @role.setter
+    def role(self, role: str) -> None:
+        self.root._role = role
+
+    def reshaped(self, shape: Shape) -> Buffer:
+        """Return the same memory in another shape: a buffer of the same number, which no call needs to fill.
+
+        Raises
+        ------
+        ProgramError
+            If the shape has another number of elements.
+        """
+        other = Buffer(self.number, self.name, shape, self.dtype, self.role, self.parent, self.offset)
+        other.root = self.root
+        if any(other.size(probe, probe) != self.size(probe, probe) for probe in _PROBES):
+            raise ProgramError(f"{self!r} cannot be {other!r}")
+        return other
 
     def resolve(self, batch: int, rows: int = 0) -> tuple[int, ...]:
         """Return the shape for given lengths."""
@@ -322,7 +347,7 @@ class Program:
         for i, call in enumerate(self.calls):
             for buffer in call.buffers:
                 if buffer.role == "temporary":
-                    life.setdefault(buffer, [i, i])[1] = i
+                    life.setdefault(buffer.root, [i, i])[1] = i
         groups = {buffer: [buffer] for buffer in life}
         if not keep:
             for i, call in enumerate(self.calls):
@@ -350,7 +375,7 @@ class Program:
     ) -> None:
         named = call.named()
         for output, operand in call.kernel.inplace:
-            out, source = named[output], named[operand]
+            out, source = named[output].root, named[operand].root
             if out not in life or source not in life or groups[out] is groups[source]:
                 continue
             dies_here = max(life[b][1] for b in groups[source]) == i
@@ -377,7 +402,7 @@ class Program:
         written: dict[Buffer, int] = {}
         last_read: dict[Buffer, int] = {}
         for i, call in enumerate(self.calls):
-            last_read.update((b, i) for b in call.reads)
+            last_read.update((b.root, i) for b in call.reads)
         for i, call in enumerate(self.calls):
             where = f"call {i}, {call!r}"
             for operand, buffer in zip(call.kernel.operands, call.buffers, strict=True):
@@ -389,14 +414,14 @@ class Program:
             except ValueError as error:
                 raise ProgramError(f"{where}: {error}") from None
             for buffer in call.reads:
-                missing = self._unwritten(buffer, written)
+                missing = self._unwritten(buffer.root, written)
                 if missing:
                     raise ProgramError(f"{where}: {missing} is read before it is written")
             self._verify_alias(where, call)
             for buffer in call.writes:
                 if buffer.role == "input" and call.phase != "gather":
                     raise ProgramError(f"{where}: writes the input {buffer!r}")
-                written[buffer] = i
+                written[buffer.root] = i
             if plan is not None:
                 self._verify_memory(i, where, call, plan, written, last_read)
 
@@ -416,9 +441,9 @@ class Program:
 
     @staticmethod
     def _overlap(a: Buffer, b: Buffer) -> bool:
-        if a is b:
+        if a.root is b.root:
             return True
-        roots = [x.parent or x for x in (a, b)]
+        roots = [x.parent or x.root for x in (a, b)]
         if roots[0] is not roots[1]:
             return False
         spans = [(x.offset, x.offset + x.size(1)) for x in (a, b)]
@@ -439,14 +464,14 @@ class Program:
         named = call.named()
         allowed = {frozenset(pair) for pair in call.kernel.inplace}
         for operand in call.kernel.outputs:
-            out = named[operand.name]
+            out = named[operand.name].root
             if out not in plan.offsets:
                 continue
             for other in plan.offsets:
                 alive = other is not out and other in written and last_read.get(other, -1) >= i
                 if not alive or not self._share(out, other, plan):
                     continue
-                names = [name for name, buffer in named.items() if buffer is other]
+                names = [name for name, buffer in named.items() if buffer.root is other]
                 in_place = any(frozenset((operand.name, name)) in allowed for name in names)
                 if not (in_place and last_read[other] == i):
                     raise ProgramError(f"{where}: {out!r} would overwrite {other!r}, which is still to be read")

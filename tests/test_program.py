@@ -92,6 +92,47 @@ def test_sizes_are_affine_in_the_batch():
                     assert affine == list(call.sizes(batch, 77).values()), repr(call)
 
 
+def test_another_shape_of_a_buffer_is_the_same_memory():
+    program, _x, _w, _b, y = dense()
+    n = len(program.buffers)
+    flat = y.reshaped((BATCH, 3, 1)).reshaped((BATCH, 1, 3))
+    assert flat.shape == (BATCH, 1, 3) and flat.number == y.number and flat.root is y and len(program.buffers) == n
+    flat.role = "result"
+    assert y.role == flat.role == "result"
+    y.role = "temporary"
+    assert flat.role == "temporary"
+    for shape in ((BATCH, 4), (3,), (3, BATCH, BATCH)):
+        with pytest.raises(ProgramError, match=r"dense.y\[batch, 3\] cannot be dense.y\["):
+            y.reshaped(shape)
+
+
+def test_plan_and_check_see_through_shapes():
+    program = Program("float32")
+    x = program.buffer("x", (BATCH, 2, 6), role="input")
+    a = program.buffer("a", (BATCH, 12))
+    unwritten = Program("float32")
+    unwritten.call("relu_forward", unwritten.buffer("z", (BATCH, 4)).reshaped((BATCH, 2, 2)))
+    with pytest.raises(ProgramError, match=r"z\[batch, 4\] is read before it is written"):
+        unwritten.verify()
+    # written in one shape and read in another, long after
+    program.call("tanh_forward", x, into={"y": a.reshaped((BATCH, 2, 6))})
+    b = program.call("sigmoid_forward", x, layer="b")
+    c = program.call("tanh_backward", b.reshaped((BATCH, 12)), a, layer="c")
+    d = program.call("tanh_backward", c.reshaped((BATCH, 3, 4)), a.reshaped((BATCH, 3, 4)), layer="d")
+    plan = program.plan(5)
+    assert set(plan.offsets) == {a, b, c, d}
+    assert plan.offsets[a] != plan.offsets[b] == plan.offsets[c] == plan.offsets[d]
+    program.verify(plan)
+    plan.offsets[b] = plan.offsets[a]
+    with pytest.raises(ProgramError, match=r"b.y\[batch, 2, 6\] would overwrite a\[batch, 12\]"):
+        program.verify(plan)
+    with pytest.raises(ProgramError, match="w and dw may not be one buffer"):
+        w = program.buffer("w", (2, 6), role="parameter")
+        lr = program.buffer("lr", (1,), "f8", role="state")
+        program.call("sgd_update", w, w.reshaped((12,)), lr)
+        program.verify()
+
+
 def test_a_call_that_cannot_be():
     program, x, w, _b, y = dense()
     calls, buffers = list(program.calls), list(program.buffers)

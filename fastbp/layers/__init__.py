@@ -8,6 +8,7 @@ from ..names import check_name
 from .base import Layer, ParameterSpec, as_shape
 from .core import ACTIVATIONS, Activation, Dense
 from .norm import LayerNorm, RMSNorm
+from .shape import Flatten, Reshape
 
 if TYPE_CHECKING:
     from typing import Any
@@ -16,15 +17,19 @@ __all__ = [
     "ACTIVATIONS",
     "Activation",
     "Dense",
+    "Flatten",
     "Layer",
     "LayerNorm",
     "ParameterSpec",
     "RMSNorm",
+    "Reshape",
     "as_shape",
     "from_config",
 ]
 
-_CLASSES: dict[str, type[Any]] = {cls.__name__: cls for cls in (Dense, Activation, LayerNorm, RMSNorm)}
+_CLASSES: dict[str, type[Any]] = {
+    cls.__name__: cls for cls in (Dense, Activation, LayerNorm, RMSNorm, Flatten, Reshape)
+}
 
 
 def from_config(kind: str, config: dict[str, Any]) -> Layer:

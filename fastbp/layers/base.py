@@ -27,8 +27,8 @@ __all__ = ["Layer", "ParameterSpec", "as_shape"]
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*\Z")
 
 
-def as_shape(shape: Any) -> tuple[int, ...] | None:
-    """Return the shape of one row, given as an integer, a tuple or None, as a tuple or None."""
+def as_shape(shape: Any, name: str = "input_shape") -> tuple[int, ...] | None:
+    """Return the shape of one row, given as an integer, a tuple or None, as a tuple or None; `name` is for errors."""
     if shape is None:
         return None
     try:
@@ -38,7 +38,7 @@ def as_shape(shape: Any) -> tuple[int, ...] | None:
     try:
         return tuple(operator.index(n) for n in shape)
     except TypeError:
-        raise TypeError(f"input_shape is {shape!r}; it must be an integer or a tuple of integers") from None
+        raise TypeError(f"{name} is {shape!r}; it must be an integer or a tuple of integers") from None
 
 
 class ParameterSpec:
