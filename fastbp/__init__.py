@@ -33,7 +33,7 @@ from . import (
 from ._version import __version__
 from .callbacks import Callback, History
 from .kernels.threads import get_num_threads, set_num_threads
-from .layers import Activation, Dense, Flatten, Layer, LayerNorm, Reshape, RMSNorm
+from .layers import Activation, Dense, Embedding, Flatten, Layer, LayerNorm, PReLU, Reshape, RMSNorm
 from .model import Sequential, load_model
 
 if TYPE_CHECKING:
@@ -44,10 +44,12 @@ __all__ = [
     "BlameLog",
     "Callback",
     "Dense",
+    "Embedding",
     "Flatten",
     "History",
     "Layer",
     "LayerNorm",
+    "PReLU",
     "RMSNorm",
     "Reshape",
     "Sequential",

@@ -81,7 +81,7 @@ class _Probe:
         model._require_compiled()
         rows = as_rows("x", x)
         layout = model._plan(rows.shape[1:])
-        self.x = as_features("x", rows, layout.input_shape, model.dtype)
+        self.x = model._features("x", rows, layout)
         self.y = as_targets("y", y, model.loss_function, layout.output_shape, model.dtype, len(self.x))
         model._ready(self.x.shape[1:])
         self.model, self.arrays = model, _snapshot(model)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .backends import make_executor
-from .data import as_features, as_rows, as_targets, as_weights
+from .data import as_rows, as_targets, as_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,7 +87,7 @@ def minimize(
     model._require_idle()
     rows = as_rows("x", x)
     layout = model._plan(rows.shape[1:])
-    x = as_features("x", rows, layout.input_shape, model.dtype)
+    x = model._features("x", rows, layout)
     y = as_targets("y", y, model.loss_function, layout.output_shape, model.dtype, len(x))
     weight = as_weights(sample_weight, class_weight, y, model.loss_function, model.dtype)
     if layout.statistics:

@@ -735,10 +735,18 @@ class Sequential:
             hook.on_test_end(logs)
         return {f"val_{name}": value for name, value in logs.items() if np.ndim(value) == 0}
 
+    def _features(self, name: str, x: ArrayLike, layout: Layout, finite: bool = True) -> np.ndarray:
+        """Return inputs as the program and the first layers take them."""
+        x = as_features(name, x, layout.input_shape, self.dtype, finite)
+        for layer in self.layers:
+            if not layer.check(name, x):
+                break
+        return x
+
     def _checked(
         self, x_name: str, y_name: str, x: ArrayLike, y: ArrayLike, layout: Layout
     ) -> tuple[np.ndarray, np.ndarray]:
-        x = as_features(x_name, x, layout.input_shape, self.dtype)
+        x = self._features(x_name, x, layout)
         return x, as_targets(y_name, y, self.loss_function, layout.output_shape, self.dtype, len(x))
 
     def _results(self, network: Network, rows: int, steps: int) -> dict[Buffer, np.ndarray]:
@@ -849,7 +857,7 @@ class Sequential:
         """
         self._require_compiled()
         rows = as_rows("x", x)
-        x = as_features("x", rows, self._plan(rows.shape[1:]).input_shape, self.dtype, finite=False)
+        x = self._features("x", rows, self._plan(rows.shape[1:]), finite=False)
         self._ready(x.shape[1:])
         if self._steps is None:
             self._steps = self._training(keep=True)
@@ -942,7 +950,7 @@ class Sequential:
     def _predict_arrays(self, x: ArrayLike, batch_size: int) -> np.ndarray:
         batch_size = integer("batch_size", batch_size, 1)
         rows = as_rows("x", x)
-        x = as_features("x", rows, self._plan(rows.shape[1:]).input_shape, self.dtype, finite=False)
+        x = self._features("x", rows, self._plan(rows.shape[1:]), finite=False)
         self._ready(x.shape[1:])
         batch = min(batch_size, len(x))
         if self._predict is None:

@@ -441,7 +441,7 @@ class Program:
 
     @staticmethod
     def _overlap(a: Buffer, b: Buffer) -> bool:
-        if a.root is b.root:
+        if a is b:
             return True
         roots = [x.parent or x.root for x in (a, b)]
         if roots[0] is not roots[1]:

@@ -180,6 +180,43 @@ def test_normalisation(make, theirs, numerics):
         assert_close(getattr(layer, f"d{name}"), weight.grad.numpy(), (make, name), atol=1e-14)
 
 
+@every_numerics
+def test_prelu(numerics):
+    rng = np.random.default_rng(9)
+    x, y, alpha = rng.standard_normal((20, 7)), rng.standard_normal((20, 7)), rng.uniform(-0.5, 2, 7)
+    x[0] = 0
+    model = fastbp.Sequential([fastbp.Activation("identity"), fastbp.PReLU()], input_shape=7)
+    model.compile("sgd", "mse", dtype="float64", numerics=numerics)
+    layer = model.layers[1]
+    assert (layer.alpha == torch.nn.PReLU().weight.item()).all()
+    layer.alpha = alpha
+    inputs, weight = tensor(x, True), tensor(alpha, True)
+    want = F.prelu(inputs, weight)
+    F.mse_loss(want, tensor(y)).backward()
+    assert_close(model.forward(x), want, "value")
+    model.loss(y)
+    model.backward()
+    assert_close(layer.dalpha, weight.grad, "dalpha", atol=1e-15)
+    dx, _ = kernels.prelu_backward(layer.dy, x, alpha, numerics=numerics)
+    # at 0 the derivative is alpha there too
+    assert_close(dx, inputs.grad, "dx", atol=1e-15)
+
+
+@every_numerics
+def test_embedding(numerics):
+    rng = np.random.default_rng(10)
+    x, y = rng.integers(12, size=(30, 4)), rng.standard_normal((30, 3))
+    model = fastbp.Sequential([fastbp.Embedding(12, 5), fastbp.Flatten(), fastbp.Dense(3)], input_shape=4, seed=0)
+    model.compile("sgd", "mse", dtype="float64", numerics=numerics)
+    table, w, b = (tensor(array, True) for array in model.get_weights())
+    want = F.embedding(tensor(x), table).reshape(30, 20) @ w + b
+    F.mse_loss(want, tensor(y)).backward()
+    assert_close(model.forward(x), want, "value", atol=1e-15)
+    model.loss(y)
+    model.backward()
+    assert_close(model.layers[0].dw, table.grad, "dw", atol=1e-15)
+
+
 # ----------------------------------------------------------------------------------------- losses
 def reduced(elements, reduction):
     return elements.mean() if reduction == "mean" else elements.sum()

@@ -117,7 +117,7 @@ def test_plan_and_check_see_through_shapes():
     # written in one shape and read in another, long after
     program.call("tanh_forward", x, into={"y": a.reshaped((BATCH, 2, 6))})
     b = program.call("sigmoid_forward", x, layer="b")
-    c = program.call("tanh_backward", b.reshaped((BATCH, 12)), a, layer="c")
+    c = program.call("tanh_backward", b.reshaped((BATCH, 12)), a.reshaped((BATCH, 12)), layer="c")
     d = program.call("tanh_backward", c.reshaped((BATCH, 3, 4)), a.reshaped((BATCH, 3, 4)), layer="d")
     plan = program.plan(5)
     assert set(plan.offsets) == {a, b, c, d}

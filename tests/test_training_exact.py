@@ -313,7 +313,7 @@ def trained(backend, numerics, dtype, activation="tanh", loss="mse", optimizer="
     + [{"loss": losses.BinaryCrossEntropy(from_logits=False), "last": "sigmoid"}]
     + [{"loss": cls(from_logits=False), "last": "softmax"} for cls in LOSSES if getattr(cls, "link", "") == "softmax"]
     + [{"activation": fastbp.Activation("leaky_relu", alpha=0.2)}, {"activation": fastbp.Activation("elu", alpha=0.5)}]
-    + [{"norm": fastbp.LayerNorm}, {"norm": functools.partial(fastbp.RMSNorm, eps=1e-3)}]
+    + [{"norm": fastbp.PReLU}, {"norm": fastbp.LayerNorm}, {"norm": functools.partial(fastbp.RMSNorm, eps=1e-3)}]
     + [{"optimizer": cls} for cls in OPTIMIZERS]
     + [{"optimizer": functools.partial(optimizers.RMSprop, momentum=0.9, centered=True)}]
     + [{"optimizer": functools.partial(optimizers.SGD, momentum=0.9)}],

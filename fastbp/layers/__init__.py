@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from ..names import check_name
 from .base import Layer, ParameterSpec, as_shape
-from .core import ACTIVATIONS, Activation, Dense
+from .core import ACTIVATIONS, Activation, Dense, PReLU
+from .embedding import Embedding
 from .norm import LayerNorm, RMSNorm
 from .shape import Flatten, Reshape
 
@@ -17,9 +18,11 @@ __all__ = [
     "ACTIVATIONS",
     "Activation",
     "Dense",
+    "Embedding",
     "Flatten",
     "Layer",
     "LayerNorm",
+    "PReLU",
     "ParameterSpec",
     "RMSNorm",
     "Reshape",
@@ -28,7 +31,7 @@ __all__ = [
 ]
 
 _CLASSES: dict[str, type[Any]] = {
-    cls.__name__: cls for cls in (Dense, Activation, LayerNorm, RMSNorm, Flatten, Reshape)
+    cls.__name__: cls for cls in (Dense, Activation, PReLU, LayerNorm, RMSNorm, Embedding, Flatten, Reshape)
 }
 
 

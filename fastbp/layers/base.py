@@ -183,6 +183,16 @@ class Layer:
         """
         raise NotImplementedError
 
+    def check(self, name: str, x: np.ndarray) -> bool:
+        """Raise ValueError where the layer cannot take the data `x` of a model, which is called `name`.
+
+        Returns
+        -------
+        bool
+            Whether the next layer takes the same numbers, and is to be asked too.
+        """
+        return False
+
     def emit(
         self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
     ) -> tuple[Buffer, Backward]:

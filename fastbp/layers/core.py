@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Backward = Callable[[Buffer, bool], Buffer | None]
 
-__all__ = ["ACTIVATIONS", "Activation", "Dense", "get_activation"]
+__all__ = ["ACTIVATIONS", "Activation", "Dense", "PReLU", "get_activation"]
 
 #: The activations of the table.
 ACTIVATIONS = tuple(name for name, row in ROWS.items() if row.family == "activation")
@@ -250,3 +250,71 @@ class Dense(Layer):
             **chosen,
             **super().get_config(),
         }
+
+
+class PReLU(Layer):
+    """A relu whose slope below 0 is learned [1]_: ``y = x if x > 0 else alpha * x``, with an alpha for each input.
+
+    Parameters
+    ----------
+    alpha_initializer : float, str or Initializer
+        For `alpha`. The paper's and PyTorch's 0.25; Keras has "zeros".
+    input_shape : int or tuple of int, optional
+    name : str, optional
+
+    Attributes
+    ----------
+    alpha : ndarray
+        Of the shape of one row. `dalpha` is its gradient. The derivative of y by x at 0 is alpha.
+
+    References
+    ----------
+    .. [1] He et al. 2015, ICCV, eq. 1
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> model = fastbp.Sequential([fastbp.PReLU(input_shape=2)])
+    >>> model.predict([[-2.0, 3.0]])
+    array([[-0.5,  3. ]], dtype=float32)
+    """
+
+    parameters = ("alpha",)
+
+    def __init__(
+        self,
+        alpha_initializer: float | str | Initializer = 0.25,
+        input_shape: int | tuple[int, ...] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(input_shape, name)
+        if isinstance(alpha_initializer, (int, float)):
+            alpha_initializer = initializers.Constant(alpha_initializer)
+        self.alpha_initializer = initializers.get(alpha_initializer)
+
+    def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
+        """Return `alpha` and the same shape."""
+        return [ParameterSpec("alpha", input_shape, self.alpha_initializer)], input_shape
+
+    def emit(
+        self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
+    ) -> tuple[Buffer, Backward]:
+        """Add ``y = x if x > 0 else alpha * x``."""
+        # the kernel takes rows of one dimension
+        n = math.prod(x.shape[1:])
+        rows, alpha = x.reshaped((x.shape[0], n)), weights["alpha"].reshaped((n,))
+        y = program.call("prelu_forward", rows, alpha, layer=self.name)
+
+        def backward(dy, need_dx):
+            if not gradients and not need_dx:
+                return None
+            into = {f"d{name}": gradient.reshaped((n,)) for name, gradient in gradients.items()}
+            dy = dy.reshaped(rows.shape)
+            dx, _ = program.call("prelu_backward", dy, rows, alpha, layer=self.name, into=into)
+            return dx.reshaped(x.shape)
+
+        return y.reshaped(x.shape), backward
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"alpha_initializer": self.alpha_initializer.get_config(), **super().get_config()}
