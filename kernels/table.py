@@ -565,13 +565,12 @@ _row(
 _row(
     "normalize", "norm",
     (
-        "forward", "x[batch,n], mean[n], variance[n] -> y[batch,n]",
-        "y = (x - mean) * (1 / np.sqrt(variance + eps))", "y=x",
+        "", "x[batch,n], mean[n], variance[n] -> y[batch,n], inverse[n]",
+        "inverse = 1 / np.sqrt(variance + eps); y = (x - mean) * inverse", "y=x",
     ),
-    ("backward", "dy[batch,n], variance[n] -> dx[batch,n]", "dx = dy * (1 / np.sqrt(variance + eps))", "dx=dy"),
     attributes={"eps": 1e-3},
     domain={"variance": "nonnegative"},
-    note="batch_norm with a mean and a variance that are given: those of the training data",
+    note="batch_norm with a mean and a variance that are given, those of the training data; dx is dy * inverse",
     source="Ioffe & Szegedy 2015, ICML, algorithm 2",
 )
 _row(

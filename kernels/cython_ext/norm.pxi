@@ -93,10 +93,20 @@ cdef enum:
     COLUMNS = 128  # of a batch, that stay in the cache from one pass to the next
 
 
-cdef inline void inverse_roots(const real *variance, real eps, real *inverse, intptr_t n) noexcept nogil:
+cdef void inverse_roots(const real *variance, real eps, real *inverse, intptr_t n) noexcept nogil:
     cdef intptr_t j
     for j in range(n):
         inverse[j] = ONE / square_root(variance[j] + eps)
+
+
+cdef void normalize_rows(
+    const real *x, const real *mean, const real *inverse, real *y, intptr_t batch, intptr_t n, intptr_t some
+) noexcept nogil:
+    # the first `some` of n columns
+    cdef intptr_t i, j
+    for i in range(batch):
+        for j in range(some):
+            y[i * n + j] = (x[i * n + j] - mean[j]) * inverse[j]
 
 
 cdef api int batch_norm_forward(
@@ -122,9 +132,7 @@ cdef api int batch_norm_forward(
         for j in range(some):
             variance[j] = variance[j] / count
         inverse_roots(variance, <real>attributes[0], inverse, some)
-        for i in range(batch):
-            for j in range(some):
-                y[i * n + j] = (x[i * n + j] - mean[j]) * inverse[j]
+        normalize_rows(x, mean, inverse, y, batch, n, some)
         x += some
         y += some
         inverse += some
@@ -166,47 +174,11 @@ cdef api int batch_norm_backward(
     return FASTBP_OK
 
 
-cdef api int normalize_forward(
+cdef api int normalize(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
 ) noexcept nogil:
-    cdef const real *x = buffers[0]
-    cdef const real *mean = buffers[1]
-    cdef const real *variance = buffers[2]
-    cdef real *y = buffers[3]
-    cdef real inverse[COLUMNS]
-    cdef intptr_t i, j, n = sizes[1], left = n, some
-    while left > 0:
-        some = min(left, COLUMNS)
-        inverse_roots(variance, <real>attributes[0], inverse, some)
-        for i in range(sizes[0]):
-            for j in range(some):
-                y[i * n + j] = (x[i * n + j] - mean[j]) * inverse[j]
-        x += some
-        mean += some
-        variance += some
-        y += some
-        left -= some
-    return FASTBP_OK
-
-
-cdef api int normalize_backward(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *dy = buffers[0]
-    cdef const real *variance = buffers[1]
-    cdef real *dx = buffers[2]
-    cdef real inverse[COLUMNS]
-    cdef intptr_t i, j, n = sizes[1], left = n, some
-    while left > 0:
-        some = min(left, COLUMNS)
-        inverse_roots(variance, <real>attributes[0], inverse, some)
-        for i in range(sizes[0]):
-            for j in range(some):
-                dx[i * n + j] = dy[i * n + j] * inverse[j]
-        dy += some
-        variance += some
-        dx += some
-        left -= some
+    inverse_roots(buffers[2], <real>attributes[0], buffers[4], sizes[1])
+    normalize_rows(buffers[0], buffers[1], buffers[4], buffers[3], sizes[0], sizes[1], sizes[1])
     return FASTBP_OK
 
 

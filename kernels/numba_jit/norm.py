@@ -82,6 +82,15 @@ def inverse_roots(variance, eps, inverse, n):
         inverse[j] = real(inverse, 1) / sqrt(variance[j] + real(inverse, eps))
 
 
+@helper
+def normalize_rows(x, mean, inverse, y, batch, n, some):
+    # the first `some` of n columns
+    for i in range(batch):
+        at = i * n
+        for j in range(some):
+            y[at + j] = (x[at + j] - mean[j]) * inverse[j]
+
+
 def batch_norm_forward(buffers, sizes, attributes, primitives):
     batch, n = sizes[0], sizes[1]
     for start in range(0, n, COLUMNS):
@@ -96,10 +105,7 @@ def batch_norm_forward(buffers, sizes, attributes, primitives):
                 y[at + j] = d * d
         mean_columns(primitives, y, variance, batch, n, some)
         inverse_roots(variance, attributes[0], inverse, some)
-        for i in range(batch):
-            at = i * n
-            for j in range(some):
-                y[at + j] = (x[at + j] - mean[j]) * inverse[j]
+        normalize_rows(x, mean, inverse, y, batch, n, some)
     return OK
 
 
@@ -123,31 +129,9 @@ def batch_norm_backward(buffers, sizes, attributes, primitives):
     return OK
 
 
-def normalize_forward(buffers, sizes, attributes, primitives):
-    batch, n = sizes[0], sizes[1]
-    inverse = stack(buffers[3], COLUMNS)
-    for start in range(0, n, COLUMNS):
-        some = min(n - start, COLUMNS)
-        x, mean, y = offset(buffers[0], start), offset(buffers[1], start), offset(buffers[3], start)
-        inverse_roots(offset(buffers[2], start), attributes[0], inverse, some)
-        for i in range(batch):
-            at = i * n
-            for j in range(some):
-                y[at + j] = (x[at + j] - mean[j]) * inverse[j]
-    return OK
-
-
-def normalize_backward(buffers, sizes, attributes, primitives):
-    batch, n = sizes[0], sizes[1]
-    inverse = stack(buffers[2], COLUMNS)
-    for start in range(0, n, COLUMNS):
-        some = min(n - start, COLUMNS)
-        dy, dx = offset(buffers[0], start), offset(buffers[2], start)
-        inverse_roots(offset(buffers[1], start), attributes[0], inverse, some)
-        for i in range(batch):
-            at = i * n
-            for j in range(some):
-                dx[at + j] = dy[at + j] * inverse[j]
+def normalize(buffers, sizes, attributes, primitives):
+    inverse_roots(buffers[2], attributes[0], buffers[4], sizes[1])
+    normalize_rows(buffers[0], buffers[1], buffers[4], buffers[3], sizes[0], sizes[1], sizes[1])
     return OK
 
 

@@ -41,12 +41,9 @@ def batch_norm_backward(dy, y, inverse, eps=1e-3):
     return inverse * ((dy - a) - y * b)
 
 
-def normalize_forward(x, mean, variance, eps=1e-3):
-    return (x - mean) * (1 / np.sqrt(variance + eps))
-
-
-def normalize_backward(dy, variance, eps=1e-3):
-    return dy * (1 / np.sqrt(variance + eps))
+def normalize(x, mean, variance, eps=1e-3):
+    inverse = 1 / np.sqrt(variance + eps)
+    return (x - mean) * inverse, inverse
 
 
 def affine_forward(x, gamma, beta):
