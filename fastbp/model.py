@@ -224,16 +224,16 @@ class Sequential:
     def _seed_streams(self, rng: np.random.Generator, own: bool = False) -> None:
         """Begin the streams of random numbers anew: those of layers without a seed, and with `own` the others."""
         chosen = [i for i, k in enumerate(self.layout.random) if own or self.layers[k].seed is None]
-        spawned = rng.spawn(len(chosen)) if chosen else []
-        for i, child in zip(chosen, spawned, strict=True):
+        if not chosen:
+            return
+        from .kernels.numpy_ref.common import pcg64_state
+
+        for i, child in zip(chosen, rng.spawn(len(chosen)), strict=True):
             seed = self.layers[self.layout.random[i]].seed
             bits: Any = child.bit_generator.seed_seq if seed is None else seed
-            state = np.random.PCG64(bits).state
-            words = [
-                state["state"][name] >> shift & 0xFFFFFFFFFFFFFFFF for name in ("state", "inc") for shift in (64, 0)
-            ]
-            words += [state["has_uint32"], state["uinteger"]]
-            self._streams[6 * i : 6 * i + 6] = np.array(words, np.uint64).view(np.int64)
+            # PCG64 whatever the caller's generator is: it is what the kernels know
+            stream = np.random.Generator(np.random.PCG64(bits))
+            self._streams[6 * i : 6 * i + 6] = pcg64_state(stream)
 
     def _make_views(self) -> None:
         for layer in self.layers:

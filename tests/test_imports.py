@@ -68,7 +68,7 @@ LATER = {
     "losses": {"kernels"},
     "layers.core": {"kernels"},
     "callbacks": {"io"},
-    "model": {"checkpoint", "io"},
+    "model": {"checkpoint", "io", "kernels.numpy_ref.common"},
 }
 #: Modules at the top of the house, which may use all others.
 TOP = {"", "__main__", "_selfcheck", "_show_versions", "_threadpoolctl", "_version", "cli"}
