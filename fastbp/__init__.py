@@ -33,7 +33,21 @@ from . import (
 from ._version import __version__
 from .callbacks import Callback, History
 from .kernels.threads import get_num_threads, set_num_threads
-from .layers import Activation, Dense, Embedding, Flatten, Layer, LayerNorm, PReLU, Reshape, RMSNorm
+from .layers import (
+    Activation,
+    AlphaDropout,
+    BatchNorm,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    GaussianNoise,
+    Layer,
+    LayerNorm,
+    PReLU,
+    Reshape,
+    RMSNorm,
+)
 from .model import Sequential, load_model
 
 if TYPE_CHECKING:
@@ -41,11 +55,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Activation",
+    "AlphaDropout",
+    "BatchNorm",
     "BlameLog",
     "Callback",
     "Dense",
+    "Dropout",
     "Embedding",
     "Flatten",
+    "GaussianNoise",
     "History",
     "Layer",
     "LayerNorm",

@@ -181,6 +181,64 @@ def test_normalisation(make, theirs, numerics):
 
 
 @every_numerics
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("scale", [True, False])
+@pytest.mark.parametrize("trained", [True, False])
+def test_batch_norm(numerics, center, scale, trained):
+    """Three steps of SGD: values, gradients and moving averages in training, values in evaluation."""
+    rng = np.random.default_rng(8)
+    momentum, eps, lr, n = 0.8, 1e-4, 0.1, 7
+    norm = fastbp.BatchNorm(momentum, eps, center=center, scale=scale)
+    model = fastbp.Sequential([fastbp.Dense(n), norm, fastbp.Dense(2)], input_shape=4, seed=1)
+    norm.trainable = trained
+    model.compile(optimizers.SGD(lr), "mse", dtype="float64", numerics=numerics)
+    names = [name for name, there in (("gamma", scale), ("beta", center)) if there]
+    for name in names:
+        setattr(norm, name, rng.uniform(0.5, 2, n))
+    norm.moving_mean, norm.moving_variance = rng.standard_normal(n), rng.uniform(0.5, 2, n)
+    kept = {name: getattr(norm, name).copy() for name in (*names, *norm.statistics)}
+    weights = [tensor(getattr(layer, name), True) for layer in (model.layers[0], model.layers[2]) for name in "wb"]
+    own = {name: tensor(getattr(norm, name), trained) for name in names}
+    mean, variance = (tensor(getattr(norm, name)) for name in norm.statistics)
+
+    def forward(x, training):
+        hidden = tensor(x) @ weights[0] + weights[1]
+        out = F.batch_norm(hidden, mean, variance, own.get("gamma"), own.get("beta"), training, 1 - momentum, eps)
+        return out @ weights[2] + weights[3]
+
+    for rows in (20, 20, 5):
+        x, y = rng.standard_normal((rows, 4)) * 3, rng.standard_normal((rows, 2))
+        before = variance.clone()
+        want = forward(x, trained)
+        F.mse_loss(want, tensor(y)).backward()
+        if trained:
+            # theirs is of rows - 1
+            variance.copy_(before * momentum + (variance - before * momentum) * (rows - 1) / rows)
+        assert_close(model.forward(x), want, "training", atol=1e-13)
+        model.loss(y)
+        model.backward()
+        for layer, (w, b) in ((model.layers[0], weights[:2]), (model.layers[2], weights[2:])):
+            assert_close(layer.dw, w.grad, "dw", rtol=1e-11, atol=1e-13)
+            # before a normalisation the gradient of a bias is 0, of which rounding remains
+            assert_close(layer.db, b.grad, "db", rtol=1e-11, atol=1e-13)
+        for name, weight in own.items() if trained else ():
+            assert_close(getattr(norm, f"d{name}"), weight.grad, name, rtol=1e-11, atol=1e-13)
+        model.update()
+        with torch.no_grad():
+            for weight in (*weights, *own.values()):
+                if weight.requires_grad:
+                    weight -= lr * weight.grad
+                    weight.grad = None
+        assert_close(norm.moving_mean, mean, "mean", atol=1e-14)
+        assert_close(norm.moving_variance, variance, "variance")
+        x = rng.standard_normal((9, 4))
+        assert_close(model.predict(x), forward(x, False), "evaluation", rtol=1e-11, atol=1e-12)
+    for name, value in kept.items():
+        # a layer that is not trained keeps all it has
+        assert (getattr(norm, name) != value).all() == trained
+
+
+@every_numerics
 def test_prelu(numerics):
     rng = np.random.default_rng(9)
     x, y, alpha = rng.standard_normal((20, 7)), rng.standard_normal((20, 7)), rng.uniform(-0.5, 2, 7)

@@ -7,15 +7,17 @@ import subprocess
 
 import numpy as np
 import pytest
-from _arrays import BUILDS, DTYPES, address, assert_same_bits, guarded, primitives, run_guarded
+from _arrays import BACKENDS, BUILDS, DTYPES, address, assert_same_bits, guarded, primitives, run_guarded
 
-from fastbp import kernels
+import fastbp
+from fastbp import AlphaDropout, Dense, Dropout, GaussianNoise, Sequential, kernels, load_model
 from fastbp.kernels.numpy_ref.common import pcg64, pcg64_state
 from fastbp.kernels.table import KERNELS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HEADER = os.path.join(os.path.dirname(HERE), "kernels", "cython_ext", "pcg64.h")
 UNIFORM = KERNELS["uniform"]
+every_backend = pytest.mark.parametrize("backend", ["numpy", *BACKENDS])
 every_numerics = pytest.mark.parametrize("numerics", ["numpy", "portable"])
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
@@ -174,3 +176,159 @@ def test_gaussian_noise_is_normal(dtype):
     assert noise.std() == pytest.approx(0.5, rel=0.01)
     assert (np.abs(noise) < 0.5).mean() == pytest.approx(0.6827, abs=0.005)
     assert (np.abs(noise) > 1.5).mean() == pytest.approx(0.0027, abs=0.0005)
+
+
+# ------------------------------------------------------------------------------------------ layers
+#: Each with what its kernels take of x and u.
+LAYERS = {
+    "dropout": (lambda **o: Dropout(0.4, **o), lambda x, u: kernels.dropout_forward(x, u, rate=0.4)),
+    "alpha": (lambda **o: AlphaDropout(0.2, **o), lambda x, u: kernels.alpha_dropout_forward(x, u, rate=0.2)),
+    "noise": (lambda **o: GaussianNoise(0.3, **o), lambda x, u: kernels.gaussian_noise(x, u, stddev=0.3)),
+}
+every_layer = pytest.mark.parametrize("name", LAYERS)
+
+
+def network(*hidden, backend="cython", dtype="float64", seed=0, **options):
+    model = Sequential([Dense(6, activation="tanh"), *hidden, Dense(2)], input_shape=4, seed=seed)
+    model.compile(fastbp.optimizers.Adam(0.05), "mse", backend=backend, dtype=dtype, **options)
+    return model
+
+
+def data(rows=30, dtype="float64"):
+    rng = np.random.default_rng(9)
+    return rng.standard_normal((rows, 4)).astype(dtype), rng.standard_normal((rows, 2)).astype(dtype)
+
+
+@every_layer
+@every_dtype
+@every_backend
+def test_a_layer_draws_from_its_own_generator(name, dtype, backend):
+    make, expected = LAYERS[name]
+    model = network(make(seed=7), backend=backend, dtype=dtype)
+    rng = np.random.Generator(np.random.PCG64(7))
+    first, layer, _ = model.layers
+    for rows in (3, 30, 1):
+        x, y = data(rows, dtype)
+        model.forward(x)
+        u = rng.random((rows, 6), dtype)
+        assert_same_bits(layer.y, expected(first.y, u))
+        model.loss(y)
+        model.backward()
+        if name == "dropout":
+            assert_same_bits(first.dy, kernels.dropout_backward(layer.dy, u, rate=0.4))
+        elif name == "alpha":
+            assert_same_bits(first.dy, kernels.alpha_dropout_backward(layer.dy, u, rate=0.2))
+        else:
+            assert_same_bits(first.dy, layer.dy)
+    # nothing is drawn where nothing is trained
+    w, b = model.layers[2].w, model.layers[2].b
+    want = model.predict(x)
+    np.testing.assert_allclose(want, np.tanh(x @ first.w + first.b) @ w + b, rtol=1e-5)
+    assert model.evaluate(x, y)["loss"] == pytest.approx(((want - y) ** 2).mean(), rel=1e-5)
+    assert "uniform" not in {call.kernel.name for call in model._predict.program.calls}
+    model.forward(x)
+    assert_same_bits(layer.y, expected(first.y, rng.random((1, 6), dtype)))
+
+
+@every_layer
+@every_numerics
+def test_training_has_the_same_bits_in_every_backend(name, numerics):
+    x, y = data()
+    found = []
+    for backend in ("numpy", *BACKENDS):
+        model = network(LAYERS[name][0](), backend=backend, dtype="float32", numerics=numerics)
+        losses = model.fit(x, y, batch_size=8, epochs=5, seed=1, verbose=0).history["loss"]
+        assert losses[-1] < losses[0]
+        found.append(model.get_weights())
+        model.train_on_batch(x, y)
+        model.program.run(check="numpy")
+    for other in found[1:]:
+        for got, want in zip(other, found[0], strict=True):
+            assert_same_bits(got, want)
+
+
+@every_layer
+@every_backend
+def test_gradients(name, backend):
+    x, y = data(8)
+    model = network(LAYERS[name][0](), LAYERS[name][0](seed=3), backend=backend)
+    model.fit(x, y, epochs=1, verbose=0)
+    assert fastbp.gradient_check(model, x, y).ok
+
+
+def test_seeds():
+    x, y = data()
+
+    def trained(seed, *hidden):
+        model = network(*hidden)
+        model.fit(x, y, epochs=2, seed=seed, shuffle=False, verbose=0)
+        return model.get_weights()[0]
+
+    assert_same_bits(trained(1, Dropout(0.5)), trained(1, Dropout(0.5)))
+    assert (trained(1, Dropout(0.5)) != trained(2, Dropout(0.5))).any()
+    # two layers have two streams
+    model = network(Dropout(0.5), Dropout(0.5))
+    model.forward(np.ones((50, 4)))
+    assert ((model.layers[1].y == 0) & (model.layers[2].y != 0)).any() == 0
+    assert (model.layers[2].y[model.layers[1].y != 0] == 0).any()
+    # a layer's own seed is its own
+    assert_same_bits(trained(1, Dropout(0.5, seed=5)), trained(2, Dropout(0.5, seed=5)))
+    assert (trained(1, Dropout(0.5, seed=5)) != trained(1, Dropout(0.5, seed=6))).any()
+
+
+@every_layer
+def test_a_file_keeps_the_stream(name, tmp_path):
+    x, y = data()
+    model = network(LAYERS[name][0](seed=4))
+    model.fit(x, y, epochs=2, verbose=0)
+    model.save(tmp_path / "model.npz")
+    again = load_model(tmp_path / "model.npz")
+    assert again.layers[1].get_config() == model.layers[1].get_config()
+    for _ in range(3):
+        assert model.train_on_batch(x, y) == again.train_on_batch(x, y)
+    assert_same_bits(again.forward(x), model.forward(x))
+
+
+@every_layer
+@every_backend
+def test_first_last_and_rows_of_several_dimensions(name, backend):
+    make, expected = LAYERS[name]
+    rng, x = np.random.default_rng(10), data(5)[0].reshape(5, 2, 2)
+    model = Sequential([make(seed=2)], input_shape=(2, 2))
+    model.compile("sgd", "mse", backend=backend, dtype="float64")
+    assert_same_bits(model.forward(x), expected(x, np.random.default_rng(2).random(x.shape)))
+    assert_same_bits(model.predict(x), x)
+    model.fit(x, x, verbose=0)
+    model = Sequential([make(), Dense(4), make()], input_shape=4, seed=0)
+    model.compile("sgd", "mse", backend=backend, dtype="float64")
+    model.fit(*[rng.standard_normal((9, 4))] * 2, epochs=2, verbose=0)
+    names = [call.kernel.name for call in model.program.calls]
+    assert names.count("uniform") == 2
+    # before the first parameters no gradient is needed
+    assert sum("dropout_backward" in name for name in names) == (name != "noise")
+
+
+def test_nothing_to_drop_costs_nothing():
+    x, y = data()
+    plain, idle = network(), network(Dropout(0), AlphaDropout(0.0), GaussianNoise(0))
+    for model in (plain, idle):
+        model.fit(x, y, epochs=2, seed=1, shuffle=False, verbose=0)
+    assert [c.kernel.name for c in idle.program.calls] == [c.kernel.name for c in plain.program.calls]
+    for got, want in zip(idle.get_weights(), plain.get_weights(), strict=True):
+        assert_same_bits(got, want)
+
+
+def test_errors():
+    for cls, amount, wrong in (
+        (Dropout, "rate", (-0.1, 1, 1.5, np.nan)), (AlphaDropout, "rate", (-0.1, 1, np.nan)),
+        (GaussianNoise, "stddev", (-1, np.inf, np.nan)),
+    ):  # fmt: skip
+        for value in wrong:
+            with pytest.raises(ValueError, match=rf"{amount} is .*; it must be in \[0, "):
+                cls(value)
+        with pytest.raises(TypeError, match=f"{amount} is None; it must be a number"):
+            cls(None)
+        with pytest.raises(ValueError, match="seed is -1; it must be at least 0"):
+            cls(0.5, seed=-1)
+        with pytest.raises(TypeError, match=r"seed is 1\.5; it must be an integer"):
+            cls(0.5, seed=1.5)

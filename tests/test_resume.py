@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from _arrays import BACKENDS, assert_same_bits
 
-from fastbp import Callback, Dense, Sequential, checkpoint, load_model, optimizers
+from fastbp import BatchNorm, Callback, Dense, Dropout, Sequential, checkpoint, load_model, optimizers
 from fastbp.callbacks import CSVLogger, EarlyStopping, LambdaCallback, ModelCheckpoint, ReduceLROnPlateau
 from fastbp.io import FileFormatError, load_arrays, save_arrays
 from fastbp.schedules import CosineDecayRestarts, ExponentialDecay, WarmUp
@@ -23,8 +23,8 @@ X = np.random.default_rng(0).normal(size=(70, 4)).astype("float32")
 Y = np.random.default_rng(1).integers(3, size=70)
 
 
-def model_of(backend="numpy", lr=0.05, optimizer=optimizers.Adam, units=6, **options):
-    model = Sequential([Dense(units, activation="relu"), Dense(3)], input_shape=4, seed=0)
+def model_of(backend="numpy", lr=0.05, optimizer=optimizers.Adam, units=6, hidden=list, **options):
+    model = Sequential([Dense(units, activation="relu"), *hidden(), Dense(3)], input_shape=4, seed=0)
     model.compile(optimizer(lr=lr), "sparse_categorical_crossentropy", ["accuracy"], backend, **options)
     return model
 
@@ -70,6 +70,7 @@ RUNS = {
         {"optimizer": lambda lr: optimizers.SGD(lr, 0.9, True)},
         lambda: [ReduceLROnPlateau(factor=0.5, patience=2, min_delta=10, cooldown=2)], {},
     ),
+    "statistics and streams": ({"hidden": lambda: [BatchNorm(), Dropout(0.3), Dropout(0.3, seed=1)]}, list, {}),
     "in order": ({}, list, {"shuffle": False, "validation_freq": 3}),
     "batch hooks": (
         {"lr": ExponentialDecay(0.1, 5, 0.9)},

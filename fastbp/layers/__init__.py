@@ -8,7 +8,8 @@ from ..names import check_name
 from .base import Layer, ParameterSpec, as_shape
 from .core import ACTIVATIONS, Activation, Dense, PReLU
 from .embedding import Embedding
-from .norm import LayerNorm, RMSNorm
+from .norm import BatchNorm, LayerNorm, RMSNorm
+from .random import AlphaDropout, Dropout, GaussianNoise
 from .shape import Flatten, Reshape
 
 if TYPE_CHECKING:
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ACTIVATIONS",
     "Activation",
+    "AlphaDropout",
+    "BatchNorm",
     "Dense",
+    "Dropout",
     "Embedding",
     "Flatten",
+    "GaussianNoise",
     "Layer",
     "LayerNorm",
     "PReLU",
@@ -31,7 +36,11 @@ __all__ = [
 ]
 
 _CLASSES: dict[str, type[Any]] = {
-    cls.__name__: cls for cls in (Dense, Activation, PReLU, LayerNorm, RMSNorm, Embedding, Flatten, Reshape)
+    cls.__name__: cls
+    for cls in (
+        Dense, Activation, PReLU, LayerNorm, RMSNorm, BatchNorm, Embedding, Flatten, Reshape, Dropout, AlphaDropout,
+        GaussianNoise,
+    )
 }
 
 

@@ -1,4 +1,4 @@
-"""Layers that normalise each row."""
+"""Layers that normalise each row, or each column of a batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Backward = Callable[[Buffer, bool], Buffer | None]
 
-__all__ = ["LayerNorm", "RMSNorm"]
+__all__ = ["BatchNorm", "LayerNorm", "RMSNorm"]
 
 
 class _RowNorm(Layer):
@@ -133,3 +133,123 @@ class RMSNorm(_RowNorm):
         self, eps: float = 1e-6, input_shape: int | tuple[int, ...] | None = None, name: str | None = None
     ) -> None:
         super().__init__(eps, input_shape, name)
+
+
+class BatchNorm(Layer):
+    """Each column of a batch less its mean, over its standard deviation, then scaled and shifted [1]_.
+
+    In training ``y = (x - mean) / sqrt(variance + eps) * gamma + beta``, with the mean and the variance (of the batch,
+    not of one less) over its rows. After each step ``moving = moving * momentum + value * (1 - momentum)`` for both; in
+    evaluation and prediction these moving averages take the place of the batch's own. So they do in training where
+    `trainable` is False: then nothing of the layer changes, and the gradient is that of a fixed scale and shift.
+
+    Momentum, eps and the variance in the moving average are Keras'. PyTorch's momentum of 0.1 is 0.9 here, its eps is
+    1e-5, and its moving average is of ``variance * rows / (rows - 1)``.
+
+    Parameters
+    ----------
+    momentum : float
+        In [0, 1).
+    eps : float
+        Positive.
+    center, scale : bool
+        Whether there is a `beta`, a `gamma`.
+    input_shape : int or tuple of int, optional
+    name : str, optional
+
+    Attributes
+    ----------
+    gamma, beta : ndarray, shape (n,)
+        They begin as ones and zeros. `dgamma` and `dbeta` are their gradients.
+    moving_mean, moving_variance : ndarray, shape (n,)
+        They begin as zeros and ones.
+
+    Notes
+    -----
+    Of a single row the variance is 0: it becomes beta, whatever it is, and passes no gradient on. `fit` has such a
+    batch where the rows leave a remainder of 1.
+
+    References
+    ----------
+    .. [1] Ioffe & Szegedy 2015, ICML, algorithm 1 and 2
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> model = fastbp.Sequential([fastbp.BatchNorm(momentum=0.9)], input_shape=1)
+    >>> model.compile("sgd", "mse", dtype="float64")
+    >>> model.forward([[1.0], [3.0]]).round(3)
+    array([[-1.],
+           [ 1.]])
+    >>> _ = model.train_on_batch([[1.0], [3.0]], [[-1.0], [1.0]])
+    >>> model.layers[0].moving_mean.round(3), model.layers[0].moving_variance
+    (array([0.2]), array([1.]))
+    """
+
+    parameters = ("gamma", "beta")
+    statistics = ("moving_mean", "moving_variance")
+
+    def __init__(
+        self,
+        momentum: float = 0.99,
+        eps: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        input_shape: int | tuple[int, ...] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(input_shape, name)
+        self.momentum, self.eps = number("momentum", momentum, 0, 1), number("eps", eps, 0, math.inf, closed_low=False)
+        self.center, self.scale = bool(center), bool(scale)
+
+    def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
+        """Return the parameters and the statistics, and the same shape."""
+        if len(input_shape) != 1:
+            raise ValueError(f"{self.name}: BatchNorm takes rows of one dimension, got shape {input_shape}")
+        ones, zeros = initializers.Ones(), initializers.Zeros()
+        specs = [ParameterSpec("gamma", input_shape, ones)] * self.scale
+        specs += [ParameterSpec("beta", input_shape, zeros)] * self.center
+        for name, begin in zip(self.statistics, (zeros, ones), strict=True):
+            specs.append(ParameterSpec(name, input_shape, begin, trainable=False))
+        return specs, input_shape
+
+    def emit(
+        self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
+    ) -> tuple[Buffer, Backward]:
+        """Add the normalisation, the scale and shift, and for the end of a train step the moving averages."""
+        own = [weights[name] for name in self.parameters if name in weights]
+        moving = [weights[name] for name in self.statistics]
+        options: dict[str, Any] = {"layer": self.name, "eps": self.eps}
+        learns = program.training and (bool(gradients) if own else self.trainable)
+        if learns:
+            normal, inverse, *statistics = program.call("batch_norm_forward", x, **options)
+            program.later(lambda: self._average(program, moving, statistics))
+        else:
+            normal, inverse = program.call("normalize", x, *moving, **options)
+        row = ("affine" if self.center else "scale") if self.scale else "bias" if self.center else None
+        y = program.call(f"{row}_forward", normal, *own, layer=self.name) if row else normal
+
+        def backward(dy, need_dx):
+            if not gradients and not need_dx:
+                return None
+            if row == "bias" and gradients:
+                program.call("bias_backward", dy, layer=self.name, into={"db": gradients["beta"]})
+            elif self.scale:
+                into = {f"d{name}": gradient for name, gradient in gradients.items()}
+                _, dy, *_ = program.call(f"{row}_backward", dy, normal, weights["gamma"], layer=self.name, into=into)
+            if not need_dx:
+                return None
+            if learns:
+                return program.call("batch_norm_backward", dy, normal, inverse, **options)
+            return program.call("scale_forward", dy, inverse, layer=self.name)
+
+        return y, backward
+
+    def _average(self, program: Program, moving: list[Buffer], values: list[Buffer]) -> None:
+        for average, value in zip(moving, values, strict=True):
+            program.call("moving_average", average, value, layer=self.name, momentum=self.momentum)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        own = {"momentum": self.momentum, "eps": self.eps, "center": self.center, "scale": self.scale}
+        return {**own, **super().get_config()}
