@@ -1,13 +1,6 @@
 """What an expression of the table may name besides NumPy."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    from typing import Any
 
 # a portable array has sigmoid and softplus as methods: each is one function there
 
@@ -49,9 +42,12 @@ def pcg64(state):
     """Return a numpy.random.Generator in a state of PCG64 that is given as six integers (row `uniform`)."""
     high, low, inc_high, inc_low, has_uint32, uinteger = (int(word) & (1 << 64) - 1 for word in state)
     bits = np.random.PCG64(0)
-    whole = {"state": high << 64 | low, "inc": inc_high << 64 | inc_low}
-    whole_state: Any = {"bit_generator": "PCG64", "state": whole, "has_uint32": has_uint32, "uinteger": uinteger}
-    bits.state = whole_state
+    bits.state = {
+        "bit_generator": "PCG64",
+        "state": {"state": high << 64 | low, "inc": inc_high << 64 | inc_low},
+        "has_uint32": has_uint32,
+        "uinteger": uinteger,
+    }
     return np.random.Generator(bits)
 
 
