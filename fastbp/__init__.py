@@ -105,9 +105,9 @@ def __getattr__(name: str) -> Any:
     if name in ("custom", "datasets", "insight", "io"):
         return importlib.import_module(f"{__name__}.{name}")
     if name == "minimize":
-        # the function takes the name of its module
-        function = globals()[name] = importlib.import_module(f"{__name__}.minimize").minimize
-        return function
+        from ._minimize import minimize
+
+        return minimize
     if name in ("BlameLog", "blame", "gradient_check"):
         return getattr(importlib.import_module(f"{__name__}.insight"), name)
     if name == "selfcheck":

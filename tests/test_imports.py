@@ -58,7 +58,7 @@ ALLOWED = {
         "losses", "optimizers", "backends", "callbacks", "compiler", "data", "kernels", "kernels.table", "layers",
         "metrics", "program",
     },
-    "minimize": {"backends", "data"},
+    "_minimize": {"backends", "data"},
     "insight": {"backends", "callbacks", "compiler", "data", "model"},
 }  # fmt: skip
 #: The same for what a function imports when it runs.
