@@ -52,6 +52,7 @@ def operand(kernel, operand, sizes, dtype, rng):
         None: lambda: rng.standard_normal(shape),
         "probability": lambda: rng.uniform(0.01, 0.99, shape),
         "binary": lambda: rng.integers(0, 2, shape),
+        "sign": lambda: 2 * rng.integers(0, 2, shape) - 1,
         "one_hot": lambda: np.eye(shape[-1])[rng.integers(0, shape[-1], shape[:-1])],
         "nonnegative": lambda: rng.random(shape),
         "uniform": lambda: rng.random(shape),

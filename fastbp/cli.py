@@ -328,6 +328,8 @@ def _encode(y, loss, classes):
         if loss.link is not None:
             raise ValueError(f"loss is {loss!r}, which is for classes; a regression takes mean_squared_error")
         return y.reshape(len(y), -1)
+    if loss.targets == "groups":
+        raise ValueError(f"loss is {loss!r}, which makes embeddings and no classes; take a cross-entropy")
     if loss.targets == "labels":
         return y
     if loss.link == "sigmoid":

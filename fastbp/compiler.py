@@ -160,8 +160,8 @@ def _regularized(layout: Layout) -> list[tuple[int, str, Regularizer]]:
 
 
 def _targets(program: Program, loss: Loss, layout: Layout, name: str, first: str) -> Buffer:
-    shape: tuple[int | str, ...] = (first,) if loss.targets == "labels" else (first, *layout.output_shape)
-    return program.buffer(name, shape, "i8" if loss.targets == "labels" else "real", role="input")
+    shape: tuple[int | str, ...] = (first, *loss.target_shape(layout.output_shape))
+    return program.buffer(name, shape, "i8" if loss.takes_integers else "real", role="input")
 
 
 def _rows(buffer: Buffer) -> Buffer:
@@ -258,7 +258,7 @@ def compile_training(
     network.index = program.buffer("index", (BATCH,), "i8", role="input")
     network.x = program.buffer("x", (BATCH, *layout.input_shape), role="input")
     network.y_true = _targets(program, loss, layout, "y_true", BATCH)
-    gather = "gather_labels" if loss.targets == "labels" else "gather"
+    gather = "gather_labels" if loss.takes_integers else "gather"
     for source, batch, kernel in ((network.x_source, network.x, "gather"), (network.y_source, network.y_true, gather)):
         program.call(kernel, _rows(source), network.index, layer="data", into={"y": _rows(batch)})
     if weighted:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["as_features", "as_rows", "as_targets", "as_weights", "integer", "number"]
 
+#: The two numbers that targets of a kind may be.
+_PAIRS = {"signs": (-1, 1), "binary": (0, 1)}
 _CHECKED = 1 << 20  # elements that are looked at in one go, about a millisecond
 
 
@@ -123,8 +125,8 @@ def as_targets(name: str, y: ArrayLike, loss: Loss, shape: tuple[int, ...], dtyp
     ----------
     name : str
     y : array_like
-        For a loss on labels integers (or whole numbers) of shape (rows,) or (rows, 1); else real numbers of
-        the shape of the output; (rows,) will do where there is one output.
+        For a loss on labels or groups integers (or whole numbers) of shape (rows,) or (rows, 1); else real numbers,
+        each row of the loss's `target_shape`, mostly that of the output; (rows,) will do where that is one number.
     loss : Loss
     shape : tuple of int
         Of one row of the output.
@@ -144,20 +146,32 @@ def as_targets(name: str, y: ArrayLike, loss: Loss, shape: tuple[int, ...], dtyp
     array = as_rows(name, y)
     if len(array) != rows:
         raise ValueError(f"{name} has {len(array)} rows and x has {rows}; they must be equal")
-    if loss.targets == "labels":
-        return _labels(name, array, loss, shape[-1])
+    if loss.takes_integers:
+        return _integers(name, array, loss, shape[-1])
+    shape = loss.target_shape(shape)
     if array.ndim == 1 and shape == (1,):
         array = array[:, None]
     if array.shape[1:] != tuple(shape):
         hint = ""
         if loss.link == "softmax" and array.ndim == 1:
             hint = "; for integer labels use the sparse categorical cross-entropy"
+        elif loss.targets == "one_hot" and array.ndim == 1:
+            hint = f"; np.eye({shape[-1]})[{name}] makes one-hot rows of labels"
         raise ValueError(f"{name} has shape {array.shape}; it must be ({rows}, {', '.join(map(str, shape))}){hint}")
     converted = _real(name, array, dtype, True)
-    if loss.targets == "signs" and (np.abs(converted) != 1).any():
-        at = tuple(int(i) for i in np.argwhere(np.abs(converted) != 1)[0])
-        hint = "; 2 * y - 1 makes signs of 0 and 1" if np.isin(converted, (0, 1)).all() else ""
-        raise ValueError(f"{name}[{', '.join(map(str, at))}] is {array[at]}; targets of {loss!r} must be -1 or 1{hint}")
+    if loss.targets in _PAIRS:
+        low, high = _PAIRS[loss.targets]
+        bad = (converted != low) & (converted != high)
+        if bad.any():
+            at = tuple(int(i) for i in np.argwhere(bad)[0])
+            where, what = f"{name}[{', '.join(map(str, at))}]", f"targets of {loss!r} must be {low} or {high}"
+            hint = "; 2 * y - 1 makes signs of 0 and 1" if low < 0 and np.isin(converted, (0, 1)).all() else ""
+            raise ValueError(f"{where} is {array[at]}; {what}{hint}")
+    if loss.targets == "one_hot":
+        bad = ((converted != 0) & (converted != 1)).any(axis=-1) | (converted.sum(axis=-1) != 1)
+        if bad.any():
+            row = int(np.argwhere(bad)[0][0])
+            raise ValueError(f"{name}[{row}] is {array[row]}; targets of {loss!r} must be rows of 0 with a single 1")
     if loss.link is not None and not ((converted >= 0) & (converted <= 1)).all():
         at = tuple(int(i) for i in np.argwhere(~((converted >= 0) & (converted <= 1)))[0])
         raise ValueError(f"{name}[{', '.join(map(str, at))}] is {array[at]}; targets of {loss!r} must be in 0 .. 1")
@@ -193,6 +207,9 @@ def as_weights(
     """
     if sample_weight is None and class_weight is None:
         return None
+    if not loss.of_samples:
+        given = name if class_weight is None else "class_weight"
+        raise ValueError(f"{given} is given; {loss!r} is no sum over samples, which could weigh differently")
     weights = np.ones(len(y))
     if sample_weight is not None:
         array = _numbers(name, sample_weight)
@@ -237,21 +254,27 @@ def _class_weights(class_weight: Any, y: np.ndarray, loss: Loss) -> np.ndarray:
     return weights
 
 
-def _labels(name: str, array: np.ndarray, loss: Loss, n: int) -> np.ndarray:
+def _integers(name: str, array: np.ndarray, loss: Loss, n: int) -> np.ndarray:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        hint = "; for one-hot targets use the categorical cross-entropy" if array.ndim == 2 else ""
+        hint = "; for one-hot targets use the categorical cross-entropy" if array.ndim == 2 and loss.link else ""
         raise ValueError(f"{name} has shape {array.shape}; labels must be ({len(array)},){hint}")
     if array.dtype.kind == "f":
         whole = np.isfinite(array) & (array == np.trunc(array))
         if not whole.all():
             at = int(np.flatnonzero(~whole)[0])
             raise ValueError(f"{name}[{at}] is {array[at]}; labels must be whole numbers")
-    bad = (array < 0) | (array >= n)
+    with np.errstate(invalid="ignore"):
+        labels = np.require(array, np.int64, ["C", "A"])
+    groups = loss.targets == "groups"
+    bad = labels != array if groups else (array < 0) | (array >= n)
     if loss.ignore_index is not None:
         bad &= array != loss.ignore_index
     if bad.any():
         at = int(np.flatnonzero(bad)[0])
-        raise ValueError(f"{name}[{at}] is {array[at]}; labels must be in 0 .. {n - 1}, the model has {n} outputs")
-    return np.require(array, np.int64, ["C", "A"])
+        what = "groups must fit int64" if groups else f"labels must be in 0 .. {n - 1}, the model has {n} outputs"
+        raise ValueError(f"{name}[{at}] is {array[at]}; {what}")
+    if groups:
+        loss.check_groups(name, labels)
+    return labels

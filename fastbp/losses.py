@@ -6,6 +6,8 @@ import math
 from math import prod
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .data import integer, number
 from .kernels.table import ROWS, suggest
 from .names import check_name, named
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    import numpy as np
     from numpy.typing import ArrayLike
 
     from .kernels.table import Row
@@ -24,7 +25,11 @@ __all__ = [
     "BinaryCrossEntropy",
     "BinaryFocalCrossEntropy",
     "CategoricalCrossEntropy",
+    "CategoricalHinge",
+    "Contrastive",
+    "CosineSimilarity",
     "CustomLoss",
+    "GaussianNLL",
     "Hinge",
     "Huber",
     "KLDivergence",
@@ -35,6 +40,8 @@ __all__ = [
     "Poisson",
     "SparseCategoricalCrossEntropy",
     "SquaredHinge",
+    "TripletMargin",
+    "TripletSemiHard",
     "get",
 ]
 
@@ -53,9 +60,12 @@ class Loss:
     Weights of samples multiply their losses; a mean is still one over the number of samples, as in Keras.
     """
 
-    #: What y_true holds: "real" numbers of the shape of y_pred, "signs" (-1 and 1) likewise, or integer "labels" of
-    #: shape (batch,).
+    #: What y_true holds: "real" numbers of the shape of y_pred; "signs" (-1 and 1), "binary" numbers (0 and 1) or
+    #: "one_hot" rows (0, but for a single 1) likewise; "means" of fewer columns than y_pred has; integer "labels" 0 to
+    #: n - 1 of shape (batch,); or any integers of that shape, where equal ones stand for "groups".
     targets = "real"
+    #: How many rows in succession are one sample: neither batches nor shuffling part them.
+    rows_per_sample = 1
     #: The activation whose output is a probability for this loss, where it has a form on logits.
     link: str | None = None
     from_logits: bool | None = False
@@ -84,6 +94,31 @@ class Loss:
     def resolve(self, last_activation: str | None) -> Loss:
         """Return the loss for a model whose last activation is known: decides `from_logits` where it is None."""
         return self
+
+    @property
+    def of_samples(self) -> bool:
+        """Whether the loss is a sum over samples, which may weigh differently."""
+        return self.targets != "groups"
+
+    @property
+    def takes_integers(self) -> bool:
+        """Whether y_true holds one integer a row."""
+        return self.targets in ("labels", "groups")
+
+    def check_groups(self, name: str, y_true: np.ndarray) -> None:
+        """Raise ValueError if the groups of the rows are not as the loss needs them."""
+
+    def target_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of one row of targets, for outputs of a shape; ValueError if the loss takes no such outputs.
+
+        Examples
+        --------
+        >>> MeanSquaredError().target_shape((6,)), GaussianNLL().target_shape((6,))
+        ((6,), (3,))
+        >>> SparseCategoricalCrossEntropy().target_shape((6,))
+        ()
+        """
+        return () if self.takes_integers else output_shape
 
     def emit(
         self, program: Program, y_pred: Buffer, y_true: Buffer, weight: Buffer | None = None
@@ -124,15 +159,19 @@ class Loss:
     def _forward(self, program: Program, y_pred: Buffer, y_true: Buffer) -> dict[str, Buffer]:
         """Add the forward call; return its operands by name."""
         forward = self.row.kernels[f"{self.row.name}_forward"]
-        outputs = program.call(forward.name, y_pred, y_true, layer="loss", **self.attributes())
-        names = [o.name for o in (*forward.inputs, *forward.outputs)]
-        return dict(zip(names, (y_pred, y_true, *outputs), strict=True))
+        inputs = (y_pred, y_true)[: len(forward.inputs)]
+        outputs = program.call(forward.name, *inputs, layer="loss", **self.attributes())
+        return dict(zip((o.name for o in (*forward.inputs, *forward.outputs)), (*inputs, *outputs), strict=True))
 
-    def _backward(self, program: Program, known: dict[str, Buffer], weight: Buffer | None) -> Buffer:
-        """Add the gradient; return it."""
+    def _gradient(self, program: Program, known: dict[str, Buffer]) -> Buffer:
+        """Add the backward call; return dy_pred."""
         backward = self.row.kernels[f"{self.row.name}_backward"]
         inputs = [known[o.name] for o in backward.inputs]
         dy: Buffer = program.call(backward.name, *inputs, layer="loss", **self.attributes())
+        return dy
+
+    def _backward(self, program: Program, known: dict[str, Buffer], weight: Buffer | None) -> Buffer:
+        dy = self._gradient(program, known)
         return dy if weight is None else self._times(program, dy, weight)
 
     @staticmethod
@@ -149,9 +188,8 @@ class Loss:
 
     @property
     def _over_rows(self) -> bool:
-        """Whether the mean is one over rows: of distributions, not of elements."""
-        forward = self.row.kernels[f"{self.row.name}_forward"]
-        return any(o.name == "elements" and o.dims == ("batch", "n") for o in forward.outputs)
+        """Whether the mean of the elements is one over rows: of distributions."""
+        return "elements.sum() / (len(" in self.row.kernels[f"{self.row.name}_forward"].expression
 
     def __call__(
         self, y_true: ArrayLike, y_pred: ArrayLike, backend: str = "cython", sample_weight: ArrayLike | None = None
@@ -181,13 +219,16 @@ class Loss:
         self, y_true: ArrayLike, y_pred: ArrayLike, backend: str, sample_weight: ArrayLike | None
     ) -> tuple[Any, Callable[[], Any]]:
         """Return the loss and a function for the gradient: what `emit` adds to a program, done at once."""
-        import numpy as np
-
         program: Any = _Arrays(backend)
         y: Any = np.asarray(y_pred)
-        y = y if y.dtype.kind == "f" else y.astype(np.float64)
         t: Any = np.asarray(y_true)
+        # float32 where all is
+        narrow = y.dtype == np.float32 and (self.takes_integers or t.dtype == np.float32)
+        y = y.astype(np.float32 if narrow else np.float64, copy=False)
+        t = t if self.takes_integers else t.astype(y.dtype, copy=False)
         weight: Any = None
+        if not self.of_samples and (sample_weight is not None or self.reduction == "none"):
+            raise ValueError(f"{self!r} is no sum over samples: it takes no weights and no reduction 'none'")
         if sample_weight is not None:
             weight = np.asarray(sample_weight, y.dtype)
             if weight.shape not in ((len(y),), (len(y), 1)):
@@ -213,6 +254,11 @@ class Loss:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
+
+
+def _reshaped(x: Any, shape: tuple[Any, ...]) -> Any:
+    """Return an array or a buffer in another shape: the same memory."""
+    return x.reshape(shape) if isinstance(x, np.ndarray) else x.reshaped(shape)
 
 
 class _Arrays:
@@ -346,6 +392,239 @@ class SquaredHinge(Hinge):
     row_name = "squared_hinge"
 
 
+class CategoricalHinge(Loss):
+    """``mean(max(1 + max((1 - y_true) * y_pred) - sum(y_true * y_pred), 0))`` of one-hot rows, the mean over rows.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+
+    Notes
+    -----
+    Keras' definition, to the letter: in the inner maximum the true class counts with 0, so that other outputs push only
+    where they are positive. PyTorch's ``MultiMarginLoss`` takes labels and is another function: the sum of the
+    hinges of all other classes over their number. Of equal largest outputs the first has the slope; the derivative at
+    a margin of 1 is 0. ``np.eye(n)[labels]`` makes one-hot rows of labels.
+
+    Examples
+    --------
+    >>> float(CategoricalHinge()([[0.0, 1.0, 0.0]], [[0.5, 1.0, -2.0]]))
+    0.5
+    """
+
+    targets = "one_hot"
+    row_name = "categorical_hinge"
+
+
+class CosineSimilarity(Loss):
+    """Minus the cosine of the angle between the rows of y_true and y_pred, the mean over rows: -1 where all agree.
+
+    Parameters
+    ----------
+    eps : float
+        Positive. A smaller norm counts as eps: the cosine with a zero vector is 0.
+    reduction : {"mean", "sum"}
+
+    Notes
+    -----
+    The sign is Keras', eps the one of PyTorch's ``cosine_similarity``. PyTorch's ``CosineEmbeddingLoss`` is 1 minus the
+    cosine for pairs that belong together, and has a third argument that says which do: its gradient is this one's,
+    and `Contrastive` is for pairs. Below eps the loss is linear in y_pred, so that its gradient at a zero vector is
+    ``-y_true / (norm(y_true) * eps)``, which points the right way and is large: a layer in front that can put out
+    zeros for all units, such as relu, is better left away. It is the derivative of the loss as it is defined;
+    PyTorch's below eps, but for the zero vector itself, is that of a norm without eps.
+
+    Examples
+    --------
+    >>> round(float(CosineSimilarity()([[0.0, 1.0], [1.0, 1.0]], [[0.0, 3.0], [1.0, 0.0]])), 6)
+    -0.853553
+    """
+
+    row_name = "cosine_similarity"
+
+    def __init__(self, eps: float = 1e-8, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.eps = number("eps", eps, 0, math.inf, closed_low=False)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"eps": self.eps, **super().get_config()}
+
+
+class Contrastive(Loss):
+    """``mean(y_true * y_pred**2 + (1 - y_true) * max(margin - y_pred, 0)**2)``, y_pred being distances of pairs [1]_.
+
+    Pairs that belong together (y_true is 1) are drawn together, others (y_true is 0) pushed apart up to the margin.
+
+    Parameters
+    ----------
+    margin : float
+        Positive.
+    reduction : {"mean", "sum"}
+        Over all elements.
+
+    Notes
+    -----
+    As TensorFlow Addons' ``ContrastiveLoss``. The paper has half of this, and its Y is 1 for pairs that do not belong
+    together. PyTorch's ``CosineEmbeddingLoss`` and ``HingeEmbeddingLoss`` are other functions: neither squares.
+
+    References
+    ----------
+    .. [1] Hadsell, Chopra & LeCun 2006, CVPR, eq. 4
+
+    Examples
+    --------
+    >>> float(Contrastive()([1.0, 0.0, 0.0], [0.5, 0.5, 2.0])) * 3
+    0.5
+    """
+
+    targets = "binary"
+    row_name = "contrastive"
+
+    def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.margin = number("margin", margin, 0, math.inf, closed_low=False)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"margin": self.margin, **super().get_config()}
+
+
+class TripletMargin(Loss):
+    """``mean(max(d(anchor, positive) - d(anchor, negative) + margin, 0))`` over triplets of rows [1]_.
+
+    ``d(a, b)`` is the Euclidean distance ``norm(a - b + eps)``. Anchor and positive belong together, the negative does
+    not. Called on arrays the loss takes three of them. In a model the rows come in threes: anchor, positive, negative,
+    the next anchor and so on; targets are integers that are equal for anchor and positive and another for the
+    negative. `Sequential.fit` shuffles whole triplets, and batch_size must be a multiple of 3.
+
+    Parameters
+    ----------
+    margin : float
+        Positive.
+    eps : float
+        Not negative. It is added to each difference, as in PyTorch.
+    reduction : {"mean", "sum"}
+        Over triplets.
+
+    Notes
+    -----
+    PyTorch's ``TripletMarginLoss`` with ``p=2`` and without ``swap``; Keras has none. The derivative of a distance of 0
+    is 0, and so is that of the loss where the margin is just kept.
+
+    References
+    ----------
+    .. [1] Balntas et al. 2016, BMVC
+
+    Examples
+    --------
+    >>> loss = TripletMargin(eps=0)
+    >>> float(loss([[0.0, 0.0]], [[3.0, 4.0]], [[0.0, 5.5]]))
+    0.5
+    >>> anchor, positive, negative = loss.gradient([[0.0, 0.0]], [[3.0, 4.0]], [[0.0, 5.5]])
+    >>> positive, negative
+    (array([[0.6, 0.8]]), array([[ 0., -1.]]))
+    """
+
+    targets = "groups"
+    rows_per_sample = 3
+    row_name = "triplet_margin"
+
+    def __init__(self, margin: float = 1.0, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.margin = number("margin", margin, 0, math.inf, closed_low=False)
+        self.eps = number("eps", eps, 0, math.inf)
+
+    def check_groups(self, name: str, y_true: np.ndarray) -> None:
+        """Raise ValueError unless rows come in threes of two groups: anchor, positive, negative."""
+        threes = f"{self!r} takes rows in threes: anchor, positive, negative"
+        if len(y_true) % 3:
+            raise ValueError(f"{name} has {len(y_true)} rows; {threes}")
+        anchor, positive, negative = y_true.reshape(-1, 3).T
+        bad = (anchor != positive) | (anchor == negative)
+        if bad.any():
+            k = 3 * int(bad.argmax())
+            found = f"{name}[{k}:{k + 3}] is {y_true[k : k + 3]}"
+            raise ValueError(f"{found}; {threes}, and the first two of them must be equal, the third another")
+
+    def __call__(  # type: ignore[override]
+        self, anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike, backend: str = "cython"
+    ) -> np.floating:
+        """Return the loss of three arrays of one shape (triplets, n), as a NumPy scalar."""
+        return super().__call__((), self._rows(anchor, positive, negative), backend)
+
+    def gradient(  # type: ignore[override]
+        self, anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike, backend: str = "cython"
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return dLoss/danchor, dLoss/dpositive and dLoss/dnegative of arrays of one shape (triplets, n)."""
+        found = super().gradient((), self._rows(anchor, positive, negative), backend)
+        return found[::3].copy(), found[1::3].copy(), found[2::3].copy()
+
+    @staticmethod
+    def _rows(*parts: ArrayLike) -> np.ndarray:
+        arrays = [np.asarray(part) for part in parts]
+        if len({array.shape for array in arrays}) > 1 or arrays[0].ndim != 2:
+            names = "anchor", "positive", "negative"
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in zip(names, arrays, strict=True))
+            raise ValueError(f"the shapes are {shapes}; they must be one and the same (triplets, n)")
+        return np.stack(arrays, axis=1).reshape(-1, arrays[0].shape[1])
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"margin": self.margin, "eps": self.eps, **super().get_config()}
+
+
+class TripletSemiHard(Loss):
+    """``mean(max(d(anchor, positive) - d(anchor, negative) + margin, 0))`` over triplets found in the batch [1]_.
+
+    y_pred holds embeddings, mostly of length 1, y_true an integer for each row that is equal where rows belong
+    together. Every two rows of one group are an anchor and a positive, both ways round. Their negative is
+    semi-hard: of the rows of other groups the nearest to the anchor that is farther from it than the positive is; where
+    there is none, the farthest. Of equally distant rows it is the first.
+
+    Parameters
+    ----------
+    margin : float
+        Positive.
+    squared : bool
+        Whether d is the square of the Euclidean distance, as in the paper, or the distance, as in TensorFlow Addons.
+    reduction : {"mean", "sum"}
+        Over the triplets of the batch; 0 where there are none.
+
+    Notes
+    -----
+    TensorFlow Addons' ``TripletSemiHardLoss``; the gradient is that one's, too: through the rows that were chosen, and
+    0 through a distance of 0. But an anchor without a negative in the batch makes no triplet here, where there its
+    negative is at distance 0. Squares of distances are ``|a|**2 + |b|**2 - 2 a @ b``: beside long embeddings a small
+    distance is lost in rounding. The value depends on which rows share a batch, so that `fit` and `evaluate` mean
+    different triplets. PyTorch has no such loss.
+
+    References
+    ----------
+    .. [1] Schroff, Kalenichenko & Philbin 2015, CVPR, section 3.2
+
+    Examples
+    --------
+    The two of group 7 are 3 apart. From the first of them 4 is the nearest that is farther away; from the second none
+    is, and 5 is the farthest: ``(3 - 4 + 2) + (3 - 2 + 2)``.
+
+    >>> loss = TripletSemiHard(margin=2.0, reduction="sum")
+    >>> float(loss([7, 7, -1, 8], [[0.0], [3.0], [4.0], [5.0]]))
+    4.0
+    """
+
+    targets = "groups"
+    row_name = "triplet_semi_hard"
+
+    def __init__(self, margin: float = 1.0, squared: bool = False, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.margin, self.squared = number("margin", margin, 0, math.inf, closed_low=False), bool(squared)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"margin": self.margin, "squared": self.squared, **super().get_config()}
+
+
 class Poisson(Loss):
     """The negative log-likelihood of counts: ``mean(y_pred - y_true * log(y_pred + eps))``, y_pred being the rate.
 
@@ -371,6 +650,69 @@ class Poisson(Loss):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
         return {"log_input": self.log_input, "eps": self.eps, **super().get_config()}
+
+
+class GaussianNLL(Loss):
+    """The negative log-likelihood of normal distributions: ``mean((log(v) + (y_true - m)**2 / v) / 2)`` [1]_.
+
+    The outputs of a model are the means m and the logarithms of the variances v: the first half of the columns are the
+    means, the second half the log variances. Targets have half as many columns as the output.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+        Over all elements of y_true.
+
+    Notes
+    -----
+    PyTorch's ``GaussianNLLLoss`` takes the variance as a third argument, which one output cannot give, and it must be
+    positive: a log variance may be any number, so that the last layer needs no activation. What PyTorch's eps is
+    for, a variance near 0, does not occur either; a log variance below -709 (float32: -88) overflows. As there, the
+    constant ``log(2 pi) / 2`` is left out. Keras has no such loss.
+
+    References
+    ----------
+    .. [1] Nix & Weigend 1994, ICNN
+
+    Examples
+    --------
+    Two rows of one mean and one log variance each:
+
+    >>> loss = GaussianNLL()
+    >>> float(loss([[1.0], [2.0]], [[1.0, 0.5], [4.0, 0.0]]))
+    1.125
+    >>> loss.gradient([[1.0], [2.0]], [[1.0, 0.5], [4.0, 0.0]])
+    array([[ 0.  ,  0.25],
+           [ 1.  , -0.75]])
+    """
+
+    targets = "means"
+    row_name = "gaussian_nll"
+
+    def target_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return half as many columns as the outputs have."""
+        if len(output_shape) != 1 or output_shape[0] % 2:
+            what = f"{output_shape[0]} outputs" if len(output_shape) == 1 else f"outputs of shape {output_shape}"
+            raise ValueError(f"the model has {what}; GaussianNLL takes 2 n in a row, n means and then n log variances")
+        return (output_shape[0] // 2,)
+
+    def _forward(self, program: Program, y_pred: Buffer, y_true: Buffer) -> dict[str, Buffer]:
+        # the row takes the halves as a dimension
+        return super()._forward(program, _reshaped(y_pred, (y_pred.shape[0], 2, y_true.shape[1])), y_true)
+
+    def _gradient(self, program: Program, known: dict[str, Buffer]) -> Buffer:
+        dy = super()._gradient(program, known)
+        return _reshaped(dy, (dy.shape[0], 2 * dy.shape[2]))
+
+    def _of_arrays(
+        self, y_true: ArrayLike, y_pred: ArrayLike, backend: str, sample_weight: ArrayLike | None
+    ) -> tuple[Any, Callable[[], Any]]:
+        shapes = np.shape(y_true), np.shape(y_pred)
+        if len(shapes[1]) != 2 or shapes[1][1] % 2:
+            raise ValueError(f"y_pred has shape {shapes[1]}; it must be (rows, 2 n): n means, then n log variances")
+        if shapes[0] != (shapes[1][0], shapes[1][1] // 2):
+            raise ValueError(f"y_true has shape {shapes[0]}; it must be {(shapes[1][0], shapes[1][1] // 2)}")
+        return super()._of_arrays(y_true, y_pred, backend, sample_weight)
 
 
 class BinaryFocalCrossEntropy(Loss):
@@ -418,11 +760,12 @@ class _CrossEntropy(Loss):
     on_probabilities: str
     on_logits: str
 
-    def __init__(self, from_logits: bool | None = None, reduction: str = "mean") -> None:
+    def __init__(self, from_logits: bool | None = None, label_smoothing: float = 0.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
         if from_logits not in (True, False, None):
             raise ValueError(f"from_logits is {from_logits!r}; it must be True, False or None")
         self.from_logits = from_logits
+        self.label_smoothing = number("label_smoothing", label_smoothing, 0, 1, closed_high=True)
 
     @property
     def row(self) -> Row:
@@ -435,9 +778,20 @@ class _CrossEntropy(Loss):
             return self
         return type(self)(**{**self.get_config(), "from_logits": last_activation != self.link})
 
+    def _selected(
+        self, program: Program, y_pred: Buffer, y_true: Buffer, weight: Buffer | None
+    ) -> tuple[Buffer, Buffer | None]:
+        """Return the targets smoothed."""
+        return self._smoothed(program, y_pred, y_true) if self.label_smoothing else y_true, weight
+
+    def _smoothed(self, program: Program, y_pred: Buffer, y_true: Buffer) -> Buffer:
+        options: dict[str, Any] = {"smoothing": self.label_smoothing, "share": 1 / y_pred.shape[-1]}
+        smoothed: Buffer = program.call("smooth_labels", y_true, layer="loss", **options)
+        return smoothed
+
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
-        return {"from_logits": self.from_logits, **super().get_config()}
+        return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing, **super().get_config()}
 
 
 class BinaryCrossEntropy(_CrossEntropy):
@@ -448,6 +802,11 @@ class BinaryCrossEntropy(_CrossEntropy):
     from_logits : bool, optional
         Whether y_pred is a logit (the sigmoid is then part of the loss) or a probability. None lets the
         model decide: a probability after a sigmoid, else a logit. On arrays None means a probability.
+    label_smoothing : float
+        In [0, 1]: targets become ``y * (1 - label_smoothing) + label_smoothing / 2`` first.
+    pos_weight : float
+        Positive: what ``y * log(p)`` is multiplied by, so that positives, where they are rare, count as often as
+        negatives. One number for all outputs, where PyTorch's ``BCEWithLogitsLoss`` also takes one for each.
     reduction : {"mean", "sum"}
 
     Notes
@@ -460,10 +819,34 @@ class BinaryCrossEntropy(_CrossEntropy):
     --------
     >>> round(float(BinaryCrossEntropy()([1.0, 0.0], [0.9, 0.2])), 6)
     0.164252
+    >>> round(float(BinaryCrossEntropy(from_logits=True, pos_weight=3.0)([1.0, 0.0], [0.0, 0.0])), 6)
+    1.386294
     """
 
     link = "sigmoid"
     on_probabilities, on_logits = "binary_cross_entropy", "sigmoid_cross_entropy"
+
+    def __init__(
+        self,
+        from_logits: bool | None = None,
+        label_smoothing: float = 0.0,
+        pos_weight: float = 1.0,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(from_logits, label_smoothing, reduction)
+        self.pos_weight = number("pos_weight", pos_weight, 0, math.inf, closed_low=False)
+        if self.pos_weight != 1:
+            self.on_probabilities = "weighted_binary_cross_entropy"
+            self.on_logits = "weighted_sigmoid_cross_entropy"
+
+    def _smoothed(self, program: Program, y_pred: Buffer, y_true: Buffer) -> Buffer:
+        options: dict[str, Any] = {"smoothing": self.label_smoothing, "share": 0.5}
+        smoothed: Buffer = program.call("smooth_labels", y_true, layer="loss", **options)
+        return smoothed
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"pos_weight": self.pos_weight, **super().get_config()}
 
 
 class CategoricalCrossEntropy(_CrossEntropy):
@@ -474,16 +857,25 @@ class CategoricalCrossEntropy(_CrossEntropy):
     from_logits : bool, optional
         Whether y_pred are logits (softmax is then part of the loss) or probabilities. None lets the model
         decide: probabilities after a softmax, else logits. On arrays None means probabilities.
+    label_smoothing : float
+        In [0, 1]: targets of n classes become ``y * (1 - label_smoothing) + label_smoothing / n`` first [1]_, as in
+        Keras and PyTorch.
     reduction : {"mean", "sum"}
 
     Notes
     -----
     Probabilities are clipped as for `BinaryCrossEntropy`, not divided by their sum first, which Keras does.
 
+    References
+    ----------
+    .. [1] Szegedy et al. 2016, CVPR, section 7
+
     Examples
     --------
     >>> round(float(CategoricalCrossEntropy()([[0.0, 1.0]], [[0.2, 0.8]])), 6)
     0.223144
+    >>> round(float(CategoricalCrossEntropy(label_smoothing=0.1)([[0.0, 1.0]], [[0.2, 0.8]])), 6)
+    0.292458
     """
 
     link = "softmax"
@@ -497,6 +889,9 @@ class SparseCategoricalCrossEntropy(_CrossEntropy):
     ----------
     from_logits : bool, optional
         As for `CategoricalCrossEntropy`.
+    label_smoothing : float
+        In [0, 1]: where it is not 0 the loss is `CategoricalCrossEntropy` of smoothed one-hot rows, as in PyTorch's
+        ``CrossEntropyLoss``; Keras' sparse loss has no smoothing.
     reduction : {"mean", "sum"}
     ignore_index : int, optional
         A label, of a class or not, whose rows count neither in the loss nor in the number of rows of its mean, as in
@@ -511,12 +906,23 @@ class SparseCategoricalCrossEntropy(_CrossEntropy):
     0.693147
     """
 
+    targets = "labels"
+    link = "softmax"
+    on_probabilities, on_logits = "sparse_categorical_cross_entropy", "sparse_softmax_cross_entropy"
+
     def __init__(
-        self, from_logits: bool | None = None, reduction: str = "mean", ignore_index: int | None = None
+        self,
+        from_logits: bool | None = None,
+        label_smoothing: float = 0.0,
+        reduction: str = "mean",
+        ignore_index: int | None = None,
     ) -> None:
-        super().__init__(from_logits, reduction)
+        super().__init__(from_logits, label_smoothing, reduction)
         # a label is an integer that a float64, as attributes are, holds
         self.ignore_index = None if ignore_index is None else integer("ignore_index", ignore_index, -(2**53))
+        if self.label_smoothing:
+            self.on_probabilities = CategoricalCrossEntropy.on_probabilities
+            self.on_logits = CategoricalCrossEntropy.on_logits
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
@@ -526,16 +932,17 @@ class SparseCategoricalCrossEntropy(_CrossEntropy):
     def _selected(
         self, program: Program, y_pred: Buffer, y_true: Buffer, weight: Buffer | None
     ) -> tuple[Buffer, Buffer | None]:
-        """Return labels of classes, and weights that are 0 where the label is ignored."""
-        if self.ignore_index is None:
-            return y_true, weight
-        options: dict[str, Any] = {"mean": float(self.reduction == "mean"), "ignored": float(self.ignore_index)}
-        y_true, counted = program.call("ignore_label", y_pred, y_true, layer="loss", **options)
-        return y_true, counted if weight is None else self._times(program, counted, weight)
+        """Return labels of classes, smoothed or not, and weights that are 0 where the label is ignored."""
+        if self.ignore_index is not None:
+            options: dict[str, Any] = {"mean": float(self.reduction == "mean"), "ignored": float(self.ignore_index)}
+            y_true, counted = program.call("ignore_label", y_pred, y_true, layer="loss", **options)
+            weight = counted if weight is None else self._times(program, counted, weight)
+        return super()._selected(program, y_pred, y_true, weight)
 
-    targets = "labels"
-    link = "softmax"
-    on_probabilities, on_logits = "sparse_categorical_cross_entropy", "sparse_softmax_cross_entropy"
+    def _smoothed(self, program: Program, y_pred: Buffer, y_true: Buffer) -> Buffer:
+        smoothing: Any = self.label_smoothing
+        smoothed: Buffer = program.call("smooth_one_hot", y_pred, y_true, layer="loss", smoothing=smoothing)
+        return smoothed
 
 
 class KLDivergence(Loss):
@@ -594,6 +1001,12 @@ _CLASSES = {
     "log_cosh": LogCosh,
     "hinge": Hinge,
     "squared_hinge": SquaredHinge,
+    "categorical_hinge": CategoricalHinge,
+    "contrastive": Contrastive,
+    "triplet_margin": TripletMargin,
+    "triplet_semi_hard": TripletSemiHard,
+    "cosine_similarity": CosineSimilarity,
+    "gaussian_nll": GaussianNLL,
     "poisson": Poisson,
     "kl_divergence": KLDivergence,
     "binary_focal_crossentropy": BinaryFocalCrossEntropy,

@@ -510,7 +510,7 @@ class CategoricalAccuracy(_Hits):
 
     def suits(self, loss: Loss) -> bool:
         """Return whether targets may be one-hot."""
-        return loss.targets == "real" and loss.link != "sigmoid"
+        return loss.targets in ("real", "one_hot") and loss.link != "sigmoid"
 
     def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
         """Add the count of hits."""

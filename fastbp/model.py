@@ -384,13 +384,14 @@ class Sequential:
             return
         executor: Any = network.program.executor
         real = np.dtype(self.dtype).num
-        labels = self.loss_function.targets == "labels"
+        loss = self.loss_function
         y = (network.y_true.number, np.dtype(np.int64).num, 1, 0, False)
-        if not labels:
-            y = (network.y_true.number, real, 2, self.layout.output_shape[0], True)
-        # targets in a range (0 .. 1) are checked on the long way only
+        if not loss.takes_integers:
+            y = (network.y_true.number, real, 2, network.y_true.shape[1], True)
+        # targets of which only some numbers will do are checked on the long way only
+        any_will_do = loss.targets in ("real", "means") and loss.link is None
         if len(self.layout.input_shape) == len(self.layout.output_shape) == 1 and (
-            labels or self.loss_function.link is None
+            any_will_do or (loss.takes_integers and loss.rows_per_sample == 1)
         ):
             x = (network.x.number, real, 2, self.layout.input_shape[0], True)
             executor.runner.set_ports([x, y], (network.loss.number, real, 0))
@@ -450,7 +451,8 @@ class Sequential:
         epochs : int
             The last epoch, counted from 1: there are ``epochs - initial_epoch``.
         shuffle : bool
-            Every epoch takes the rows in the order of ``rng.permutation(rows)``, else in their own.
+            Every epoch takes the rows in the order of ``rng.permutation(rows)``, else in their own. Rows that are one
+            sample of the loss (`TripletMargin`) stay together.
         seed : int or numpy.random.Generator, optional
             ``rng = numpy.random.default_rng(seed)``. Also for the initial weights if the model is not
             built yet and has no seed of its own, and, through ``rng.spawn``, for layers that draw random numbers.
@@ -518,7 +520,7 @@ class Sequential:
         x_rows = as_rows("x", x)
         layout = self._plan(x_rows.shape[1:])
         x, y = self._checked("x", "y", x_rows, y, layout)
-        split = number("validation_split", validation_split, 0, 1)
+        split, together = number("validation_split", validation_split, 0, 1), self.loss_function.rows_per_sample
         weight = as_weights(sample_weight, class_weight, y, self.loss_function, self.dtype)
         validation: tuple[np.ndarray, np.ndarray, np.ndarray | None] | None = None
         if validation_data is not None:
@@ -531,7 +533,7 @@ class Sequential:
             given = validation_data[2] if len(validation_data) == 3 else None
             validation = x_val, y_val, as_weights(given, None, y_val, self.loss_function, self.dtype, names[2])
         elif split:
-            rows = int(len(x) * (1 - split))
+            rows = int(len(x) * (1 - split)) // together * together
             if not 0 < rows < len(x):
                 raise ValueError(f"validation_split is {split}; of {len(x)} rows that leaves {rows} to train on")
             own = as_weights(sample_weight, None, y, self.loss_function, self.dtype)
@@ -543,6 +545,9 @@ class Sequential:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks holds {callback!r}; each must be a fastbp.Callback")
         batch = len(x) if batch_size is None else min(batch_size, len(x))
+        if batch % together:
+            what = f"{self.loss_function!r} takes {together} rows together"
+            raise ValueError(f"batch_size is {batch_size}; {what}, so it must be a multiple of {together}")
         logged = ["loss", *(metric.name for metric in self.metrics if metric.scalar)]
         hooks = [History(), *([ProgressBar()] if verbose else []), *callbacks]
         for hook in hooks:
@@ -595,7 +600,7 @@ class Sequential:
         executor.bind(network.y_source, y)
         if weight is not None:
             executor.bind(network.weight_source, weight)
-        order, counts = np.arange(rows), _counts(rows, batch)
+        order, counts, together = np.arange(rows), _counts(rows, batch), self.loss_function.rows_per_sample
         start = 0 if rng is not None else program.span("gather")[1]
         started = []
         first_lr, first, last = self.optimizer.lr, history.params["initial_epoch"], history.params["epochs"]
@@ -613,7 +618,9 @@ class Sequential:
                 for hook in hooks:
                     hook.on_epoch_begin(epoch)
                 if rng is not None:
-                    order = rng.permutation(rows)
+                    order = rng.permutation(rows // together)
+                    if together > 1:
+                        order = (together * order[:, None] + np.arange(together)).reshape(-1)
                 results = self._results(network, rows, len(counts))
                 # in their own order the rows are read where they lie, else gathered
                 streams = self._inputs(network, x, y, weight) if rng is None else {network.index: order}
@@ -984,7 +991,7 @@ class Sequential:
         x, y : array_like
             As for `fit`.
         batch_size : int
-            Rows that are computed at a time.
+            Rows that are computed at a time; fewer, where that would part rows that are one sample of the loss.
         sample_weight : array_like, shape (rows,), optional
             As for `fit`; metrics take no weights.
 
@@ -1004,7 +1011,8 @@ class Sequential:
     def _evaluate_arrays(
         self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, batch_size: int
     ) -> dict[str, Any]:
-        rows, batch, weighted = len(x), min(batch_size, len(x)), weight is not None
+        rows, together, weighted = len(x), self.loss_function.rows_per_sample, weight is not None
+        batch = min(max(batch_size // together, 1) * together, rows)
         if weighted not in self._evaluate:
             network = self._evaluate[weighted] = compile_evaluation(
                 self.layers, self.layout, self.loss_function, self.metrics, self.dtype, self.numerics, weighted

@@ -176,8 +176,8 @@ class Row:
     domain : dict
         What an operand may hold where not any real number will do: ``"probability"`` (0 to 1),
         ``"binary"`` (0 or 1), ``"sign"`` (-1 or 1), ``"one_hot"``, ``"label"`` (0 to n - 1),
-        ``"index"`` (0 to rows - 1), ``"power"`` (0 to 1, exclusive), ``"nonnegative"``, ``"generator"`` (a
-        state of PCG64, see `uniform`), ``"uniform"`` (what it draws).
+        ``"index"`` (0 to rows - 1), ``"group"`` (any integers: equal ones belong together), ``"power"`` (0 to 1,
+        exclusive), ``"nonnegative"``, ``"generator"`` (a state of PCG64, see `uniform`), ``"uniform"`` (what it draws).
     kinks : tuple of float
         Inputs where the derivative is a convention; `note` states which.
     note, source : str
@@ -768,6 +768,23 @@ _row(
     source="Chang, Hsieh & Lin 2008, JMLR 9 (L2 loss)",
 )
 _row(
+    "contrastive", "loss",
+    (
+        "forward", "y_pred[n], y_true[n] -> elements[n], loss[]",
+        "m = np.maximum(margin - y_pred, 0); elements = y_true * (y_pred * y_pred) + (1 - y_true) * (m * m); "
+        "loss = elements.sum() / (y_pred.size if mean else 1)",
+    ),
+    (
+        "backward", "y_pred[n], y_true[n] -> dy_pred[n]",
+        "m = np.maximum(margin - y_pred, 0); "
+        "dy_pred = (y_true * y_pred - (1 - y_true) * m) * (2 / (y_pred.size if mean else 1))", "dy_pred=y_pred",
+    ),
+    attributes={"mean": 1.0, "margin": 1.0},
+    domain={"y_true": "binary"},
+    note="y_pred is the distance of a pair, y_true 1 where the two belong together",
+    source="Hadsell, Chopra & LeCun 2006, CVPR, eq. 4 (there half of it, and Y = 1 - y_true)",
+)
+_row(
     "poisson", "loss",
     (
         "forward", "y_pred[n], y_true[n] -> elements[n], loss[]",
@@ -796,6 +813,23 @@ _row(
     domain={"y_true": "nonnegative"},
     note="as poisson, y_pred being the logarithm of the rate",
     source="PyTorch's PoissonNLLLoss(log_input=True)",
+)
+_row(
+    "gaussian_nll", "loss",
+    (
+        "forward", "y_pred[batch,2,n], y_true[batch,n] -> inverse[batch,n], elements[batch,n], loss[]",
+        "d = y_pred[:, 0] - y_true; inverse = np.exp(-y_pred[:, 1]); "
+        "elements = 0.5 * (y_pred[:, 1] + d * (d * inverse)); loss = elements.sum() / (y_true.size if mean else 1)",
+    ),
+    (
+        "backward", "y_pred[batch,2,n], y_true[batch,n], inverse[batch,n] -> dy_pred[batch,2,n]",
+        "d = y_pred[:, 0] - y_true; s = d * inverse; "
+        "dy_pred = np.stack([s, 0.5 * (1 - d * s)], axis=1) * (1 / (y_true.size if mean else 1))", "dy_pred=y_pred",
+    ),
+    attributes={"mean": 1.0},
+    domain={"inverse": "nonnegative"},
+    note="each row of y_pred holds n means and then n logarithms of variances; the constant log(2 pi) / 2 is left out",
+    source="Nix & Weigend 1994, ICNN; PyTorch's GaussianNLLLoss, which takes variances",
 )
 _row(
     "focal", "loss",
@@ -851,6 +885,41 @@ _row(
     domain={"y_true": "binary"},
     note="binary cross-entropy on logits; log1p of exp(-|z|) cannot overflow",
     source=_BISHOP + ", eq. 4.90 and 4.91; the stable form as in the TensorFlow documentation",
+)
+_row(
+    "weighted_binary_cross_entropy", "loss",
+    (
+        "forward", "y_pred[n], y_true[n] -> elements[n], loss[]",
+        _BOUNDED.format("y_pred") + "elements = -pos_weight * y_true * np.log(q) - (1 - y_true) * np.log(1 - q); "
+        "loss = elements.sum() / (y_pred.size if mean else 1)",
+    ),
+    (
+        "backward", "y_pred[n], y_true[n] -> dy_pred[n]",
+        _BOUNDED.format("y_pred") + "dy_pred = ((1 - y_true) / (1 - q) - pos_weight * y_true / q) "
+        "* (1 / (y_pred.size if mean else 1))", "dy_pred=y_pred",
+    ),
+    attributes={"mean": 1.0, "eps": 1e-15, "pos_weight": 2.0},
+    domain={"y_pred": "probability", "y_true": "binary"},
+    note="binary_cross_entropy with the term of y_true times pos_weight. " + _CLIP,
+    source="the weight as in PyTorch's BCEWithLogitsLoss",
+)
+_row(
+    "weighted_sigmoid_cross_entropy", "loss",
+    (
+        "forward", "logits[n], y_true[n] -> elements[n], loss[]",
+        "t = np.log1p(np.exp(-np.abs(logits))); elements = (1 - y_true) * (np.maximum(logits, 0) + t) "
+        "+ pos_weight * y_true * (np.maximum(-logits, 0) + t); loss = elements.sum() / (logits.size if mean else 1)",
+    ),
+    (
+        "backward", "logits[n], y_true[n] -> dlogits[n]",
+        "p = sigmoid(logits); dlogits = ((1 - y_true) * p - pos_weight * y_true * (1 - p)) "
+        "* (1 / (logits.size if mean else 1))", "dlogits=logits",
+    ),
+    attributes={"mean": 1.0, "pos_weight": 2.0},
+    domain={"y_true": "binary"},
+    note="sigmoid_cross_entropy with the term of y_true times pos_weight: the softplus of the logit, and of its "
+    "negative, cannot overflow",
+    source="PyTorch's BCEWithLogitsLoss",
 )
 _row(
     "categorical_cross_entropy", "loss",
@@ -940,6 +1009,130 @@ _row(
     domain={"y_true": "label", "probabilities": "probability"},
     note="sparse categorical cross-entropy on logits, softmax included",
     source=_BISHOP + ", eq. 4.108 and 4.109",
+)
+_row(
+    "categorical_hinge", "loss",
+    (
+        "forward", "y_pred[batch,n], y_true[batch,n] -> elements[batch,n], sample_loss[batch], loss[]",
+        "elements = y_true * y_pred; m = ((1 - y_true) * y_pred).max(axis=1) - elements.sum(axis=1) + 1; "
+        "sample_loss = np.maximum(m, 0); loss = sample_loss.sum() / (len(m) if mean else 1)",
+    ),
+    (
+        "backward", "y_pred[batch,n], y_true[batch,n], sample_loss[batch] -> dy_pred[batch,n]",
+        "i = np.arange(len(y_true)); j = ((1 - y_true) * y_pred).argmax(axis=1); slope = -y_true; "
+        "slope[i, j] += 1 - y_true[i, j]; "
+        "dy_pred = np.where(sample_loss[:, None] > 0, slope, 0) * (1 / (len(y_true) if mean else 1))",
+        "dy_pred=y_pred",
+    ),
+    attributes={"mean": 1.0},
+    domain={"y_true": "one_hot"},
+    note="how far the largest other output is from being 1 below the true one; the true one's place counts among the "
+    "others with 0. Of equals the first has the slope; the derivative at a margin of 1 is 0",
+    source="Keras' CategoricalHinge; Crammer & Singer 2001, JMLR 2",
+)
+_row(
+    "cosine_similarity", "loss",
+    (
+        "forward",
+        "y_pred[batch,n], y_true[batch,n] -> "
+        "elements[batch,n], norm_pred[batch], norm_true[batch], sample_loss[batch], loss[]",
+        "norm_pred = np.sqrt((y_pred * y_pred).sum(axis=1)); norm_true = np.sqrt((y_true * y_true).sum(axis=1)); "
+        "elements = (y_pred / np.maximum(norm_pred, eps)[:, None]) * (y_true / np.maximum(norm_true, eps)[:, None]); "
+        "sample_loss = -elements.sum(axis=1); loss = sample_loss.sum() / (len(y_pred) if mean else 1)",
+    ),
+    (
+        "backward",
+        "y_pred[batch,n], y_true[batch,n], norm_pred[batch], norm_true[batch], sample_loss[batch] -> dy_pred[batch,n]",
+        "a = np.maximum(norm_pred, eps)[:, None]; b = np.maximum(norm_true, eps)[:, None]; "
+        "s = np.where(norm_pred > eps, sample_loss, 0)[:, None]; "
+        "dy_pred = (y_true / b + s * (y_pred / a)) / a * (-1 / (len(y_pred) if mean else 1))",
+        "dy_pred=y_pred",
+    ),
+    attributes={"mean": 1.0, "eps": 1e-8},
+    domain={"norm_pred": "nonnegative", "norm_true": "nonnegative"},
+    note="minus the cosine of the angle between the rows; a norm below eps counts as eps, so that the cosine with a "
+    "zero vector is 0, and the gradient there -y_true / (|y_true| eps)",
+    source="Keras' CosineSimilarity; eps as in PyTorch's cosine_similarity",
+)
+_row(
+    "triplet_margin", "loss",
+    (
+        "forward", "y_pred[batch,n] -> elements[batch,n], length[batch], sample_loss[batch], loss[]",
+        "k = len(y_pred) // 3; anchor, positive, negative = (y_pred[i : 3 * k : 3] for i in range(3)); "
+        "p = anchor - positive + eps; q = anchor - negative + eps; elements = np.zeros_like(y_pred); "
+        "elements[1 : 3 * k : 3] = p * p; elements[2 : 3 * k : 3] = q * q; length = np.sqrt(elements.sum(axis=1)); "
+        "sample_loss = np.zeros_like(length); "
+        "sample_loss[: 3 * k : 3] = np.maximum(length[1 : 3 * k : 3] - length[2 : 3 * k : 3] + margin, 0); "
+        "loss = sample_loss.sum() / (max(k, 1) if mean else 1)",
+    ),
+    (
+        "backward", "y_pred[batch,n], length[batch], sample_loss[batch] -> dy_pred[batch,n]",
+        "k = len(y_pred) // 3; anchor, positive, negative = (y_pred[i : 3 * k : 3] for i in range(3)); "
+        "near = length[1 : 3 * k : 3, None]; far = length[2 : 3 * k : 3, None]; "
+        "active = sample_loss[: 3 * k : 3, None] > 0; f = 1 / (max(k, 1) if mean else 1); "
+        "u = np.where(active & (near > 0), (anchor - positive + eps) / near, 0) * f; "
+        "v = np.where(active & (far > 0), (anchor - negative + eps) / far, 0) * f; dy_pred = np.zeros_like(y_pred); "
+        "dy_pred[: 3 * k : 3] = u - v; dy_pred[1 : 3 * k : 3] = -u; dy_pred[2 : 3 * k : 3] = v",
+    ),
+    attributes={"mean": 1.0, "margin": 1.0, "eps": 1e-6},
+    note="rows in threes: anchor, positive, negative, anchor ...; rows after the last whole three have no loss. length "
+    "holds the distance to the anchor, sample_loss the loss of the three in the anchor's row. The derivative of a "
+    "distance of 0 is 0, and so is that of the loss where the margin is just kept",
+    source="Balntas et al. 2016, BMVC; eps as in PyTorch's TripletMarginLoss",
+)
+_row(
+    "triplet_semi_hard", "loss",
+    (
+        "forward",
+        "y_pred[batch,n], y_true[batch]:i8 -> "
+        "pairwise[batch,batch], elements[batch,batch], pull[batch,batch], count[]:i8, loss[]",
+        "products = y_pred @ y_pred.T; s = products.diagonal(); q = np.maximum(s[:, None] + s - 2 * products, 0); "
+        "pairwise = q if squared else np.sqrt(q); r = np.arange(len(y_true)); other = y_true[:, None] != y_true; "
+        "order = np.where(np.isnan(pairwise), -1, pairwise).argsort(axis=1, kind='stable'); "
+        "fits = ~(np.take_along_axis(pairwise, order, 1)[:, None] <= pairwise[:, :, None]); "
+        "fits &= np.take_along_axis(other, order, 1)[:, None]; "
+        "semi_hard = np.take_along_axis(order, fits.argmax(axis=2), 1); "
+        "farthest = np.where(other, pairwise, -1).argmax(axis=1)[:, None]; "
+        "negative = np.where(fits.any(axis=2), semi_hard, farthest); "
+        "triplets = ~other & (r[:, None] != r) & other.any(axis=1, keepdims=True); "
+        "count = int(np.count_nonzero(triplets)); m = pairwise - np.take_along_axis(pairwise, negative, 1) + margin; "
+        "elements = np.where(triplets, np.maximum(m, 0), 0); active = elements > 0; "
+        "taken = np.bincount((len(r) * r[:, None] + negative)[active], minlength=len(r) * len(r)); "
+        "weights = active - taken.reshape(active.shape).astype(y_pred.dtype); "
+        "slope = weights if squared else np.where(pairwise > 0, weights / pairwise, 0); pull = slope + slope.T; "
+        "loss = elements.sum() / (max(count, 1) if mean else 1)",
+    ),
+    (
+        "backward", "y_pred[batch,n], pull[batch,batch], count[]:i8 -> dy_pred[batch,n]",
+        "f = (2 if squared else 1) / (max(int(count), 1) if mean else 1); "
+        "dy_pred = (pull.sum(axis=1, keepdims=True) * y_pred - pull @ y_pred) * f",
+    ),
+    attributes={"mean": 1.0, "margin": 1.0, "squared": 0.0},
+    domain={"y_true": "group"},
+    note="every pair of one group, anchor and positive, with the anchor's nearest negative beyond the positive, or "
+    "where there is none its farthest; of equally distant ones the first. An anchor without a negative makes no "
+    "triplet; NaN counts as nearest. pull sums what draws each pair together, over its distance: 0 where that is 0",
+    source="Schroff, Kalenichenko & Philbin 2015, CVPR, section 3.2; TensorFlow Addons' TripletSemiHardLoss",
+)
+_row(
+    "smooth_labels", "loss",
+    ("", "y_true[n] -> smoothed[n]", "smoothed = y_true * (1 - smoothing) + smoothing * share"),
+    attributes={"smoothing": 0.1, "share": 0.5},
+    domain={"y_true": "binary"},
+    note="targets less sure of themselves, before a cross-entropy: share is 1/2 for binary ones, 1 / n for n classes",
+    source="Szegedy et al. 2016, CVPR, section 7",
+)
+_row(
+    "smooth_one_hot", "loss",
+    (
+        "", "y_pred[batch,n], y_true[batch]:i8 -> smoothed[batch,n]",
+        "smoothed = np.zeros_like(y_pred); smoothed[np.arange(len(y_true)), y_true] = 1 - smoothing; "
+        "smoothed += smoothing * (1 / y_pred.shape[1])",
+    ),
+    attributes={"smoothing": 0.1},
+    domain={"y_true": "label"},
+    note="smooth_labels of labels as one-hot rows; of y_pred it reads the shape alone",
+    source="Szegedy et al. 2016, CVPR, section 7",
 )
 _row(
     "check_finite", "loss",

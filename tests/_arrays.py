@@ -203,6 +203,14 @@ def _row_numbers(rng, shape, stop, dtype, kind):
     return values
 
 
+def _groups(rng, shape, kind):
+    # at least two groups and a pair where there are three rows; or one group, or many; of any numbers
+    (rows,) = shape
+    count = {"ordinary": 2 + rng.integers(1 + rows // 4), "zeros": 1}.get(kind, _pick(rng, (1, 2, max(rows, 1)), ()))
+    names = _pick(rng, (-(2**63), -7, 0), ()) + np.arange(count) * _pick(rng, (1, 2**40), ())
+    return names[rng.permutation(np.arange(rows) % count)]
+
+
 def _nonnegative(rng, shape, dtype, kind):
     values = _real(rng, shape, dtype, kind)
     return values if kind == "hostile" else np.abs(values)
@@ -263,7 +271,9 @@ def operands(kernel, sizes, dtype, kind, rng):
         elif operand.dtype == "i8":
             # labels count the columns, indexes the rows; labels that are only moved are any numbers
             stop = {"label": "n", "index": "rows"}.get(domain)
-            array = _integers(rng, shape, sizes[stop] if stop else 1 << 40, kind).astype(np.int64)
+            array = np.array(_integers(rng, shape, sizes[stop] if stop else 1 << 40, kind), np.int64)
+            if domain == "group":
+                array = np.array(_groups(rng, shape, kind), np.int64)
         elif domain == "index":
             array = _row_numbers(rng, shape, sizes["rows"], dtype, kind)
         else:
@@ -294,6 +304,8 @@ def cases(kernel, dtype):
             "index" in domains and sizes["batch"] and not sizes["rows"]
         ):
             continue  # no label and no index would be valid
+        if max((np.prod(kernel.shape(o, sizes)) for o in kernel.operands), default=0) > 1 << 17:
+            continue  # of pairs of rows there are too many
         small = all(length <= 40 for length in sizes.values())
         for kind in KINDS:
             for attributes in attribute_variants(kernel)[: None if small else 1]:

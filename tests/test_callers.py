@@ -54,3 +54,20 @@ def test_njit_calls_kernels(dtype):
         assert_same_bits(ours, numpys)
     with pytest.raises(IndexError, match="out of range"):
         step(x, w, b, labels + 4)
+
+
+@needs_numba
+def test_njit_sees_every_length_of_an_operand():
+    from numba import njit
+
+    import fastbp.kernels.numba_jit  # noqa: F401
+
+    @njit
+    def gradient(y_pred, pull):
+        return kernels.triplet_semi_hard_backward(y_pred, pull, np.int64(1))
+
+    y_pred, pull = np.arange(6.0).reshape(3, 2), np.ones((3, 3))
+    assert_same_bits(gradient(y_pred, pull), gradient.py_func(y_pred, pull))
+    for shape in ((3, 2), (2, 3), (2, 2)):
+        with pytest.raises(ValueError, match="the shape of pull does not fit"):
+            gradient(y_pred, np.ones(shape))

@@ -383,6 +383,7 @@ def test_task_by_request(capsys):
         (["--activation", "rellu"], "did you mean 'relu'"),
         (["--loss", "mean_square_error"], "did you mean 'mean_squared_error'"),
         (["--loss", "binary_crossentropy"], "two classes; y has 10"),
+        (["--loss", "triplet_semi_hard"], "which makes embeddings and no classes; take a cross-entropy"),
         (["--task", "regression", "--loss", "categorical_crossentropy"], "a regression takes mean_squared_error"),
         (["--task", "regressio"], "invalid choice"),
         (["--backend", "cyton"], "did you mean 'cython'"),

@@ -6,6 +6,7 @@ autograd. A new row or class fails until it has a counterpart here. Needs what t
 """
 
 import inspect
+import itertools
 import math
 
 import numpy as np
@@ -305,8 +306,68 @@ def poisson(p, y, reduction, log_input, eps):
     return F.poisson_nll_loss(p, y, log_input=log_input, eps=eps, reduction=reduction)
 
 
-def on_logits(function):
-    return lambda z, y, reduction, from_logits: function(z, y, reduction=reduction)
+def categorical_hinge(p, y, reduction):
+    # not PyTorch's multi_margin_loss, which adds up the hinges of all other classes
+    others = ((1 - y) * p).max(dim=1).values
+    return over_rows(F.relu(others - (y * p).sum(dim=1) + 1), reduction)
+
+
+def gaussian_nll(p, y, reduction):
+    mean, log_variance = p.chunk(2, dim=1)
+    return F.gaussian_nll_loss(mean, y, log_variance.exp(), eps=1e-300, reduction=reduction)
+
+
+def triplet_margin(p, y, reduction, margin, eps):
+    return F.triplet_margin_loss(p[::3], p[1::3], p[2::3], margin=margin, eps=eps, reduction=reduction)
+
+
+def triplet_semi_hard(p, y, reduction, margin, squared):
+    # neither PyTorch nor Keras has it: triplet by triplet
+    losses = []
+    for a in range(len(p)):
+        square = [((p[a] - p[b]) ** 2).sum() for b in range(len(p))]
+        distance = square if squared else [d.sqrt() for d in square]
+        negatives = [n for n in range(len(p)) if y[n] != y[a]]
+        for b in range(len(p)):
+            if b != a and y[b] == y[a] and negatives:
+                beyond = [n for n in negatives if distance[n] > distance[b]]
+                n = min(beyond, key=lambda n: distance[n]) if beyond else max(negatives, key=lambda n: distance[n])
+                losses.append(F.relu(distance[b] - distance[n] + margin))
+    return reduced(torch.stack(losses), reduction)
+
+
+def contrastive(p, y, reduction, margin):
+    # PyTorch's hinge embedding loss is the second term without its square
+    apart = F.hinge_embedding_loss(p, -torch.ones_like(p), margin=margin, reduction="none")
+    return reduced(y * p**2 + (1 - y) * apart**2, reduction)
+
+
+def binary(p, y, reduction, from_logits, label_smoothing, pos_weight):
+    y = y * (1 - label_smoothing) + label_smoothing / 2
+    if from_logits:
+        weight = torch.tensor(pos_weight)
+        return F.binary_cross_entropy_with_logits(p, y, pos_weight=weight, reduction=reduction)
+    if pos_weight == 1:
+        return F.binary_cross_entropy(p, y, reduction=reduction)
+    # PyTorch has no such weight on probabilities, and that of a row would be of both terms
+    return reduced(-pos_weight * torch.xlogy(y, p) - torch.xlogy(1 - y, 1 - p), reduction)
+
+
+def categorical(p, y, reduction, from_logits, label_smoothing):
+    if from_logits:
+        return F.cross_entropy(p, y, label_smoothing=label_smoothing, reduction=reduction)
+    # PyTorch has none on probabilities and soft targets. Keras divides each row by its sum first, nobody else does
+    return over_rows(-torch.xlogy(y * (1 - label_smoothing) + label_smoothing / p.shape[1], p), reduction)
+
+
+def sparse(p, y, reduction, from_logits, label_smoothing):
+    if from_logits:
+        return F.cross_entropy(p, y, label_smoothing=label_smoothing, reduction=reduction)
+    return F.nll_loss(p.log(), y, reduction=reduction)
+
+
+def smoothings(*values, **others):
+    return [{**others, "label_smoothing": value} for value in values]
 
 
 #: For each row its class, arguments to try and the counterpart, function(y_pred, y_true, reduction=..., **arguments).
@@ -317,6 +378,22 @@ LOSS_COUNTERPARTS = {
     "log_cosh": (losses.LogCosh, [{}], log_cosh),
     "hinge": (losses.Hinge, [{}], hinge),
     "squared_hinge": (losses.SquaredHinge, [{}], lambda p, y, reduction: hinge(p, y, reduction, 2)),
+    "categorical_hinge": (losses.CategoricalHinge, [{}], categorical_hinge),
+    "cosine_similarity": (
+        losses.CosineSimilarity, [{"eps": eps} for eps in (1e-8, 1e-3)],
+        lambda p, y, reduction, eps: over_rows(-F.cosine_similarity(p, y, dim=1, eps=eps), reduction),
+    ),
+    "triplet_margin": (
+        losses.TripletMargin, [{"margin": margin, "eps": eps} for margin, eps in ((1.0, 1e-6), (4.0, 0.0), (0.3, 0.1))],
+        triplet_margin,
+    ),
+    "triplet_semi_hard": (
+        losses.TripletSemiHard,
+        [{"margin": margin, "squared": squared} for margin in (1.0, 0.2) for squared in (False, True)],
+        triplet_semi_hard,
+    ),
+    "gaussian_nll": (losses.GaussianNLL, [{}], gaussian_nll),
+    "contrastive": (losses.Contrastive, [{"margin": margin} for margin in (1.0, 0.3, 5.0)], contrastive),
     "poisson": (losses.Poisson, [{"log_input": False, "eps": eps} for eps in (1e-7, 0.01)], poisson),
     "poisson_log": (losses.Poisson, [{"log_input": True, "eps": 1e-7}], poisson),
     "focal": (
@@ -327,30 +404,36 @@ LOSS_COUNTERPARTS = {
     # PyTorch's logarithm stops at -100 and its derivative's denominator at 1e-12, fastbp's probabilities stop at 1e-15,
     # Keras' at 1e-7; between 1e-11 and 1 - 1e-11 all but Keras agree
     "binary_cross_entropy": (
-        losses.BinaryCrossEntropy, [{"from_logits": False}],
-        lambda p, y, reduction, from_logits: F.binary_cross_entropy(p, y, reduction=reduction),
+        losses.BinaryCrossEntropy, smoothings(0.0, 0.3, from_logits=False, pos_weight=1.0), binary,
     ),
     "sigmoid_cross_entropy": (
-        losses.BinaryCrossEntropy, [{"from_logits": True}], on_logits(F.binary_cross_entropy_with_logits),
+        losses.BinaryCrossEntropy, smoothings(0.0, 0.3, from_logits=True, pos_weight=1.0), binary,
     ),
-    # PyTorch has none on probabilities and soft targets. Keras divides each row by its sum first, nobody else does
+    "weighted_binary_cross_entropy": (
+        losses.BinaryCrossEntropy,
+        [*smoothings(0.0, 0.3, from_logits=False, pos_weight=2.5), *smoothings(0.0, from_logits=False, pos_weight=0.1)],
+        binary,
+    ),
+    "weighted_sigmoid_cross_entropy": (
+        losses.BinaryCrossEntropy,
+        [*smoothings(0.0, 0.3, from_logits=True, pos_weight=2.5), *smoothings(0.0, from_logits=True, pos_weight=0.1)],
+        binary,
+    ),
     "categorical_cross_entropy": (
-        losses.CategoricalCrossEntropy, [{"from_logits": False}],
-        lambda p, y, reduction, from_logits: over_rows(-torch.xlogy(y, p), reduction),
+        losses.CategoricalCrossEntropy, smoothings(0.0, 0.3, from_logits=False), categorical,
     ),
     "sparse_categorical_cross_entropy": (
-        losses.SparseCategoricalCrossEntropy, [{"from_logits": False}],
-        lambda p, y, reduction, from_logits: F.nll_loss(p.log(), y, reduction=reduction),
+        losses.SparseCategoricalCrossEntropy, smoothings(0.0, from_logits=False), sparse,
     ),
     "kl_divergence": (
         losses.KLDivergence, [{}],
         lambda p, y, reduction: F.kl_div(p.log(), y, reduction={"mean": "batchmean", "sum": "sum"}[reduction]),
     ),
     "softmax_cross_entropy": (
-        losses.CategoricalCrossEntropy, [{"from_logits": True}], on_logits(F.cross_entropy),
+        losses.CategoricalCrossEntropy, smoothings(0.0, 0.3, from_logits=True), categorical,
     ),
     "sparse_softmax_cross_entropy": (
-        losses.SparseCategoricalCrossEntropy, [{"from_logits": True}], on_logits(F.cross_entropy),
+        losses.SparseCategoricalCrossEntropy, smoothings(0.0, from_logits=True), sparse,
     ),
 }  # fmt: skip
 LOSS_ROWS = [name for name, row in ROWS.items() if row.family == "loss" and row.differentiable]
@@ -359,7 +442,7 @@ LOSS_ROWS = [name for name, row in ROWS.items() if row.family == "loss" and row.
 def random_batch(row, rng):
     """Return y_pred and y_true from the row's domain."""
     shape = (9, 5)
-    first, second = (o.name for o in row.kernels[f"{row.name}_forward"].inputs)
+    first, second = [*(o.name for o in row.kernels[f"{row.name}_forward"].inputs), None][:2]
     p = rng.standard_normal(shape) * 3
     if row.domain.get(first) == "probability":
         p = rng.uniform(0.01, 0.99, shape)
@@ -372,16 +455,26 @@ def random_batch(row, rng):
         "binary": lambda: rng.choice([0, 1, 0.3], shape),
         "one_hot": lambda: rng.random(shape) * rng.integers(2, size=(9, 1)) + np.eye(5)[rng.integers(5, size=9)],
         "label": lambda: rng.integers(5, size=9),
+        "group": lambda: rng.permutation(np.arange(9) % 3) - 1,
         "nonnegative": lambda: rng.poisson(2, shape).astype(float),
         "probability": lambda: rng.uniform(0.01, 0.99, shape),
     }[row.domain.get(second)]()
+    if row.name == "gaussian_nll":
+        return rng.standard_normal((9, 10)) * 3, y
     # torchvision's and the paper's focal loss are for hard targets
     return p, np.round(y) if row.name == "focal" else y
 
 
 def edge_batches(row):
     """Yield y_pred and y_true of one row each, so that no value hides beside a larger one."""
-    first, second = (row.domain.get(o.name) for o in row.kernels[f"{row.name}_forward"].inputs)
+    first, second = [*(row.domain.get(o.name) for o in row.kernels[f"{row.name}_forward"].inputs), None][:2]
+    if row.name == "triplet_semi_hard":
+        return  # PyTorch has no derivative at a distance of 0; the rest is test_losses.py's
+    if row.name == "triplet_margin":
+        # the derivative where the margin is just kept, none of these, is a convention: 0 here, 1 in PyTorch
+        for triplet in itertools.product((0, 1e-9, 0.25, 37, 500), repeat=3):
+            yield np.array(triplet, float)[:, None], np.zeros(3)
+        return
     if second == "label" or second == "one_hot":
         z = [[0, 0, 0], [1000, 0, -1000], [1e-9, -1e-9, 0], [37, 0, -37], [-746, 0, 1]]
         if first == "probability":
@@ -392,6 +485,18 @@ def edge_batches(row):
         return
     size = [0, 1e-300, 1e-9, 0.3, 1, np.nextafter(1, 2), 4, 30, 37, 100, 700, 800, 1e6, 1e150]
     p = np.concatenate([size, np.negative(size)])
+    if row.name == "cosine_similarity":
+        rows = [[0, 0, 0], [1, 2, 3], [1e-9, 1e-10, 0], [1e-150, 1e-151, 0], [37, 0, -37], [1e150, -1e150, 1]]
+        for one, other in itertools.product(np.array(rows), repeat=2):
+            # below eps PyTorch's gradient is that of the norm without eps; at 0 it has none
+            if not 0 < np.abs(one).max() < 1e-3:
+                yield one[None], other[None]
+        return
+    if row.name == "gaussian_nll":
+        means, log_variances = (0, 1e-300, 1e-9, 0.3, 4, 1e6), (0, 1e-9, 1, -1, 37, -37, 300, -300)
+        for mean, log_variance in itertools.product(means, log_variances):
+            yield np.array([[mean, log_variance]], float), np.array([[0.25]])
+        return
     if first == "probability":
         p = np.array([1e-11, 1e-9, 1e-3, 0.5, 1 - 1e-9, 1 - 1e-11])
     elif first == "nonnegative":
@@ -419,8 +524,11 @@ def assert_loss(name, p, y):
             want.backward()
             what = (loss, p, y) if p.size < 10 else loss
             # PyTorch's cross-entropies on logits subtract numbers as large as the logits
-            assert_close(loss(y, p), want, what, atol=ATOL * max(1, min(np.abs(p).max(), 1000)))
-            assert_close(loss.gradient(y, p), inputs.grad, what, atol=ATOL)
+            arrays = (p[::3], p[1::3], p[2::3]) if name == "triplet_margin" else (y, p)
+            assert_close(loss(*arrays), want, what, atol=ATOL * max(1, min(np.abs(p).max(), 1000)))
+            gradient = loss.gradient(*arrays)
+            gradient = np.stack(gradient, axis=1).reshape(p.shape) if name == "triplet_margin" else gradient
+            assert_close(gradient, inputs.grad, what, atol=ATOL)
 
 
 @pytest.mark.parametrize("name", LOSS_ROWS)
@@ -434,6 +542,20 @@ def test_loss(name):
 def test_loss_at_the_edges(name):
     for p, y in edge_batches(ROWS[name]):
         assert_loss(name, p, y)
+
+
+@pytest.mark.parametrize("smoothing", [1e-3, 0.3, 1.0])
+def test_smoothed_labels(smoothing):
+    # of these the row is the categorical one, so that test_loss does not come to them
+    rng = np.random.default_rng(6)
+    loss = losses.SparseCategoricalCrossEntropy(from_logits=True, label_smoothing=smoothing)
+    one_row = np.array([1]), np.array([[37, 0, -37.0]])
+    for y, z in ((rng.integers(5, size=9), 3 * rng.standard_normal((9, 5))), one_row):
+        inputs = tensor(z, True)
+        want = F.cross_entropy(inputs, tensor(y), label_smoothing=smoothing)
+        want.backward()
+        assert_close(loss(y, z), want, smoothing)
+        assert_close(loss.gradient(y, z), inputs.grad, smoothing, atol=ATOL)
 
 
 def test_losses_of_scikit_learn():

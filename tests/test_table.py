@@ -15,7 +15,8 @@ from fastbp.kernels.pointwise import is_pointwise
 from fastbp.kernels.table import FAMILIES, KERNELS, ROWS, STATUS, Kernel, suggest
 
 DOMAINS = {
-    "probability", "binary", "sign", "one_hot", "label", "index", "power", "nonnegative", "generator", "uniform",
+    "probability", "binary", "sign", "one_hot", "label", "index", "group", "power", "nonnegative", "generator",
+    "uniform",
 }  # fmt: skip
 every_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 every_row = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)

@@ -294,12 +294,18 @@ def trained(backend, numerics, dtype, activation="tanh", loss="mse", optimizer="
     rng = np.random.default_rng(3)
     loss = losses.get(loss)
     x = rng.standard_normal((21, 5)).astype(dtype)
-    y = rng.integers(3, size=21) if loss.targets == "labels" else rng.integers(2, size=(21, 3)).astype(dtype)
-    layers = [Dense(6, activation=activation), *(() if norm is None else (norm(),)), Dense(3, activation=last)]
+    labels = rng.integers(3, size=21)
+    together = loss.rows_per_sample
+    groups = labels if together == 1 else np.arange(21) % 3 // 2
+    kinds = {"labels": lambda: labels, "groups": lambda: groups, "one_hot": lambda: np.eye(3, dtype=dtype)[labels]}
+    y = kinds.get(loss.targets, lambda: rng.integers(2, size=(21, 3)).astype(dtype))()
+    units = 6 if loss.targets == "means" else 3
+    layers = [Dense(6, activation=activation), *(() if norm is None else (norm(),)), Dense(units, activation=last)]
     model = Sequential(layers, seed=1)
     optimizer = optimizers.get(optimizer)
     model.compile(optimizer, loss, backend=backend, numerics=numerics, dtype=dtype)
-    model.fit(x, 2 * y - 1 if loss.targets == "signs" else y, batch_size=8, epochs=3, seed=2, verbose=0)
+    y = 2 * y - 1 if loss.targets == "signs" else y
+    model.fit(x, y, batch_size=8 // together * together, epochs=3, seed=2, verbose=0)
     return [*model.get_weights(), *optimizer.get_state().values(), model.batch_losses]
 
 
@@ -311,6 +317,10 @@ def trained(backend, numerics, dtype, activation="tanh", loss="mse", optimizer="
     + [{"loss": cls(), "last": LAST.get(cls)} for cls in LOSSES]
     + [{"loss": losses.Poisson(log_input=True)}, {"loss": losses.Huber(0.3, reduction="sum")}]
     + [{"loss": losses.BinaryCrossEntropy(from_logits=False), "last": "sigmoid"}]
+    + [{"loss": losses.BinaryCrossEntropy(from_logits=False, pos_weight=3.0), "last": "sigmoid"}]
+    + [{"loss": losses.BinaryCrossEntropy(pos_weight=0.5, label_smoothing=0.1)}]
+    + [{"loss": losses.TripletSemiHard(0.2, squared=True)}]
+    + [{"loss": cls(label_smoothing=0.3)} for cls in LOSSES if getattr(cls, "link", "") == "softmax"]
     + [{"loss": cls(from_logits=False), "last": "softmax"} for cls in LOSSES if getattr(cls, "link", "") == "softmax"]
     + [{"activation": fastbp.Activation("leaky_relu", alpha=0.2)}, {"activation": fastbp.Activation("elu", alpha=0.5)}]
     + [{"norm": functools.partial(fastbp.Dropout, 0.4)}, {"norm": functools.partial(fastbp.AlphaDropout, 0.1)}]
@@ -337,6 +347,7 @@ def test_every_row_is_trained_here():
     assert used == set(fastbp.layers.ACTIVATIONS)
     kinds = {cls().row.name for cls in LOSSES} | {net.loss.row.name for net in NETS.values()}
     kinds |= {losses.Poisson(log_input=True).row.name}
+    kinds |= {losses.BinaryCrossEntropy(from_logits=logits, pos_weight=3.0).row.name for logits in (False, True)}
     assert kinds == {r.name for r in fastbp.kernels.table.ROWS.values() if r.family == "loss" and r.differentiable}
     updates = {cls().row for cls in OPTIMIZERS} | {"momentum"}
     assert updates == {r.name for r in fastbp.kernels.table.ROWS.values() if r.family == "optimizer"}

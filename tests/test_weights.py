@@ -181,8 +181,8 @@ def test_ignored_labels_are_as_if_they_were_not_there(backend):
     y = np.where(np.arange(12) % 3 == 0, -1, y)
     kept = y != -1
     for reduction in ("mean", "sum"):
-        loss = losses.SparseCategoricalCrossEntropy(True, reduction, ignore_index=-1)
-        plain = losses.SparseCategoricalCrossEntropy(True, reduction)
+        loss = losses.SparseCategoricalCrossEntropy(True, reduction=reduction, ignore_index=-1)
+        plain = losses.SparseCategoricalCrossEntropy(True, reduction=reduction)
         scores = np.random.default_rng(0).standard_normal((12, 3))
         np.testing.assert_allclose(loss(y, scores, backend), plain(y[kept], scores[kept], backend), rtol=1e-14)
         gradient = loss.gradient(y, scores, backend)

@@ -214,6 +214,10 @@ class Layer:
         """
         raise NotImplementedError
 
+    def __repr__(self) -> str:
+        own = {k: v for k, v in self.get_config().items() if v is not None}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in own.items())})"
+
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, and changes of `trainable` and `lr_factor`, as plain data."""
         own = {"trainable": bool(self.trainable), "lr_factor": self.lr_factor}

@@ -1,7 +1,7 @@
 # What every family of kernels shares. `real` and `square_root` come from the stub that includes this
 # file: setup.py makes one extension module for each dtype and CPU level, all from the same source.
 
-from libc.math cimport fabs
+from libc.math cimport INFINITY, fabs
 from libc.stdint cimport int64_t, intptr_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -19,6 +19,7 @@ cdef extern from "cython_ext/rows.h" nogil:
     void fastbp_subtract_max(const real *x, real *z, intptr_t rows, intptr_t n)
     void fastbp_divide_rows(real *e, const real *s, intptr_t rows, intptr_t n)
     void fastbp_add_rows(const real *x, intptr_t stride, real *s, intptr_t rows, intptr_t n)
+    real fastbp_next_above(const real *x, real bound, intptr_t n)
 
 cdef extern from *:
     # a bare 1 would become the double 1.0 and widen float32 arithmetic

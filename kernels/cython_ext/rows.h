@@ -4,6 +4,8 @@
 #ifndef FASTBP_ROWS_H
 #define FASTBP_ROWS_H
 
+#include <math.h>
+
 #include "../portable/real.h"
 
 /* The largest of n numbers. A NaN may be passed over, and either zero returned: neither changes what exp, its
@@ -49,6 +51,24 @@ FASTBP_INLINE void fastbp_divide_rows_n(fastbp_real *e, const fastbp_real *s, in
 /* e[i, j] /= s[i] */
 static void fastbp_divide_rows(fastbp_real *e, const fastbp_real *s, intptr_t rows, intptr_t n) {
     FASTBP_BY_LENGTH(n, fastbp_divide_rows_n(e, s, rows, N), fastbp_divide_rows_n(e, s, rows, n))
+}
+
+/* The smallest of n numbers that are above a bound, or infinity. */
+static fastbp_real fastbp_next_above(const fastbp_real *x, fastbp_real bound, intptr_t n) {
+    const fastbp_real none = (fastbp_real)INFINITY;
+    fastbp_real lane[16], next = none;
+#define FASTBP_NEXT(l) \
+    do { \
+        const fastbp_real value = x[l] > bound ? x[l] : none; \
+        lane[l] = value < lane[l] ? value : lane[l]; \
+    } while (0)
+    for (int l = 0; l < 16; l++) lane[l] = none;
+    for (; n >= 16; n -= 16, x += 16)
+        for (int l = 0; l < 16; l++) FASTBP_NEXT(l);
+    for (intptr_t l = 0; l < n; l++) FASTBP_NEXT(l);
+#undef FASTBP_NEXT
+    for (int l = 0; l < 16; l++) next = lane[l] < next ? lane[l] : next;
+    return next;
 }
 
 /* s = the sum of n columns of rows that lie `stride` apart; n is a constant: the sums stay in registers */

@@ -140,10 +140,10 @@ def _source(kernel, real, given):
             lengths["n"] = f"{like}.size"
             unequal = [f"{o.name}.shape != {like}.shape"] if o.name != like else []
         else:
-            found = {d: f"{o.name}.shape[{k}]" for k, d in enumerate(o.dims)}
-            for dim in found:
-                lengths.setdefault(dim, found[dim] if isinstance(dim, str) else str(dim))
-            unequal = [f"{found[d]} != {lengths[d]}" for d in found if found[d] != lengths[d]]
+            found = [(d, f"{o.name}.shape[{k}]") for k, d in enumerate(o.dims)]
+            for dim, length in found:
+                lengths.setdefault(dim, length if isinstance(dim, str) else str(dim))
+            unequal = [f"{length} != {lengths[dim]}" for dim, length in found if length != lengths[dim]]
         if unequal:
             message = f"{kernel.name}: the shape of {o.name} does not fit {kernel.signature}"
             lines += [f"if {' or '.join(unequal)}:", f"    raise ValueError({message!r})"]

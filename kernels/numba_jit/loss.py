@@ -1,5 +1,7 @@
 """Losses: a value for the batch and the gradient of it. The attribute `mean` (1 or 0) comes first."""
 
+from math import inf, sqrt
+
 from .activation import divide_rows, rows_per_block, subtract_max
 from .common import (
     BLOCK,
@@ -19,6 +21,7 @@ from .common import (
     total,
     unary,
 )
+from .matmul import product
 
 
 @helper
@@ -140,6 +143,265 @@ def sparse_softmax_cross_entropy_backward(buffers, sizes, attributes, primitives
         for j in range(at, at + n):
             dlogits[j] = p[j] * factor
         dlogits[at + labels[i]] = hit * factor
+    return OK
+
+
+def gaussian_nll_forward(buffers, sizes, attributes, primitives):
+    y_pred, y_true, inverse, elements = buffers[0], buffers[1], buffers[2], buffers[3]
+    batch, n = sizes[0], sizes[1]
+    half = real(y_pred, 0.5)
+    for i in range(batch):
+        for j in range(n):
+            inverse[i * n + j] = -y_pred[(2 * i + 1) * n + j]
+    unary(primitives, EXP, inverse, inverse, batch * n)
+    for i in range(batch):
+        for j in range(n):
+            at = i * n + j
+            d = y_pred[2 * i * n + j] - y_true[at]
+            elements[at] = half * (y_pred[(2 * i + 1) * n + j] + d * (d * inverse[at]))
+    buffers[4][0] = reduced(total(primitives, elements, batch * n), attributes, batch * n)
+    return OK
+
+
+def gaussian_nll_backward(buffers, sizes, attributes, primitives):
+    y_pred, y_true, inverse, dy_pred = buffers[0], buffers[1], buffers[2], buffers[3]
+    batch, n = sizes[0], sizes[1]
+    half, one, factor = real(y_pred, 0.5), real(y_pred, 1), real(y_pred, 1 / divisor(attributes, batch * n))
+    for i in range(batch):
+        for j in range(n):
+            at = i * n + j
+            d = y_pred[2 * i * n + j] - y_true[at]
+            slope = d * inverse[at]
+            dy_pred[2 * i * n + j] = slope * factor
+            dy_pred[(2 * i + 1) * n + j] = half * (one - d * slope) * factor
+    return OK
+
+
+@helper
+def rival(x, t, n):
+    # the argmax of (1 - t) * x
+    one, best = real(x, 1), 0
+    largest = (one - t[0]) * x[0]
+    for j in range(1, n):
+        if largest != largest:
+            break
+        value = (one - t[j]) * x[j]
+        if value > largest or value != value:
+            best, largest = j, value
+    return best
+
+
+def categorical_hinge_forward(buffers, sizes, attributes, primitives):
+    y_pred, y_true, elements, sample_loss = buffers[0], buffers[1], buffers[2], buffers[3]
+    batch, n = sizes[0], sizes[1]
+    zero, one = real(y_pred, 0), real(y_pred, 1)
+    if n == 0:
+        return OK
+    for i in range(batch):
+        at = i * n
+        for j in range(at, at + n):
+            elements[j] = y_true[j] * y_pred[j]
+        j = at + rival(offset(y_pred, at), offset(y_true, at), n)
+        margin = (one - y_true[j]) * y_pred[j] - total(primitives, offset(elements, at), n) + one
+        sample_loss[i] = zero if margin <= zero else margin  # NaN stays
+    buffers[4][0] = reduced(total(primitives, sample_loss, batch), attributes, batch)
+    return OK
+
+
+def categorical_hinge_backward(buffers, sizes, attributes, primitives):
+    y_pred, y_true, sample_loss, dy_pred = buffers[0], buffers[1], buffers[2], buffers[3]
+    batch, n = sizes[0], sizes[1]
+    factor, zero, one = real(y_pred, 1 / divisor(attributes, batch)), real(y_pred, 0), real(y_pred, 1)
+    if n == 0:
+        return OK
+    for i in range(batch):
+        at = i * n
+        hit = at + rival(offset(y_pred, at), offset(y_true, at), n)
+        active = sample_loss[i] > zero
+        for j in range(at, at + n):
+            dy_pred[j] = (-y_true[j] if active else zero) * factor
+        if active:
+            dy_pred[hit] = (-y_true[hit] + (one - y_true[hit])) * factor
+    return OK
+
+
+@helper
+def norm_of(primitives, x, squares, n):
+    for j in range(n):
+        squares[j] = x[j] * x[j]
+    return sqrt(total(primitives, squares, n))
+
+
+@helper
+def at_least(x, eps):
+    return eps if x <= eps else x  # NaN stays
+
+
+def cosine_similarity_forward(buffers, sizes, attributes, primitives):
+    y_pred, y_true, elements, sample_loss = buffers[0], buffers[1], buffers[2], buffers[5]
+    norm_pred, norm_true = buffers[3], buffers[4]
+    batch, n = sizes[0], sizes[1]
+    eps = real(y_pred, attributes[1])
+    for i in range(batch):
+        at = i * n
+        products = offset(elements, at)
+        norm_pred[i] = norm_of(primitives, offset(y_pred, at), products, n)
+        norm_true[i] = norm_of(primitives, offset(y_true, at), products, n)
+        a, b = at_least(norm_pred[i], eps), at_least(norm_true[i], eps)
+        for j in range(n):
+            products[j] = (y_pred[at + j] / a) * (y_true[at + j] / b)
+        sample_loss[i] = -total(primitives, products, n)
+    buffers[6][0] = reduced(total(primitives, sample_loss, batch), attributes, batch)
+    return OK
+
+
+def cosine_similarity_backward(buffers, sizes, attributes, primitives):
+    y_pred, y_true, norm_pred, norm_true, sample_loss = buffers[0], buffers[1], buffers[2], buffers[3], buffers[4]
+    dy_pred = buffers[5]
+    batch, n = sizes[0], sizes[1]
+    factor, eps = real(y_pred, -1 / divisor(attributes, batch)), real(y_pred, attributes[1])
+    for i in range(batch):
+        a, b = at_least(norm_pred[i], eps), at_least(norm_true[i], eps)
+        s = sample_loss[i] if norm_pred[i] > eps else real(y_pred, 0)
+        for j in range(i * n, i * n + n):
+            dy_pred[j] = (y_true[j] / b + s * (y_pred[j] / a)) / a * factor
+    return OK
+
+
+def triplet_margin_forward(buffers, sizes, attributes, primitives):
+    y_pred, elements, length, sample_loss = buffers[0], buffers[1], buffers[2], buffers[3]
+    batch, n = sizes[0], sizes[1]
+    zero, margin, eps = real(y_pred, 0), real(y_pred, attributes[1]), real(y_pred, attributes[2])
+    for i in range(batch):
+        anchor, row = (i - i % 3) * n, i * n
+        length[i] = sample_loss[i] = zero
+        if i % 3 == 0 or batch // 3 == i // 3:
+            for j in range(n):
+                elements[row + j] = zero
+            continue
+        for j in range(n):
+            d = y_pred[anchor + j] - y_pred[row + j] + eps
+            elements[row + j] = d * d
+        length[i] = sqrt(total(primitives, offset(elements, row), n))
+        if i % 3 == 2:
+            m = length[i - 1] - length[i] + margin
+            sample_loss[i - 2] = zero if m <= zero else m  # NaN stays
+    buffers[4][0] = reduced(total(primitives, sample_loss, batch), attributes, max(batch // 3, 1))
+    return OK
+
+
+def triplet_margin_backward(buffers, sizes, attributes, primitives):
+    y_pred, length, sample_loss, dy_pred = buffers[0], buffers[1], buffers[2], buffers[3]
+    batch, n = sizes[0], sizes[1]
+    threes = batch // 3
+    zero, eps = real(y_pred, 0), real(y_pred, attributes[2])
+    factor = real(y_pred, 1 / divisor(attributes, max(threes, 1)))
+    for i in range(0, 3 * threes, 3):
+        near, far, active = length[i + 1], length[i + 2], sample_loss[i] > zero
+        for j in range(i * n, (i + 1) * n):
+            u = v = zero
+            if active and near > zero:
+                u = (y_pred[j] - y_pred[j + n] + eps) / near
+            if active and far > zero:
+                v = (y_pred[j] - y_pred[j + 2 * n] + eps) / far
+            u, v = u * factor, v * factor
+            dy_pred[j], dy_pred[j + n], dy_pred[j + 2 * n] = u - v, -u, v
+    for j in range(3 * threes * n, batch * n):
+        dy_pred[j] = zero
+    return OK
+
+
+@helper
+def mine(row, labels, hinges, weights, a, batch, margin):
+    # one anchor: the hinge of each pair, the weights of pairs and negatives; returns how many pairs there are
+    zero, one, infinity = real(row, 0), real(row, 1), real(row, inf)
+    count, far, unclear = 0, -1, False
+    for j in range(batch):
+        weights[j] = zero
+        hinges[j] = -infinity
+        if labels[j] != labels[a]:
+            hinges[j] = row[j]
+            if not unclear and (far < 0 or row[j] > row[far] or row[j] != row[j]):
+                far, unclear = j, row[j] != row[j]
+    # hinges holds the distances of the negatives, and weights the hinges of the pairs until all are known
+    for p in range(batch if far >= 0 else 0):
+        if p == a or labels[p] != labels[a]:
+            continue
+        count += 1
+        nearest = infinity
+        for j in range(batch):
+            if hinges[j] > row[p] and hinges[j] < nearest:
+                nearest = hinges[j]
+        clear = not unclear and nearest < infinity
+        m = row[p] - (nearest if clear else row[far]) + margin
+        weights[p] = zero if m <= zero else m  # NaN stays
+        if m > zero:
+            chosen = far
+            if clear:
+                chosen = 0
+                while hinges[chosen] != nearest:
+                    chosen += 1
+            weights[chosen] -= one
+    for j in range(batch):
+        hinges[j] = zero
+        if labels[j] == labels[a]:
+            hinges[j] = weights[j]
+            weights[j] = one if weights[j] > zero else zero
+    return count
+
+
+def triplet_semi_hard_forward(buffers, sizes, attributes, primitives):
+    y_pred, labels, pairwise, elements, pull = buffers[0], integers(buffers[1]), buffers[2], buffers[3], buffers[4]
+    batch, n = sizes[0], sizes[1]
+    zero, two, margin, squared = real(y_pred, 0), real(y_pred, 2), real(y_pred, attributes[1]), attributes[2] != 0
+    product(y_pred, y_pred, pairwise, batch, n, batch, n, 1, 1, n, primitives)
+    for i in range(batch):
+        elements[i] = pairwise[i * batch + i]
+    for i in range(batch):
+        for j in range(batch):
+            q = elements[i] + elements[j] - two * pairwise[i * batch + j]
+            q = zero if q <= zero else q
+            pairwise[i * batch + j] = q if squared else sqrt(q)
+    count = 0
+    for a in range(batch):
+        at = a * batch
+        count += mine(
+            offset(pairwise, at), labels, offset(elements, at), offset(pull, at), a, batch, margin
+        )
+        for j in range(at, at + (0 if squared else batch)):
+            pull[j] = pull[j] / pairwise[j] if pairwise[j] > zero else zero
+    for i in range(batch):
+        for j in range(i + 1):
+            both = pull[i * batch + j] + pull[j * batch + i]
+            pull[i * batch + j] = pull[j * batch + i] = both
+    integers(buffers[5])[0] = count
+    buffers[6][0] = reduced(total(primitives, elements, batch * batch), attributes, max(count, 1))
+    return OK
+
+
+def triplet_semi_hard_backward(buffers, sizes, attributes, primitives):
+    y_pred, pull, count, dy_pred = buffers[0], buffers[1], integers(buffers[2])[0], buffers[3]
+    batch, n = sizes[0], sizes[1]
+    factor = real(y_pred, (2.0 if attributes[2] != 0 else 1.0) / divisor(attributes, max(count, 1)))
+    product(pull, y_pred, dy_pred, batch, batch, n, batch, 1, n, 1, primitives)
+    for i in range(batch):
+        s = total(primitives, offset(pull, i * batch), batch)
+        for j in range(i * n, i * n + n):
+            dy_pred[j] = (s * y_pred[j] - dy_pred[j]) * factor
+    return OK
+
+
+def smooth_one_hot(buffers, sizes, attributes, primitives):
+    labels, smoothed = integers(buffers[1]), buffers[2]
+    batch, n = sizes[0], sizes[1]
+    if not labels_ok(labels, batch, n):
+        return INDEX_ERROR
+    off = real(smoothed, attributes[0] * (1.0 / n))
+    on = real(smoothed, 1 - attributes[0]) + off
+    for i in range(batch * n):
+        smoothed[i] = off
+    for i in range(batch):
+        smoothed[i * n + labels[i]] = on
     return OK
 
 
