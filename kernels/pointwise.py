@@ -322,12 +322,15 @@ class _Writer:
 
     def loop(self, graph: Graph, depth: int, start: str, stop: str, stores: list[tuple[str, int]]) -> None:
         """Write one loop that stores some nodes; what is not in a block is computed (again)."""
-        self.add(depth, f"for i in range({start}, {stop}):")
+        self.add(depth, f"each(&i, {start}, {stop})" if self.cython else f"for i in range({start}, {stop}):")
+        inside = depth if self.cython else depth + 1
         done: dict[int, str] = {}
-        names = [self.element(graph, k, depth + 1, done) for _, k in stores]
+        names = [self.element(graph, k, inside, done) for _, k in stores]
         # all values before the first store: an output may share its buffer with an input
         for (place, _), name in zip(stores, names, strict=True):
-            self.add(depth + 1, f"{place} = {name}")
+            self.add(inside, f"{place} = {name}")
+        if self.cython:
+            self.add(depth, "end()")
 
     def element(self, graph: Graph, k: int, depth: int, done: dict[int, str]) -> str:
         if k in done:

@@ -3,6 +3,7 @@
 
 import os
 
+from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from libc.stdint cimport intptr_t
 
 cdef extern from "pool.h":
@@ -13,6 +14,8 @@ cdef extern from "pool.h":
     const fastbp_pool fastbp_pool_table
     int fastbp_get_num_threads()
     void fastbp_set_num_threads(int n)
+
+ctypedef const void *(*portable_primitives)(const fastbp_pool *) noexcept
 
 
 def available():
@@ -73,6 +76,11 @@ def set_num_threads(n):
 def pool_address():
     """Return the address of the pool, a ``fastbp_pool`` (``abi.h``)."""
     return <intptr_t>&fastbp_pool_table
+
+
+def lend_pool(capsule):
+    """Lend the pool to a module's portable primitives, given its function that takes one; return their address."""
+    return <intptr_t>(<portable_primitives>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule)))(&fastbp_pool_table)
 
 
 def _initial():

@@ -58,7 +58,7 @@ def test_a_word_that_the_vocabulary_lacks_is_named(expression):
 
 def test_a_choice_between_arrays_makes_a_loop_for_each():
     source = pointwise.cython_source([kernel("y = x * 2 if alpha else x * 3")])
-    assert source.count("for i in range") == 2
+    assert source.count("each(&i, 0, n)") == source.count("end()") == 2
     assert "if attributes[0] != 0:" in source and "if attributes[0] == 0:" in source
 
 

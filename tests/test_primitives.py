@@ -221,6 +221,7 @@ def test_capsule_address():
     assert primitives.capsule_address(capsules["relu_forward"]) != primitives.capsule_address(capsules["relu_backward"])
     with pytest.raises(ValueError):
         primitives.capsule_address("relu_forward")
+    assert "portable_primitives" not in capsules  # all of them are kernels
 
 
 def test_addresses_are_one_table_a_dtype():

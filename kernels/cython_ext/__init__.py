@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ..primitives import cpu_level
-from ..threads import pool_address
+from ..threads import lend_pool
 
 if TYPE_CHECKING:
     from typing import Any
@@ -44,7 +44,7 @@ def capsules(dtype: str, at: str | None = None) -> dict[str, Any]:
     """Return the kernels for one dtype as PyCapsules by name.
 
     Each capsule holds a ``fastbp_kernel`` (``abi.h``) for use from C or Cython; they are the module's
-    ``__pyx_capi__``.
+    ``__pyx_capi__``, but for the function that `portable_address` calls.
 
     Parameters
     ----------
@@ -52,14 +52,14 @@ def capsules(dtype: str, at: str | None = None) -> dict[str, Any]:
     at : str, optional
         The CPU level; by default that of `level`.
     """
-    return _module(dtype, at).__pyx_capi__
+    return {name: capsule for name, capsule in _exports(dtype, at).items() if name != "portable_primitives"}
 
 
 def portable_address(dtype: str, at: str | None = None) -> int:
     """Return the address of the primitives of portable numerics for one dtype and CPU level."""
-    return _module(dtype, at).portable_address(pool_address())
+    return lend_pool(_exports(dtype, at)["portable_primitives"])
 
 
-def _module(dtype: str, at: str | None) -> Any:
+def _exports(dtype: str, at: str | None) -> dict[str, Any]:
     short = {"float32": "f4", "float64": "f8"}[dtype]
-    return importlib.import_module(f"{__name__}._{short}_{at or level()}")
+    return importlib.import_module(f"{__name__}._{short}_{at or level()}").__pyx_capi__

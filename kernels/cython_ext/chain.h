@@ -13,7 +13,7 @@ static void fastbp_chain_step(int op, const fastbp_real *restrict a, const fastb
     switch (op) {
 #define STEP(number, value) \
     case number: \
-        for (intptr_t i = 0; i < n; i++) y[i] = (value); \
+        FASTBP_MANY for (intptr_t i = 0; i < n; i++) y[i] = (value); \
         break;
         STEP(0, a[i] + b[i])
         STEP(1, a[i] - b[i])
@@ -25,13 +25,13 @@ static void fastbp_chain_step(int op, const fastbp_real *restrict a, const fastb
         STEP(7, a[i] <= b[i] ? b[i] : a[i])
         STEP(8, a[i] >= b[i] ? b[i] : a[i])
         case 9:
-            for (intptr_t i = 0; i < n; i++) {
+            FASTBP_MANY for (intptr_t i = 0; i < n; i++) {
                 const fastbp_real p = a[i] <= b[i] ? b[i] : a[i], top = c[i];
                 y[i] = p >= top ? top : p;
             }
             break;
         case 10:
-            for (intptr_t i = 0; i < n; i++) {
+            FASTBP_MANY for (intptr_t i = 0; i < n; i++) {
                 const fastbp_real yes = b[i], no = c[i]; /* a load under a condition does not vectorise */
                 y[i] = a[i] != 0 ? yes : no;
             }

@@ -20,6 +20,9 @@ cdef extern from "cython_ext/rows.h" nogil:
     void fastbp_divide_rows(real *e, const real *s, intptr_t rows, intptr_t n)
     void fastbp_add_rows(const real *x, intptr_t stride, real *s, intptr_t rows, intptr_t n)
     real fastbp_next_above(const real *x, real bound, intptr_t n)
+    # around the body of a loop over elements: of Cython's own nobody can say that no element depends on another
+    void each "FASTBP_EACH"(intptr_t *i, intptr_t start, intptr_t stop)
+    void end "FASTBP_END"()
 
 cdef extern from *:
     # a bare 1 would become the double 1.0 and widen float32 arithmetic
@@ -83,31 +86,35 @@ cdef inline void sum_columns(
     sum_some_columns(primitives, x, s, rows, n, n)
 
 
-cdef inline void sigmoid(const fastbp_primitive *primitives, const real *x, real *y, intptr_t n) noexcept nogil:
+cdef void sigmoid(const fastbp_primitive *primitives, const real *x, real *y, intptr_t n) noexcept nogil:
     cdef intptr_t i
     if primitives[FASTBP_SIGMOID].loop is not NULL:
         unary(primitives, FASTBP_SIGMOID, x, y, n)
         return
-    for i in range(n):
-        y[i] = -x[i]
+    each(&i, 0, n)
+    y[i] = -x[i]
+    end()
     unary(primitives, FASTBP_EXP, y, y, n)
-    for i in range(n):
-        y[i] = ONE / (ONE + y[i])
+    each(&i, 0, n)
+    y[i] = ONE / (ONE + y[i])
+    end()
 
 
-cdef inline void softplus(const fastbp_primitive *primitives, const real *x, real *y, intptr_t n) noexcept nogil:
+cdef void softplus(const fastbp_primitive *primitives, const real *x, real *y, intptr_t n) noexcept nogil:
     # at most a block; y may be x
     cdef real t[BLOCK]
     cdef intptr_t i
     if primitives[FASTBP_SOFTPLUS].loop is not NULL:
         unary(primitives, FASTBP_SOFTPLUS, x, y, n)
         return
-    for i in range(n):
-        t[i] = -<real>fabs(x[i])
+    each(&i, 0, n)
+    t[i] = -<real>fabs(x[i])
+    end()
     unary(primitives, FASTBP_EXP, t, t, n)
     unary(primitives, FASTBP_LOG1P, t, t, n)
-    for i in range(n):
-        y[i] = (0 if x[i] <= 0 else x[i]) + t[i]
+    each(&i, 0, n)
+    y[i] = (0 if x[i] <= 0 else x[i]) + t[i]
+    end()
 
 
 cdef inline real below_one(double eps) noexcept nogil:

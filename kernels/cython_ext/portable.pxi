@@ -7,8 +7,8 @@ cdef extern from "portable/primitives.h":
     const fastbp_pool *fastbp_portable_pool
 
 
-def portable_address(pool):
-    """Return the address of the primitives, which share long calls among the threads of the pool at an address."""
+cdef api const fastbp_primitive *portable_primitives(const fastbp_pool *pool) noexcept nogil:
+    # they share long calls among the threads of the pool
     global fastbp_portable_pool
-    fastbp_portable_pool = <const fastbp_pool *><intptr_t>pool
-    return <intptr_t>&fastbp_portable[0]
+    fastbp_portable_pool = pool
+    return &fastbp_portable[0]

@@ -8,6 +8,10 @@
 
 #include "../portable/real.h"
 
+/* Around the body of a loop that is written in Cython */
+#define FASTBP_EACH(i, start, stop) FASTBP_MANY for (*(i) = start; *(i) < stop; ++*(i)) {
+#define FASTBP_END() }
+
 /* The largest of n numbers. A NaN may be passed over, and either zero returned: neither changes what exp, its
  * sum and the loss make of a row from which it is subtracted. */
 FASTBP_INLINE fastbp_real fastbp_larger(fastbp_real a, fastbp_real b) { return a > b ? a : b; }
@@ -33,7 +37,7 @@ static inline fastbp_real fastbp_long_max(const fastbp_real *x, intptr_t n) {
 #define FASTBP_SUBTRACT_MAX(max, n) \
     for (intptr_t i = 0; i < rows; i++, x += n, z += n) { \
         const fastbp_real largest = max(x, n); \
-        _Pragma("GCC ivdep") for (intptr_t j = 0; j < n; j++) z[j] = x[j] - largest; \
+        FASTBP_INDEPENDENT for (intptr_t j = 0; j < n; j++) z[j] = x[j] - largest; \
     }
 
 /* z = x - max of each row; z is x or lies apart from it */

@@ -18,14 +18,6 @@
 #else
 #define FASTBP_UNUSED __attribute__((unused))
 #endif
-/* y may be x, so a compiler must be told that no element depends on another */
-#if defined(__clang__)
-#define FASTBP_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
-#define FASTBP_INDEPENDENT _Pragma("GCC ivdep")
-#else
-#define FASTBP_INDEPENDENT
-#endif
 #define FASTBP_CONSTANTS static const fastbp_real
 #define FASTBP_INF ((fastbp_real)INFINITY)
 #define FASTBP_NAN ((fastbp_real)NAN)
@@ -377,44 +369,44 @@ FASTBP_INLINE fastbp_real fastbp_pow(fastbp_real x, fastbp_real y) {
 #define FASTBP_LOOP_LANES (16 / FASTBP_ITEM)
 #endif
 
-#define FASTBP_LOOP(name)                                                                                           \
-    FASTBP_UNUSED static void fastbp_##name##_loop(char **args, const intptr_t *dimensions, const intptr_t *steps,  \
-                                                   void *data) {                                                    \
-        intptr_t n = dimensions[0], whole = n & -FASTBP_LOOP_LANES, rest = n - whole;                                    \
-        const fastbp_real *x = (const fastbp_real *)args[0];                                                        \
-        fastbp_real *y = (fastbp_real *)args[1];                                                                    \
-        (void)steps, (void)data;                                                                                    \
-        FASTBP_INDEPENDENT for (intptr_t i = 0; i < whole; i++) y[i] = fastbp_##name(x[i]);                         \
-        if (rest) {                                                                                                 \
-            x += whole, y += whole;                                                                                 \
-            FASTBP_INDEPENDENT for (int i = 0; i < FASTBP_LOOP_LANES; i++)                                               \
-                if (i < rest) y[i] = fastbp_##name(x[i]);                                                           \
-        }                                                                                                           \
+#if FASTBP_HARDWARE_FMA
+#define FASTBP_REST(name, inputs, ...) \
+    FASTBP_INDEPENDENT for (int i = 0; i < FASTBP_LOOP_LANES; i++) \
+        if (i < rest) y[i] = fastbp_##name(__VA_ARGS__);
+#else /* an fma is much code: it is there once, for whole vectors */
+#define FASTBP_REST(name, inputs, ...) \
+    fastbp_real part[2][FASTBP_LOOP_LANES] = {{0}}; \
+    char *again[3] = {(char *)part[0], (char *)part[inputs - 1], (char *)part[0]}; \
+    const intptr_t lanes = FASTBP_LOOP_LANES; \
+    memcpy(part[1], z, rest * sizeof *z); \
+    memcpy(part[0], x, rest * sizeof *x); \
+    fastbp_##name##_loop(again, &lanes, steps, data); \
+    memcpy(y, part[0], rest * sizeof *y);
+#endif
+
+/* the arguments of the function are x[i] and, of two inputs, z[i] */
+#define FASTBP_LOOP(name, inputs, ...) \
+    FASTBP_UNUSED static void fastbp_##name##_loop(char **args, const intptr_t *dimensions, const intptr_t *steps, \
+                                                   void *data) { \
+        intptr_t n = dimensions[0], whole = n & -FASTBP_LOOP_LANES, rest = n - whole; \
+        const fastbp_real *x = (const fastbp_real *)args[0], *z = (const fastbp_real *)args[inputs - 1]; \
+        fastbp_real *y = (fastbp_real *)args[inputs]; \
+        (void)steps, (void)data; \
+        FASTBP_INDEPENDENT for (intptr_t i = 0; i < whole; i++) y[i] = fastbp_##name(__VA_ARGS__); \
+        if (rest) { \
+            x += whole, z += whole, y += whole; \
+            FASTBP_REST(name, inputs, __VA_ARGS__) \
+        } \
     }
 
-#define FASTBP_LOOP_OF_TWO(name)                                                                                    \
-    FASTBP_UNUSED static void fastbp_##name##_loop(char **args, const intptr_t *dimensions, const intptr_t *steps,  \
-                                                   void *data) {                                                    \
-        intptr_t n = dimensions[0], whole = n & -FASTBP_LOOP_LANES, rest = n - whole;                                    \
-        const fastbp_real *x = (const fastbp_real *)args[0], *z = (const fastbp_real *)args[1];                     \
-        fastbp_real *y = (fastbp_real *)args[2];                                                                    \
-        (void)steps, (void)data;                                                                                    \
-        FASTBP_INDEPENDENT for (intptr_t i = 0; i < whole; i++) y[i] = fastbp_##name(x[i], z[i]);                   \
-        if (rest) {                                                                                                 \
-            x += whole, z += whole, y += whole;                                                                     \
-            FASTBP_INDEPENDENT for (int i = 0; i < FASTBP_LOOP_LANES; i++)                                               \
-                if (i < rest) y[i] = fastbp_##name(x[i], z[i]);                                                     \
-        }                                                                                                           \
-    }
-
-FASTBP_LOOP(exp)
-FASTBP_LOOP(expm1)
-FASTBP_LOOP(log)
-FASTBP_LOOP(log1p)
-FASTBP_LOOP(tanh)
-FASTBP_LOOP(sigmoid)
-FASTBP_LOOP(erf)
-FASTBP_LOOP(softplus)
-FASTBP_LOOP_OF_TWO(pow)
+FASTBP_LOOP(exp, 1, x[i])
+FASTBP_LOOP(expm1, 1, x[i])
+FASTBP_LOOP(log, 1, x[i])
+FASTBP_LOOP(log1p, 1, x[i])
+FASTBP_LOOP(tanh, 1, x[i])
+FASTBP_LOOP(sigmoid, 1, x[i])
+FASTBP_LOOP(erf, 1, x[i])
+FASTBP_LOOP(softplus, 1, x[i])
+FASTBP_LOOP(pow, 2, x[i], z[i])
 
 #endif

@@ -145,7 +145,7 @@ FASTBP_INLINE void run_tile(const tile *t, const int rows, const int vecs, const
 #elif FASTBP_ROWS == 6
 #define HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #else
-#define HEIGHTS(X) X(1) X(2) X(3) X(4)
+#define HEIGHTS(X) X(1) X(2)
 #endif
 
 HEIGHTS(DEFINE_HEIGHT)

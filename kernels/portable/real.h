@@ -16,6 +16,19 @@ typedef double fastbp_real;
 #define FASTBP_INLINE static inline
 #endif
 
+/* Before a loop: y may be x, so a compiler must be told that no element depends on another. MANY is for loops that are
+ * mostly long: gcc would unroll what it leaves to the end, some third of a kernel's code. */
+#if defined(__clang__)
+#define FASTBP_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#define FASTBP_MANY FASTBP_INDEPENDENT
+#elif defined(__GNUC__)
+#define FASTBP_INDEPENDENT _Pragma("GCC ivdep")
+#define FASTBP_MANY FASTBP_INDEPENDENT _Pragma("GCC unroll 1")
+#else
+#define FASTBP_INDEPENDENT
+#define FASTBP_MANY
+#endif
+
 /* Rows are often short: with a constant length each is a few instructions in place of a loop. */
 #define FASTBP_CASE(n, call) case n: { enum { N = n }; call; break; }
 /* `call` with N a constant from 1 to 16, or `other` for longer rows */

@@ -32,9 +32,9 @@ typedef int64_t fastbp_int;
 #elif defined(__aarch64__)
 #define FASTBP_VECTOR 16
 #define FASTBP_ROWS 8
-#else
+#else /* fma is slow and much code: what larger tiles gain is less than noise */
 #define FASTBP_VECTOR 16
-#define FASTBP_ROWS 4
+#define FASTBP_ROWS 2
 #endif
 
 enum { LANES = FASTBP_VECTOR / FASTBP_ITEM, QUARTER = 16 / FASTBP_ITEM };
@@ -123,7 +123,12 @@ FASTBP_INLINE vec gather_quarters(const fastbp_real *const *line, intptr_t p) {
 
 FASTBP_INLINE vec broadcast(fastbp_real x) { return x - (vec){0}; }
 
-FASTBP_INLINE vec fused(vec a, vec b, vec c) {
+#if FASTBP_HARDWARE_FMA
+FASTBP_INLINE
+#else
+static __attribute__((noinline))
+#endif
+vec fused(vec a, vec b, vec c) {
     for (int l = 0; l < LANES; l++) c[l] = FASTBP_FMA(a[l], b[l], c[l]);
     return c;
 }
