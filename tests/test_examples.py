@@ -35,6 +35,11 @@ def test_digits(tmp_path, capsys):
     assert "4 shifted copies, weight decay 0.1" in capsys.readouterr().out
 
 
+def test_embedding(tmp_path):
+    (accuracy,) = short(example("embedding"), tmp_path)
+    assert round(359 * accuracy) == 355
+
+
 def test_classification(tmp_path, monkeypatch):
     module = example("classification", "sklearn")
     monkeypatch.setattr(module, "CLAIM", 0.02)
@@ -58,12 +63,13 @@ def test_diabetes(tmp_path, monkeypatch):
     ("name", "less", "message"),
     [
         ("digits", {"LR": 1e-6, "STEPS": 250}, "below 98 %"),
+        ("embedding", {"EPOCHS": 1, "LR": 1e-6, "WIDTH": 2}, "below 98 %"),
         ("classification", {"CLAIM": -1, "EPOCHS": 1}, "iris, wine, breast cancer"),
         ("diabetes", {"CLAIM": 0}, "more than 0 %"),
     ],
 )
 def test_a_claim_that_does_not_hold_fails(name, less, message, tmp_path, monkeypatch):
-    module = example(name, *("sklearn",) * (name != "digits"))
+    module = example(name, *("sklearn",) * (name in ("classification", "diabetes")))
     for constant, value in less.items():
         monkeypatch.setattr(module, constant, value)
     with pytest.raises(SystemExit, match=message):
