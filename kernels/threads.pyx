@@ -80,7 +80,8 @@ def pool_address():
 
 def lend_pool(capsule):
     """Lend the pool to a module's portable primitives, given its function that takes one; return their address."""
-    return <intptr_t>(<portable_primitives>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule)))(&fastbp_pool_table)
+    cdef portable_primitives function = <portable_primitives>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
+    return <intptr_t>function(&fastbp_pool_table)
 
 
 def _initial():

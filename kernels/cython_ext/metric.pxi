@@ -51,7 +51,7 @@ cdef api int binary_accuracy(
     return FASTBP_OK
 
 
-cdef inline bint in_top(const real *x, intptr_t n, int64_t label, intptr_t k) noexcept nogil:
+cdef bint in_top(const real *x, intptr_t n, int64_t label, intptr_t k) noexcept nogil:
     # whether fewer than k come before x[label] in a stable descending order with NaN at its end
     cdef intptr_t j, ahead = 0
     cdef real p
@@ -59,11 +59,14 @@ cdef inline bint in_top(const real *x, intptr_t n, int64_t label, intptr_t k) no
         return False
     p = x[label]
     if p != p:
-        for j in range(n):
-            ahead += x[j] == x[j] or j < label
+        ahead = label
+        for j in range(label, n):
+            ahead += x[j] == x[j]
     else:
-        for j in range(n):
-            ahead += x[j] > p or (x[j] == p and j < label)
+        for j in range(label):
+            ahead += x[j] >= p
+        for j in range(label, n):
+            ahead += x[j] > p
     return ahead < k
 
 

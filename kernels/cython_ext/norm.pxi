@@ -191,8 +191,9 @@ cdef api int affine_forward(
     cdef real *y = buffers[3]
     cdef intptr_t i, j, n = sizes[1]
     for i in range(sizes[0]):
-        for j in range(n):
-            y[j] = x[j] * gamma[j] + beta[j]
+        each(&j, 0, n)
+        y[j] = x[j] * gamma[j] + beta[j]
+        end()
         x += n
         y += n
     return FASTBP_OK
