@@ -226,11 +226,12 @@ def as_weights(
 
 
 def _class_weights(class_weight: Any, y: np.ndarray, loss: Loss) -> np.ndarray:
+    pair = _PAIRS.get(loss.targets, (0, 1) if loss.link else (-1, 1))
     if loss.targets == "labels":
         classes = y
-    elif loss.link == "softmax" and y.ndim == 2:
+    elif (loss.link == "softmax" or loss.targets == "one_hot") and y.ndim == 2:
         classes = y.argmax(axis=1)
-    elif y.ndim == 2 and y.shape[1] == 1 and np.isin(y, (0, 1) if loss.link else (-1, 1)).all():
+    elif y.ndim == 2 and y.shape[1] == 1 and np.isin(y, pair).all():
         classes = y[:, 0].astype(np.int64)
     else:
         raise ValueError(f"class_weight is given; targets of {loss!r} and shape {y.shape} have no classes")

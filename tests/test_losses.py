@@ -329,6 +329,12 @@ def test_label_smoothing_is_the_loss_of_smoothed_targets(cls, y, share, from_log
             want = getattr(plain(from_logits), function)(smoothed, y_pred, backend=backend)
             assert_same_bits(got, want, f"{cls} {function}")
             assert (got != getattr(plain(from_logits), function)(sure, y_pred, backend=backend)).any()
+            # weights of samples, and losses that are not reduced
+            for weight in (None, [1, 0, 0.25, 3]):
+                each = cls(from_logits, 0.3, reduction="none")
+                got = getattr(each, function)(y_true, y_pred, backend, weight)
+                want = getattr(plain(from_logits, reduction="none"), function)(smoothed, y_pred, backend, weight)
+                assert_same_bits(got, want, f"{cls} {function} {weight}")
         # none is none
         assert cls(from_logits, 0).row is cls(from_logits).row
         assert_same_bits(cls(from_logits, 0)(y_true, y_pred, backend=backend), cls(from_logits)(y_true, y_pred))
@@ -510,6 +516,25 @@ def test_arrays_that_are_no_triplets(arrays, shapes):
     for function in (loss, loss.gradient):
         with pytest.raises(ValueError, match=rf"the shapes are {shapes}; they must be one and the same \(triplets, "):
             function(*arrays)
+
+
+def test_triplets_take_no_weights_of_rows():
+    for loss in (losses.TripletMargin(), losses.TripletSemiHard()):
+        model = model_of(loss)
+        before = model.get_weights()
+        for call in (model.fit, model.evaluate, model.train_on_batch):
+            with pytest.raises(ValueError, match=r"sample_weight is given; Triplet.* is no sum over samples"):
+                call(X, THREES, sample_weight=np.ones(12))
+        with pytest.raises(ValueError, match=r"class_weight is given; Triplet.* is no sum over samples"):
+            model.fit(X, THREES, class_weight={0: 2.0})
+        with pytest.raises(ValueError, match=r"validation_data\[2\] is given; Triplet.* is no sum over samples"):
+            model.fit(X, THREES, validation_data=(X, THREES, np.ones(12)))
+        for got, want in zip(model.get_weights(), before, strict=True):
+            assert_same_bits(got, want)
+    for options in ({"sample_weight": np.ones(12)}, {}):
+        loss = losses.TripletSemiHard(reduction="mean" if options else "none")
+        with pytest.raises(ValueError, match="it takes no weights and no reduction 'none'"):
+            loss(THREES, X, **options)
 
 
 @pytest.mark.parametrize("value", [2**64 - 1, 1e30])

@@ -556,6 +556,14 @@ def test_smoothed_labels(smoothing):
         want.backward()
         assert_close(loss(y, z), want, smoothing)
         assert_close(loss.gradient(y, z), inputs.grad, smoothing, atol=ATOL)
+    z, y = 3 * rng.standard_normal((9, 5)), rng.integers(-1, 4, size=9)
+    assert (y == -1).any()
+    loss = losses.SparseCategoricalCrossEntropy(from_logits=True, label_smoothing=smoothing, ignore_index=-1)
+    inputs = tensor(z, True)
+    want = F.cross_entropy(inputs, tensor(y), label_smoothing=smoothing, ignore_index=-1)
+    want.backward()
+    assert_close(loss(y, z), want, smoothing)
+    assert_close(loss.gradient(y, z), inputs.grad, smoothing, atol=ATOL)
 
 
 def test_losses_of_scikit_learn():

@@ -13,7 +13,12 @@ ALL = ("numpy", *BACKENDS)
 LOSSES = {
     "mse": (losses.MeanSquaredError, "real"),
     "huber": (losses.Huber, "real"),
+    "contrastive": (losses.Contrastive, "binary"),
+    "gaussian": (losses.GaussianNLL, "means"),
     "bce": (lambda **k: losses.BinaryCrossEntropy(True, **k), "binary"),
+    "bce, positives weighed": (lambda **k: losses.BinaryCrossEntropy(False, pos_weight=3.0, **k), "binary"),
+    "categorical hinge": (losses.CategoricalHinge, "one_hot"),
+    "cosine": (losses.CosineSimilarity, "real"),
     "cce": (lambda **k: losses.CategoricalCrossEntropy(False, **k), "one_hot"),
     "cce on logits": (lambda **k: losses.CategoricalCrossEntropy(True, **k), "one_hot"),
     "kl": (losses.KLDivergence, "one_hot"),
@@ -31,7 +36,9 @@ def data(kind, rows=13, n=3, dtype="float64"):
         "binary": (rng.random((rows, n)) < 0.5).astype(dtype),
         "one_hot": np.eye(n, dtype=dtype)[labels],
         "label": labels,
+        "means": rng.standard_normal((rows, n)).astype(dtype),
     }[kind]
+    y_pred = np.concatenate([y_pred, rng.standard_normal((rows, n)).astype(dtype)], 1) if kind == "means" else y_pred
     return y_true, y_pred, rng.random(rows).astype(dtype)
 
 
@@ -60,7 +67,8 @@ def test_weighted_losses_by_their_formula(name, reduction, backend):
     y_true, y_pred, weight = data(kind)
     loss = make(reduction=reduction)
     forward = ROWS[loss.row.name].kernels[f"{loss.row.name}_forward"]
-    outputs = getattr(kernels, forward.name)(y_pred, y_true, backend="numpy", **loss.attributes())
+    as_it_is = y_pred.reshape(13, 2, 3) if kind == "means" else y_pred
+    outputs = getattr(kernels, forward.name)(as_it_is, y_true, backend="numpy", **loss.attributes())
     known = dict(zip((o.name for o in forward.outputs), outputs, strict=True))
     if "sample_loss" in known:
         weighed = known["sample_loss"] * weight
@@ -85,7 +93,8 @@ def test_models_train_on_what_the_loss_of_arrays_says(name, numerics, backend):
     weight = weight.astype("float32")
     x = np.random.default_rng(1).standard_normal((13, 4)).astype("float32")
     last = "softmax" if kind in ("one_hot", "label") and "logits" not in name else None
-    model = Sequential([Dense(3, last)], input_shape=4, seed=0)
+    last = "sigmoid" if name == "bce, positives weighed" else last
+    model = Sequential([Dense(6 if kind == "means" else 3, last)], input_shape=4, seed=0)
     model.compile(fastbp.optimizers.SGD(0.5), make(), backend=backend, numerics=numerics)
     y_pred = model.predict(x)
     before = model.layers[0].b.copy()
@@ -135,13 +144,15 @@ def test_classes_weigh_as_their_samples():
     counts = np.bincount(y)
     balanced = (50 / (3 * counts))[y]
     one_hot = np.eye(3)[y]
-    for targets, loss in ((y, "sparse_categorical_crossentropy"), (one_hot, "categorical_crossentropy")):
+    of_rows = [(one_hot, "categorical_crossentropy"), (one_hot, "categorical_hinge")]
+    for targets, loss in ((y, "sparse_categorical_crossentropy"), *of_rows):
         for given, want in ((table, each), ("balanced", balanced)):
             models = model_of(loss), model_of(loss)
             models[0].fit(x, targets, epochs=2, seed=0, verbose=0, class_weight=given, sample_weight=weight)
             models[1].fit(x, targets, epochs=2, seed=0, verbose=0, sample_weight=weight * want)
             assert_same_bits(models[0].get_weights()[0], models[1].get_weights()[0])
-    for loss, targets in (("binary_crossentropy", (y == 1) * 1.0), ("hinge", np.where(y == 1, 1.0, -1.0))):
+    bits = (y == 1) * 1.0
+    for loss, targets in (("binary_crossentropy", bits), ("contrastive", bits), ("hinge", 2 * bits - 1)):
         low = targets.min()
         models = model_of(loss, units=1), model_of(loss, units=1)
         models[0].fit(x, targets, epochs=2, seed=0, verbose=0, class_weight={int(low): 0.25, 1: 4})
