@@ -23,13 +23,17 @@ X86 = platform.machine().lower() in ("x86_64", "amd64")
 OURS = ("NPY_DISABLE_CPU_FEATURES", "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS", "GLIBC_TUNABLES", "FASTBP_LEVEL")
 
 
-def run_suite(python=sys.executable, **settings):
-    """Run the kernel tests and whole trainings in a process of its own; return pytest's output."""
+#: The kernels that call the BLAS.
+PRODUCTS = "matmul or dense or triplet"
+
+
+def run_suite(python=sys.executable, which="test", **settings):
+    """Run the tests of kernels of some names and whole trainings in a process of its own; return pytest's output."""
     environment = {key: value for key, value in os.environ.items() if key not in OURS}
     names = ("test_kernels.py", "test_primitives.py", "test_training_exact.py", "test_portable.py")
     files = [os.path.join(HERE, name) for name in names]
     # of portable numerics the hashes alone: they stand for every kernel, and their definition takes its time
-    chosen = ["-k", "hash or not portable and not expression"]
+    chosen = ["-k", f"(hash or not portable and not expression) and ({which} or not test_kernels)"]
     # what another NumPy changes, one level shows; all levels are compared in this process
     settings = {"FASTBP_TEST_LEVELS": settings.get("FASTBP_LEVEL", cython_ext.level()), **settings}
     # -P: an installed package must not be hidden by a checkout in the current directory
@@ -65,11 +69,11 @@ def test_blas_of_another_cpu(core):
     environment = {**os.environ, "OPENBLAS_CORETYPE": core, "OPENBLAS_VERBOSE": "2"}
     found = subprocess.run([sys.executable, "-c", "import numpy"], env=environment, capture_output=True, text=True)
     assert re.search(f"Core: {names.get(core, core)}", found.stdout + found.stderr)
-    run_suite(OPENBLAS_CORETYPE=core)
+    run_suite(which=PRODUCTS, OPENBLAS_CORETYPE=core)
 
 
 def test_two_blas_threads():
-    run_suite(OPENBLAS_NUM_THREADS="2")
+    run_suite(which=PRODUCTS, OPENBLAS_NUM_THREADS="2")
 
 
 # the highest is the one that every other test uses
