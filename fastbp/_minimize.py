@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .backends import make_executor
-from .data import as_rows, as_targets, as_weights
+from .data import as_rows, as_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,8 +87,7 @@ def minimize(
     model._require_idle()
     rows = as_rows("x", x)
     layout = model._plan(rows.shape[1:])
-    x = model._features("x", rows, layout)
-    y = as_targets("y", y, model.loss_function, layout.output_shape, model.dtype, len(x))
+    x, y = model._checked("x", "y", rows, y, layout)
     weight = as_weights(sample_weight, class_weight, y, model.loss_function, model.dtype)
     if layout.statistics:
         raise ValueError(f"layer {model.layers[layout.statistics[0][0]].name} keeps statistics, which only fit updates")

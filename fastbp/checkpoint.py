@@ -110,7 +110,7 @@ class Checkpoint:
         try:
             training = config["training"]
             self._compare(config, training)
-            model._check_saved(arrays)
+            model.layout.check_saved(arrays, model.dtype)
             states = [dict(state) for state in training["states"]]
             for name, array in arrays.items():
                 if name.startswith("training/"):

@@ -72,6 +72,19 @@ class Layout:
         """The shape of one row of the output."""
         return self.shapes[-1]
 
+    def check_saved(self, arrays: dict[str, Any], dtype: str) -> tuple[str, ...]:
+        """Raise ValueError unless `arrays` have what a file holds of the layers; return the names of that."""
+        wanted = {
+            "parameters": (self.n, dtype),
+            "statistics": (self.n_statistics, dtype),
+            "streams": (6 * len(self.random), "int64"),
+        }
+        for name, (n, kind) in wanted.items():
+            shape, found = (arrays[name].shape, arrays[name].dtype) if name in arrays else ((0,), kind)
+            if shape != (n,) or found != kind:
+                raise ValueError(f"{name} are {found} {shape}, the layers have {n} of {kind}")
+        return tuple(wanted)
+
 
 class Network:
     """A program and the buffers that a model binds or reads.

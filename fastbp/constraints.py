@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from .data import number
-from .names import named
+from .names import configured
 
 if TYPE_CHECKING:
     from typing import Any
@@ -81,6 +81,4 @@ _CLASSES: dict[str, type[Any]] = {"max_norm": MaxNorm, "non_neg": NonNeg}
 
 def get(constraint: Constraint | str | list[Any] | None) -> Constraint | None:
     """Return a constraint from an object, its name or its `get_config`; None stays None."""
-    if isinstance(constraint, (list, tuple)) and len(constraint) == 2:
-        return type(named("constraint", constraint[0], Constraint, _CLASSES))(**constraint[1])
-    return None if constraint is None else named("constraint", constraint, Constraint, _CLASSES)
+    return None if constraint is None else configured("constraint", constraint, Constraint, _CLASSES)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .names import named
+from .names import configured
 
 if TYPE_CHECKING:
     from typing import Any
@@ -411,7 +411,4 @@ def get(initializer: Initializer | str | list[Any]) -> Initializer:
     >>> get(["Constant", {"value": 2.0}])
     Constant(value=2.0)
     """
-    if isinstance(initializer, list) and len(initializer) == 2:
-        kind, options = initializer
-        return type(named("initializer", kind, Initializer, _CLASSES))(**options)
-    return named("initializer", initializer, Initializer, _CLASSES)
+    return configured("initializer", initializer, Initializer, _CLASSES)

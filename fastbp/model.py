@@ -1107,18 +1107,8 @@ class Sequential:
         own = {"statistics": self._arrays["statistics"], "streams": self._streams}
         return {"parameters": self._arrays["parameters"], **{name: a for name, a in own.items() if a.size}}
 
-    def _check_saved(self, arrays: dict[str, np.ndarray]) -> None:
-        """Raise ValueError if `arrays` lack what `_saved` returns, or have it of another model."""
-        for name, array in self._saved().items():
-            there = arrays.get(name, np.empty(0))
-            if there.shape != array.shape or there.dtype != array.dtype:
-                raise ValueError(
-                    f"{name} are {there.dtype} {there.shape}, the layers have {len(array)} of {array.dtype}"
-                )
-
     def _restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Set what `_saved` returned."""
-        self._check_saved(arrays)
+        """Set what `_saved` returned; `Layout.check_saved` comes before."""
         for name, array in self._saved().items():
             array[...] = arrays[name]
 
@@ -1169,14 +1159,10 @@ def load_model(path: str | os.PathLike[str]) -> Sequential:
         shape = tuple(int(n) for n in config["input_shape"])
         layout = model._plan(shape)
         dtype = _dtype_name(config["dtype"])
-        wanted = {"parameters": layout.n, "statistics": layout.n_statistics, "streams": 6 * len(layout.random)}
         # before any memory is taken: a damaged file may ask for much
-        for name, n in wanted.items():
-            there = arrays.get(name, np.empty(0, dtype if name != "streams" else np.int64))
-            if there.shape != (n,) or there.dtype != (dtype if name != "streams" else np.int64):
-                raise ValueError(f"{name} are {there.dtype} {there.shape}, the layers have {n} of {dtype}")
+        known = layout.check_saved(arrays, dtype)
         for name in arrays:
-            if name not in wanted and not ("loss" in config and name.startswith("optimizer.")):
+            if name not in known and not ("loss" in config and name.startswith("optimizer.")):
                 raise ValueError(f"nothing is known of the array {name!r}")
         model.dtype = dtype
         model.build(shape, seed=0)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["check_name", "named"]
+__all__ = ["check_name", "configured", "named"]
 
 
 def check_name(kind: str, name: object, names: Iterable[str]) -> None:
@@ -50,3 +50,10 @@ def named(kind: str, value: Any, base: type[T], classes: Mapping[str, type[T]]) 
     known = {**classes, **{cls.__name__: cls for cls in classes.values()}}
     check_name(kind, value, known)
     return known[value]()
+
+
+def configured(kind: str, value: Any, base: type[T], classes: Mapping[str, type[T]]) -> T:
+    """Return what `named` does, or the object that a list ``[name, arguments]``, as files have it, stands for."""
+    if isinstance(value, list) and len(value) == 2:
+        return type(named(kind, value[0], base, classes))(**value[1])
+    return named(kind, value, base, classes)

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from .data import number
-from .names import named
+from .names import configured
 
 if TYPE_CHECKING:
     from typing import Any
@@ -102,6 +102,4 @@ _CLASSES: dict[str, type[Any]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}
 
 def get(regularizer: Regularizer | str | list[Any] | None) -> Regularizer | None:
     """Return a regularizer from an object, its name or its `get_config`; None stays None."""
-    if isinstance(regularizer, (list, tuple)) and len(regularizer) == 2:
-        return type(named("regularizer", regularizer[0], Regularizer, _CLASSES))(**regularizer[1])
-    return None if regularizer is None else named("regularizer", regularizer, Regularizer, _CLASSES)
+    return None if regularizer is None else configured("regularizer", regularizer, Regularizer, _CLASSES)

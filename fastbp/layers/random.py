@@ -59,7 +59,21 @@ class _Random(Layer):
         return {self.amount: getattr(self, self.amount), "seed": self.seed, **super().get_config()}
 
 
-class Dropout(_Random):
+class _Dropping(_Random):
+    amount = "rate"
+
+    def __init__(
+        self,
+        rate: float,
+        seed: int | None = None,
+        input_shape: int | tuple[int, ...] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(seed, input_shape, name)
+        self.rate = number("rate", rate, 0, 1)
+
+
+class Dropout(_Dropping):
     """Sets a share of its inputs to 0 in training [1]_: ``y = np.where(keep, x / (1 - rate), 0)``.
 
     ``keep`` is ``rng.random(x.shape, x.dtype) >= rate`` for each batch in turn, where ``rng`` is a
@@ -92,20 +106,10 @@ class Dropout(_Random):
     array([[1., 1., 1., 1., 1., 1.]], dtype=float32)
     """
 
-    kernels, amount = ("dropout_forward", "dropout_backward"), "rate"
-
-    def __init__(
-        self,
-        rate: float,
-        seed: int | None = None,
-        input_shape: int | tuple[int, ...] | None = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(seed, input_shape, name)
-        self.rate = number("rate", rate, 0, 1)
+    kernels = "dropout_forward", "dropout_backward"
 
 
-class AlphaDropout(_Random):
+class AlphaDropout(_Dropping):
     """Dropout for layers of selu, in training [1]_: what is dropped becomes selu's limit at minus infinity.
 
     ``y = a * np.where(keep, x, -1.7580993408473766) + b``, where a and b give inputs of mean 0 and variance 1 their
@@ -132,17 +136,7 @@ class AlphaDropout(_Random):
     >>> model = fastbp.Sequential([*hidden, fastbp.Dense(3)], input_shape=8)
     """
 
-    kernels, amount = ("alpha_dropout_forward", "alpha_dropout_backward"), "rate"
-
-    def __init__(
-        self,
-        rate: float,
-        seed: int | None = None,
-        input_shape: int | tuple[int, ...] | None = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(seed, input_shape, name)
-        self.rate = number("rate", rate, 0, 1)
+    kernels = "alpha_dropout_forward", "alpha_dropout_backward"
 
 
 class GaussianNoise(_Random):
