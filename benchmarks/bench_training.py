@@ -42,6 +42,8 @@ class Fit:
         return float(np.median(seconds) / self.task.steps)
 
     track_step_in_fit.unit = "seconds"
+    # whose times the dashboard's ratios are to
+    track_step_in_fit.beside = "bench_training.PlainNumpy.time_train_step"
 
     def track_ratio_to_numpy(self, net, backend):
         """fastbp's time over the plain NumPy script's, in alternation: below 1 is faster, and less is better."""
@@ -68,6 +70,8 @@ class TrainOnBatch:
     def time_train_on_batch(self, net, backend):
         self.model.train_on_batch(self.x, self.y)
 
+    time_train_on_batch.beside = "bench_training.PlainNumpy.time_train_step"
+
 
 class Predict:
     """The output for one row and for a batch."""
@@ -86,8 +90,12 @@ class Predict:
     def time_one_row(self, net, backend):
         self.model.predict(self.row)
 
+    time_one_row.beside = "bench_training.PlainNumpy.time_predict_one_row"
+
     def time_batch(self, net, backend):
         self.model.predict(self.batch)
+
+    time_batch.beside = "bench_training.PlainNumpy.time_predict_batch"
 
 
 class Compile:
@@ -120,3 +128,6 @@ class PlainNumpy:
 
     def time_predict_one_row(self, net):
         plain_numpy.predict(self.script.parameters, self.x[:1])
+
+    def time_predict_batch(self, net):
+        plain_numpy.predict(self.script.parameters, self.x)
