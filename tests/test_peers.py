@@ -57,6 +57,33 @@ def test_a_short_run_beside_numpy(tmp_path):
             assert 0 < low <= own["ratio"]["median"] <= high
     measured = {claim["key"] for claim in report["claims"] if claim["value"] is not None}
     assert "step/4-16-3 b32/numpy/numpy" in measured
+    # its page, whose table stands in the README too
+    pytest.importorskip("matplotlib")
+    (tmp_path / "docs").mkdir()
+    readme = tmp_path / "README.md"
+    marks = "<!-- the table of python -m benchmarks.peers.page -->", "<!-- its end -->"
+    readme.write_text("before\n{}\nold\n{}\nafter\n".format(*marks))
+    done = run("-m", "benchmarks.peers.page", str(file), "--root", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    text, page = readme.read_text(), (tmp_path / "docs" / "peers.md").read_text()
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "\nold\n" not in text
+    assert "| NumPy, plain " in text and "| fastbp fit, portable " in text and report["machine"]["cpu"] in text
+    assert "### 4-16-3, batch 32: a train step" in page and "(peers-1.png)" in page
+    assert (tmp_path / "docs" / "peers-1.png").read_bytes().startswith(b"\x89PNG")
+    assert run("-m", "benchmarks.peers.page", "--root", str(tmp_path)).returncode == 0 and readme.read_text() == text
+
+
+@pytest.mark.skipif(not (ROOT / "docs" / "peers.json").exists(), reason="nothing was measured yet")
+def test_the_texts_show_what_was_measured(tmp_path):
+    """No figure in the README or on the page was typed, or is older than the others."""
+    (tmp_path / "docs").mkdir()
+    names = ("README.md", "docs/peers.md", "docs/peers.json")
+    for name in names:
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    done = run("-m", "benchmarks.peers.page", "--root", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    for name in names:
+        assert (tmp_path / name).read_text() == (ROOT / name).read_text(), name
 
 
 def test_scaling_writes_its_page(tmp_path):

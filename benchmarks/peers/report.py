@@ -7,12 +7,12 @@ import os
 from ..common import NETS
 from .libraries import OWN, PEERS
 
-_PACKAGES = ("jax", "torch", "scikit-learn", "tinygrad", "thinc", "autograd")
+PACKAGES = ("jax", "torch", "scikit-learn", "tinygrad", "thinc", "autograd")
 _TITLES = {"train": "a train step", "row": "prediction of one row", "array": "prediction of a large array"}
 _TOUCHED = {"train": "parameters and moments, read and written", "row": "the weights, read", "array": "the array, read"}
 
 
-def machine(peak, cpus, packages=_PACKAGES):
+def machine(peak, cpus, packages=PACKAGES):
     """Return what the figures were measured on, with the versions of such of the packages as are installed."""
     from fastbp._show_versions import versions
 
