@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .common import BACKENDS, DTYPES, choice
+from .common import BACKENDS, DTYPES, Benchmark, choice
 
 
 def _table():
@@ -64,17 +64,26 @@ def operand(kernel, operand, sizes, dtype, rng):
     return np.array(make() * scale, dtype if operand.dtype == "real" else np.float64).reshape(shape)
 
 
+def face(kernel):
+    """Return all that a caller must know of a kernel."""
+    return kernel.signature, tuple(kernel.attributes)
+
+
 def prepare(kernel, backend, dtype, size):
     """Return a function without arguments that calls the kernel once.
 
     Raises
     ------
     NotImplementedError
-        If the installed fastbp lacks the kernel, the backend or the numerics: asv then skips the benchmark.
+        If the installed fastbp lacks the kernel, the backend or the numerics, or its kernel of that name takes other
+        operands: asv then skips the benchmark.
     """
     from fastbp import kernels
 
     name, options = choice(backend)
+    installed = kernels.KERNELS.get(kernel.name)
+    if installed is None or face(installed) != face(kernel):
+        raise NotImplementedError(f"{'no' if installed is None else 'another'} kernel {kernel.name} is installed")
     try:
         function = kernels.load(name, dtype, [kernel.name], **options)[kernel.name]
     except (ImportError, TypeError, ValueError, NotImplementedError) as error:
@@ -101,19 +110,19 @@ def prepare(kernel, backend, dtype, size):
     return run
 
 
-class Kernels:
+class Kernels(Benchmark):
     """One call of one kernel."""
 
     params = [list(KERNELS), list(BACKENDS), list(DTYPES), list(SIZES)]
     param_names = ["kernel", "backend", "dtype", "size"]
-    # some 1200 of them: each is short, and its spread small
-    rounds, repeat, sample_time, warmup_time = 1, (5, 15, 0.2), 0.005, 0.01
+    # thousands of points: each is short, and its spread small
+    repeat, warmup_time, sample_time = (5, 15, 0.1), 0.01, 0.005
 
-    def setup(self, kernel, backend, dtype, size):
+    def prepare(self, kernel, backend, dtype, size):
         self.run = prepare(KERNELS[kernel], backend, dtype, size)
 
     def time_kernel(self, kernel, backend, dtype, size):
-        self.run()
+        self.timer.run(self.run)
 
-    # whose times the dashboard's ratios are to
+    # the column whose times the dashboard's ratios are to
     time_kernel.beside = "numpy"

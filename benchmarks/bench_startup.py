@@ -1,13 +1,48 @@
 """What fastbp costs before and beside training: imports, the first step of a process, memory."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 
-from .common import FIRST_STEP, NETS, Task, alternate, make_model, run_python
+from .common import FIRST_STEP, NETS, Benchmark, Task, alternate, choice, make_model, run_python
 from .peers import plain_numpy
+
+
+def _first_step(backend):
+    name, options = choice(backend)
+    words = "".join(f", {key}={value!r}" for key, value in {"backend": name, **options}.items())
+    return (
+        "import numpy as np, fastbp; rng = np.random.default_rng(0); "
+        "x, y = rng.standard_normal((32, 64), dtype=np.float32), rng.integers(0, 10, 32); "
+        "model = fastbp.Sequential([fastbp.Dense(128, activation='relu'), fastbp.Dense(10)], seed=0, input_shape=64); "
+        f"model.compile(optimizer='adam', loss='sparse_categorical_crossentropy'{words}); "
+        "print(model.train_on_batch(x, y))"
+    )
+
+
+#: Arguments of Python whose whole process is timed, as those of `FIRST_STEP`. Append only.
+SCRIPTS = {
+    "fastbp": (FIRST_STEP["fastbp"],),
+    "numpy": (FIRST_STEP["numpy"],),
+    "cython portable": ("-c", _first_step("cython portable")),
+    "numba": ("-c", _first_step("numba")),
+    "numba portable": ("-c", _first_step("numba portable")),
+}
+
+
+def _run(arguments):
+    # of a script that an installed fastbp may not be able to run yet
+    try:
+        return run_python(*arguments)
+    except RuntimeError as error:
+        raise NotImplementedError(str(error)) from error
 
 
 class Import:
     """``import fastbp`` in a fresh process that has imported NumPy."""
+
+    version = "1"
 
     def timeraw_import_after_numpy(self):
         return "import fastbp", "import numpy"
@@ -16,34 +51,61 @@ class Import:
         return "import numpy"
 
 
-class FirstStep:
+class FirstStep(Benchmark):
     """A fresh process from its start to its end, one train step of 64-128-10 in between."""
 
-    params = ["fastbp", "numpy"]
+    params = [list(SCRIPTS)]
     param_names = ["script"]
-    number, rounds, repeat, warmup_time = 1, 1, (5, 15, 5), 0
+    # samples of one process; bytecode, and what Numba compiles, is written once
+    repeat, warmup_time = (5, 15, 5), 0
+    timeout = 120
 
-    def setup(self, script):
-        run_python(FIRST_STEP[script])  # byte code is written once
+    def prepare(self, script):
+        _run(SCRIPTS[script])
+        self.timer.calls = 1
 
     def time_process(self, script):
-        run_python(FIRST_STEP[script])
+        self.timer.run(lambda: run_python(*SCRIPTS[script]))
+
+
+class FirstPrediction(Benchmark):
+    """A fresh process that loads a model from its file and predicts one row."""
+
+    params = [list(NETS)]
+    param_names = ["net"]
+    repeat, warmup_time = (5, 15, 5), 0
+    timeout = 120
+
+    def prepare(self, net):
+        self.folder = tempfile.TemporaryDirectory(prefix="fastbp-bench-")
+        path = str(Path(self.folder.name) / "model.npz")
+        widths = Task(net).widths
+        make_model(widths, "cython").save(path)
+        load = f"import fastbp, numpy; model = fastbp.load_model({path!r})"
+        self.arguments = "-c", f"{load}; print(model.predict(numpy.zeros((1, {widths[0]}), numpy.float32)))"
+        _run(self.arguments)
+        self.timer.calls = 1
+
+    def time_process(self, net):
+        self.timer.run(lambda: run_python(*self.arguments))
 
 
 def track_first_step_ratio_to_numpy():
     """A process with fastbp over one with the plain NumPy script: less is better."""
-    jobs = {name: lambda script=script: run_python(script) for name, script in FIRST_STEP.items()}
-    alternate(jobs, 1)  # byte code is written once
+    jobs = {name: lambda name=name: run_python(FIRST_STEP[name]) for name in ("fastbp", "numpy")}
+    alternate(jobs, 1)  # bytecode is written once
     seconds = alternate(jobs, 9)
     return float(np.median(seconds["fastbp"] / seconds["numpy"]))
 
 
 track_first_step_ratio_to_numpy.unit = "ratio"
+track_first_step_ratio_to_numpy.version = "1"
 
 
 class Memory:
     """The peak of a process that trains one epoch, and the bytes that a train step's program holds."""
 
+    version = "1"
     params = [list(NETS)]
     param_names = ["net"]
 

@@ -1,38 +1,30 @@
-"""Train steps and predictions of the standard nets: float32, Adam, softmax cross-entropy, one thread."""
+"""Train steps, epochs and predictions: float32, Adam, softmax cross-entropy, one thread."""
+
+import inspect
 
 import numpy as np
 
-from .common import BACKENDS, NETS, Task, alternate, make_model
-from .peers import plain_numpy
+from .common import BACKENDS, NETS, SCRIPT, Benchmark, NumpyScript, Task, alternate, compiled, make_model
 
 
 def _fit(model, task):
     model.fit(task.x, task.y, batch_size=task.batch, epochs=task.epochs, seed=task.seed, verbose=0)
 
 
-class _NumpyScript:
-    def __init__(self, task):
-        self.task = task
-        self.reset()
-
-    def reset(self):
-        self.rng = np.random.default_rng(self.task.seed)
-        self.parameters = plain_numpy.initial_parameters(self.task.widths, self.rng)
-        self.optimizer = plain_numpy.Adam(self.parameters)
-
-    def epoch(self):
-        task = self.task
-        plain_numpy.train_epoch(self.parameters, self.optimizer, task.x, task.y, task.batch, self.rng)
+def _weighs(method):
+    # of an installed fastbp whose `train_on_batch` may not know the word yet
+    if "sample_weight" not in inspect.signature(method).parameters:
+        raise NotImplementedError(f"{method.__name__} takes no sample_weight")
 
 
-class Fit:
+class Fit(Benchmark):
     """A train step as part of an epoch of `fit`: shuffled, gathered, logged."""
 
     params = [list(NETS), list(BACKENDS)]
     param_names = ["net", "backend"]
     timeout = 120
 
-    def setup(self, net, backend):
+    def prepare(self, net, backend):
         self.task = Task(net)
         self.model = make_model(self.task.widths, backend)
 
@@ -42,12 +34,12 @@ class Fit:
         return float(np.median(seconds) / self.task.steps)
 
     track_step_in_fit.unit = "seconds"
-    # whose times the dashboard's ratios are to
+    # the dashboard's ratios are to this one's times
     track_step_in_fit.beside = "bench_training.PlainNumpy.time_train_step"
 
     def track_ratio_to_numpy(self, net, backend):
         """fastbp's time over the plain NumPy script's, in alternation: below 1 is faster, and less is better."""
-        script = _NumpyScript(self.task)
+        script = NumpyScript(self.task)
         jobs = {"fit": lambda: _fit(self.model, self.task), "numpy": script.epoch}
         seconds = alternate(jobs, 5, before=lambda name: script.reset())
         return float(np.median(seconds["fit"] / seconds["numpy"]) * self.task.batches / self.task.steps)
@@ -55,31 +47,90 @@ class Fit:
     track_ratio_to_numpy.unit = "ratio"
 
 
-class TrainOnBatch:
+class TrainOnBatch(Benchmark):
     """One step that takes its batch as it is."""
 
     params = [list(NETS), list(BACKENDS)]
     param_names = ["net", "backend"]
 
-    def setup(self, net, backend):
+    def prepare(self, net, backend):
         task = Task(net)
         self.model = make_model(task.widths, backend)
         self.x, self.y = task.first_epoch()[0]
         self.model.train_on_batch(self.x, self.y)
 
     def time_train_on_batch(self, net, backend):
-        self.model.train_on_batch(self.x, self.y)
+        self.timer.run(lambda: self.model.train_on_batch(self.x, self.y))
 
     time_train_on_batch.beside = "bench_training.PlainNumpy.time_train_step"
 
 
-class Predict:
+class WeightedStep(Benchmark):
+    """One step whose samples have weights."""
+
+    params = [list(NETS), list(BACKENDS)]
+    param_names = ["net", "backend"]
+
+    def prepare(self, net, backend):
+        task = Task(net)
+        self.model = make_model(task.widths, backend)
+        _weighs(self.model.train_on_batch)
+        self.x, self.y = task.first_epoch()[0]
+        self.weights = np.random.default_rng(1).random(len(self.x))
+        self.model.train_on_batch(self.x, self.y, sample_weight=self.weights)
+
+    def time_weighted_step(self, net, backend):
+        self.timer.run(lambda: self.model.train_on_batch(self.x, self.y, sample_weight=self.weights))
+
+    time_weighted_step.beside = "numpy"
+
+    def track_ratio_to_unweighted(self, net, backend):
+        """What the weights cost, in alternation: 1 is nothing, and less is better."""
+        model, x, y, weights = self.model, self.x, self.y, self.weights
+        jobs = {
+            "weighted": lambda: model.train_on_batch(x, y, sample_weight=weights),
+            "unweighted": lambda: model.train_on_batch(x, y),
+        }
+        alternate(jobs, 3)
+        seconds = alternate(jobs, 51)
+        return float(np.median(seconds["weighted"]) / np.median(seconds["unweighted"]))
+
+    track_ratio_to_unweighted.unit = "ratio"
+
+
+class Epoch(Benchmark):
+    """A whole call: `fit` for one epoch, with its checks and its history, and `evaluate` of the same rows."""
+
+    params = [list(NETS), [SCRIPT, *BACKENDS]]
+    param_names = ["net", "backend"]
+    timeout = 120
+
+    def prepare(self, net, backend):
+        self.task = task = Task(net)
+        if backend == SCRIPT:
+            script = NumpyScript(task)
+            self.epoch, self.evaluate = script.epoch, lambda: script.loss(task.x, task.y)
+        else:
+            model = make_model(task.widths, backend)
+            self.epoch = lambda: model.fit(task.x, task.y, batch_size=task.batch, seed=task.seed, verbose=0)
+            self.evaluate = lambda: model.evaluate(task.x, task.y)
+
+    def time_fit_one_epoch(self, net, backend):
+        self.timer.run(self.epoch)
+
+    def time_evaluate(self, net, backend):
+        self.timer.run(self.evaluate)
+
+    time_fit_one_epoch.beside = time_evaluate.beside = SCRIPT
+
+
+class Predict(Benchmark):
     """The output for one row and for a batch."""
 
     params = [list(NETS), list(BACKENDS)]
     param_names = ["net", "backend"]
 
-    def setup(self, net, backend):
+    def prepare(self, net, backend):
         task = Task(net)
         self.model = make_model(task.widths, backend)
         self.row, self.batch = task.x[:1], task.x[: task.batch]
@@ -88,46 +139,101 @@ class Predict:
         self.model.predict(self.row)
 
     def time_one_row(self, net, backend):
-        self.model.predict(self.row)
+        self.timer.run(lambda: self.model.predict(self.row))
 
     time_one_row.beside = "bench_training.PlainNumpy.time_predict_one_row"
 
     def time_batch(self, net, backend):
-        self.model.predict(self.batch)
+        self.timer.run(lambda: self.model.predict(self.batch))
 
     time_batch.beside = "bench_training.PlainNumpy.time_predict_batch"
 
 
-class Compile:
+class Compile(Benchmark):
     """From layers to a program that is ready to run."""
 
     params = [list(NETS), list(BACKENDS)]
     param_names = ["net", "backend"]
 
-    def setup(self, net, backend):
+    def prepare(self, net, backend):
         self.widths = Task(net).widths
         make_model(self.widths, backend)
 
     def time_compile(self, net, backend):
-        make_model(self.widths, backend)
+        self.timer.run(lambda: make_model(self.widths, backend))
 
 
-class PlainNumpy:
+class PlainNumpy(Benchmark):
     """The yardstick: the plain NumPy script."""
 
     params = [list(NETS)]
     param_names = ["net"]
 
-    def setup(self, net):
+    def prepare(self, net):
         task = Task(net)
-        self.script = _NumpyScript(task)
+        self.script = NumpyScript(task)
         self.x, self.y = task.first_epoch()[0]
 
     def time_train_step(self, net):
-        plain_numpy.train_step(self.script.parameters, self.script.optimizer, self.x, self.y)
+        self.timer.run(lambda: self.script.train_on_batch(self.x, self.y))
 
     def time_predict_one_row(self, net):
-        plain_numpy.predict(self.script.parameters, self.x[:1])
+        self.timer.run(lambda: self.script.predict(self.x[:1]))
 
     def time_predict_batch(self, net):
-        plain_numpy.predict(self.script.parameters, self.x)
+        self.timer.run(lambda: self.script.predict(self.x))
+
+
+# 64-128-128-10 with something behind each hidden layer
+def _behind(make):
+    def layers(fastbp):
+        hidden = [layer for _ in range(2) for layer in (fastbp.Dense(128, activation="relu"), *make(fastbp))]
+        return [*hidden, fastbp.Dense(10)]
+
+    return layers
+
+
+#: Nets of other layers by name, as functions of the package that return a list of layers. Append only.
+LAYERS = {
+    "Dense": _behind(lambda fastbp: []),
+    "BatchNorm": _behind(lambda fastbp: [fastbp.BatchNorm()]),
+    "LayerNorm": _behind(lambda fastbp: [fastbp.LayerNorm()]),
+    "RMSNorm": _behind(lambda fastbp: [fastbp.RMSNorm()]),
+    "Dropout": _behind(lambda fastbp: [fastbp.Dropout(0.5)]),
+    "AlphaDropout": _behind(lambda fastbp: [fastbp.AlphaDropout(0.1)]),
+    "GaussianNoise": _behind(lambda fastbp: [fastbp.GaussianNoise(0.1)]),
+    "PReLU": _behind(lambda fastbp: [fastbp.PReLU()]),
+    "Embedding": lambda fastbp: [
+        fastbp.Embedding(1000, 16), fastbp.Flatten(), fastbp.Dense(128, activation="relu"), fastbp.Dense(10),
+    ],
+}  # fmt: skip
+
+
+class Layers(Benchmark):
+    """A step and a prediction of 32 rows by nets of other layers; "Dense" is what they are to be compared with."""
+
+    params = [list(LAYERS), list(BACKENDS)]
+    param_names = ["layer", "backend"]
+
+    def prepare(self, layer, backend):
+        import fastbp
+
+        try:
+            layers = LAYERS[layer](fastbp)
+        except AttributeError as error:
+            raise NotImplementedError(str(error)) from error
+        words = layer == "Embedding"
+        rng = np.random.default_rng(0)
+        x = rng.integers(0, 1000, (32, 16)) if words else rng.standard_normal((32, 64))
+        self.x, self.y = x.astype(np.float32), rng.integers(0, 10, 32)
+        self.model = compiled(layers, self.x.shape[1], backend)
+        self.model.train_on_batch(self.x, self.y)
+        self.model.predict(self.x)
+
+    def time_train_on_batch(self, layer, backend):
+        self.timer.run(lambda: self.model.train_on_batch(self.x, self.y))
+
+    def time_predict(self, layer, backend):
+        self.timer.run(lambda: self.model.predict(self.x))
+
+    time_train_on_batch.beside = time_predict.beside = "numpy"

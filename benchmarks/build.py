@@ -1,7 +1,8 @@
 """asv's build command: a wheel of any commit with what this machine runs, ``python build.py SOURCE FOLDER``.
 
-A commit's ``setup.py`` builds each kernel for three CPU levels, one after another. Only the level that will be loaded here is
-measured here, so the others are left out, and the rest is translated and compiled on all CPUs. Flags stay the commit's own.
+A commit's ``setup.py`` builds each kernel for three CPU levels, one after another. Only the level that will be loaded
+here is measured here, so the others are left out, and the rest is translated and compiled on all CPUs. Flags stay
+the commit's own.
 """
 
 import os

@@ -8,10 +8,12 @@ import sys
 import tempfile
 import time
 from functools import cache
-from itertools import pairwise
+from itertools import pairwise, repeat
 from pathlib import Path
 
 import numpy as np
+
+from .peers import plain_numpy
 
 #: The standard nets by name, as asv's parameters: append only, so that published results keep their names.
 NETS = ("4-16-3 b32", "64-128-10 b32", "784-256-128-10 b64", "784-1024-1024-10 b256")
@@ -20,6 +22,16 @@ BACKENDS = ("numpy", "numba", "cython", "numba portable", "cython portable")
 #: Likewise.
 DTYPES = ("float32", "float64")
 NUMERICS = ("numpy", "portable")
+#: What grows, over which values, and the net at each. The values are asv's parameters, too: append only.
+SWEEPS = {
+    "width": ((8, 16, 32, 64, 128, 256, 512, 1024, 2048), "64-{0}-{0}-10 b64"),
+    "batch": ((1, 4, 16, 64, 256, 1024, 4096), "64-128-128-10 b{0}"),
+    "depth": ((1, 2, 4, 8, 16, 32, 64), "64-{1}10 b32"),
+}
+#: The width of a net whose depth grows.
+HIDDEN = 64
+#: The backend "numpy script", likewise, is `NumpyScript`: what a user would have written without fastbp.
+SCRIPT = "numpy script"
 
 # (batches, epochs) of one fit: long enough that its checks of the data, made once, do not count
 _LENGTHS = {NETS[0]: (128, 10), NETS[1]: (128, 5), NETS[2]: (32, 8), NETS[3]: (8, 3)}
@@ -64,6 +76,113 @@ class Task:
         return [(self.x[index], self.y[index]) for index in order]
 
 
+def net_of(sweep, value):
+    """Return the net of one point of a sweep."""
+    return SWEEPS[sweep][1].format(value, f"{HIDDEN}-" * value)
+
+
+class NumpyScript:
+    """The plain NumPy script as a net to train: the yardstick.
+
+    Parameters
+    ----------
+    task : Task
+    """
+
+    def __init__(self, task):
+        self.task = task
+        self.reset()
+
+    def reset(self):
+        """Begin again, as a new model does."""
+        self.rng = np.random.default_rng(self.task.seed)
+        self.parameters = plain_numpy.initial_parameters(self.task.widths, self.rng)
+        self.optimizer = plain_numpy.Adam(self.parameters)
+
+    def train_on_batch(self, x, y):
+        """Train one step."""
+        plain_numpy.train_step(self.parameters, self.optimizer, x, y)
+
+    def predict(self, x):
+        """Return the logits."""
+        return plain_numpy.predict(self.parameters, x)
+
+    def loss(self, x, y):
+        """Return the mean loss, without the gradients."""
+        logits = self.predict(x)
+        z = logits - logits.max(axis=1, keepdims=True)
+        return (np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(y)), y]).mean()
+
+    def epoch(self):
+        """Train one epoch."""
+        task = self.task
+        plain_numpy.train_epoch(self.parameters, self.optimizer, task.x, task.y, task.batch, self.rng)
+
+
+class Clock:
+    """asv's `timer` for a job of microseconds: it advances by the mean of many calls, whatever asv calls one.
+
+    asv sets up again before each sample and then calls once (asv_runner 0.3.2), which would time cold caches and the
+    clock itself.
+
+    Parameters
+    ----------
+    seconds : float
+        Of a sample.
+    """
+
+    def __init__(self, seconds=0.01):
+        self.seconds, self.now, self.calls = seconds, 0.0, 0
+
+    def __call__(self):
+        return self.now
+
+    def run(self, job):
+        """Call the job as often as a sample needs; count as one call."""
+        while not self.calls:
+            # twice: the first call of a job may make what it needs
+            self.calls = max(1, min(int(self.seconds / max(self._time(job, 1), 1e-9)) for _ in range(2)))
+            while self.calls < 10**7 and (taken := self._time(job, self.calls)) < self.seconds / 2:
+                self.calls = max(self.calls + 1, int(self.calls * min(10, self.seconds / max(taken, 1e-9))))
+        self.now += self._time(job, self.calls) / self.calls
+
+    @staticmethod
+    def _time(job, calls):
+        start = time.perf_counter()
+        for _ in repeat(None, calls):
+            job()
+        return time.perf_counter() - start
+
+
+class Benchmark:
+    """A class of asv's benchmarks: `prepare` once, samples of many calls, a version that only its meaning changes.
+
+    asv calls `setup` before each sample. Without a `version` of its own a benchmark's would be a hash of its source,
+    and a renamed variable would orphan the results of the past: raise it where another thing is measured.
+    """
+
+    version = "1"
+    rounds, repeat, warmup_time = 1, (5, 15, 0.4), 0.03
+    sample_time = 0.01
+    _prepared = None
+
+    def setup(self, *parameters):
+        """Prepare for these parameters, unless that is done.
+
+        Raises
+        ------
+        NotImplementedError
+            If the installed fastbp lacks something: asv then skips the point.
+        """
+        if self._prepared != parameters:
+            self.timer = Clock(self.sample_time)
+            self.prepare(*parameters)
+            self._prepared = parameters
+
+    def prepare(self, *parameters):
+        """Make what is measured."""
+
+
 def numerics():
     """Return the names of every numerics that the installed fastbp has; its `compile` may not know the word yet."""
     import fastbp
@@ -106,7 +225,14 @@ def make_model(widths, backend):
     import fastbp
 
     hidden = [fastbp.Dense(n, activation="relu") for n in widths[1:-1]]
-    model = fastbp.Sequential([*hidden, fastbp.Dense(widths[-1])], input_shape=widths[0], seed=0)
+    return compiled([*hidden, fastbp.Dense(widths[-1])], widths[0], backend)
+
+
+def compiled(layers, input_shape, backend):
+    """Return a model of these layers, compiled like that of `make_model`, and with its errors."""
+    import fastbp
+
+    model = fastbp.Sequential(layers, input_shape=input_shape, seed=0)
     loss = fastbp.losses.SparseCategoricalCrossEntropy(from_logits=True)
     name, options = choice(backend)
     try:
@@ -174,6 +300,14 @@ def run_python(*arguments):
     if done.returncode:
         raise RuntimeError(f"python {' '.join(arguments)} failed:\n{done.stderr}")
     return done.stdout
+
+
+def cpus():
+    """Return the number of CPUs that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
 
 
 #: Scripts whose whole process is timed: each trains one step of 64-128-10 on 32 rows and prints its loss.

@@ -16,20 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .common import numerics
+from .common import HIDDEN, SWEEPS, net_of, numerics
 from .peers.floor import Machine, flops
 from .peers.libraries import PEERS
 from .peers.measure import Disagreement, Session, agree, measurable, rounds
 from .peers.processes import pin
 from .peers.report import facts, machine, number, table
 
-#: What grows, over which values, and the net at each.
-SWEEPS = {
-    "width": ((8, 16, 32, 64, 128, 256, 512, 1024, 2048), "64-{0}-{0}-10 b64"),
-    "batch": ((1, 4, 16, 64, 256, 1024, 4096), "64-128-128-10 b{0}"),
-    "depth": ((1, 2, 4, 8, 16, 32, 64), "64-{1}10 b32"),
-}
-_HIDDEN = 64
 _PEERS = ("numpy", "jax", "jax_scan", "torch")
 # deep nets lose the digits that libraries share within a few steps
 _COMPARED_STEPS = 4
@@ -45,14 +38,9 @@ _STYLES = {
 }  # fmt: skip
 
 
-def net_of(sweep, value):
-    """Return the net of one point."""
-    return SWEEPS[sweep][1].format(value, f"{_HIDDEN}-" * value)
-
-
 def form_of(sweep):
     """Return what a sweep varies, in words."""
-    layers, batch = SWEEPS[sweep][1].format("N", f"{_HIDDEN}-...-").split(" b")
+    layers, batch = SWEEPS[sweep][1].format("N", f"{HIDDEN}-...-").split(" b")
     return f"{layers}, batch {batch}"
 
 
