@@ -3,6 +3,7 @@
 import platform
 import runpy
 import sys
+import sysconfig
 from pathlib import Path
 
 import numpy
@@ -29,6 +30,9 @@ EXACT += ["-g0", "-fno-asynchronous-unwind-tables"]
 if X86:
     # smaller: these CPUs order instructions themselves. And a loop across two cache lines may run at half the speed
     EXACT += ["-fno-schedule-insns2", "-falign-loops=64"]
+# one wheel for all versions from 3.11 on; a free-threaded interpreter has no limited API
+LIMITED = platform.python_implementation() == "CPython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+ABI = [("Py_LIMITED_API", "0x030B0000")] if LIMITED else []
 LINK = ["-Wl,-s"] if sys.platform == "linux" else []
 DIRECTIVES = {
     "language_level": 3,
@@ -64,9 +68,10 @@ def stub(dtype, level):
         [str(path)],
         depends=[str(p) for p in families] + HEADERS,
         include_dirs=[str(KERNELS)],
-        define_macros=[("FASTBP_ITEM", dtype[1])],
+        define_macros=[("FASTBP_ITEM", dtype[1]), *ABI],
         extra_compile_args=EXACT + LEVELS[level],
         extra_link_args=LINK,
+        py_limited_api=LIMITED,
     )
 
 
@@ -76,8 +81,10 @@ def extension(name, source, *flags):
         [source],
         depends=HEADERS,
         include_dirs=[str(KERNELS), numpy.get_include()],
+        define_macros=ABI,
         extra_compile_args=[*EXACT, *flags],
         extra_link_args=LINK,
+        py_limited_api=LIMITED,
     )
 
 
@@ -111,4 +118,5 @@ setup(
         compiler_directives=DIRECTIVES,
     ),
     cmdclass={"build_ext": BuildExt},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED else {},
 )

@@ -254,7 +254,6 @@ class Sequential:
         self._predict: Any = None
         self._train_step: Any = None
         self._map: Any = None
-        self._map_capacity = 0
         self._stage = ""
 
     @_exclusive
@@ -396,7 +395,8 @@ class Sequential:
             x = (network.x.number, real, 2, self.layout.input_shape[0], True)
             executor.runner.set_ports([x, y], (network.loss.number, real, 0))
             first, last = executor.program.span("forward", "forward")[0], len(executor.program.calls)
-            self._train_step = (executor.runner.step, first, last, executor.program.commit, executor.plan.batch)
+            executor.runner.set_span(first, last, executor.program.commit, executor.plan.batch)
+            self._train_step = executor.runner.step
 
     @property
     def program(self) -> Program:
@@ -820,11 +820,10 @@ class Sequential:
         """
         weighted = sample_weight is not None or class_weight is not None
         if self._train_step is not None and not weighted and not self._fitting:
-            step, first, last, commit, capacity = self._train_step
             optimizer = self.optimizer
             if optimizer._schedule is not None:
                 optimizer.prepare()
-            loss = step(first, last, commit, x, y, capacity)
+            loss = self._train_step(x, y)
             if loss is not None:
                 optimizer._step += 1
                 return loss
@@ -946,7 +945,7 @@ class Sequential:
         # one row takes a microsecond: no wrapper around the usual case
         if self._map is not None and batch_size.__class__ is int and batch_size > 0 and self._lock.acquire(False):
             try:
-                y = self._map(x, batch_size, self._map_capacity)
+                y = self._map(x, batch_size)
             finally:
                 self._lock.release()
             if y is not None:
@@ -974,11 +973,12 @@ class Sequential:
     def _set_map(self, network: Network, executor: Executor) -> None:
         if self.backend == "numpy" or len(self.layout.input_shape) != 1 or len(self.layout.output_shape) != 1:
             return
-        real, capacity = np.dtype(self.dtype).num, executor.plan.batch
+        real = np.dtype(self.dtype).num
         x = (network.x.number, real, 2, self.layout.input_shape[0], False)
         runner = cast("CompiledExecutor", executor).runner
         runner.set_ports([x], (network.y_pred.number, real, self.layout.output_shape[0]))
-        self._map, self._map_capacity = runner.map, capacity
+        runner.set_span(0, len(network.program.calls), 0, executor.plan.batch)
+        self._map = runner.map
 
     @_exclusive
     def evaluate(

@@ -28,8 +28,6 @@ def overhead_of_train_on_batch(task, rounds):
     model = make_model(task.widths, "cython")
     batches = task.first_epoch()
     model.train_on_batch(*batches[0])
-    step, first, _, commit, capacity = model._train_step
-    model._train_step = (step, first, first, commit, capacity)
 
     def calls():
         for x, y in batches:
@@ -37,6 +35,7 @@ def overhead_of_train_on_batch(task, rounds):
 
     program = model.program
     executor, runner = program.executor, program.executor.runner
+    runner.set_span(0, 0, 0, executor.plan.batch)
     order = np.random.default_rng(task.seed).permutation(len(task.x))
     index, span = program.find("index").number, (*program.span("gather"), program.commit)
     parts = [order[start:] for start in range(0, len(order), task.batch)]
