@@ -95,7 +95,7 @@ def _plain(value):
 def _human(value, unit):
     from asv.util import human_value
 
-    return human_value(value, unit).replace("±0", "").strip()
+    return f"{value:.3g}" if unit == "ratio" else human_value(value, unit)
 
 
 class Measured:
@@ -206,24 +206,29 @@ class Commits:
 
 
 def regressions(html, benchmarks, commits, revision_to_hash):
-    """Return what `asv publish` found: benchmark, parameters, factor, commits (a range's last first), link."""
-    found = []
+    """Return what `asv publish` found: (the first slow commit, the last fast one or None, what became slower)."""
     entries = json.loads((html / "regressions.json").read_text())["regressions"]
+    found = {}
     for entry, _, graph, index, *_, jumps in entries:
         name = entry.partition("(")[0]
         benchmark = benchmarks[name]
         values = list(itertools.product(*benchmark["params"]))[index] if index is not None else ()
         chosen = {f"p-{n}": v for n, v in zip(benchmark["param_names"], values, strict=True)}
         for before, after, old, new in jumps:
-            ends = [revision_to_hash[r] for r in (after, before) if r is not None]
-            link = urlencode({**graph, **chosen, "commits": "-".join(reversed(ends))})
-            found.append({
-                "benchmark": name, "parameters": ", ".join(map(_plain, values)),
+            ends = [revision_to_hash[r] for r in (before, after) if r is not None]
+            link = urlencode({**graph, **chosen, "commits": "-".join(ends)})
+            found.setdefault((after, before), []).append({
+                "benchmark": name, "parameters": ", ".join(map(_plain, values)), "link": f"asv.html#{name}?{link}",
                 "old": _human(old, benchmark["unit"]), "new": _human(new, benchmark["unit"]),
                 "factor": new / old if old else math.inf,
-                "commits": [commits(end) for end in ends], "link": f"asv.html#{name}?{link}",
             })  # fmt: skip
-    return sorted(found, key=lambda entry: -entry["factor"])
+    return [
+        (
+            commits(revision_to_hash[after]), None if before is None else commits(revision_to_hash[before]),
+            sorted(slower, key=lambda entry: -entry["factor"]),
+        )
+        for (after, before), slower in sorted(found.items(), key=lambda item: -item[0][0])
+    ]  # fmt: skip
 
 
 def write(config, html):
