@@ -39,10 +39,14 @@ def minimize(
     ----------
     model : Sequential
         Compiled. float64 lets the line search see small gains. Layers that are not `trainable` stay as they are.
-    x, y, sample_weight, class_weight
+    x, y : array_like
         As for `Sequential.fit`. All rows are one batch, in memory with their activations.
     method : str
         One that uses gradients, such as "L-BFGS-B", "BFGS", "CG" or "TNC".
+    sample_weight : array_like, shape (rows,), optional
+        As for `Sequential.fit`.
+    class_weight : dict of int to float or "balanced", optional
+        As for `Sequential.fit`.
     **options
         Of `scipy.optimize.minimize`, such as ``tol``, ``callback`` or ``options={"maxiter": 200}``.
 

@@ -56,19 +56,46 @@ class Callback:
         """After the last epoch, also when training was stopped or failed."""
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Before an epoch, counted from 0."""
+        """Before an epoch, counted from 0.
+
+        Parameters
+        ----------
+        epoch : int
+        """
 
     def on_progress(self, epoch: int, step: int) -> None:
-        """Now and then within a long epoch: `step` batches are done."""
+        """Now and then within a long epoch: `step` batches are done.
+
+        Parameters
+        ----------
+        epoch, step : int
+        """
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """After an epoch; `logs` holds its loss and metrics. Set ``self.model.stop_training = True`` to stop."""
+        """After an epoch; `logs` holds its loss and metrics. Set ``self.model.stop_training = True`` to stop.
+
+        Parameters
+        ----------
+        epoch : int
+        logs : dict of str to float
+        """
 
     def on_train_batch_begin(self, batch: int) -> None:
-        """Before a train step; batches are counted from 0 in every epoch."""
+        """Before a train step; batches are counted from 0 in every epoch.
+
+        Parameters
+        ----------
+        batch : int
+        """
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
-        """After a train step; `logs` holds the loss and the metrics of this batch. ``stop_training`` acts at once."""
+        """After a train step; `logs` holds the loss and the metrics of this batch. ``stop_training`` acts at once.
+
+        Parameters
+        ----------
+        batch : int
+        logs : dict of str to float
+        """
 
     def get_state(self) -> dict[str, Any]:
         """Return what a checkpoint of `fit` must hold for this callback to go on where it was.
@@ -80,13 +107,23 @@ class Callback:
         return {}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take what `get_state` returned; called after ``on_train_begin``."""
+        """Take what `get_state` returned; called after ``on_train_begin``.
+
+        Parameters
+        ----------
+        state : dict of str to object
+        """
 
     def on_test_begin(self) -> None:
         """Before the validation data are evaluated."""
 
     def on_test_end(self, logs: dict[str, float]) -> None:
-        """After that; `logs` holds loss and metrics, without ``val_``."""
+        """After that; `logs` holds loss and metrics, without ``val_``.
+
+        Parameters
+        ----------
+        logs : dict of str to float
+        """
 
 
 def has_hook(callback: Callback, name: str) -> bool:
@@ -154,7 +191,12 @@ class History(Callback):
         self.history = {name.removeprefix("history/"): values for name, values in lists.items()}
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the history as JSON, atomically."""
+        """Write the history as JSON, atomically.
+
+        Parameters
+        ----------
+        path : path-like
+        """
         from .io import save_history
 
         save_history(path, self.history)
@@ -259,7 +301,16 @@ class _Monitor(Callback):
         self.best = float(state["best"])
 
     def improved(self, value: float) -> bool:
-        """Whether a value is better than the best by more than `min_delta`; note it then. NaN never is."""
+        """Whether a value is better than the best by more than `min_delta`; note it then. NaN never is.
+
+        Parameters
+        ----------
+        value : float
+
+        Returns
+        -------
+        bool
+        """
         better = self._sign * value < self._sign * self.best - self.min_delta
         if better:
             self.best = value

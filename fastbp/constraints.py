@@ -20,11 +20,25 @@ class Constraint:
     """A condition that parameters are made to meet after each update."""
 
     def emit(self, program: Program, w: Buffer, layer: str) -> None:
-        """Add the calls that change `w` in place."""
+        """Add the calls that change `w` in place.
+
+        Parameters
+        ----------
+        program : Program
+        w : Buffer
+            A parameter.
+        layer : str
+            On whose behalf.
+        """
         raise NotImplementedError
 
     def get_config(self) -> list[Any]:
-        """Return what `get` needs to make the same object again: its name and its arguments."""
+        """Return what `get` needs to make the same object again: its name and its arguments.
+
+        Returns
+        -------
+        list
+        """
         return [type(self).__name__, dict(vars(self))]
 
     def __repr__(self) -> str:
@@ -80,5 +94,14 @@ _CLASSES: dict[str, type[Any]] = {"max_norm": MaxNorm, "non_neg": NonNeg}
 
 
 def get(constraint: Constraint | str | list[Any] | None) -> Constraint | None:
-    """Return a constraint from an object, its name or its `get_config`; None stays None."""
+    """Return a constraint from an object, its name or its `get_config`; None stays None.
+
+    Parameters
+    ----------
+    constraint : Constraint, str, list or None
+
+    Returns
+    -------
+    Constraint or None
+    """
     return None if constraint is None else configured("constraint", constraint, Constraint, _CLASSES)

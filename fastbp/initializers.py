@@ -48,11 +48,27 @@ class Initializer:
     """
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-        """Return an array of that shape."""
+        """Return an array of that shape.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of a layer's weights ``(n_in, n_out)``.
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        ndarray of float64
+        """
         raise NotImplementedError
 
     def get_config(self) -> str | list[Any]:
-        """Return what `get` needs to make the same object again: its name, or its name and its arguments."""
+        """Return what `get` needs to make the same object again: its name, or its name and its arguments.
+
+        Returns
+        -------
+        str or list
+        """
         name = type(self).__name__
         return [name, dict(vars(self))] if vars(self) else name
 
@@ -398,6 +414,14 @@ _CLASSES: dict[str, type[Any]] = {
 
 def get(initializer: Initializer | str | list[Any]) -> Initializer:
     """Return an initializer from an object, from its name in Keras' spelling, or from `Initializer.get_config`.
+
+    Parameters
+    ----------
+    initializer : Initializer, str or list
+
+    Returns
+    -------
+    Initializer
 
     Raises
     ------

@@ -87,12 +87,32 @@ class Loss:
         return ROWS[self.row_name]
 
     def attributes(self) -> dict[str, Any]:
-        """Return the row's attributes."""
+        """Return the row's attributes.
+
+        Returns
+        -------
+        dict of str to float
+        """
         own = {k: float(v) for k, v in self.get_config().items() if k in self.row.attributes}
         return {"mean": float(self.reduction == "mean"), **own}
 
     def resolve(self, last_activation: str | None) -> Loss:
-        """Return the loss for a model whose last activation is known: decides `from_logits` where it is None."""
+        """Return the loss for a model whose last activation is known: decides `from_logits` where it is None.
+
+        Parameters
+        ----------
+        last_activation : str or None
+            Of the model.
+
+        Returns
+        -------
+        Loss
+
+        Raises
+        ------
+        ValueError
+            If the loss does not go with that activation.
+        """
         return self
 
     @property
@@ -106,10 +126,31 @@ class Loss:
         return self.targets in ("labels", "groups")
 
     def check_groups(self, name: str, y_true: np.ndarray) -> None:
-        """Raise ValueError if the groups of the rows are not as the loss needs them."""
+        """Raise ValueError if the groups of the rows are not as the loss needs them.
+
+        Parameters
+        ----------
+        name : str
+            What messages call the targets.
+        y_true : ndarray of int64, shape (rows,)
+        """
 
     def target_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of one row of targets, for outputs of a shape; ValueError if the loss takes no such outputs.
+        """Return the shape of one row of targets, for outputs of a shape.
+
+        Parameters
+        ----------
+        output_shape : tuple of int
+            Of one row of the model's output.
+
+        Returns
+        -------
+        tuple of int
+
+        Raises
+        ------
+        ValueError
+            If the loss takes no such outputs.
 
         Examples
         --------
@@ -211,7 +252,18 @@ class Loss:
     def gradient(
         self, y_true: ArrayLike, y_pred: ArrayLike, backend: str = "cython", sample_weight: ArrayLike | None = None
     ) -> np.ndarray:
-        """Return dLoss/dy_pred of arrays; with the reduction "none" each row is that of its own sample's loss."""
+        """Return dLoss/dy_pred of arrays; with the reduction "none" each row is that of its own sample's loss.
+
+        Parameters
+        ----------
+        y_true, y_pred : array_like
+        backend : {"cython", "numba", "numpy"}
+        sample_weight : array_like, shape (batch,), optional
+
+        Returns
+        -------
+        ndarray, shape of y_pred
+        """
         gradient: np.ndarray = self._of_arrays(y_true, y_pred, backend, sample_weight)[1]()
         return gradient
 
@@ -249,7 +301,12 @@ class Loss:
         return losses.mean(axes), lambda: self._backward(program, known, weight) / prod(losses.shape[1:])
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain data."""
+        """Return the constructor's arguments as plain data.
+
+        Returns
+        -------
+        dict of str to object
+        """
         return {"reduction": self.reduction}
 
     def __repr__(self) -> str:
@@ -550,13 +607,33 @@ class TripletMargin(Loss):
     def __call__(  # type: ignore[override]
         self, anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike, backend: str = "cython"
     ) -> np.floating:
-        """Return the loss of three arrays of one shape (triplets, n), as a NumPy scalar."""
+        """Return the loss of three arrays of one shape.
+
+        Parameters
+        ----------
+        anchor, positive, negative : array_like, shape (triplets, n)
+        backend : {"cython", "numba", "numpy"}
+
+        Returns
+        -------
+        NumPy scalar
+        """
         return super().__call__((), self._rows(anchor, positive, negative), backend)
 
     def gradient(  # type: ignore[override]
         self, anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike, backend: str = "cython"
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return dLoss/danchor, dLoss/dpositive and dLoss/dnegative of arrays of one shape (triplets, n)."""
+        """Return dLoss/danchor, dLoss/dpositive and dLoss/dnegative of three arrays of one shape.
+
+        Parameters
+        ----------
+        anchor, positive, negative : array_like, shape (triplets, n)
+        backend : {"cython", "numba", "numpy"}
+
+        Returns
+        -------
+        danchor, dpositive, dnegative : ndarray, shape (triplets, n)
+        """
         found = super().gradient((), self._rows(anchor, positive, negative), backend)
         return found[::3].copy(), found[1::3].copy(), found[2::3].copy()
 
@@ -1018,6 +1095,14 @@ _CLASSES = {
 
 def get(loss: Loss | str) -> Loss:
     """Return a loss from an object, or from its name in Keras' spelling.
+
+    Parameters
+    ----------
+    loss : Loss or str
+
+    Returns
+    -------
+    Loss
 
     Raises
     ------

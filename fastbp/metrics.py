@@ -132,6 +132,10 @@ def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     y_true, y_pred : array_like
         Labels, of one shape.
 
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> accuracy_score([0, 1, 2, 2], [0, 2, 2, 2])
@@ -151,6 +155,10 @@ def top_k_accuracy_score(y_true: ArrayLike, y_score: ArrayLike, k: int) -> float
     y_score : array_like, shape (rows, n)
         Of equal scores the first comes first, as in argmax; scikit-learn takes the last first.
     k : int
+
+    Returns
+    -------
+    float
 
     Examples
     --------
@@ -175,6 +183,10 @@ def precision_score(y_true: ArrayLike, y_pred: ArrayLike, average: str = "binary
         "binary": of class 1. "macro": the mean over the classes that occur in either array. "micro": of all classes
         together, which is the accuracy. "weighted": the mean over the rows' true classes.
 
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> precision_score([0, 1, 1, 1], [1, 1, 1, 0]), precision_score([0, 1, 2], [0, 2, 2], average="macro")
@@ -192,6 +204,10 @@ def recall_score(y_true: ArrayLike, y_pred: ArrayLike, average: str = "binary") 
     average : {"binary", "macro", "micro", "weighted"}
         As for `precision_score`.
 
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> recall_score([0, 1, 1, 1, 1], [1, 1, 1, 0, 1])
@@ -208,6 +224,10 @@ def f1_score(y_true: ArrayLike, y_pred: ArrayLike, average: str = "binary") -> f
     y_true, y_pred : array_like
     average : {"binary", "macro", "micro", "weighted"}
         As for `precision_score`.
+
+    Returns
+    -------
+    float
 
     Examples
     --------
@@ -229,6 +249,10 @@ def roc_auc_score(y_true: ArrayLike, y_score: ArrayLike) -> float:
         0 and 1.
     y_score : array_like
         Likewise, any numbers.
+
+    Returns
+    -------
+    float
 
     References
     ----------
@@ -284,6 +308,10 @@ def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     ----------
     y_true, y_pred : array_like
 
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> mean_absolute_error([1, 2], [1, 4])
@@ -299,6 +327,10 @@ def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     ----------
     y_true, y_pred : array_like
 
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> mean_squared_error([1, 2], [1, 4])
@@ -313,6 +345,10 @@ def root_mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Parameters
     ----------
     y_true, y_pred : array_like
+
+    Returns
+    -------
+    float
 
     Examples
     --------
@@ -331,6 +367,10 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Parameters
     ----------
     y_true, y_pred : array_like, shape (rows,) or (rows, n)
+
+    Returns
+    -------
+    float
 
     Examples
     --------
@@ -415,11 +455,25 @@ class Metric:
         self.name = name or self._name
 
     def suits(self, loss: Loss) -> bool:
-        """Return whether the metric makes sense for the outputs and targets of a loss."""
+        """Return whether the metric makes sense for the outputs and targets of a loss.
+
+        Parameters
+        ----------
+        loss : Loss
+
+        Returns
+        -------
+        bool
+        """
         raise NotImplementedError
 
     def check(self, loss: Loss) -> None:
-        """Raise ValueError unless the metric `suits` a loss."""
+        """Raise ValueError unless the metric `suits` a loss.
+
+        Parameters
+        ----------
+        loss : Loss
+        """
         if loss.ignore_index is not None:
             raise ValueError(f"metric {self.name!r} counts all rows; the loss ignores the label {loss.ignore_index}")
         if not self.suits(loss):
@@ -444,7 +498,12 @@ class Metric:
         raise NotImplementedError
 
     def get_config(self) -> str | list[Any]:
-        """Return what `get` needs to make the same object again: its name, or its class and its arguments."""
+        """Return what `get` needs to make the same object again: its name, or its class and its arguments.
+
+        Returns
+        -------
+        str or list
+        """
         kind = _CLASSES.get(self.name)
         if kind is type(self) and vars(kind(name=self.name)) == vars(self):
             return self.name
@@ -899,6 +958,14 @@ _CLASSES: dict[str, type[Any]] = {
 
 def get(metric: Metric | str | list[Any]) -> Metric:
     """Return a metric from an object, from its name in Keras' spelling, or from `Metric.get_config`.
+
+    Parameters
+    ----------
+    metric : Metric, str or list
+
+    Returns
+    -------
+    Metric
 
     Raises
     ------

@@ -154,7 +154,17 @@ class Sequential:
     # ------------------------------------------------------------------ structure
 
     def add(self, layer: Layer) -> None:
-        """Append a layer to a model that is not built yet."""
+        """Append a layer to a model that is not built yet.
+
+        Parameters
+        ----------
+        layer : Layer
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            If it is no layer, is in a model already or has a name that is taken; if the model is built.
+        """
         if not isinstance(layer, Layer):
             raise TypeError(f"layer {len(self.layers)} is {layer!r}; it must be a Layer, such as fastbp.Dense(10)")
         if self.layout is not None:
@@ -811,7 +821,9 @@ class Sequential:
         Parameters
         ----------
         x : array_like, shape (batch, n_in)
-        y, sample_weight, class_weight
+        y, sample_weight : array_like
+            As for `fit`.
+        class_weight : dict of int to float or "balanced", optional
             As for `fit`.
 
         Returns
@@ -1033,7 +1045,12 @@ class Sequential:
     # ------------------------------------------------------------------ weights and files
 
     def get_weights(self) -> list[np.ndarray]:
-        """Return copies of all parameters and statistics, layer by layer ``[w, b, ...]``: Keras' order."""
+        """Return copies of all parameters and statistics, layer by layer ``[w, b, ...]``: Keras' order.
+
+        Returns
+        -------
+        list of ndarray
+        """
         self._ready()
         return [self.layers[k]._arrays[name].copy() for k, name, *_ in self._kept()]
 
@@ -1067,7 +1084,12 @@ class Sequential:
             self.layers[k]._arrays[name][...] = value
 
     def count_params(self) -> int:
-        """Return the number of parameters; statistics are none."""
+        """Return the number of parameters; statistics are none.
+
+        Returns
+        -------
+        int
+        """
         return self._plan().n
 
     def summary(self) -> None:
@@ -1088,6 +1110,10 @@ class Sequential:
         """Write the model, and the optimizer's state if it is compiled, to one ``.npz`` file, atomically.
 
         A write that is interrupted leaves an old file of that name whole. Nothing is pickled.
+
+        Parameters
+        ----------
+        path : path-like
 
         Raises
         ------
@@ -1114,6 +1140,10 @@ class Sequential:
 
     def get_config(self) -> dict[str, Any]:
         """Return layers, loss, optimizer and options as plain data: what `save` writes beside the arrays.
+
+        Returns
+        -------
+        dict of str to object
 
         Raises
         ------
@@ -1143,6 +1173,14 @@ class Sequential:
 
 def load_model(path: str | os.PathLike[str]) -> Sequential:
     """Return the model that `Sequential.save` wrote, with its optimizer's state.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    Sequential
 
     Raises
     ------

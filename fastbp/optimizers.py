@@ -130,7 +130,16 @@ class Optimizer:
         self._step = integer("step", value, 0)
 
     def rates(self, steps: int) -> np.ndarray | None:
-        """Return the learning rates of the next `steps` steps, or None where it is a number."""
+        """Return the learning rates of the next `steps` steps, or None where it is a number.
+
+        Parameters
+        ----------
+        steps : int
+
+        Returns
+        -------
+        ndarray of float64, shape (steps,), or None
+        """
         if self._schedule is None:
             return None
         return rates_of(self._schedule, np.arange(self._step, self._step + steps, dtype=np.float64))
@@ -157,11 +166,20 @@ class Optimizer:
     counter: str | None = None
 
     def attributes(self) -> dict[str, Any]:
-        """Return the row's attributes."""
+        """Return the row's attributes.
+
+        Returns
+        -------
+        dict of str to float
+        """
         return {k: float(v) for k, v in self.get_config().items() if k != "lr" and k not in self.clipping}
 
     def state(self, n: int) -> State:
         """Return the initial state for n parameters.
+
+        Parameters
+        ----------
+        n : int
 
         Returns
         -------
@@ -214,14 +232,32 @@ class Optimizer:
             program.call(f"{self.row}_update", w, dw, *slots, *shared.values(), lr, layer="optimizer", **known)
 
     def attach(self, owner: object, state: dict[str, np.ndarray]) -> None:
-        """Make the state of `owner`'s parameters this optimizer's own."""
+        """Make the state of `owner`'s parameters this optimizer's own.
+
+        Parameters
+        ----------
+        owner : Sequential
+            The model.
+        state : dict of str to ndarray
+            The arrays that its programs update.
+
+        Raises
+        ------
+        ValueError
+            If the optimizer belongs to another model.
+        """
         current = self._owner() if self._owner is not None else None
         if current is not None and current is not owner:
             raise ValueError("this optimizer belongs to another model; make one for each model")
         self._owner, self._state = weakref.ref(owner), state
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Return copies of the state arrays by name, and the number of steps taken as ``"step"``."""
+        """Return copies of the state arrays by name, and the number of steps taken as ``"step"``.
+
+        Returns
+        -------
+        dict of str to ndarray
+        """
         return {**{name: array.copy() for name, array in self._state.items()}, "step": np.array(self._step)}
 
     def set_state(self, state: Mapping[str, ArrayLike]) -> None:
@@ -247,7 +283,12 @@ class Optimizer:
         self._step = int(step)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments: plain data, but for a schedule."""
+        """Return the constructor's arguments: plain data, but for a schedule.
+
+        Returns
+        -------
+        dict of str to object
+        """
         return {"lr": self.lr if self._schedule is None else self._schedule, **self.clipping}
 
     def __repr__(self) -> str:
@@ -668,6 +709,14 @@ _CLASSES: dict[str, type[Any]] = {
 
 def get(optimizer: Optimizer | str) -> Optimizer:
     """Return an optimizer from an object, or from its name.
+
+    Parameters
+    ----------
+    optimizer : Optimizer or str
+
+    Returns
+    -------
+    Optimizer
 
     Raises
     ------

@@ -94,6 +94,14 @@ class Buffer:
     def reshaped(self, shape: Shape) -> Buffer:
         """Return the same memory in another shape: a buffer of the same number, which no call needs to fill.
 
+        Parameters
+        ----------
+        shape : tuple of int or str
+
+        Returns
+        -------
+        Buffer
+
         Raises
         ------
         ProgramError
@@ -106,11 +114,31 @@ class Buffer:
         return other
 
     def resolve(self, batch: int, rows: int = 0) -> tuple[int, ...]:
-        """Return the shape for given lengths."""
+        """Return the shape for given lengths.
+
+        Parameters
+        ----------
+        batch, rows : int
+            The lengths that `BATCH` and `ROWS` stand for.
+
+        Returns
+        -------
+        tuple of int
+        """
         return tuple(batch if d == BATCH else rows if d == ROWS else d for d in self.shape)
 
     def size(self, batch: int, rows: int = 0) -> int:
-        """Return the number of elements for given lengths."""
+        """Return the number of elements for given lengths.
+
+        Parameters
+        ----------
+        batch, rows : int
+            The lengths that `BATCH` and `ROWS` stand for.
+
+        Returns
+        -------
+        int
+        """
         return prod(self.resolve(batch, rows))
 
     def __repr__(self) -> str:
@@ -140,7 +168,12 @@ class Call:
         self.phase, self.layer = phase, layer
 
     def named(self) -> dict[str, Buffer]:
-        """Return the buffers by operand name."""
+        """Return the buffers by operand name.
+
+        Returns
+        -------
+        dict of str to Buffer
+        """
         return {o.name: b for o, b in zip(self.kernel.operands, self.buffers, strict=True)}
 
     @property
@@ -156,17 +189,47 @@ class Call:
         return tuple(named[o.name] for o in self.kernel.outputs)
 
     def sizes(self, batch: int, rows: int = 0) -> dict[str, int]:
-        """Return the kernel's sizes for given lengths."""
+        """Return the kernel's sizes for given lengths.
+
+        Parameters
+        ----------
+        batch, rows : int
+            The lengths that `BATCH` and `ROWS` stand for.
+
+        Returns
+        -------
+        dict of str to int
+        """
         return self.kernel.sizes([b.resolve(batch, rows) for b in self.buffers])
 
     def affine_sizes(self, rows: int = 0) -> list[tuple[int, int]]:
-        """Return each size as ``(fixed, per_row)``: fixed + per_row * batch."""
+        """Return each size as ``(fixed, per_row)``: fixed + per_row * batch.
+
+        Parameters
+        ----------
+        rows : int
+            The length that `ROWS` stands for.
+
+        Returns
+        -------
+        list of (int, int)
+        """
         low, high = (self.sizes(probe, rows).values() for probe in _PROBES)
         slopes = [(b - a) // (_PROBES[1] - _PROBES[0]) for a, b in zip(low, high, strict=True)]
         return [(a - slope * _PROBES[0], slope) for a, slope in zip(low, slopes, strict=True)]
 
     def work(self, batch: int, rows: int = 0) -> int:
-        """Return a rough number of nanoseconds: what decides how often the runner looks at the clock."""
+        """Return a rough number of nanoseconds: what decides how often the runner looks at the clock.
+
+        Parameters
+        ----------
+        batch, rows : int
+            The lengths that `BATCH` and `ROWS` stand for.
+
+        Returns
+        -------
+        int
+        """
         moved = sum(b.size(batch, 1) for b in self.buffers if ROWS not in b.shape)
         sizes = self.sizes(batch, rows)
         multiplied = prod(sizes.values()) if len(sizes) == 3 else 0
@@ -218,7 +281,7 @@ class Program:
     deferred : list of callable
         See `later`.
     executor
-        Who runs it; set by `fastbp.backends.Executor`.
+        Who runs it: an executor of ``fastbp.backends``.
     """
 
     def __init__(self, dtype: str, numerics: str = "numpy") -> None:
@@ -241,7 +304,25 @@ class Program:
         parent: Buffer | None = None,
         offset: int = 0,
     ) -> Buffer:
-        """Add a buffer."""
+        """Add a buffer.
+
+        Parameters
+        ----------
+        name : str
+            By convention the layer's and the array's, "dense_1.z".
+        shape : tuple of int or str
+        dtype : {"real", "i8", "f8"}
+        role : str
+            As of a `Buffer`.
+        parent : Buffer, optional
+            Of which this is a view.
+        offset : int
+            Where in `parent` it begins, in elements.
+
+        Returns
+        -------
+        Buffer
+        """
         made = Buffer(len(self.buffers), name, shape, dtype, role, parent, offset)
         self.buffers.append(made)
         return made
@@ -292,19 +373,53 @@ class Program:
         return outputs[0] if len(outputs) == 1 else outputs
 
     def later(self, function: Callable[[], None]) -> None:
-        """Let `function` add calls to the update phase: what changes a layer's statistics, since from there on a step
-        runs to its end."""
+        """Let a function add calls to the update phase: what changes a layer's statistics.
+
+        From there on a step runs to its end, so that statistics and parameters change together or not at all.
+
+        Parameters
+        ----------
+        function : callable
+            Without arguments.
+        """
         self.deferred.append(function)
 
     def find(self, name: str) -> Buffer:
-        """Return the buffer of that name."""
+        """Return the buffer of that name.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        Buffer
+
+        Raises
+        ------
+        KeyError
+            If there is none.
+        """
         for buffer in self.buffers:
             if buffer.name == name:
                 return buffer
         raise KeyError(f"no buffer {name!r}{suggest(name, [b.name for b in self.buffers])}")
 
     def span(self, first: str, last: str | None = None) -> tuple[int, int]:
-        """Return the calls of phases `first` to `last` as a range (start, stop)."""
+        """Return the calls of phases `first` to `last` as a range (start, stop).
+
+        Parameters
+        ----------
+        first : str
+            A phase, see `Call`.
+        last : str, optional
+            By default `first`.
+
+        Returns
+        -------
+        start, stop : int
+            Both 0 where there are none.
+        """
         at = [i for i, call in enumerate(self.calls) if call.phase in (first, last or first)]
         return (at[0], at[-1] + 1) if at else (0, 0)
 
@@ -316,15 +431,47 @@ class Program:
     # ------------------------------------------------------------------ memory
 
     def itemsize(self, buffer: Buffer) -> int:
-        """Return the bytes of one element."""
+        """Return the bytes of one element.
+
+        Parameters
+        ----------
+        buffer : Buffer
+
+        Returns
+        -------
+        int
+        """
         return _ITEMSIZE[self.dtype if buffer.dtype == "real" else buffer.dtype]
 
     def nbytes(self, buffer: Buffer, batch: int, rows: int = 0) -> int:
-        """Return the bytes of a buffer for given lengths."""
+        """Return the bytes of a buffer for given lengths.
+
+        Parameters
+        ----------
+        buffer : Buffer
+        batch, rows : int
+            The lengths that `BATCH` and `ROWS` stand for.
+
+        Returns
+        -------
+        int
+        """
         return buffer.size(batch, rows) * self.itemsize(buffer)
 
     def role_bytes(self, role: str, batch: int) -> int:
-        """Return the bytes of all buffers of one role, views not counted."""
+        """Return the bytes of all buffers of one role, views not counted.
+
+        Parameters
+        ----------
+        role : str
+            As of a `Buffer`.
+        batch : int
+            The length that `BATCH` stands for.
+
+        Returns
+        -------
+        int
+        """
         return sum(self.nbytes(b, batch) for b in self.buffers if b.role == role and b.parent is None)
 
     def plan(self, batch: int, keep: bool = False) -> Plan:
@@ -393,6 +540,10 @@ class Program:
         Every buffer is written before it is read, shapes and dtypes agree, no call writes a buffer that
         it also reads unless the kernel's row allows it, and (with `plan`) no two buffers that live at
         the same time share memory.
+
+        Parameters
+        ----------
+        plan : Plan, optional
 
         Raises
         ------

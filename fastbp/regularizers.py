@@ -26,16 +26,45 @@ class Regularizer:
     l2 = 0.0
 
     def emit(self, program: Program, w: Buffer, loss: Buffer, layer: str) -> Buffer:
-        """Add the penalty on `w` to a loss; return the sum."""
+        """Add the penalty on `w` to a loss; return the sum.
+
+        Parameters
+        ----------
+        program : Program
+        w : Buffer
+            A parameter.
+        loss : Buffer
+            The scalar.
+        layer : str
+            On whose behalf.
+
+        Returns
+        -------
+        Buffer
+        """
         _, penalty = program.call("l1_l2_penalty", w, layer=layer, l1=self.l1, l2=self.l2)
         return program.call("add_penalty", loss, penalty, layer=layer)
 
     def emit_gradient(self, program: Program, w: Buffer, dw: Buffer, layer: str) -> None:
-        """Add the derivative of the penalty to `dw`."""
+        """Add the derivative of the penalty to `dw`.
+
+        Parameters
+        ----------
+        program : Program
+        w, dw : Buffer
+            A parameter and its gradient.
+        layer : str
+            On whose behalf.
+        """
         program.call("l1_l2_gradient", w, dw, layer=layer, l1=self.l1, l2=self.l2)
 
     def get_config(self) -> list[Any]:
-        """Return what `get` needs to make the same object again: its name and its arguments."""
+        """Return what `get` needs to make the same object again: its name and its arguments.
+
+        Returns
+        -------
+        list
+        """
         return [type(self).__name__, dict(vars(self))]
 
     def __repr__(self) -> str:
@@ -101,5 +130,14 @@ _CLASSES: dict[str, type[Any]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}
 
 
 def get(regularizer: Regularizer | str | list[Any] | None) -> Regularizer | None:
-    """Return a regularizer from an object, its name or its `get_config`; None stays None."""
+    """Return a regularizer from an object, its name or its `get_config`; None stays None.
+
+    Parameters
+    ----------
+    regularizer : Regularizer, str, list or None
+
+    Returns
+    -------
+    Regularizer or None
+    """
     return None if regularizer is None else configured("regularizer", regularizer, Regularizer, _CLASSES)

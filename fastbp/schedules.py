@@ -128,7 +128,16 @@ class Schedule:
     @overload
     def __call__(self, step: ArrayLike) -> Any: ...
     def __call__(self, step):
-        """Return the rate of a step, or of an array of steps; the first step is 0."""
+        """Return the rate of a step, or of an array of steps; the first step is 0.
+
+        Parameters
+        ----------
+        step : int or array_like of int
+
+        Returns
+        -------
+        float or ndarray of float64
+        """
         steps = np.asarray(step)
         if steps.dtype.kind not in "iuf" or not ((steps >= 0) & (steps < 2.0**53) & (np.floor(steps) == steps)).all():
             raise ValueError(f"step is {step!r}; it must be whole numbers from 0 below 2**53")
@@ -136,7 +145,12 @@ class Schedule:
         return rates.copy() if steps.ndim else float(rates)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
+        """Return the constructor's arguments.
+
+        Returns
+        -------
+        dict of str to object
+        """
         return dict(vars(self))
 
     def __repr__(self) -> str:

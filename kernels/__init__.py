@@ -42,7 +42,12 @@ _checked = _warned = False
 
 
 def get_include() -> str:
-    """Return the directory that holds ``abi.h``, the C signature of all kernels."""
+    """Return the directory that holds ``abi.h``, the C signature of all kernels.
+
+    Returns
+    -------
+    str
+    """
     return os.path.dirname(os.path.abspath(__file__))
 
 
@@ -56,6 +61,10 @@ def primitives_address(dtype: str, numerics: str = "numpy", backend: str = "cyth
         "numpy": NumPy's own loops, proven on a few arrays the first time.
     backend : {"cython", "numba"}
         Who compiled the portable ones.
+
+    Returns
+    -------
+    int
 
     Raises
     ------
@@ -376,6 +385,13 @@ def _call(
     return results[0] if len(results) == 1 else tuple(results) or None
 
 
+def _kind(operand: Operand) -> str:
+    """Return the element type and the shape of an operand in the words of a docstring."""
+    of = f" of {_DTYPES[operand.dtype]}" if operand.dtype in _DTYPES else ""
+    shape = ", ".join(map(str, operand.dims)) + "," * (len(operand.dims) == 1)
+    return f"{of}, shape ({shape})" if operand.dims else of
+
+
 def _function(kernel: Kernel) -> Callable[..., Any]:
     from inspect import Parameter, Signature
 
@@ -389,21 +405,18 @@ def _function(kernel: Kernel) -> Callable[..., Any]:
     function.__name__ = function.__qualname__ = kernel.name
     function.__module__ = __name__
     row = kernel.row
-    lines = [
-        f"{row.name}: ``{kernel.signature}``",
-        "",
-        "Defined as",
-        "",
-        *("    " + part for part in kernel.expression.split("; ")),
-        "",
-    ]
+    what = kernel.name.removeprefix(row.name).strip("_")
+    lines = [f"{row.name}{', ' if what else ''}{what}: ``{kernel.signature.strip()}``.", "", "Defined as::", ""]
+    lines += ["    " + part for part in kernel.expression.split("; ")] + [""]
     lines += [row.note[0].upper() + row.note[1:] + ".", ""] if row.note else []
     lines += ["Parameters", "----------"]
-    lines += [f"{o!r} : array_like" for o in kernel.inputs]
+    lines += [f"{o.name} : array_like{_kind(o)}" for o in kernel.inputs]
     lines += ["out : ndarray or tuple of ndarray, optional", "    Where to put the outputs."]
     lines += ['backend : {"cython", "numba", "numpy"}', 'numerics : {"numpy", "portable"}']
     lines += [f"{name} : float, default {default}" for name, default in kernel.attributes.items()]
-    lines += ["", "Returns", "-------", *(f"{o!r}" for o in kernel.outputs), "", "References", "----------", row.source]
+    lines += ["", "Returns", "-------", *(() if kernel.outputs else ("None",))]
+    lines += [f"{o.name} : {'ndarray' if o.dims else 'NumPy scalar'}{_kind(o)}" for o in kernel.outputs]
+    lines += ["", "References", "----------", row.source] if row.source != "-" else []
     function.__doc__ = "\n".join(lines)
     kinds = [Parameter(n, Parameter.POSITIONAL_ONLY) for n in names]
     kinds += [Parameter("out", Parameter.KEYWORD_ONLY, default=None)]

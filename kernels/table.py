@@ -143,7 +143,20 @@ class Kernel:
         return {dim: found[dim] for dim in self.dims if dim in found}
 
     def shape(self, operand: Operand, sizes: dict[str, int], like: tuple[int, ...] | None = None) -> tuple[int, ...]:
-        """Return the shape of an output: its dimensions in `sizes`; `like`, if given, for an elementwise ``[n]``."""
+        """Return the shape of an output: its dimensions in `sizes`; `like`, if given, for an elementwise ``[n]``.
+
+        Parameters
+        ----------
+        operand : Operand
+        sizes : dict of str to int
+            As `sizes` returns them.
+        like : tuple of int, optional
+            The shape of the inputs.
+
+        Returns
+        -------
+        tuple of int
+        """
         if self.elementwise and operand.dims == ("n",) and like is not None:
             return tuple(like)
         return tuple(sizes[d] if isinstance(d, str) else d for d in operand.dims)
@@ -212,7 +225,9 @@ class Row:
         return f"<row {self.name}: {', '.join(self.kernels)}>"
 
 
+#: The rows by name.
 ROWS: dict[str, Row] = {}
+#: The kernels of all rows by name.
 KERNELS: dict[str, Kernel] = {}
 
 
@@ -233,7 +248,24 @@ def _row(
 
 
 def suggest(name: object, names: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the nearest of `names`, or an empty string."""
+    """Return ``"; did you mean 'x'?"`` for the nearest of `names`, or an empty string.
+
+    Parameters
+    ----------
+    name : object
+        What was written.
+    names : iterable of str
+        What may be.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> suggest("rellu", ["relu", "tanh"])
+    "; did you mean 'relu'?"
+    """
     import difflib  # only needed where something already went wrong
 
     near = difflib.get_close_matches(str(name).lower(), list(names), n=1, cutoff=0.5)
@@ -430,7 +462,7 @@ _row(
     "softplus", "activation",
     ("forward", "x[n] -> y[n]", "y = softplus(x)", "y=x"),
     ("backward", "dy[n], x[n] -> dx[n]", "dx = dy * sigmoid(x)", "dx=dy", "dx=x"),
-    note="softplus(x) is max(x, 0) + log1p(exp(-|x|)); in portable numerics it is one function of at most 1 ulp. "
+    note="softplus(x) is max(x, 0) + log1p(exp(-abs(x))); in portable numerics it is one function of at most 1 ulp. "
     "PyTorch's is x beyond 20",
     source="Dugas et al. 2001, NIPS",
 )
@@ -668,7 +700,7 @@ _row(
     attributes={"stddev": 1.0},
     domain={"u": "uniform"},
     note="with z = the standard normal quantile of u, within 7 ulp in float32 and 5 in float64. u = 0 counts as half "
-    "of the smallest other u, so that |z| is at most 5.42 in float32 and 8.3 in float64. dx is dy",
+    "of the smallest other u, so that abs(z) is at most 5.42 in float32 and 8.3 in float64. dx is dy",
     source="Wichura 1988, Applied Statistics 37, algorithm AS 241 (PPND16)",
 )
 
@@ -730,8 +762,8 @@ _row(
         "dy_pred = np.tanh(y_pred - y_true) * (1 / (y_pred.size if mean else 1))", "dy_pred=y_pred",
     ),
     attributes={"mean": 1.0},
-    note="log(cosh(d)) = |d| + log(1 + exp(-2 |d|)) - log(2), which cannot overflow; the rounding of the difference "
-    "is some 1e-7 in float32 near 0",
+    note="log(cosh(d)) = abs(d) + log(1 + exp(-2 abs(d))) - log(2), which cannot overflow; the rounding of the "
+    "difference is some 1e-7 in float32 near 0",
     source="Keras' LogCosh",
 )
 _row(
@@ -883,7 +915,7 @@ _row(
     ),
     attributes={"mean": 1.0},
     domain={"y_true": "binary"},
-    note="binary cross-entropy on logits; log1p of exp(-|z|) cannot overflow",
+    note="binary cross-entropy on logits; log1p of exp(-abs(z)) cannot overflow",
     source=_BISHOP + ", eq. 4.90 and 4.91; the stable form as in the TensorFlow documentation",
 )
 _row(
@@ -1051,7 +1083,7 @@ _row(
     attributes={"mean": 1.0, "eps": 1e-8},
     domain={"norm_pred": "nonnegative", "norm_true": "nonnegative"},
     note="minus the cosine of the angle between the rows; a norm below eps counts as eps, so that the cosine with a "
-    "zero vector is 0, and the gradient there -y_true / (|y_true| eps)",
+    "zero vector is 0, and the gradient there -y_true / (norm(y_true) eps)",
     source="Keras' CosineSimilarity; eps as in PyTorch's cosine_similarity",
 )
 _row(
@@ -1330,7 +1362,7 @@ _row(
         "dw = dw + (np.where(w > 0, l1, np.where(w < 0, -l1, w * 0)) + 2 * l2 * w)",
     ),
     attributes={"l1": 0.01, "l2": 0.01},
-    note="the derivative of |w| at 0 is 0",
+    note="the derivative of abs(w) at 0 is 0",
     source="Tikhonov 1943; Tibshirani 1996, J. R. Stat. Soc. B 58; Keras' L1L2",
 )
 _row(

@@ -595,5 +595,5 @@ def test_functions_describe_themselves(name):
     parameters = inspect.signature(function).parameters
     assert list(parameters) == [*(o.name for o in kernel.inputs), "out", "backend", "numerics", *kernel.attributes]
     assert {k: parameters[k].default for k in kernel.attributes} == dict(kernel.attributes)
-    for part in (kernel.signature, *kernel.expression.split("; "), ROWS[kernel.row.name].source):
+    for part in (kernel.signature.strip(), *kernel.expression.split("; "), ROWS[kernel.row.name].source):
         assert part in function.__doc__

@@ -45,7 +45,28 @@ _CLASSES: dict[str, type[Any]] = {
 
 
 def from_config(kind: str, config: dict[str, Any]) -> Layer:
-    """Return a layer from its class name and `Layer.get_config`."""
+    """Return a layer from its class name and `Layer.get_config`.
+
+    Parameters
+    ----------
+    kind : str
+        The name of the class.
+    config : dict of str to object
+
+    Returns
+    -------
+    Layer
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer.
+
+    Examples
+    --------
+    >>> from_config("Dense", {"units": 3, "activation": "relu"}).units
+    3
+    """
     check_name("layer", kind, _CLASSES)
     later = {name: config[name] for name in ("trainable", "lr_factor") if name in config}
     layer: Layer = _CLASSES[kind](**{name: value for name, value in config.items() if name not in later})

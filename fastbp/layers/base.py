@@ -28,7 +28,23 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*\Z")
 
 
 def as_shape(shape: Any, name: str = "input_shape") -> tuple[int, ...] | None:
-    """Return the shape of one row, given as an integer, a tuple or None, as a tuple or None; `name` is for errors."""
+    """Return the shape of one row, given as an integer, a tuple or None, as a tuple or None; `name` is for errors.
+
+    Parameters
+    ----------
+    shape : int, iterable of int or None
+    name : str
+        What the message of an error calls it.
+
+    Returns
+    -------
+    tuple of int or None
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
     if shape is None:
         return None
     try:
@@ -186,6 +202,13 @@ class Layer:
     def check(self, name: str, x: np.ndarray) -> bool:
         """Raise ValueError where the layer cannot take the data `x` of a model, which is called `name`.
 
+        Parameters
+        ----------
+        name : str
+            What messages call the data.
+        x : ndarray
+            Rows, as the layer before, if there is one, hands them on.
+
         Returns
         -------
         bool
@@ -202,6 +225,7 @@ class Layer:
         ----------
         program : Program
         x : Buffer
+            The input, shape (batch, ...).
         weights, gradients : dict of str to Buffer
             By the names of `parameters`; statistics and the generator are among the weights. There are no gradients of
             a layer that is not trained.
@@ -219,6 +243,11 @@ class Layer:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in own.items())})"
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, and changes of `trainable` and `lr_factor`, as plain data."""
+        """Return the constructor's arguments, and changes of `trainable` and `lr_factor`, as plain data.
+
+        Returns
+        -------
+        dict of str to object
+        """
         own = {"trainable": bool(self.trainable), "lr_factor": self.lr_factor}
         return {"name": self.name, **{k: v for k, v in own.items() if v != 1}}

@@ -94,7 +94,23 @@ class Activation(Layer):
         gradients: dict[str, Buffer],
         done: bool = False,
     ) -> tuple[Buffer, Backward]:
-        """Add ``y = f(x)``; where it is `done`, x is y already and f one that needs only y for its derivative."""
+        """Add ``y = f(x)``; where it is `done`, x is y already and f one that needs only y for its derivative.
+
+        Parameters
+        ----------
+        program : Program
+        x : Buffer
+        weights, gradients : dict of str to Buffer
+            Empty: an activation has none.
+        done : bool
+            Whether an earlier call computed y already, and `x` is that.
+
+        Returns
+        -------
+        y : Buffer
+        backward : callable
+            As of `Layer.emit`.
+        """
         if self.activation == "identity":
             return x, lambda dy, need_dx: dy
         row = ROWS[self.activation]
@@ -114,7 +130,12 @@ class Activation(Layer):
         return {**self.choice(), **super().get_config()}
 
     def choice(self) -> dict[str, Any]:
-        """Return which function this is, as plain data."""
+        """Return which function this is, as plain data.
+
+        Returns
+        -------
+        dict of str to object
+        """
         kernels = ROWS[self.activation].kernels.values()
         own = {"expressions": [k.expression for k in kernels]} if any(k.code for k in kernels) else {}
         return {"activation": self.activation, **own, **self.attributes}
@@ -144,13 +165,13 @@ class Dense(Layer):
     use_bias : bool
     kernel_initializer, bias_initializer : str or Initializer
         For `w` and `b`.
+    input_shape : int or tuple of int, optional
+        The number of inputs, n_in, for the first layer of a model.
+    name : str, optional
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
         A penalty that is added to the loss: "l1", "l2", ``fastbp.regularizers.L2(1e-4)`` ...
     kernel_constraint, bias_constraint : str or Constraint, optional
         What is made to hold after each update: "max_norm", "non_neg", ``fastbp.constraints.MaxNorm(3)`` ...
-    input_shape : int or tuple of int, optional
-        n_in, for the first layer of a model.
-    name : str, optional
 
     Attributes
     ----------

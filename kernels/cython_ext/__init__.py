@@ -29,6 +29,10 @@ def levels() -> tuple[str, ...]:
 def level() -> str:
     """Return the level in use: the CPU's highest, or the one that ``FASTBP_LEVEL`` names.
 
+    Returns
+    -------
+    str
+
     Raises
     ------
     ValueError
@@ -51,12 +55,27 @@ def capsules(dtype: str, at: str | None = None) -> dict[str, Any]:
     dtype : {"float32", "float64"}
     at : str, optional
         The CPU level; by default that of `level`.
+
+    Returns
+    -------
+    dict of str to PyCapsule
     """
     return {name: capsule for name, capsule in _exports(dtype, at).items() if name != "portable_primitives"}
 
 
 def portable_address(dtype: str, at: str | None = None) -> int:
-    """Return the address of the primitives of portable numerics for one dtype and CPU level."""
+    """Return the address of the primitives of portable numerics for one dtype and CPU level.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+    at : str, optional
+        The CPU level; by default that of `level`.
+
+    Returns
+    -------
+    int
+    """
     return lend_pool(_exports(dtype, at)["portable_primitives"])
 
 
