@@ -43,7 +43,7 @@ html_show_copyright = False
 myst_heading_anchors = 3
 
 default_role = "py:obj"
-autodoc_default_options = {"members": True, "special-members": "__call__", "show-inheritance": True}
+autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_member_order = "bysource"
 # numpydoc's sections say it in words
 autodoc_typehints = "none"

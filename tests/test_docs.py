@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 import zlib
 from pathlib import Path
 from urllib.parse import unquote
@@ -61,6 +62,11 @@ def test_an_example_that_is_wrong_fails(tmp_path, monkeypatch, capsys):
     page = tmp_path / "page.md"
     page.write_text("```python\n>>> 1 + 1\n2\n```\n")
     assert pages.run(page) == (1, 0)
+
+
+def test_the_row_that_is_shown_is_one_of_the_table():
+    (shown,) = re.findall(r"^ +_row\(\n(?: +.*\n)+", (DOCS / "adding_an_op.rst").read_text(), re.MULTILINE)
+    assert textwrap.dedent(shown).rstrip() in (DOCS.parent / "kernels" / "table.py").read_text()
 
 
 def test_every_public_name_is_documented(public):

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 NOT_SOURCES = shutil.ignore_patterns(
-    "build", "dist", "*.so", "*.egg-info", "__pycache__", ".git", ".venv", ".asv", ".*_cache"
+    "build", "dist", "*.so", "*.egg-info", "__pycache__", ".git", ".venv", ".asv", ".*_cache", "_build"
 )
 TRAIN = """
 import fastbp

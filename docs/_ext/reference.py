@@ -80,10 +80,11 @@ class Public(SphinxDirective):
                 continue
             if inspect.isclass(value):
                 parts.append(self.of_class(full, value))
+            elif callable(value):
+                parts.append(f".. autofunction:: {full}\n\n")
             else:
-                parts.append(f".. auto{'function' if callable(value) else 'data'}:: {full}\n\n")
-                if not callable(value):
-                    parts[-1] = f".. autodata:: {full}\n   :no-value:\n\n"
+                # autodata would take the docstring of its type where the comment stands in another module
+                parts.append(f".. py:data:: {name}\n   :module: {place}\n\n   {public.comment(full)}\n\n")
         parts.insert(1, listed(rows, (32, 68), ("name", "")))
         return self.parse_text_to_nodes("".join(parts))
 
@@ -94,9 +95,12 @@ class Public(SphinxDirective):
         if len(public.sources(cls)) > 1:
             stop = {base.__name__ for base in cls.__mro__ if base not in public.sources(cls)}
             lines.append(f"   :inherited-members: {', '.join(sorted(stop))}")
-        # constants of a subclass are a base's, which says what they mean
-        plain = {name for name, value in vars(cls).items() if not callable(value) and not isinstance(value, property)}
-        again = {name for base in cls.__mro__[1:] for name in plain & {*vars(base), *inspect.get_annotations(base)}}
+        lines.append("   :special-members: __call__")
+        # constants of a subclass are a public base's, which says what they mean
+        own = (item for base in public.sources(cls) for item in vars(base).items())
+        plain = {name for name, value in own if not callable(value) and not isinstance(value, property)}
+        bases = (base for base in cls.__mro__ if base not in public.sources(cls))
+        again = {name for base in bases for name in plain & {*vars(base), *inspect.get_annotations(base)}}
         lines += [f"   :exclude-members: {', '.join(sorted(again))}"] * bool(again)
         return "\n".join(lines) + "\n\n"
 
