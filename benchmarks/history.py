@@ -68,6 +68,8 @@ def spread(items):
 def run(selection="history", hashes=None, most=None, root=ROOT, options=()):
     """Run a selection over commits; return asv's exit status: 0, or 2 where a benchmark failed.
 
+    Prints what asv does, without its tables; all of it is in ``.asv/history.log``.
+
     Parameters
     ----------
     selection : str
@@ -88,7 +90,21 @@ def run(selection="history", hashes=None, most=None, root=ROOT, options=()):
         file.write("\n".join(hashes) + "\n")
         file.flush()
         # existing results of a commit stay as they are: a second run does what the first did not
-        return asv("run", f"HASHFILE:{file.name}", "--skip-existing", *expressions, *options, root=root).returncode
+        words = ["run", f"HASHFILE:{file.name}", "--skip-existing", "--show-stderr", *expressions, *options]
+        command = [sys.executable, "-m", "asv", *words]
+        return follow(command, root, root / ".asv" / "history.log")
+
+
+def follow(command, root, log):
+    """Run asv and print its lines as they come, but for the indented ones, which are tables; return its status."""
+    log.parent.mkdir(exist_ok=True)
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "bufsize": 1}
+    with log.open("w") as file, subprocess.Popen(command, cwd=root, env=environment(), **pipe) as process:
+        for line in process.stdout:
+            file.write(line)
+            if line.strip() and not line.startswith("  "):
+                print(line, end="", flush=True)
+    return process.returncode
 
 
 def results(root=ROOT):
@@ -137,11 +153,10 @@ def main():
     parser.add_argument("--selection", choices=SELECTIONS, default="history", help="default: history")
     parser.add_argument("--most", type=int, help="commits, spread over all (default: all)")
     parser.add_argument("--report", action="store_true", help="only print the table of what was run before")
-    parser.add_argument("--show-stderr", action="store_true", help="as of asv run")
     options = parser.parse_args()
     status = 0
     if not options.report:
-        status = run(options.selection, most=options.most, options=["--show-stderr"] * options.show_stderr)
+        status = run(options.selection, most=options.most)
     sys.exit(1 if report() else status)
 
 

@@ -247,6 +247,9 @@ found = {}
 for name, expressions in SELECTIONS.items():
     each = [[p for p in points if re.search(expression, p)] for expression in expressions]
     assert all(each), (name, [expression for expression, hits in zip(expressions, each) if not hits])
+    for expression, hits in zip(expressions, each):
+        values = set(re.findall("'[^']*'", expression.replace(chr(92), "")))
+        assert values <= set(re.findall("'[^']*'", " ".join(hits))), expression
     found[name] = len(set(itertools.chain(*each)))
 print(json.dumps(found))
 """
@@ -299,6 +302,11 @@ found, first = gate.gate("a", "b", ["."], 1.15, 4, say=lambda line: None)
 assert found == {"s(1)": 1.28} and first == {"s(1)": 1.3, "n(1)": 1.4}
 assert taken == [(["."], 4), ([r"^n\(1\)$", r"^s\(1\)$"], 8)], taken
 
+# what asv says is passed on but for its tables, and all of it written down
+log, lines = Path(sys.argv[1]) / ".asv" / "log", "one\n\n   a table\ntwo\n"
+status = history.follow([sys.executable, "-c", f"import sys; print({lines!r}, end=''); sys.exit(2)"], sys.argv[1], log)
+assert status == 2 and log.read_text() == lines
+
 # a planted kernel is another function, and called in its stead
 folder = Path(sys.argv[1]) / "kernels" / "cython_ext"
 folder.mkdir(parents=True)
@@ -325,4 +333,4 @@ assert build.is_needed("fastbp.runner", "v3") and build.is_needed("fastbp.kernel
 
 def test_gate_history_and_build(tmp_path):
     """What they make of measurements and texts: that they measure well is for a quiet machine to show."""
-    run(_GATE, str(tmp_path), folder=tmp_path)
+    assert run(_GATE, str(tmp_path), folder=tmp_path) == "one\ntwo\n"
