@@ -57,12 +57,11 @@ class FirstStep(Benchmark):
     params = [list(SCRIPTS)]
     param_names = ["script"]
     # samples of one process; bytecode, and what Numba compiles, is written once
-    repeat, warmup_time = (5, 15, 5), 0
+    repeat, warmup_time, sample_time, blocks = (5, 15, 5), 0, 0.001, 1
     timeout = 120
 
     def prepare(self, script):
         _run(SCRIPTS[script])
-        self.timer.calls = 1
 
     def time_process(self, script):
         self.timer.run(lambda: run_python(*SCRIPTS[script]))
@@ -73,7 +72,7 @@ class FirstPrediction(Benchmark):
 
     params = [list(NETS)]
     param_names = ["net"]
-    repeat, warmup_time = (5, 15, 5), 0
+    repeat, warmup_time, sample_time, blocks = (5, 15, 5), 0, 0.001, 1
     timeout = 120
 
     def prepare(self, net):
@@ -84,7 +83,6 @@ class FirstPrediction(Benchmark):
         load = f"import fastbp, numpy; model = fastbp.load_model({path!r})"
         self.arguments = "-c", f"{load}; print(model.predict(numpy.zeros((1, {widths[0]}), numpy.float32)))"
         _run(self.arguments)
-        self.timer.calls = 1
 
     def time_process(self, net):
         self.timer.run(lambda: run_python(*self.arguments))

@@ -226,8 +226,13 @@ benchmark = TimeBenchmark("time_job", one.time_job, [one.time_job, one])
 assert not benchmark.do_setup()
 found = benchmark.run()
 # a sample is the mean of many calls, whatever asv calls one, and nothing was prepared again
-assert one.prepared == 1 and one.calls > 12 and len(found["samples"]) == 3
+assert one.prepared == 1 and one.calls > 3 and len(found["samples"]) == 3
 assert all(sample >= 0.0005 for sample in found["samples"])
+# the fastest block counts: others may have had another process in them
+clock, seconds = Clock(0.01, 5), [3.0, 2.0, 4.0, 5.0, 6.0]
+clock.calls, clock._time = 2, lambda job, calls: seconds.pop(0)
+clock.run(None)
+assert clock() == 1.0 and seconds == []
 one.setup("other parameters")
 assert one.prepared == 2
 """
