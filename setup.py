@@ -1,7 +1,10 @@
 """Builds the extension modules; everything else about the package is in pyproject.toml."""
 
+import os
 import platform
 import runpy
+import shutil
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -10,30 +13,43 @@ import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import PlatformError
+
+# after setuptools, which brings it
+from distutils.ccompiler import new_compiler  # isort: skip
+from distutils.sysconfig import customize_compiler  # isort: skip
+from distutils.util import get_platform  # isort: skip
 
 KERNELS = Path("kernels")
 STUBS = Path("build") / "stubs"
 POINTWISE = STUBS / "pointwise.pxi"
 HEADERS = [str(path) for path in sorted(KERNELS.rglob("*.h"))]
 DTYPES = {"f4": ("float", "sqrtf"), "f8": ("double", "sqrt")}
-X86 = platform.machine().lower() in ("x86_64", "amd64")
+TARGET = get_platform()  # what is built for, which need not be this machine: linux-x86_64, macosx-11.0-arm64 ...
+X86 = TARGET.endswith(("x86_64", "amd64", "universal2"))
 LEVELS = {f"v{n}": [f"-march=x86-64-v{n}"] for n in (2, 3, 4)} if X86 else {"base": []}
 if X86:
     LEVELS["v4"].append("-mprefer-vector-width=512")
     # smaller: CPUs without AVX2 are few
     LEVELS["v2"] += ["-fno-peel-loops", "-fno-unswitch-loops"]
+if TARGET.endswith("universal2"):
+    # two machines in one file: each has the modules of the other too, and uses its own
+    LEVELS = {name: ["-Xarch_x86_64", flags[0]] for name, flags in LEVELS.items()} | {"base": []}
 # bits: no contraction of a * b + c. Then two that drop errno and exception flags, never a value: without them
 # sqrt and comparisons do not vectorise. -O3 and unwind tables would make the wheel a quarter larger, and nothing faster
 EXACT = ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fno-strict-aliasing"]
 EXACT += ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funswitch-loops"]
 EXACT += ["-g0", "-fno-asynchronous-unwind-tables"]
-if X86:
+if TARGET.endswith("-x86_64"):
     # smaller: these CPUs order instructions themselves. And a loop across two cache lines may run at half the speed
     EXACT += ["-fno-schedule-insns2", "-falign-loops=64"]
+#: What clang does not know, or does not do.
+GCC_ONLY = {"-fvect-cost-model=dynamic", "-fno-schedule-insns2"}
+GCC_ONLY |= {f"-f{no}{what}-loops" for no in ("", "no-") for what in ("peel", "unswitch")}
 # one wheel for all versions from 3.11 on; a free-threaded interpreter has no limited API
 LIMITED = platform.python_implementation() == "CPython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
 ABI = [("Py_LIMITED_API", "0x030B0000")] if LIMITED else []
-LINK = ["-Wl,-s"] if sys.platform == "linux" else []
+LINK = ["-Wl,-s"] if TARGET.startswith("linux") else []
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": False,
@@ -88,13 +104,50 @@ def extension(name, source, *flags):
     )
 
 
+def clang_cl(compiler):
+    """Return the path of clang-cl, which compiles what Microsoft's own compiler cannot: vector types. Or None."""
+    visual_studio = Path(compiler.cc).parents[5] / "Llvm" / "x64" / "bin"
+    folders = [os.environ["PATH"], visual_studio, Path(os.environ["PROGRAMFILES"]) / "LLVM" / "bin"]
+    return shutil.which("clang-cl", path=os.pathsep.join(map(str, folders)))
+
+
+def missing_compiler():
+    """Return the name of the compiler that would be used and cannot be found, or None."""
+    if "CC" in os.environ:
+        return None  # whoever names one wants it, or an error
+    compiler = new_compiler()
+    customize_compiler(compiler)
+    if compiler.compiler_type != "msvc":
+        return None if shutil.which(compiler.compiler[0]) else compiler.compiler[0]
+    try:
+        compiler.initialize()
+    except PlatformError:
+        return "Visual Studio with its component 'C++ Clang tools for Windows'"
+    return None if clang_cl(compiler) else "clang-cl, of Visual Studio's component 'C++ Clang tools for Windows'"
+
+
+def is_gcc(compiler):
+    """Return whether a compiler is gcc itself: clang says so too, and refuses what it does not know."""
+    command = [*compiler.compiler, "-dM", "-E", "-xc", os.devnull]
+    macros = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return "__GNUC__" in macros and "__clang__" not in macros
+
+
 class BuildExt(build_ext):
-    """build_ext that leaves gcc's and clang's flags away where the compiler is another one."""
+    """build_ext that has clang-cl compile where setuptools would take Microsoft's, and tells clang what it knows."""
 
     def build_extensions(self):
-        if self.compiler.compiler_type == "msvc":
+        if self.compiler.compiler_type == "msvc" or not is_gcc(self.compiler):
             for ext in self.extensions:
-                ext.extra_compile_args = ["/O2", "/fp:precise"]
+                ext.extra_compile_args = [flag for flag in ext.extra_compile_args if flag not in GCC_ONLY]
+        if self.compiler.compiler_type == "msvc":
+            if not self.compiler.initialized:
+                self.compiler.initialize(self.plat_name)
+            self.compiler.cc = clang_cl(self.compiler) or "clang-cl"
+            machine = {"win-arm64": "aarch64", "win32": "i686"}.get(self.plat_name, "x86_64")
+            for ext in self.extensions:
+                flags = [f"/clang:{flag}" for flag in ext.extra_compile_args]
+                ext.extra_compile_args = [f"--target={machine}-pc-windows-msvc", *flags]
         super().build_extensions()
 
 
@@ -104,15 +157,25 @@ sources = runpy.run_path(str(KERNELS / "pointwise.py"))
 write(POINTWISE, sources["cython_source"](rows))
 write(KERNELS / "numba_jit" / "pointwise.py", sources["numba_source"](rows))
 
+missing = missing_compiler()
+modules = [
+    # small: they only call what was compiled for speed
+    extension("fastbp.kernels.primitives", "kernels/primitives.pyx", "-Os"),
+    extension("fastbp.kernels.pool", "kernels/pool.pyx", "-Os"),
+    extension("fastbp.runner", "fastbp/runner.pyx"),
+    *(stub(dtype, level) for dtype in DTYPES for level in LEVELS),
+]
+if missing:
+    print(
+        f"fastbp: no C compiler ({missing}): installed without extension modules, with backend='numpy' alone",
+        file=sys.stderr,
+    )
+
 setup(
-    ext_modules=cythonize(
-        [
-            # small: they only call what was compiled for speed
-            extension("fastbp.kernels.primitives", "kernels/primitives.pyx", "-Os"),
-            extension("fastbp.kernels.threads", "kernels/threads.pyx", "-Os"),
-            extension("fastbp.runner", "fastbp/runner.pyx"),
-            *(stub(dtype, level) for dtype in DTYPES for level in LEVELS),
-        ],
+    ext_modules=[]
+    if missing
+    else cythonize(
+        modules,
         build_dir="build/cython",
         include_path=[str(KERNELS / "cython_ext"), str(STUBS)],
         compiler_directives=DIRECTIVES,

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import __version__
 from .kernels import BACKENDS, load
-from .kernels.threads import get_num_threads
+from .kernels.threads import MISSING, get_num_threads
 
 __all__ = ["show_versions", "versions"]
 
@@ -70,7 +70,7 @@ def _cpu() -> tuple[int | None, str, tuple[str, ...]]:
         from .kernels.cython_ext import level, levels
         from .kernels.primitives import cpu_level
     except ImportError:
-        return None, "extension modules are not built", ()
+        return None, "no extension modules", ()
     return cpu_level(), level(), levels()
 
 
@@ -97,6 +97,9 @@ def versions() -> dict[str, str]:
         "fastbp threads": f"{get_num_threads()}, in portable numerics",
     }
     for backend in BACKENDS:
+        if backend != "numpy" and MISSING is not None:
+            found[f"backend {backend}"] = f"no: {MISSING}"
+            continue
         try:
             if backend == "numba":
                 found["backend numba"] = f"numba {importlib.metadata.version('numba')}"

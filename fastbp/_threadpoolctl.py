@@ -19,7 +19,7 @@ def register() -> None:
 
     class Threads(threadpoolctl.LibController):
         user_api = internal_api = "fastbp"
-        filename_prefixes = ("threads.",)
+        filename_prefixes = ("pool.",)
         check_symbols = ("fastbp_get_num_threads", "fastbp_set_num_threads")
 
         def get_num_threads(self):

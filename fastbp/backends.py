@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .kernels import check_backend, load, primitives_address
+from .kernels import choose_backend, load, primitives_address
 from .program import BATCH, ROWS, CallError
 
 if TYPE_CHECKING:
@@ -352,7 +352,7 @@ class CompiledExecutor(Executor):
 
     def allocate(self, batch: int) -> None:
         """Make room for batches of up to `batch` rows."""
-        from .kernels.threads import pool_address
+        from .kernels.pool import pool_address
         from .runner import Runner
 
         super().allocate(batch)
@@ -448,7 +448,9 @@ def make_executor(
     ------
     ValueError
         If there is no such backend.
+    ImportError
+        If it needs the extension modules and they are missing.
     """
-    check_backend(backend)
+    backend = choose_backend(backend)
     kind = NumpyExecutor if backend == "numpy" else CompiledExecutor
     return kind(program, backend, shared, batch, keep)

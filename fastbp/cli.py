@@ -116,7 +116,7 @@ def _parse(argv):
     add("--epochs", type=int, default=50, metavar="N", help="how often every row is seen (default: %(default)s)")
     add("--batch-size", type=int, default=32, metavar="N", help="rows of a step (default: %(default)s)")
     add("--seed", type=int, default=0, metavar="N", help="of the weights and of the shuffling (default: %(default)s)")
-    add("--backend", default="cython", metavar="NAME", help="cython, numba or numpy (default: %(default)s)")
+    add("--backend", metavar="NAME", help="cython, numba or numpy (default: cython)")
     add("--dtype", default="float32", metavar="NAME", help="float32 or float64 (default: %(default)s)")
     add(
         "--numerics",
@@ -409,7 +409,7 @@ def _train(args):
         f"to test, {note['task']}" + (f" of {len(classes)} classes" if classes else "")
     )
     print(
-        f"network        {sizes}, {args.activation}, {name}, {args.optimizer}, {args.backend}, {args.dtype}"
+        f"network        {sizes}, {args.activation}, {name}, {args.optimizer}, {model.backend}, {args.dtype}"
         + (", portable numerics" if args.numerics == "portable" else "")
     )
     sys.stdout.flush()

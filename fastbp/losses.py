@@ -233,14 +233,14 @@ class Loss:
         return "elements.sum() / (len(" in self.row.kernels[f"{self.row.name}_forward"].expression
 
     def __call__(
-        self, y_true: ArrayLike, y_pred: ArrayLike, backend: str = "cython", sample_weight: ArrayLike | None = None
+        self, y_true: ArrayLike, y_pred: ArrayLike, backend: str | None = None, sample_weight: ArrayLike | None = None
     ) -> Any:
         """Return the loss of arrays.
 
         Parameters
         ----------
         y_true, y_pred : array_like
-        backend : {"cython", "numba", "numpy"}
+        backend : {"cython", "numba", "numpy"}, optional
         sample_weight : array_like, shape (batch,), optional
 
         Returns
@@ -250,7 +250,7 @@ class Loss:
         return self._of_arrays(y_true, y_pred, backend, sample_weight)[0]
 
     def gradient(
-        self, y_true: ArrayLike, y_pred: ArrayLike, backend: str = "cython", sample_weight: ArrayLike | None = None
+        self, y_true: ArrayLike, y_pred: ArrayLike, backend: str | None = None, sample_weight: ArrayLike | None = None
     ) -> np.ndarray:
         """Return dLoss/dy_pred of arrays; with the reduction "none" each row is that of its own sample's loss.
 
@@ -268,7 +268,7 @@ class Loss:
         return gradient
 
     def _of_arrays(
-        self, y_true: ArrayLike, y_pred: ArrayLike, backend: str, sample_weight: ArrayLike | None
+        self, y_true: ArrayLike, y_pred: ArrayLike, backend: str | None, sample_weight: ArrayLike | None
     ) -> tuple[Any, Callable[[], Any]]:
         """Return the loss and a function for the gradient: what `emit` adds to a program, done at once."""
         program: Any = _Arrays(backend)
@@ -321,7 +321,7 @@ def _reshaped(x: Any, shape: tuple[Any, ...]) -> Any:
 class _Arrays:
     """Stands for a program where there are arrays: a call is made at once."""
 
-    def __init__(self, backend: str) -> None:
+    def __init__(self, backend: str | None) -> None:
         self.backend = backend
 
     def call(self, name: str, *inputs: Any, layer: str = "", **attributes: float) -> Any:
@@ -605,7 +605,7 @@ class TripletMargin(Loss):
             raise ValueError(f"{found}; {threes}, and the first two of them must be equal, the third another")
 
     def __call__(  # type: ignore[override]
-        self, anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike, backend: str = "cython"
+        self, anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike, backend: str | None = None
     ) -> np.floating:
         """Return the loss of three arrays of one shape.
 
@@ -621,7 +621,7 @@ class TripletMargin(Loss):
         return super().__call__((), self._rows(anchor, positive, negative), backend)
 
     def gradient(  # type: ignore[override]
-        self, anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike, backend: str = "cython"
+        self, anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike, backend: str | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return dLoss/danchor, dLoss/dpositive and dLoss/dnegative of three arrays of one shape.
 
@@ -782,7 +782,7 @@ class GaussianNLL(Loss):
         return _reshaped(dy, (dy.shape[0], 2 * dy.shape[2]))
 
     def _of_arrays(
-        self, y_true: ArrayLike, y_pred: ArrayLike, backend: str, sample_weight: ArrayLike | None
+        self, y_true: ArrayLike, y_pred: ArrayLike, backend: str | None, sample_weight: ArrayLike | None
     ) -> tuple[Any, Callable[[], Any]]:
         shapes = np.shape(y_true), np.shape(y_pred)
         if len(shapes[1]) != 2 or shapes[1][1] % 2:

@@ -17,8 +17,9 @@ from .backends import aligned, make_executor
 from .callbacks import Callback, History, ProgressBar, has_hook
 from .compiler import Layout, compile_evaluation, compile_prediction, compile_training
 from .data import as_features, as_rows, as_targets, as_weights, integer, number
-from .kernels import check_backend, check_numerics
+from .kernels import check_numerics, choose_backend
 from .kernels.table import suggest
+from .kernels.threads import MISSING
 from .layers import Layer, as_shape, from_config
 from .metrics import Metric
 from .metrics import get as get_metric
@@ -128,7 +129,9 @@ class Sequential:
     ) -> None:
         self.layers: list[Layer] = []
         self.seed = seed
-        self.backend, self.dtype, self.numerics = "cython", "float32", "numpy"
+        # without compile the backend is chosen when it is needed: the choice may warn
+        self.backend: Any = None
+        self.dtype, self.numerics = "float32", "numpy"
         # set by compile, by build and by fit
         self.optimizer: Any = None
         self.loss_function: Any = None
@@ -272,7 +275,7 @@ class Sequential:
         optimizer: Optimizer | str = "adam",
         loss: Loss | str | None = None,
         metrics: str | Metric | Iterable[str | Metric] = (),
-        backend: str = "cython",
+        backend: str | None = None,
         dtype: DTypeLike = "float32",
         numerics: str = "numpy",
     ) -> None:
@@ -286,7 +289,8 @@ class Sequential:
             whether they take logits.
         metrics : list of Metric or str
             A name in Keras' spelling, such as "accuracy", "f1_score" or "mae", is also its key in the history.
-        backend : {"cython", "numba", "numpy"}
+        backend : {"cython", "numba", "numpy"}, optional
+            By default "cython"; "numpy", with one warning, where fastbp was installed without a C compiler.
         dtype : {"float32", "float64"}
             Of parameters and data. A model that is built already has its parameters converted.
         numerics : {"numpy", "portable"}
@@ -297,11 +301,13 @@ class Sequential:
         ------
         ValueError, TypeError
             The message names the argument; the model is as it was.
+        ImportError
+            If the backend needs the extension modules and they are missing.
         """
         self._require_idle()
         dtype = _dtype_name(dtype)
         check_numerics(numerics)
-        check_backend(backend)
+        backend = choose_backend(backend)
         if loss is None:
             raise ValueError("loss is missing; for example loss='sparse_categorical_crossentropy' or 'mse'")
         if not self.layers:
@@ -419,6 +425,8 @@ class Sequential:
     def _ready(self, shape: tuple[int, ...] | None = None, seed: Seed = None) -> None:
         if self.layout is None:
             self.build(shape, seed)
+        if self.backend is None:
+            self.backend = choose_backend(None)
         if self.optimizer is not None and self._state is None:
             self._make_state()
 
@@ -1212,7 +1220,10 @@ def load_model(path: str | os.PathLike[str]) -> Sequential:
             want = {name: shape for name, (shape, _, _) in optimizer.state(layout.n).items()}
             if {name: array.shape for name, array in state.items() if name != "step"} != want:
                 raise ValueError(f"the optimizer's state does not fit {layout.n} parameters")
-            model.compile(optimizer, loss, config["metrics"], config["backend"], dtype, config.get("numerics", "numpy"))
+            backend = config["backend"]
+            if MISSING is not None and backend in ("cython", "numba"):
+                backend = None  # the default, which warns: the bits are the same
+            model.compile(optimizer, loss, config["metrics"], backend, dtype, config.get("numerics", "numpy"))
             model._ready()
             optimizer.set_state(state)
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:

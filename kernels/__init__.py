@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .table import KERNELS, ROWS, STATUS, Kernel, Row, suggest
+from .threads import MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -38,7 +39,12 @@ BACKENDS = ("numpy", "numba", "cython")
 #: Which bits: NumPy's in this process, or the same ones everywhere.
 NUMERICS = ("numpy", "portable")
 
-_checked = _warned = False
+_checked = _warned = _told = False
+#: What to do where the extension modules are missing.
+_REMEDY = (
+    "they are compiled when fastbp is installed: install a C compiler, then "
+    "pip install --force-reinstall --no-deps --no-cache-dir fastbp"
+)
 
 
 def get_include() -> str:
@@ -133,7 +139,7 @@ def load(
         If the backend lacks a kernel of the table.
     """
     names = tuple(KERNELS) if names is None else tuple(names)
-    check_backend(backend)
+    choose_backend(backend)
     check_numerics(numerics)
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'")
@@ -233,10 +239,37 @@ def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> N
     KERNELS.update(row.kernels)
 
 
-def check_backend(backend: str) -> None:
-    """Raise ValueError unless there is such a backend."""
+def choose_backend(backend: str | None) -> str:
+    """Return the backend that is asked for, or the default for None.
+
+    The default is "cython". Where the extension modules are missing it is "numpy", with one warning in a process.
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend.
+    ImportError
+        If it needs the extension modules and they are missing.
+    """
+    global _told
+    if backend is None:
+        if MISSING is not None and not _told:
+            _told = True
+            warnings.warn(
+                f"fastbp's extension modules are missing ({MISSING}), so backend='numpy' is used: the same bits, "
+                f"but slower; {_REMEDY}",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        return "cython" if MISSING is None else "numpy"
     if backend not in BACKENDS:
         raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}{suggest(backend, BACKENDS)}")
+    if backend != "numpy" and MISSING is not None:
+        raise ImportError(
+            f"backend={backend!r} needs fastbp's extension modules, which are missing ({MISSING}); {_REMEDY}. "
+            "backend='numpy' works without them"
+        ) from MISSING
+    return backend
 
 
 def check_numerics(numerics: str) -> None:
@@ -291,7 +324,7 @@ def _load_cython(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
 _REMEDIES = {
     "numpy": "",
     "numba": "; pip install 'fastbp[numba]'",
-    "cython": "; the extension modules are not built, backend='numpy' works without them",
+    "cython": "",
 }
 _LOADERS = {"numpy": _load_numpy, "numba": _load_numba, "cython": _load_cython}
 _DTYPES = {"i8": np.dtype(np.int64), "f8": np.dtype(np.float64)}
@@ -331,10 +364,11 @@ def _call(
     kernel: Kernel,
     inputs: Sequence[ArrayLike],
     out: np.ndarray | Sequence[np.ndarray | None] | None,
-    backend: str,
+    backend: str | None,
     numerics: str,
     attributes: dict[str, float],
 ) -> Any:
+    backend = choose_backend(backend)
     for name in attributes:
         if name not in kernel.attributes:
             raise TypeError(f"{kernel.name} has no attribute {name!r}{suggest(name, kernel.attributes)}")
@@ -397,7 +431,7 @@ def _function(kernel: Kernel) -> Callable[..., Any]:
 
     names = [o.name for o in kernel.inputs]
 
-    def function(*inputs, out=None, backend="cython", numerics="numpy", **attributes):
+    def function(*inputs, out=None, backend=None, numerics="numpy", **attributes):
         if len(inputs) != len(names):
             raise TypeError(f"{kernel.name} takes {len(names)} arrays ({', '.join(names)}), got {len(inputs)}")
         return _call(kernel, inputs, out, backend, numerics, attributes)
@@ -412,7 +446,7 @@ def _function(kernel: Kernel) -> Callable[..., Any]:
     lines += ["Parameters", "----------"]
     lines += [f"{o.name} : array_like{_kind(o)}" for o in kernel.inputs]
     lines += ["out : ndarray or tuple of ndarray, optional", "    Where to put the outputs."]
-    lines += ['backend : {"cython", "numba", "numpy"}', 'numerics : {"numpy", "portable"}']
+    lines += ['backend : {"cython", "numba", "numpy"}, optional', 'numerics : {"numpy", "portable"}']
     lines += [f"{name} : float, default {default}" for name, default in kernel.attributes.items()]
     lines += ["", "Returns", "-------", *(() if kernel.outputs else ("None",))]
     lines += [f"{o.name} : {'ndarray' if o.dims else 'NumPy scalar'}{_kind(o)}" for o in kernel.outputs]
@@ -420,7 +454,7 @@ def _function(kernel: Kernel) -> Callable[..., Any]:
     function.__doc__ = "\n".join(lines)
     kinds = [Parameter(n, Parameter.POSITIONAL_ONLY) for n in names]
     kinds += [Parameter("out", Parameter.KEYWORD_ONLY, default=None)]
-    kinds += [Parameter("backend", Parameter.KEYWORD_ONLY, default="cython")]
+    kinds += [Parameter("backend", Parameter.KEYWORD_ONLY, default=None)]
     kinds += [Parameter("numerics", Parameter.KEYWORD_ONLY, default="numpy")]
     kinds += [Parameter(n, Parameter.KEYWORD_ONLY, default=d) for n, d in kernel.attributes.items()]
     setattr(function, "__signature__", Signature(kinds))  # noqa: B010

@@ -18,21 +18,7 @@ cdef extern from *:
     #include "numpy/ndarraytypes.h"
     #include "numpy/ufuncobject.h"
     #include "abi.h"
-
-    #if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
-    static int fastbp_cpu_level(void) {
-        __builtin_cpu_init();
-        if (!(__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"))) return 1;
-        if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi")
-              && __builtin_cpu_supports("bmi2"))) return 2;
-        if (!(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
-              && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq")
-              && __builtin_cpu_supports("avx512vl"))) return 3;
-        return 4;
-    }
-    #else
-    static int fastbp_cpu_level(void) { return 0; }
-    #endif
+    #include "cpu.h"
     """
     ctypedef void (*fastbp_loop)(char **, const intptr_t *, const intptr_t *, void *) noexcept nogil
     ctypedef struct fastbp_primitive:

@@ -3,29 +3,40 @@
 All of it follows from the table: a new row is tested without a line here.
 """
 
+import importlib.util
 import itertools
 import os
 import zlib
 
 import numpy as np
+import pytest
 
-from fastbp.kernels import cython_ext, load, primitives_address
-from fastbp.kernels.primitives import call, capsule_address
+from fastbp.kernels import load, primitives_address
 from fastbp.kernels.table import KERNELS
+from fastbp.kernels.threads import MISSING
+
+if MISSING is None:
+    from fastbp.kernels import cython_ext
+    from fastbp.kernels.primitives import call, capsule_address
 
 DTYPES = ("float32", "float64")
 
-#: The compiled backends under test. The variable is for environments that cannot have one of them.
-BACKENDS = tuple(os.environ.get("FASTBP_TEST_BACKENDS", "numba,cython").split(","))
+#: The compiled backends under test: those that are here, or that FASTBP_TEST_BACKENDS names.
+HERE = () if MISSING is not None else ("numba", "cython") if importlib.util.find_spec("numba") else ("cython",)
+BACKENDS = tuple(filter(None, os.environ.get("FASTBP_TEST_BACKENDS", ",".join(HERE)).split(",")))
 if unknown := set(BACKENDS) - {"numba", "cython"}:
     raise ValueError(f"FASTBP_TEST_BACKENDS names {', '.join(unknown)}; it may name numba and cython")
 
 #: The same with every CPU level that runs here, or those that FASTBP_TEST_LEVELS names: "cython-v2", "cython-v3" ...
-LEVELS = tuple(filter(None, os.environ.get("FASTBP_TEST_LEVELS", "").split(","))) or cython_ext.levels()
+LEVELS = tuple(filter(None, os.environ.get("FASTBP_TEST_LEVELS", "").split(",")))
+LEVELS = LEVELS or (cython_ext.levels() if MISSING is None else ())
 BUILDS = tuple(
     build for name in BACKENDS
     for build in ([f"cython-{level}" for level in LEVELS] if name == "cython" else [name])
 )
+
+#: For tests of what the extension modules do.
+needs_modules = pytest.mark.skipif(MISSING is not None, reason=f"the extension modules are missing: {MISSING}")
 
 #: Around the widths of SIMD registers and their unrollings, a kernel's block and a buffer of NumPy.
 LENGTHS = (

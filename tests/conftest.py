@@ -1,5 +1,6 @@
 """Helpers for all tests; says in pytest's header which machine they ran on."""
 
+import importlib.util
 import os
 import sys
 
@@ -14,15 +15,44 @@ from _arrays import BUILDS
 from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
 from fastbp import kernels
-from fastbp.kernels import cython_ext
 from fastbp.kernels.table import KERNELS, ROWS
+from fastbp.kernels.threads import MISSING
+
+#: Where the extension modules are missing: what tests nothing else.
+collect_ignore = [] if MISSING is None else [
+    f"test_{name}.py"
+    for name in (
+        "callers", "elementary", "kernels", "numba_portable", "portability", "portable", "primitives",
+        "runner", "threadpoolctl",
+    )
+]  # fmt: skip
+#: What a test may ask for that is not here; then it is skipped.
+ABSENT = ["needs fastbp's extension modules", str(MISSING)] if MISSING is not None else []
+if importlib.util.find_spec("numba") is None:
+    ABSENT += ["No module named 'numba'", "backend 'numba' cannot be imported here"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    try:
+        return (yield)
+    except ImportError as error:
+        for reason in ABSENT:
+            if reason in str(error):
+                pytest.skip(reason)
+        raise
 
 
 def pytest_report_header(config):
     found = " ".join(name for name in __cpu_dispatch__ if __cpu_features__[name])
+    level = f"no level: {MISSING}"
+    if MISSING is None:
+        from fastbp.kernels import cython_ext
+
+        level = f"level in use: {cython_ext.level()}"
     return [
         f"NumPy {np.__version__}, CPU features in use: {found or 'baseline'}",
-        f"builds under test: {' '.join(BUILDS)}; level in use: {cython_ext.level()}",
+        f"builds under test: {' '.join(BUILDS) or 'none'}; {level}",
     ]
 
 

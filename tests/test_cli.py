@@ -11,6 +11,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from _arrays import needs_modules
 
 import fastbp
 from fastbp import cli
@@ -58,6 +59,7 @@ def fastbp_command(*arguments, **options):
 # ------------------------------------------------------------------------------------ the main job
 
 
+@needs_modules
 @pytest.mark.parametrize("seed", range(3))
 def test_the_digits(capsys, folder, seed):
     text = run(capsys, "train", "--quiet", "--seed", seed)
@@ -96,6 +98,7 @@ def test_same_command_same_files(capsys, folder):
     assert (folder / "a.json").read_bytes() == (folder / "b.json").read_bytes() != (folder / "c.json").read_bytes()
 
 
+@needs_modules
 @pytest.mark.parametrize(
     ("options", "line"),
     [
@@ -128,12 +131,14 @@ def test_it_is_what_a_script_would_do(capsys):
     assert history.history == load_history("history.json")
 
 
+@needs_modules
 def test_comparison_within_a_budget(capsys, monkeypatch):
     monkeypatch.setattr(cli, "_BUDGET", 0.0)
     text = run(capsys, "train", *QUICK)
     assert "after 1 steps" in text
 
 
+@needs_modules
 @pytest.mark.parametrize("what", ["losses", "weights", "optimizer state"])
 def test_a_wrong_bit_is_told(capsys, monkeypatch, what):
     def spoil(model, x, y, epochs, options, fit=cli._timed_fit):
@@ -152,6 +157,7 @@ def test_a_wrong_bit_is_told(capsys, monkeypatch, what):
     assert f"NOT all equal to NumPy's after 90 steps; different: {what}\n" in capsys.readouterr().out
 
 
+@needs_modules
 def test_a_wrong_bit_in_the_model_itself_is_told(capsys, monkeypatch):
     def spoil(model):
         model.layers[0].w[5, 5] = np.nextafter(model.layers[0].w[5, 5], np.float32(9))
@@ -161,6 +167,7 @@ def test_a_wrong_bit_in_the_model_itself_is_told(capsys, monkeypatch):
     assert "different: weights\n" in capsys.readouterr().out
 
 
+@needs_modules
 def test_in_a_process_with_a_progress_bar(folder):
     done = fastbp_command("train", "--epochs", "3", "--layers", "16")
     assert done.returncode == 0, done.stderr
@@ -171,12 +178,14 @@ def test_in_a_process_with_a_progress_bar(folder):
     assert fastbp_command("train", "--epochs", "3", "--layers", "16", "--quiet").stderr == ""
 
 
+@needs_modules
 def test_errors_of_a_process(folder):
     done = fastbp_command("train", "--epochs", "0", "--quiet")
     assert (done.returncode, done.stderr) == (2, "fastbp: epochs is 0; it must be at least 1\n")
     assert not os.listdir()
 
 
+@needs_modules
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_ctrl_c_leaves_the_old_files(folder):
     for name in ("model.npz", "history.json"):

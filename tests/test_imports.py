@@ -7,6 +7,7 @@ import sys
 import tomllib
 
 import pytest
+from _arrays import needs_modules
 
 import fastbp
 from fastbp import kernels
@@ -21,9 +22,10 @@ ALLOWED = {
     "kernels.table": set(),
     "kernels.pointwise": set(),
     "kernels.chain": {"kernels.pointwise"},
-    "kernels": {"kernels.table"},
+    "kernels": {"kernels.table", "kernels.threads"},
     "kernels.primitives": set(),
-    "kernels.threads": set(),
+    "kernels.pool": set(),
+    "kernels.threads": {"kernels.pool"},
     "kernels.portable": set(),
     "kernels.portable.fma": set(),
     "kernels.portable.elementary": {"kernels.portable.fma"},
@@ -55,8 +57,8 @@ ALLOWED = {
     "backends": {"kernels", "program"},
     "runner": set(),
     "model": {
-        "losses", "optimizers", "backends", "callbacks", "compiler", "data", "kernels", "kernels.table", "layers",
-        "metrics", "program",
+        "losses", "optimizers", "backends", "callbacks", "compiler", "data", "kernels", "kernels.table",
+        "kernels.threads", "layers", "metrics", "program",
     },
     "_minimize": {"backends", "data"},
     "insight": {"backends", "callbacks", "compiler", "data", "model"},
@@ -67,7 +69,7 @@ LATER = {
         "kernels.numpy_ref", "kernels.numba_jit", "kernels.numba_jit.portable", "kernels.cython_ext",
         "kernels.primitives", "kernels.portable.array", "kernels.chain", "kernels.numba_jit.foreign",
     },
-    "backends": {"kernels.threads", "runner"},
+    "backends": {"kernels.pool", "runner"},
     "losses": {"kernels"},
     "layers.core": {"kernels"},
     "callbacks": {"io"},
@@ -125,7 +127,7 @@ class Imports(ast.NodeVisitor):
         base = ".".join(parts[: len(parts) - node.level + 1] + ([node.module] if node.module else []))
         for alias in node.names:
             inner = f"{base}.{alias.name}".removeprefix("fastbp.")
-            compiled = inner in ("runner", "kernels.primitives", "kernels.threads")
+            compiled = inner in ("runner", "kernels.primitives", "kernels.pool")
             self.note(f"fastbp.{inner}" if inner in MODULES or compiled else base)
 
     def own(self, later=False):
@@ -177,7 +179,7 @@ def test_kernel_modules_are_leaves(name):
     inside = IMPORTS[name].own() | IMPORTS[name].own(later=True)
     # families stand on each other and their backend's helpers; those that load them may read the table
     allowed = {f"{backend}.{module}" for module in (*FAMILIES, "common")}
-    allowed |= {"kernels.primitives", "kernels.threads"}
+    allowed |= {"kernels.primitives", "kernels.pool"}
     if module not in FAMILIES:
         allowed |= {m for m in MODULES if m.startswith("kernels")}
     assert inside <= allowed
@@ -225,6 +227,7 @@ def test_import_takes_along_little():
     assert not {f"fastbp.{name}" for name in lazy} & set(loaded)
 
 
+@needs_modules
 def test_training_takes_along_no_other_backend():
     code = (
         "import sys, numpy as np, fastbp\n"

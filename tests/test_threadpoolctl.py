@@ -11,7 +11,7 @@ import pytest
 from _arrays import assert_same_bits
 
 import fastbp
-from fastbp.kernels import threads
+from fastbp.kernels import pool
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_the_listing_has_the_pool(threadpoolctl):
     found = own(threadpoolctl)
     assert found["num_threads"] == 3 and found["internal_api"] == "fastbp"
     assert found["version"] == fastbp.__version__
-    assert found["filepath"].endswith(os.path.basename(threads.__file__))
+    assert found["filepath"].endswith(os.path.basename(pool.__file__))
 
 
 def test_limits_hold_inside_and_end_outside(threadpoolctl):
@@ -67,7 +67,7 @@ def test_a_fit_under_a_limit_has_the_same_bits(threadpoolctl):
 
 
 def test_a_library_with_a_name_like_ours_is_not_taken(threadpoolctl, tmp_path):
-    ours = os.path.basename(threads.__file__)
+    ours = os.path.basename(pool.__file__)
     other = shutil.copy(fastbp.kernels.primitives.__file__, tmp_path / ours)
     library = ctypes.CDLL(str(other))
     assert not hasattr(library, "fastbp_get_num_threads")

@@ -6,8 +6,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
+from ..pool import lend_pool
 from ..primitives import cpu_level
-from ..threads import lend_pool
 
 if TYPE_CHECKING:
     from typing import Any

@@ -1,24 +1,29 @@
-# cython: language_level=3
-"""How many threads share the work of one call in portable numerics; see ``pool.h``."""
+"""How many threads share the work of one call in portable numerics."""
 
+from __future__ import annotations
+
+import operator
 import os
 
-from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
-from libc.stdint cimport intptr_t
+__all__ = ["MISSING", "available", "get_num_threads", "set_num_threads"]
 
-cdef extern from "pool.h":
-    enum:
-        FASTBP_MAX_THREADS
-    ctypedef struct fastbp_pool:
-        pass
-    const fastbp_pool fastbp_pool_table
-    int fastbp_get_num_threads()
-    void fastbp_set_num_threads(int n)
+#: Why the extension modules, which the compiled backends need, cannot be imported; None where they can.
+MISSING: ImportError | None = None
 
-ctypedef const void *(*portable_primitives)(const fastbp_pool *) noexcept
+try:
+    from .pool import get_limit, set_limit
+except ImportError as error:
+    MISSING = error
+
+    def get_limit() -> int:
+        """Return 1: without a pool the caller works alone."""
+        return 1
+
+    def set_limit(n: int) -> None:
+        """Do nothing."""
 
 
-def available():
+def available() -> int:
     """Return the number of CPUs that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
@@ -26,24 +31,26 @@ def available():
         return os.cpu_count() or 1
 
 
-def get_num_threads():
+def get_num_threads() -> int:
     """Return the number of threads that share the work of one call in portable numerics.
 
     It is the number of CPUs that the process may use unless ``FASTBP_NUM_THREADS`` or `set_num_threads` says
-    otherwise. Results do not depend on it, and small work stays on one thread.
+    otherwise, and 1 where the extension modules are missing. Results do not depend on it, and small work stays on
+    one thread.
 
     Returns
     -------
     int
     """
-    return fastbp_get_num_threads()
+    return get_limit()
 
 
-def set_num_threads(n):
+def set_num_threads(n: int) -> int:
     """Set the number of threads that share the work of one call in portable numerics.
 
     Numerics "numpy" uses NumPy's BLAS, which has threads of its own. Where threadpoolctl is installed,
-    ``threadpool_limits(n)`` sets both numbers for a block of code that begins after ``import fastbp``.
+    ``threadpool_limits(n)`` sets both numbers for a block of code that begins after ``import fastbp``. Where the
+    extension modules are missing the number stays 1.
 
     Parameters
     ----------
@@ -68,23 +75,12 @@ def set_num_threads(n):
         raise TypeError(f"n is {n!r}; it must be an integer")
     if n < 1:
         raise ValueError(f"n is {n!r}; it must be at least 1")
-    before = fastbp_get_num_threads()
-    fastbp_set_num_threads(min(int(n), FASTBP_MAX_THREADS))
+    before = get_limit()
+    set_limit(operator.index(n))
     return before
 
 
-def pool_address():
-    """Return the address of the pool, a ``fastbp_pool`` (``abi.h``)."""
-    return <intptr_t>&fastbp_pool_table
-
-
-def lend_pool(capsule):
-    """Lend the pool to a module's portable primitives, given its function that takes one; return their address."""
-    cdef portable_primitives function = <portable_primitives>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
-    return <intptr_t>function(&fastbp_pool_table)
-
-
-def _initial():
+def _initial() -> int:
     text = os.environ.get("FASTBP_NUM_THREADS", "").strip()
     if not text:
         return available()

@@ -1,0 +1,37 @@
+# cython: language_level=3
+"""The pool of threads; see ``pool.h``, and ``threads.py`` for what users call."""
+
+from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
+from libc.stdint cimport intptr_t
+
+cdef extern from "pool.h":
+    enum:
+        FASTBP_MAX_THREADS
+    ctypedef struct fastbp_pool:
+        pass
+    const fastbp_pool fastbp_pool_table
+    int fastbp_get_num_threads()
+    void fastbp_set_num_threads(int n)
+
+ctypedef const void *(*portable_primitives)(const fastbp_pool *) noexcept
+
+
+def get_limit():
+    """Return how many threads may share the work of one call."""
+    return fastbp_get_num_threads()
+
+
+def set_limit(n):
+    """Set how many threads may share the work of one call: `n`, or as many as there may be at all."""
+    fastbp_set_num_threads(min(n, FASTBP_MAX_THREADS))
+
+
+def pool_address():
+    """Return the address of the pool, a ``fastbp_pool`` (``abi.h``)."""
+    return <intptr_t>&fastbp_pool_table
+
+
+def lend_pool(capsule):
+    """Lend the pool to a module's portable primitives, given its function that takes one; return their address."""
+    cdef portable_primitives function = <portable_primitives>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
+    return <intptr_t>function(&fastbp_pool_table)
