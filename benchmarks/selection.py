@@ -1,9 +1,11 @@
 """Which points of the suite are run where: regular expressions for asv's ``--bench``, by name.
 
-All points are some six thousand; a run over history takes what a reader looks at, a gate what a change can slow down.
+All points are some five thousand; a run over history takes what a reader looks at, a gate what a change can slow down.
 """
 
 import re
+
+from .common import SCRIPT
 
 _KERNELS = "bench_kernels.Kernels.time_kernel"
 _BACKENDS = ("numpy", "cython", "cython portable")
@@ -44,11 +46,12 @@ def exactly(point):
     return f"^{re.escape(point)}$"
 
 
-#: Expressions by name. "history": some 150 points, about a minute a commit. "gate": float32 kernels at one size and
+#: Expressions by name. "history": some 130 points, about a minute a commit. "gate": float32 kernels at one size and
 #: train steps, where a slower kernel shows. "all": everything.
 SELECTIONS = {
     "history": (
-        points(_KERNELS, _HISTORY_KERNELS, _BACKENDS, ("float32",), ("32x128",)),
+        points(_KERNELS, _HISTORY_KERNELS, ("numpy", "cython"), ("float32",), ("32x128",)),
+        points(_KERNELS, ("matmul_nn", "tanh_forward"), ("cython portable",), ("float32",), ("32x128",)),
         points(_KERNELS, ("matmul_nn", "adam_update"), _BACKENDS, ("float32",), ("256x1024",)),
         points("bench_training.PlainNumpy.time_train_step"),
         points("bench_training.PlainNumpy.time_predict_one_row"),
@@ -61,9 +64,9 @@ SELECTIONS = {
         points("bench_training.Predict.time_batch", ("784-256-128-10 b64",), _BACKENDS),
         points("bench_training.Compile.time_compile", ("64-128-10 b32",), ("cython",)),
         points("bench_training.Layers.time_train_on_batch", None, ("numpy", "cython")),
-        points("bench_scaling.Width.time_train_step", (16, 128, 1024), None),
-        points("bench_scaling.Batch.time_train_step", (1, 64, 1024), None),
-        points("bench_scaling.Depth.time_train_step", (2, 8, 64), None),
+        points("bench_scaling.Width.time_train_step", (16, 512), (SCRIPT, *_BACKENDS[1:])),
+        points("bench_scaling.Batch.time_train_step", (1, 1024), (SCRIPT, *_BACKENDS[1:])),
+        points("bench_scaling.Depth.time_train_step", (2, 32), (SCRIPT, *_BACKENDS[1:])),
         points("bench_scaling.Threads.time_train_step", (1, 2), ("784-1024-1024-10 b256",)),
         points("bench_startup.Import.timeraw_import_after_numpy"),
         points("bench_startup.Import.timeraw_import_numpy"),
