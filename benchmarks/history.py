@@ -68,7 +68,7 @@ def spread(items):
 def run(selection="history", hashes=None, most=None, root=ROOT, options=()):
     """Run a selection over commits; return asv's exit status: 0, or 2 where a benchmark failed.
 
-    Prints what asv does, without its tables; all of it is in ``.asv/history.log``.
+    Prints what asv does, without benchmarks; all of it is in ``.asv/history.log``.
 
     Parameters
     ----------
@@ -96,13 +96,13 @@ def run(selection="history", hashes=None, most=None, root=ROOT, options=()):
 
 
 def follow(command, root, log):
-    """Run asv and print its lines as they come, but for the indented ones, which are tables; return its status."""
+    """Run asv and print its lines as they come, down to commits and builds, not to benchmarks; return its status."""
     log.parent.mkdir(exist_ok=True)
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "bufsize": 1}
     with log.open("w") as file, subprocess.Popen(command, cwd=root, env=environment(), **pipe) as process:
         for line in process.stdout:
             file.write(line)
-            if line.strip() and not line.startswith("  "):
+            if line.strip() and "···" not in line and not line.startswith("  "):
                 print(line, end="", flush=True)
     return process.returncode
 

@@ -307,8 +307,8 @@ found, first = gate.gate("a", "b", ["."], 1.15, 4, say=lambda line: None)
 assert found == {"s(1)": 1.28} and first == {"s(1)": 1.3, "n(1)": 1.4}
 assert taken == [(["."], 4), ([r"^n\(1\)$", r"^s\(1\)$"], 8)], taken
 
-# what asv says is passed on but for its tables, and all of it written down
-log, lines = Path(sys.argv[1]) / ".asv" / "log", "one\n\n   a table\ntwo\n"
+# what asv says is passed on but for benchmarks, and all of it written down
+log, lines = Path(sys.argv[1]) / ".asv" / "log", "one\n\n[ 1.00%] ··· a benchmark\n   a table\ntwo\n"
 status = history.follow([sys.executable, "-c", f"import sys; print({lines!r}, end=''); sys.exit(2)"], sys.argv[1], log)
 assert status == 2 and log.read_text() == lines
 
