@@ -55,6 +55,7 @@ SELECTIONS = {
         points(_KERNELS, ("matmul_nn", "adam_update"), _BACKENDS, ("float32",), ("256x1024",)),
         points("bench_training.PlainNumpy.time_train_step"),
         points("bench_training.PlainNumpy.time_predict_one_row"),
+        points("bench_training.PlainNumpy.time_predict_batch"),
         points("bench_training.TrainOnBatch.time_train_on_batch", None, _BACKENDS),
         points("bench_training.TrainOnBatch.time_train_on_batch", ("64-128-10 b32",), ("numba", "numba portable")),
         points("bench_training.Fit.track_ratio_to_numpy", ("64-128-10 b32", "784-256-128-10 b64"), _BACKENDS[1:]),
