@@ -98,8 +98,9 @@ def run(selection="history", hashes=None, most=None, root=ROOT, options=()):
 def follow(command, root, log):
     """Run asv and print its lines as they come, down to commits and builds, not to benchmarks; return its status."""
     log.parent.mkdir(exist_ok=True)
-    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "bufsize": 1}
-    with log.open("w") as file, subprocess.Popen(command, cwd=root, env=environment(), **pipe) as process:
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8", "bufsize": 1}
+    options |= {"cwd": root, "env": environment()}
+    with log.open("w", encoding="utf-8") as file, subprocess.Popen(command, **options) as process:
         for line in process.stdout:
             file.write(line)
             if line.strip() and "···" not in line and not line.startswith("  "):

@@ -310,7 +310,7 @@ assert taken == [(["."], 4), ([r"^n\(1\)$", r"^s\(1\)$"], 8)], taken
 # what asv says is passed on but for benchmarks, and all of it written down
 log, lines = Path(sys.argv[1]) / ".asv" / "log", "one\n\n[ 1.00%] ··· a benchmark\n   a table\ntwo\n"
 status = history.follow([sys.executable, "-c", f"import sys; print({lines!r}, end=''); sys.exit(2)"], sys.argv[1], log)
-assert status == 2 and log.read_text() == lines
+assert status == 2 and log.read_text(encoding="utf-8") == lines
 
 # a planted kernel is another function, and called in its stead
 folder = Path(sys.argv[1]) / "kernels" / "cython_ext"
