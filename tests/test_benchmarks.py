@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -124,14 +125,16 @@ def test_lists_are_only_appended_to(suite):
     modules = [*sorted(p.stem for p in (ROOT / "benchmarks").glob("bench_*.py")), "common"]
 
     def git(*arguments):
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
 
+    if shutil.which("git") is None or git("rev-parse", "HEAD").returncode:
+        pytest.skip("git cannot read the history here")
     seen = 0
     for module in modules:
         path = f"benchmarks/{module}.py"
         today = literal_lists((ROOT / path).read_text())
-        for commit in git("log", "--format=%H", "--", path).split():
-            old = subprocess.run(["git", "show", f"{commit}:{path}"], cwd=ROOT, capture_output=True, text=True)
+        for commit in git("log", "--format=%H", "--", path).stdout.split():
+            old = git("show", f"{commit}:{path}")
             if old.returncode:
                 continue  # the commit that removed it
             for name in LISTS.get(module, ()):
