@@ -68,8 +68,8 @@ def test_a_short_run_beside_numpy(tmp_path):
     text, page = readme.read_text(), (tmp_path / "docs" / "peers.md").read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "\nold\n" not in text
     assert "| NumPy, plain " in text and "| fastbp fit, portable " in text and report["machine"]["cpu"] in text
-    assert "### 4-16-3, batch 32: a train step" in page and "(peers-1.png)" in page
-    assert (tmp_path / "docs" / "peers-1.png").read_bytes().startswith(b"\x89PNG")
+    assert "### 4-16-3, batch 32: a train step" in page and "(peers-1.svg)" in page
+    assert "<svg" in (tmp_path / "docs" / "peers-1.svg").read_text()
     assert run("-m", "benchmarks.peers.page", "--root", str(tmp_path)).returncode == 0 and readme.read_text() == text
 
 
