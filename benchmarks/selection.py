@@ -46,8 +46,9 @@ def exactly(point):
     return f"^{re.escape(point)}$"
 
 
-#: Expressions by name. "history": some 130 points, about a minute a commit. "gate": float32 kernels at one size and
-#: train steps, where a slower kernel shows. "all": everything.
+#: Expressions by name. "history": some 130 points, about a minute a commit. "steps": train steps alone, some seconds a
+#: commit, for many commits. "gate": float32 kernels at one size and train steps, where a slower kernel shows. "all":
+#: everything.
 SELECTIONS = {
     "history": (
         points(_KERNELS, _HISTORY_KERNELS, ("numpy", "cython"), ("float32",), ("32x128",)),
@@ -76,6 +77,10 @@ SELECTIONS = {
         points("bench_startup.Memory.track_program_bytes"),
         points("bench_startup.Memory.peakmem_fit"),
         points("bench_startup.Memory.peakmem_numpy"),
+    ),
+    "steps": (
+        points("bench_training.PlainNumpy.time_train_step"),
+        points("bench_training.TrainOnBatch.time_train_on_batch", None, _BACKENDS[1:]),
     ),
     "gate": (
         points(_KERNELS, None, ("cython",), ("float32",), ("32x128",)),
