@@ -57,7 +57,11 @@ def test_the_wheel_on_aarch64(tmp_path):
         "LDSHARED": f"{CROSS} -shared",
         "CFLAGS": f"-I{include / 'python3.11'} -I{include}",
     }
-    build = [sys.executable, "setup.py", "-q", "bdist_wheel", "-d", tmp_path]
+    # tools of this machine: an isolated build would fetch those of the target
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "tools"], check=True)
+    tools = tmp_path / "tools" / "bin" / "python"
+    subprocess.run([tools, "-m", "pip", "install", "-q", "numpy", "cython>=3.1", "setuptools>=77"], check=True)
+    build = [tools, "setup.py", "-q", "bdist_wheel", "-d", tmp_path]
     subprocess.run(build, cwd=source, env={**os.environ, **target}, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("fastbp-*-cp311-abi3-linux_aarch64.whl")
     install = [sys.executable, "-m", "pip", "install", "-q", "--target", site, "--python-version", "3.11"]
