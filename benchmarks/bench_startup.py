@@ -51,29 +51,31 @@ class Import:
         return "import numpy"
 
 
-class FirstStep(Benchmark):
+class _Process(Benchmark):
+    # samples of one process; `prepare` sets its arguments and runs it: bytecode and compiled code are written once
+    repeat, warmup_time, sample_time, blocks = (5, 15, 5), 0, 0.001, 1
+    timeout = 120
+
+    def time_process(self, value):
+        self.timer.run(lambda: run_python(*self.arguments))
+
+
+class FirstStep(_Process):
     """A fresh process from its start to its end, one train step of 64-128-10 in between."""
 
     params = [list(SCRIPTS)]
     param_names = ["script"]
-    # samples of one process; bytecode, and what Numba compiles, is written once
-    repeat, warmup_time, sample_time, blocks = (5, 15, 5), 0, 0.001, 1
-    timeout = 120
 
     def prepare(self, script):
-        _run(SCRIPTS[script])
-
-    def time_process(self, script):
-        self.timer.run(lambda: run_python(*SCRIPTS[script]))
+        self.arguments = SCRIPTS[script]
+        _run(self.arguments)
 
 
-class FirstPrediction(Benchmark):
+class FirstPrediction(_Process):
     """A fresh process that loads a model from its file and predicts one row."""
 
     params = [list(NETS)]
     param_names = ["net"]
-    repeat, warmup_time, sample_time, blocks = (5, 15, 5), 0, 0.001, 1
-    timeout = 120
 
     def prepare(self, net):
         self.folder = tempfile.TemporaryDirectory(prefix="fastbp-bench-")

@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def environment():
-    """Return the environment for asv: without what would choose another BLAS kernel, or another fastbp."""
-    steering = ("OPENBLAS_", "GOTO_", "MKL_", "NPY_", "FASTBP_", "PYTHON")
-    return {name: value for name, value in os.environ.items() if not name.startswith(steering)}
+    """Return the environment for asv: without what would choose another fastbp, or another level of it."""
+    # importing benchmarks removed what steers BLAS and NumPy
+    return {name: value for name, value in os.environ.items() if not name.startswith(("FASTBP_", "PYTHON"))}
 
 
 def asv(*arguments, root=ROOT, **options):

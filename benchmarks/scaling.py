@@ -21,7 +21,7 @@ from .peers.floor import Machine, flops
 from .peers.libraries import PEERS
 from .peers.measure import Disagreement, Session, agree, measurable, rounds
 from .peers.processes import pin
-from .peers.report import facts, machine, number, table
+from .peers.report import facts, machine, number, save, table
 
 _PEERS = ("numpy", "jax", "jax_scan", "torch")
 # deep nets lose the digits that libraries share within a few steps
@@ -125,10 +125,7 @@ def plot(points, peak, title, path):
     figure.legend(handles, labels, loc="lower center", ncols=len(labels), fontsize=8, frameon=False)
     figure.suptitle(title, fontsize=11)
     figure.tight_layout(rect=(0, 0.05, 1, 1))
-    # without a date and with fixed ids the same figures are the same file
-    plt.rcParams["svg.hashsalt"] = "fastbp"
-    figure.savefig(path, dpi=130, metadata={"Date": None} if path.endswith(".svg") else None)
-    plt.close(figure)
+    save(figure, path)
 
 
 def arguments():

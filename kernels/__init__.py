@@ -149,7 +149,8 @@ def load(
     try:
         found = _LOADERS[backend](dtype, names)
     except ImportError as error:
-        raise ImportError(f"backend {backend!r} cannot be imported here ({error}){_REMEDIES[backend]}") from error
+        remedy = "; pip install 'fastbp[numba]'" if backend == "numba" else ""
+        raise ImportError(f"backend {backend!r} cannot be imported here ({error}){remedy}") from error
     if numerics == "portable" and (foreign := [name for name in names if KERNELS[name].foreign]):
         raise ValueError(
             f"{foreign[0]} is made of Numba functions, whose bits may differ between machines; numerics must be 'numpy'"
@@ -321,11 +322,6 @@ def _load_cython(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-_REMEDIES = {
-    "numpy": "",
-    "numba": "; pip install 'fastbp[numba]'",
-    "cython": "",
-}
 _LOADERS = {"numpy": _load_numpy, "numba": _load_numba, "cython": _load_cython}
 _DTYPES = {"i8": np.dtype(np.int64), "f8": np.dtype(np.float64)}
 

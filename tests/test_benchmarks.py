@@ -4,16 +4,12 @@ import ast
 import itertools
 import json
 import math
-import os
 import re
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
+from _benchmarks import ROOT, run_python
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "benchmarks").is_dir() or not (ROOT / "kernels").is_dir(), reason="not a checkout"
@@ -25,15 +21,9 @@ from asv.runner import BenchmarkResult  # noqa: E402
 
 def run(program, *arguments, folder):
     """Run a program in which benchmarks are imported before NumPy, in a process of its own; return what it printed."""
-    # a folder with benchmarks alone: beside them in a checkout lies a fastbp that may not be built
-    if not (folder / "benchmarks").exists():
-        (folder / "benchmarks").symlink_to(ROOT / "benchmarks")
-    paths = filter(None, [str(folder), os.environ.get("PYTHONPATH")])
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     # a file: asv reads the source of what it is given
     (folder / "program.py").write_text(program)
-    command = [sys.executable, "program.py", *arguments]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
+    done = run_python(folder, "program.py", *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -15,8 +15,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from _benchmarks import ROOT, run_python
 
-ROOT = Path(__file__).parent.parent
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not (ROOT / "benchmarks").exists(), reason="the tests lie outside a source tree"),
@@ -41,14 +41,8 @@ def git(place, *arguments):
 
 def python(module, function, argument, folder):
     """Call a function of the benchmarks, which are imported before NumPy, in a process of its own."""
-    # a folder with benchmarks alone: beside them in a checkout lies a fastbp that may not be built
-    if not (folder / "benchmarks").exists():
-        (folder / "benchmarks").symlink_to(ROOT / "benchmarks")
-    paths = filter(None, [str(folder), os.environ.get("PYTHONPATH")])
     program = f"import sys, pathlib, benchmarks.{module} as found; found.{function}(pathlib.Path(sys.argv[1]))"
-    command = [sys.executable, "-c", program, str(argument)]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    return run_python(folder, "-c", program, argument)
 
 
 def seconds(name, values, commit):

@@ -1,14 +1,10 @@
 """The side-by-side benchmarks run and judge what they measured; how fast anything is, is not tested here."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from _benchmarks import ROOT, run_python
 
-ROOT = Path(__file__).parents[1]
 PLACE = ROOT
 
 pytestmark = pytest.mark.skipif(
@@ -18,18 +14,14 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module", autouse=True)
 def place(tmp_path_factory):
-    """Lay the benchmarks alone in a folder: beside them in a checkout lies a fastbp that may not be built."""
+    """Make the folder of this module's processes."""
     global PLACE
     PLACE = tmp_path_factory.mktemp("place")
-    (PLACE / "benchmarks").symlink_to(ROOT / "benchmarks")
 
 
 def run(*arguments):
-    """Run a module of the benchmarks, which must be imported before NumPy, in a process of its own."""
-    paths = filter(None, [str(PLACE), os.environ.get("PYTHONPATH")])
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, *arguments]
-    return subprocess.run(command, cwd=PLACE, env=env, capture_output=True, text=True, timeout=300, check=False)
+    """Run a module of the benchmarks."""
+    return run_python(PLACE, *arguments)
 
 
 def check(program):

@@ -10,10 +10,11 @@ import itertools
 import json
 import math
 import re
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
+
+from ..history import git
 
 #: The parameter whose values stand side by side.
 _COLUMNS = "backend"
@@ -40,7 +41,7 @@ class Cell:
     @property
     def line(self):
         """The history as the points of an SVG line in a box of 100 x 20, '' if it is no line yet."""
-        values = [value for _, value in self.history]
+        values = self.history
         if len(values) < 2:
             return ""
         low, high = min(values), max(values)
@@ -161,7 +162,8 @@ class Measured:
                     ratios[c].append((ratio, key))
                 chosen = urlencode({f"p-{n}": v for n, v in zip(names, values, strict=True)})
                 link = f"asv.html#{name}{'?' if chosen else ''}{chosen}"
-                cells.append(Cell(_human(value, unit), ratio, sorted(self.values[name, index].items()), link))
+                history = [v for _, v in sorted(self.values[name, index].items())]
+                cells.append(Cell(_human(value, unit), ratio, history, link))
             if any(cell.text for cell in cells):
                 lines.append(([_plain(v) for v in key], cells))
         if not lines:
@@ -182,10 +184,6 @@ def _summary(column, ratios):
     )
 
 
-def _git(root, *arguments):
-    return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-
-
 class Commits:
     """Names of commits.
 
@@ -196,7 +194,7 @@ class Commits:
     """
 
     def __init__(self, root):
-        lines = _git(root, "log", "--all", "--format=%H%x09%cs%x09%s").splitlines()
+        lines = git("log", "--all", "--format=%H%x09%cs%x09%s", root=root)
         self._known = {line.split("\t")[0]: line.split("\t")[1:] for line in lines}
 
     def __call__(self, commit):
@@ -290,5 +288,6 @@ def write(config, html):
 def _module(name):
     """Return the name of a benchmark's module, the first sentence that it says and the rest."""
     module = name.partition(".")[0]
-    first, _, more = _text(_working_tree(module)[0]).partition("\n\n") if _working_tree(module) else (module, "", "")
+    found = _working_tree(module)
+    first, _, more = _text(found[0]).partition("\n\n") if found else (module, "", "")
     return module, first, more

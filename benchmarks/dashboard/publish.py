@@ -1,10 +1,9 @@
 """Make the dashboard of all results: asv's pages, without a request to another host, and a first page before them."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+from ..history import asv
 from . import page
 from .vendor import vendor
 
@@ -33,8 +32,7 @@ def publish(config_path="asv.conf.json"):
     from asv.config import Config
 
     config_path = Path(config_path).resolve()
-    command = [sys.executable, "-m", "asv", "--config", str(config_path), "publish"]
-    done = subprocess.run(command, cwd=config_path.parent)
+    done = asv("--config", str(config_path), "publish", root=config_path.parent)
     if done.returncode:
         raise RuntimeError(f"asv publish ended with {done.returncode}")
     config = Config.load(str(config_path))

@@ -237,7 +237,13 @@ def plot(report, path):
     title = "Time of a train step over fastbp's: median and quartiles of rounds"
     figure.suptitle(f"{title}, {threads}, {report['machine']['cpu']}", fontsize=11)
     figure.tight_layout(rect=(0, 0.03, 1, 1))
-    # without a date and with fixed ids the same figures are the same file
+    save(figure, path)
+
+
+def save(figure, path):
+    """Write a picture and close it: the same figures are the same file, without a date and with fixed ids."""
+    import matplotlib.pyplot as plt
+
     plt.rcParams["svg.hashsalt"] = "fastbp"
     figure.savefig(path, dpi=130, metadata={"Date": None} if str(path).endswith(".svg") else None)
     plt.close(figure)
