@@ -6,6 +6,7 @@ A `Program` is made of `Buffer` objects and `Call` objects; layers, losses and o
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ BATCH = "batch"
 ROWS = "rows"
 
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
-_PROBES = (1009, 2003)  # two batch lengths that no layer width equals by accident
+_PROBES = ((1009, 4001), (2003, 8009))  # lengths of two batches and their data sets that no width equals by accident
 _ITEMSIZE = {"float32": 4, "float64": 8, "i8": 8, "f8": 8}
 
 
@@ -109,7 +110,7 @@ class Buffer:
         """
         other = Buffer(self.number, self.name, shape, self.dtype, self.role, self.parent, self.offset)
         other.root = self.root
-        if any(other.size(probe, probe) != self.size(probe, probe) for probe in _PROBES):
+        if any(other.size(*probe) != self.size(*probe) for probe in _PROBES):
             raise ProgramError(f"{self!r} cannot be {other!r}")
         return other
 
@@ -214,9 +215,10 @@ class Call:
         -------
         list of (int, int)
         """
-        low, high = (self.sizes(probe, rows).values() for probe in _PROBES)
-        slopes = [(b - a) // (_PROBES[1] - _PROBES[0]) for a, b in zip(low, high, strict=True)]
-        return [(a - slope * _PROBES[0], slope) for a, slope in zip(low, slopes, strict=True)]
+        (first, _), (second, _) = _PROBES
+        low, high = self.sizes(first, rows).values(), self.sizes(second, rows).values()
+        slopes = [(b - a) // (second - first) for a, b in zip(low, high, strict=True)]
+        return [(a - slope * first, slope) for a, slope in zip(low, slopes, strict=True)]
 
     def work(self, batch: int, rows: int = 0) -> int:
         """Return a rough number of nanoseconds: what decides how often the runner looks at the clock.
@@ -349,6 +351,11 @@ class Program:
         -------
         Buffer or tuple of Buffer
             The outputs.
+
+        Raises
+        ------
+        ProgramError
+            If the kernel has no such inputs, outputs or attributes.
         """
         kernel = KERNELS[name]
         if len(inputs) != len(kernel.inputs):
@@ -357,15 +364,21 @@ class Program:
             if attribute not in kernel.attributes:
                 raise ProgramError(f"{name} has no attribute {attribute!r}{suggest(attribute, kernel.attributes)}")
         given = {o.name: b for o, b in zip(kernel.inputs, inputs, strict=True)}
+        made = [o.name for o in kernel.outputs if o.name not in given]
+        for operand in into or ():
+            if operand not in made:
+                what = ", ".join(made) or "nothing"
+                raise ProgramError(f"{name} makes no {operand!r}, which into has; it makes {what}")
         given.update(into or {})
         known = [given.get(o.name) for o in kernel.operands]
-        probes = [kernel.sizes([None if b is None else b.resolve(p, p) for b in known]) for p in _PROBES]
+        probes = [kernel.sizes([None if b is None else b.resolve(*p) for b in known]) for p in _PROBES]
         like = next((given[o.name].shape for o in kernel.inputs if o.dims == ("n",)), None)
         for operand in kernel.outputs:
             if operand.name not in given:
                 low, high = (kernel.shape(operand, sizes, like) for sizes in probes)
-                # a length that differs between the probes is the batch's
-                shape = [a if a == b else BATCH for a, b in zip(low, high, strict=True)]
+                # a length that differs between the probes is that of the batch or of the data set
+                varies = dict(zip(_PROBES[0], (BATCH, ROWS), strict=True))
+                shape = [a if a == b else varies[a] for a, b in zip(low, high, strict=True)]
                 given[operand.name] = self.buffer(f"{layer}.{operand.name}", shape, operand.dtype)
         buffers = tuple(given[o.name] for o in kernel.operands)
         self.calls.append(Call(kernel, buffers, {**kernel.attributes, **attributes}, self.phase, layer))
@@ -537,9 +550,9 @@ class Program:
     def verify(self, plan: Plan | None = None) -> None:
         """Check the program without running it.
 
-        Every buffer is written before it is read, shapes and dtypes agree, no call writes a buffer that
-        it also reads unless the kernel's row allows it, and (with `plan`) no two buffers that live at
-        the same time share memory.
+        Every buffer is written before it is read, and no value is overwritten that nobody read; shapes and
+        dtypes agree, no call writes a buffer that it also reads unless the kernel's row allows it, and (with
+        `plan`) no two buffers that live at the same time share memory.
 
         Parameters
         ----------
@@ -552,6 +565,7 @@ class Program:
         """
         written: dict[Buffer, int] = {}
         last_read: dict[Buffer, int] = {}
+        unread: dict[Buffer, list[Buffer]] = {}  # values by the array in which they lie, in order
         for i, call in enumerate(self.calls):
             last_read.update((b.root, i) for b in call.reads)
         for i, call in enumerate(self.calls):
@@ -561,17 +575,24 @@ class Program:
                     raise ProgramError(f"{where}: {operand!r} is given {buffer!r} of type {buffer.dtype}")
             try:
                 for probe in _PROBES:
-                    call.sizes(probe, probe)
+                    call.sizes(*probe)
             except ValueError as error:
                 raise ProgramError(f"{where}: {error}") from None
             for buffer in call.reads:
                 missing = self._unwritten(buffer.root, written)
                 if missing:
                     raise ProgramError(f"{where}: {missing} is read before it is written")
+                values = unread.get(buffer.parent or buffer.root, [])
+                del values[self._overlapping(values, buffer)]
             self._verify_alias(where, call)
             for buffer in call.writes:
                 if buffer.role == "input" and call.phase != "gather":
                     raise ProgramError(f"{where}: writes the input {buffer!r}")
+                values = unread.setdefault(buffer.parent or buffer.root, [])
+                at = self._overlapping(values, buffer)
+                if values[at]:
+                    raise ProgramError(f"{where}: {values[at][0]!r} is written again before its value was read")
+                values.insert(at.start, buffer)
                 written[buffer.root] = i
             if plan is not None:
                 self._verify_memory(i, where, call, plan, written, last_read)
@@ -589,6 +610,12 @@ class Program:
             return None
         missing = next((b for b in parts if b.offset == at), None)
         return repr(buffer) if not parts else f"a part of {buffer!r}" if missing is None else repr(missing)
+
+    @staticmethod
+    def _overlapping(values: list[Buffer], buffer: Buffer) -> slice:
+        """Return which of some values of one array, in order and apart, a buffer overlaps."""
+        first = bisect_right(values, buffer.offset, key=lambda value: value.offset + value.size(1))
+        return slice(first, bisect_left(values, buffer.offset + buffer.size(1), first, key=lambda value: value.offset))
 
     @staticmethod
     def _overlap(a: Buffer, b: Buffer) -> bool:

@@ -9,9 +9,11 @@ from _arrays import BACKENDS, assert_same_bits
 
 from fastbp import Dense, Sequential
 from fastbp.compiler import compile_evaluation, compile_prediction, compile_training
+from fastbp.initializers import Ones
 from fastbp.kernels import load
 from fastbp.kernels.table import KERNELS
-from fastbp.program import BATCH, Program, ProgramError
+from fastbp.layers import Layer, ParameterSpec
+from fastbp.program import BATCH, ROWS, Program, ProgramError
 
 ALL_BACKENDS = ("numpy", *BACKENDS)
 every_backend = pytest.mark.parametrize("backend", ALL_BACKENDS)
@@ -144,7 +146,23 @@ def test_a_call_that_cannot_be():
         program.call("matmul_nn", x, b_of(program, 5))
     with pytest.raises(KeyError):
         program.call("matmul", x, w)
+    with pytest.raises(ProgramError, match="tanh_forward makes no 'z', which into has; it makes y"):
+        program.call("tanh_forward", x, into={"z": y})
+    with pytest.raises(ProgramError, match="tanh_forward makes no 'x'"):
+        program.call("tanh_forward", x, into={"x": y})
+    with pytest.raises(ProgramError, match="sgd_update makes no 'w', which into has; it makes nothing"):
+        program.call("sgd_update", w, w, program.buffer("lr", (1,), "f8", "state"), into={"w": w})
     assert program.calls == calls and program.buffers[: len(buffers)] == buffers
+
+
+def test_lengths_of_outputs_are_the_batch_or_the_data_set():
+    program = Program("float32")
+    w = program.buffer("w", (4, 3), role="parameter")
+    assert program.call("matmul_nn", program.buffer("x", (BATCH, 4), role="input"), w).shape == (BATCH, 3)
+    assert program.call("matmul_nn", program.buffer("all", (ROWS, 4), role="input"), w).shape == (ROWS, 3)
+    program.verify()
+    with pytest.raises(ValueError, match="says m is|says k is|says batch is"):
+        program.call("matmul_tn", program.buffer("a", (BATCH, 4)), program.buffer("b", (ROWS, 4)))
 
 
 def b_of(program, n):
@@ -200,6 +218,68 @@ def test_read_before_written():
     program.calls.reverse()
     with pytest.raises(ProgramError, match=r"call 0, relu_forward.*read before"):
         program.verify()
+
+
+def test_written_again_before_it_was_read():
+    program, _x, _w, _b, y = dense()
+    z = program.calls[0].writes[0]
+    program.call("tanh_forward", z, into={"y": y})
+    with pytest.raises(ProgramError, match=r"call 3, tanh_forward.*dense.y\[.* is written again before its value was"):
+        program.verify()
+    # what was read may be
+    again = program.calls.pop()
+    program.call("tanh_forward", y)
+    program.calls.append(again)
+    program.verify()
+
+
+@pytest.mark.parametrize("role", ["gradient", "result", "state", "parameter", "temporary"])
+def test_written_again_in_part(role):
+    """Views of one array may be written beside each other, not over each other; a read of one counts for it."""
+    program = Program("float32")
+    x = program.buffer("x", (3,), role="input")
+    flat = program.buffer("flat", (9,), role=role)
+    parts = {at: program.buffer(f"part{at}", (3,), role=role, parent=flat, offset=at) for at in (0, 2, 3, 6)}
+    for at in (6, 0, 3):
+        program.call("tanh_forward", x, into={"y": parts[at]})
+        program.verify()
+    program.call("tanh_forward", x, into={"y": parts[2]})
+    with pytest.raises(ProgramError, match=r"call 3, tanh_forward.*part0\[3\] is written again"):
+        program.verify()
+    over = program.calls.pop()
+    for at in (0, 3):
+        program.call("tanh_forward", parts[at])
+    program.calls.append(over)
+    program.verify()
+    program.call("tanh_forward", x, into={"y": parts[6]})
+    with pytest.raises(ProgramError, match=r"part6\[3\] is written again"):
+        program.verify()
+
+
+def test_a_weight_that_is_used_twice():
+    """The second gradient would take the place of the first: nothing adds them up."""
+
+    class Twice(Layer):
+        parameters = ("w",)
+
+        def build(self, input_shape):
+            return [ParameterSpec("w", input_shape, Ones())], input_shape
+
+        def emit(self, program, x, weights, gradients):
+            h = program.call("scale_forward", x, weights["w"], layer=self.name)
+            y = program.call("scale_forward", h, weights["w"], layer=self.name)
+
+            def backward(dy, need_dx):
+                into = {"dgamma": gradients["w"]}
+                dh = program.call("scale_backward", dy, h, weights["w"], layer=self.name, into=into)[1]
+                return program.call("scale_backward", dh, x, weights["w"], layer=self.name, into=into)[1]
+
+            return y, backward
+
+    model = Sequential([Twice()], input_shape=3, seed=0)
+    model.compile("sgd", "mse")
+    with pytest.raises(ProgramError, match=r"scale_backward.*twice_1.dw\[3\] is written again before its"):
+        model.fit(np.ones((4, 3)), np.ones((4, 3)), verbose=0)
 
 
 def test_wrong_dtype():

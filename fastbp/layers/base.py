@@ -228,7 +228,7 @@ class Layer:
             The input, shape (batch, ...).
         weights, gradients : dict of str to Buffer
             By the names of `parameters`; statistics and the generator are among the weights. There are no gradients of
-            a layer that is not trained.
+            a layer that is not trained. A gradient is written once: kernels overwrite, they do not add.
 
         Returns
         -------
