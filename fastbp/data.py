@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .kernels import as_array
+
 if TYPE_CHECKING:
     from typing import Any
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from .losses import Loss
 
-__all__ = ["as_features", "as_rows", "as_targets", "as_weights", "integer", "number"]
+__all__ = ["as_array", "as_features", "as_numbers", "as_rows", "as_targets", "as_weights", "integer", "number"]
 
 #: The two numbers that targets of a kind may be.
 _PAIRS = {"signs": (-1, 1), "binary": (0, 1)}
@@ -47,11 +49,9 @@ def number(name: str, value: Any, low: float, high: float, closed_low: bool = Tr
     return x
 
 
-def _numbers(name: str, values: ArrayLike) -> np.ndarray:
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{name} is not a rectangular array: {error}") from None
+def as_numbers(name: str, values: ArrayLike) -> np.ndarray:
+    """Return an array of real numbers, of whatever dtype, or raise an error that names it."""
+    array = as_array(name, values)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {array.dtype}; it must hold real numbers")
     return array
@@ -76,7 +76,7 @@ def _real(name: str, array: np.ndarray, dtype: DTypeLike, finite: bool) -> np.nd
 
 def as_rows(name: str, x: ArrayLike) -> np.ndarray:
     """Return `x` as an array of at least one row; its dtype is left alone."""
-    array = _numbers(name, x)
+    array = as_numbers(name, x)
     if array.ndim == 0:
         raise ValueError(f"{name} is a single number; it must have a row for each sample")
     if len(array) == 0:
@@ -212,7 +212,7 @@ def as_weights(
         raise ValueError(f"{given} is given; {loss!r} is no sum over samples, which could weigh differently")
     weights = np.ones(len(y))
     if sample_weight is not None:
-        array = _numbers(name, sample_weight)
+        array = as_numbers(name, sample_weight)
         if array.shape not in ((len(y),), (len(y), 1)):
             raise ValueError(f"{name} has shape {array.shape}; it must be ({len(y)},)")
         weights = array.reshape(-1)

@@ -20,6 +20,8 @@ import stat
 
 import numpy as np
 
+from .data import as_array
+
 __all__ = ["FileFormatError", "load_arrays", "load_history", "replacing", "save_arrays", "save_history", "save_json"]
 
 FORMAT = "fastbp"
@@ -237,7 +239,7 @@ def save_arrays(path, config, arrays):
     if not isinstance(config, dict):
         raise ValueError(f"config is {type(config).__name__}; it must be a dict")
     _dumps(config, "config")
-    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    arrays = {name: as_array(f"arrays[{name!r}]", array) for name, array in arrays.items()}
     for name, array in arrays.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name == _CONFIG:
             raise ValueError(f"arrays has the name {name!r}; letters, digits and _ - . / are allowed, not {_CONFIG!r}")

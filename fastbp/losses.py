@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .data import integer, number
+from .data import as_numbers, integer, number
 from .kernels.table import ROWS, suggest
 from .names import check_name, named
 
@@ -272,8 +272,8 @@ class Loss:
     ) -> tuple[Any, Callable[[], Any]]:
         """Return the loss and a function for the gradient: what `emit` adds to a program, done at once."""
         program: Any = _Arrays(backend)
-        y: Any = np.asarray(y_pred)
-        t: Any = np.asarray(y_true)
+        y: Any = as_numbers("y_pred", y_pred)
+        t: Any = as_numbers("y_true", y_true)
         # float32 where all is
         narrow = y.dtype == np.float32 and (self.takes_integers or t.dtype == np.float32)
         y = y.astype(np.float32 if narrow else np.float64, copy=False)
@@ -282,7 +282,7 @@ class Loss:
         if not self.of_samples and (sample_weight is not None or self.reduction == "none"):
             raise ValueError(f"{self!r} is no sum over samples: it takes no weights and no reduction 'none'")
         if sample_weight is not None:
-            weight = np.asarray(sample_weight, y.dtype)
+            weight = as_numbers("sample_weight", sample_weight).astype(y.dtype, copy=False)
             if weight.shape not in ((len(y),), (len(y), 1)):
                 raise ValueError(f"sample_weight has shape {weight.shape}; it must be ({len(y)},)")
             weight = weight.reshape(-1, 1)
@@ -639,9 +639,9 @@ class TripletMargin(Loss):
 
     @staticmethod
     def _rows(*parts: ArrayLike) -> np.ndarray:
-        arrays = [np.asarray(part) for part in parts]
+        names = "anchor", "positive", "negative"
+        arrays = [as_numbers(name, part) for name, part in zip(names, parts, strict=True)]
         if len({array.shape for array in arrays}) > 1 or arrays[0].ndim != 2:
-            names = "anchor", "positive", "negative"
             shapes = ", ".join(f"{name} {array.shape}" for name, array in zip(names, arrays, strict=True))
             raise ValueError(f"the shapes are {shapes}; they must be one and the same (triplets, n)")
         return np.stack(arrays, axis=1).reshape(-1, arrays[0].shape[1])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .data import as_array, as_numbers
 from .kernels.table import KERNELS
 from .names import check_name, named
 
@@ -65,19 +66,39 @@ AVERAGES = ("macro", "micro", "weighted")
 
 
 # ------------------------------------------------------------------------------------------ of arrays
-def _pair(first: str, a: ArrayLike, second: str, b: ArrayLike, like: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.asarray(a), np.asarray(b)
+def _pair(
+    first: str, x: np.ndarray, second: str, y: np.ndarray, like: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     if (x.shape != y.shape if like else x.shape[:1] != y.shape[:1]) or x.ndim == 0 or x.size == 0:
         what = "shapes must be equal" if like else "they must have equally many rows"
         raise ValueError(f"{first} has shape {x.shape} and {second} has {y.shape}; {what}, with one row at least")
     return x, y
 
 
+def _labels(name: str, y: ArrayLike) -> np.ndarray:
+    """Return labels: text or whole numbers."""
+    labels = as_array(name, y)
+    if labels.dtype.kind in "fc":
+        bad = ~(np.isfinite(labels) & (labels == np.rint(labels)))
+        if bad.any():
+            at = tuple(int(i) for i in np.argwhere(bad)[0])
+            hint = f"; of probabilities {name} > 0.5 or {name}.argmax(axis=1) makes some"
+            raise ValueError(f"{name}[{', '.join(map(str, at))}] is {labels[at]}; labels must be whole numbers{hint}")
+    return labels
+
+
+def _label_pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    t, p = _pair("y_true", _labels("y_true", y_true), "y_pred", _labels("y_pred", y_pred))
+    if len({array.dtype.kind in "US" for array in (t, p) if array.dtype.kind != "O"}) > 1:
+        raise ValueError(f"y_true holds {t.dtype} and y_pred {p.dtype}; both must be text or both numbers")
+    return t, p
+
+
 def _classes(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray, int]:
     """Return both as class numbers 0 to n - 1, and n: the classes are what occurs in either."""
-    t, p = _pair("y_true", y_true, "y_pred", y_pred)
+    t, p = _label_pair(y_true, y_pred)
     if t.ndim != 1:
-        raise ValueError(f"y_true has shape {t.shape}; classes are one label a row (of one-hot rows, argmax(axis=1))")
+        raise ValueError(f"y_true has shape {t.shape}; classes must be one label a row (one-hot: argmax(axis=1))")
     found, numbers = np.unique(np.concatenate([t, p]), return_inverse=True)
     return numbers[: len(t)], numbers[len(t) :], len(found)
 
@@ -119,7 +140,7 @@ def _score_of(score: Callable[..., Any], y_true: ArrayLike, y_pred: ArrayLike, a
     check_name("average", average, ("binary", *AVERAGES))
     if average != "binary":
         return _averaged(score, _tallies(*_classes(y_true, y_pred)), average)
-    pair = _pair("y_true", y_true, "y_pred", y_pred)
+    pair = _label_pair(y_true, y_pred)
     t, p = (_binary(f"average is 'binary' and {name}", y) for name, y in zip(("y_true", "y_pred"), pair, strict=True))
     return float(score(*map(np.count_nonzero, (t & p, p, t))))
 
@@ -130,7 +151,7 @@ def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Parameters
     ----------
     y_true, y_pred : array_like
-        Labels, of one shape.
+        Labels, whole numbers or text, of one shape.
 
     Returns
     -------
@@ -141,7 +162,7 @@ def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> accuracy_score([0, 1, 2, 2], [0, 2, 2, 2])
     0.75
     """
-    t, p = _pair("y_true", y_true, "y_pred", y_pred)
+    t, p = _label_pair(y_true, y_pred)
     return float(np.count_nonzero(t == p) / t.size)
 
 
@@ -165,9 +186,14 @@ def top_k_accuracy_score(y_true: ArrayLike, y_score: ArrayLike, k: int) -> float
     >>> top_k_accuracy_score([0, 1], [[0.2, 0.3, 0.5], [0.2, 0.3, 0.5]], k=2)
     0.5
     """
-    t, scores = _pair("y_true", y_true, "y_score", y_score, like=False)
+    t, scores = _labels("y_true", as_numbers("y_true", y_true)), as_numbers("y_score", y_score)
+    _pair("y_true", t, "y_score", scores, like=False)
     if t.ndim != 1 or scores.ndim != 2:
         raise ValueError(f"y_true has shape {t.shape} and y_score {scores.shape}; they must be (rows,) and (rows, n)")
+    bad, n = (t < 0) | (t >= scores.shape[1]), scores.shape[1]
+    if bad.any():
+        at = int(bad.argmax())
+        raise ValueError(f"y_true[{at}] is {t[at]}; labels must be in 0 .. {n - 1}, y_score has {n} columns")
     order = (-scores.astype(np.float64)).argsort(axis=1, kind="stable")[:, : _k(k)]
     return float(np.count_nonzero((order == t[:, None]).any(axis=1)) / len(t))
 
@@ -263,7 +289,7 @@ def roc_auc_score(y_true: ArrayLike, y_score: ArrayLike) -> float:
     >>> roc_auc_score([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     0.75
     """
-    t, scores = _pair("y_true", y_true, "y_score", y_score)
+    t, scores = _pair("y_true", as_numbers("y_true", y_true), "y_score", as_numbers("y_score", y_score))
     t, scores = _binary("y_true", t).reshape(len(t), -1), scores.reshape(len(t), -1)
     found = [_area(t[:, j], scores[:, j]) for j in range(t.shape[1])]
     return math.fsum(found) / len(found)
@@ -362,7 +388,7 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """Return the share of the variance that is explained, ``1 - sum((y - p)**2) / sum((y - mean(y))**2)``.
 
     Of two columns or more it is the mean of theirs. Where y is constant it is 1 for exact predictions, else 0; of a
-    single row NaN.
+    single row, or where a number is NaN, it is NaN.
 
     Parameters
     ----------
@@ -378,11 +404,11 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     0.5
     """
     error = _difference(y_true, y_pred) ** 2
-    return _explained(error.reshape(len(error), -1).sum(axis=0), np.asarray(y_true))
+    return _explained(error.reshape(len(error), -1).sum(axis=0), as_numbers("y_true", y_true))
 
 
 def _difference(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
-    t, p = _pair("y_true", y_true, "y_pred", y_pred)
+    t, p = _pair("y_true", as_numbers("y_true", y_true), "y_pred", as_numbers("y_pred", y_pred))
     return t.astype(np.float64) - p.astype(np.float64)
 
 
@@ -391,8 +417,8 @@ def _explained(error: np.ndarray, y: np.ndarray) -> float:
         return math.nan
     y = y.reshape(len(y), -1).astype(np.float64)
     spread = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
-    share = 1 - error / np.where(spread > 0, spread, 1)
-    return math.fsum(np.where((spread > 0) | (error == 0), share, 0.0).tolist()) / len(share)
+    share = 1 - error / np.where(spread == 0, 1, spread)
+    return math.fsum(np.where((spread == 0) & (error > 0), 0.0, share).tolist()) / len(share)
 
 
 # --------------------------------------------------------------------------------------- of a program
@@ -411,6 +437,7 @@ def _result(program: Program, kernel: str, *inputs: Buffer, **attributes: float)
     buffer = _call(program, kernel, *inputs, **attributes)[-1]
     buffer.role = "result"
     return buffer
+
 
 
 def _k(k: Any) -> int:

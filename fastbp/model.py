@@ -16,7 +16,7 @@ from . import losses, optimizers
 from .backends import aligned, make_executor
 from .callbacks import Callback, History, ProgressBar, has_hook
 from .compiler import Layout, compile_evaluation, compile_prediction, compile_training
-from .data import as_features, as_rows, as_targets, as_weights, integer, number
+from .data import as_features, as_numbers, as_rows, as_targets, as_weights, integer, number
 from .kernels import check_numerics, choose_backend
 from .kernels.table import suggest
 from .kernels.threads import MISSING
@@ -1081,12 +1081,10 @@ class Sequential:
             raise ValueError(f"weights has {len(weights)} arrays; the model has {len(entries)}")
         arrays: list[np.ndarray] = []
         for (k, name, shape, *_), value in zip(entries, weights, strict=True):
-            value = np.asarray(value)
-            if value.shape != shape or value.dtype.kind not in "biuf":
-                raise ValueError(
-                    f"weights[{len(arrays)}] is {value.dtype} {value.shape}; "
-                    f"{self.layers[k].name}.{name} has shape {shape}"
-                )
+            value = as_numbers(f"weights[{len(arrays)}]", value)
+            if value.shape != shape:
+                what = f"{self.layers[k].name}.{name} has {shape}"
+                raise ValueError(f"weights[{len(arrays)}] has shape {value.shape}; {what}")
             arrays.append(value)
         for (k, name, *_), value in zip(entries, arrays, strict=True):
             self.layers[k]._arrays[name][...] = value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .data import integer
+from .data import as_numbers, integer
 from .data import number as _number
 from .kernels.table import KERNELS, ROWS
 from .names import named
@@ -268,7 +268,7 @@ class Optimizer:
         state : dict of str to ndarray
             As `get_state` returns them. Without ``"step"``, as in files of old, that is left as it is.
         """
-        arrays = {name: np.asarray(value) for name, value in state.items()}
+        arrays = {name: as_numbers(f"state {name!r}", value) for name, value in state.items()}
         step = arrays.pop("step", np.array(self._step))
         if set(arrays) != set(self._state):
             raise ValueError(f"state has {sorted(state)}; it must have {sorted([*self._state, 'step'])}")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from .data import integer, number
+from .data import as_array, integer, number
 from .names import check_name
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Schedule:
         -------
         float or ndarray of float64
         """
-        steps = np.asarray(step)
+        steps = as_array("step", step)
         if steps.dtype.kind not in "iuf" or not ((steps >= 0) & (steps < 2.0**53) & (np.floor(steps) == steps)).all():
             raise ValueError(f"step is {step!r}; it must be whole numbers from 0 below 2**53")
         rates = np.broadcast_to(self.rates(steps.astype(np.float64)), steps.shape)

@@ -322,22 +322,58 @@ def _load_cython(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
+def _masked(values: Any) -> bool:
+    if isinstance(values, (list, tuple)):
+        return any(map(_masked, values))
+    # numpy.ma is not imported for arrays that cannot be its
+    return isinstance(values, np.ndarray) and type(values) is not np.ndarray and np.ma.is_masked(values)
+
+
+def as_array(name: str, values: ArrayLike) -> np.ndarray:
+    """Return an array of what a user gave, or raise an error that names it.
+
+    Parameters
+    ----------
+    name : str
+        For error messages.
+    values : array_like
+        A masked array where nothing is masked is its data.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError
+        If entries are masked: they have no value.
+    ValueError
+        If nested lists are of different lengths.
+    """
+    if _masked(values):
+        way = "fill them (numpy.ma.filled) or leave their rows out"
+        raise TypeError(f"{name} has masked entries; it must have none: {way}")
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} is not a rectangular array: {error}") from None
+
+
 _LOADERS = {"numpy": _load_numpy, "numba": _load_numba, "cython": _load_cython}
 _DTYPES = {"i8": np.dtype(np.int64), "f8": np.dtype(np.float64)}
 
 
-def _as_operand(kernel: Kernel, operand: Operand, value: ArrayLike, real: np.dtype) -> np.ndarray:
+def _as_operand(kernel: Kernel, operand: Operand, array: np.ndarray, real: np.dtype) -> np.ndarray:
     dtype = _DTYPES.get(operand.dtype, real)
-    array = np.asarray(value)
     if operand.dtype == "i8" and array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"{kernel.name}: {operand.name} must hold integers, got {array.dtype}")
     return np.require(array, dtype, ["C", "A"]).reshape(array.shape)
 
 
-def _real_dtype(kernel: Kernel, inputs: Sequence[ArrayLike]) -> np.dtype:
+def _real_dtype(kernel: Kernel, inputs: Sequence[np.ndarray]) -> np.dtype:
     dtypes = []
-    for operand, value in zip(kernel.inputs, inputs, strict=True):
-        dtype = np.asarray(value).dtype
+    for operand, array in zip(kernel.inputs, inputs, strict=True):
+        dtype = array.dtype
         if dtype.kind not in "biuf" or dtype.itemsize > 8:
             raise TypeError(f"{kernel.name}: {operand.name} has dtype {dtype}; it must be float32 or float64")
         if operand.dtype == "real":
@@ -356,6 +392,29 @@ def _common_shape(kernel: Kernel, arrays: dict[str, np.ndarray]) -> tuple[int, .
     return shapes.get(first, ())
 
 
+def _outputs(kernel: Kernel, out: Any) -> tuple[np.ndarray | None, ...]:
+    """Return what a user gave for the outputs, one by one."""
+    n = len(kernel.outputs)
+    if out is None:
+        return (None,) * n
+    given = tuple(out) if isinstance(out, (tuple, list)) else (out,)
+    for array in given:
+        if array is not None and not isinstance(array, np.ndarray):
+            raise TypeError(f"{kernel.name}: out is {out!r}; it must be an array or a tuple of arrays")
+    if len(given) != n:
+        raise ValueError(f"{kernel.name}: out has {len(given)} arrays; it must have {n}")
+    return given
+
+
+def _attribute(kernel: Kernel, name: str, value: Any) -> float:
+    if name not in kernel.attributes:
+        raise TypeError(f"{kernel.name} has no attribute {name!r}{suggest(name, kernel.attributes)}")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{kernel.name}: {name} is {value!r}; it must be a number") from None
+
+
 def _call(
     kernel: Kernel,
     inputs: Sequence[ArrayLike],
@@ -365,29 +424,25 @@ def _call(
     attributes: dict[str, float],
 ) -> Any:
     backend = choose_backend(backend)
-    for name in attributes:
-        if name not in kernel.attributes:
-            raise TypeError(f"{kernel.name} has no attribute {name!r}{suggest(name, kernel.attributes)}")
-    real = _real_dtype(kernel, inputs)
-    arrays = {o.name: _as_operand(kernel, o, value, real) for o, value in zip(kernel.inputs, inputs, strict=True)}
+    values = {**kernel.attributes, **{name: _attribute(kernel, name, value) for name, value in attributes.items()}}
+    given = _outputs(kernel, out)
+    found = [as_array(f"{kernel.name}: {o.name}", value) for o, value in zip(kernel.inputs, inputs, strict=True)]
+    real = _real_dtype(kernel, found)
+    arrays = {o.name: _as_operand(kernel, o, array, real) for o, array in zip(kernel.inputs, found, strict=True)}
     sizes = kernel.sizes([arrays[o.name].shape if o.name in arrays else None for o in kernel.operands])
     like = _common_shape(kernel, arrays)
     shapes = [kernel.shape(o, sizes, like) for o in kernel.outputs]
-    out = (None,) * len(shapes) if out is None else (out,) if isinstance(out, np.ndarray) else tuple(out)
-    if len(out) != len(shapes):
-        raise ValueError(f"{kernel.name}: out has {len(out)} arrays; it must have {len(shapes)}")
     results = []
-    for operand, shape, given in zip(kernel.outputs, shapes, out, strict=True):
+    for operand, shape, target in zip(kernel.outputs, shapes, given, strict=True):
         dtype = _DTYPES.get(operand.dtype, real)
-        if given is not None and (given.shape != shape or given.dtype != dtype or not given.flags.writeable):
+        if target is not None and (target.shape != shape or target.dtype != dtype or not target.flags.writeable):
             raise ValueError(
                 f"{kernel.name}: out for {operand.name} must be a writeable {dtype} array of shape {shape}, "
-                f"got {given.dtype} {given.shape}"
+                f"got {target.dtype} {target.shape}"
             )
         # computed apart and copied at the end: nothing is half-written, and `out` may overlap an input
         results.append(arrays[operand.name].copy() if operand.name in arrays else np.empty(shape, dtype))
     function = load(backend, real.name, [kernel.name], numerics)[kernel.name]
-    values = {**kernel.attributes, **attributes}
     if backend == "numpy":
         with np.errstate(all="ignore"):
             returned = function(*arrays.values(), **values)
@@ -406,10 +461,10 @@ def _call(
         )
         if status:
             raise (IndexError if status == 1 else FloatingPointError)(f"{kernel.name}: {STATUS[status]}")
-    for k, given in enumerate(out):
-        if given is not None:
-            given[...] = results[k]
-            results[k] = given
+    for k, target in enumerate(given):
+        if target is not None:
+            target[...] = results[k]
+            results[k] = target
         elif results[k].shape == ():
             results[k] = results[k][()]
     return results[0] if len(results) == 1 else tuple(results) or None

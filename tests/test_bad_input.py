@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from _arrays import BACKENDS, assert_same_bits
 
-from fastbp import Activation, Callback, Dense, Sequential, kernels, layers, losses, optimizers
+import fastbp
+from fastbp import Activation, Callback, Dense, Sequential, kernels, layers, losses, optimizers, schedules
+from fastbp.io import save_arrays
 
 ALL_BACKENDS = ("numpy", *BACKENDS)
 every_backend = pytest.mark.parametrize("backend", ALL_BACKENDS)
@@ -159,6 +161,58 @@ def test_validation_data_that_is_no_pair():
     for bad in ((X,), (X, Y, Y, Y)):
         call = lambda m, bad=bad: m.fit(X, Y, validation_data=bad, verbose=0)  # noqa: E731
         refused(model_of(), call, ValueError, r"must be \(x, y\) or")
+
+
+def masked(array):
+    """Return the array with its first entry masked, below which another number lies."""
+    mask = np.zeros(np.shape(array), bool)
+    mask.flat[0] = True
+    return np.ma.masked_array(array, mask)
+
+
+TAKE_ARRAYS = {
+    **{f"x, {name}": ("x|validation_data.0.", call) for name, call in both(None, masked(X), Y).items()},
+    **{f"y, {name}": ("y|validation_data.1.", call) for name, call in both(None, X, masked(Y)).items()},
+    "weights, fit": ("sample_weight", lambda m: m.fit(X, Y, sample_weight=masked(np.ones(ROWS)), verbose=0)),
+    "weights, evaluate": ("sample_weight", lambda m: m.evaluate(X, Y, sample_weight=masked(np.ones(ROWS)))),
+    "weights, train_on_batch": ("sample_weight", lambda m: m.train_on_batch(X, Y, masked(np.ones(ROWS)))),
+    "predict": ("x", lambda m: m.predict(masked(X))),
+    "forward": ("x", lambda m: m.forward(masked(X))),
+    "loss": ("y_true", lambda m: (m.forward(X), m.loss(masked(Y)))),
+    "set_weights": (
+        r"weights\[1\]", lambda m: m.set_weights([w if w.ndim > 1 else masked(w) for w in m.get_weights()]),
+    ),
+    "a layer's": (r"dense_1\.w", lambda m: setattr(m.layers[0], "w", masked(m.layers[0].w))),
+    "optimizer": (
+        "state .m.", lambda m: m.optimizer.set_state({k: masked(v) for k, v in m.optimizer.get_state().items()}),
+    ),
+    "blame": ("x", lambda m: fastbp.blame(m, masked(X), Y)),
+    "gradient_check": ("y", lambda m: fastbp.gradient_check(m, X, masked(Y))),
+    "kernel": ("relu_forward: x", lambda m: kernels.relu_forward(masked(X))),
+    "loss of arrays": ("y_true", lambda m: losses.MeanSquaredError()(masked(X), X)),
+    "gradient of arrays": ("y_pred", lambda m: losses.MeanSquaredError().gradient(X, masked(X))),
+    "weights of arrays": ("sample_weight", lambda m: losses.Huber()(X, X, sample_weight=masked(np.ones(ROWS)))),
+    "triplets": ("positive", lambda m: losses.TripletMargin()(X, masked(X), X)),
+    "schedule": ("step", lambda m: schedules.CosineDecay(0.1, 10)(masked([1, 2]))),
+    "file": (r"arrays\['w'\]", lambda m: save_arrays("never.npz", {}, {"w": masked(X)})),
+}
+
+
+@pytest.mark.parametrize("name", TAKE_ARRAYS)
+def test_masked_entries(name):
+    argument, call = TAKE_ARRAYS[name]
+    refused(model_of(), call, TypeError, f"^({argument}) has masked entries; it must have none: fill them")
+
+
+def test_masked_arrays_of_which_nothing_is_masked():
+    """They are their data, however they came; in a list entries may be masked as well."""
+    model = model_of()
+    want = model.predict(X)
+    unmasked = np.ma.masked_array(X, mask=np.zeros(X.shape, bool))
+    for x in (np.ma.masked_array(X), unmasked, list(unmasked)):
+        assert_same_bits(model.predict(x), want)
+    for x in ([*X[:3], masked(X[3])], [[1.0, 2.0, np.ma.masked, 4.0]]):
+        refused(model, lambda m, x=x: m.predict(x), TypeError, "x has masked entries")
 
 
 @every_backend

@@ -94,6 +94,42 @@ def test_split_without_classes():
     assert (len(x_train), len(x_test), y_train.shape, y_test.shape) == (8, 2, (8, 2), (2, 2))
 
 
+@pytest.mark.parametrize("test_size", [0.1, 0.2, 0.5])
+@pytest.mark.parametrize("kind", ["fractions", "rounded", "counts", "columns", "two rows each", "missing"])
+def test_split_of_numbers_has_the_share_that_was_asked_for(kind, test_size):
+    rng = np.random.default_rng(0)
+    y = {
+        "fractions": rng.normal(size=400),
+        "rounded": rng.normal(20, 8, size=400).round(1),
+        "counts": rng.integers(200, size=400),
+        "columns": rng.integers(2, size=(400, 2)),
+        "two rows each": np.repeat(np.arange(200.0), 2),
+        "missing": np.where(rng.random(400) < 0.1, np.nan, 1.0),
+    }[kind]
+    train, test, _, y_test = train_test_split(np.arange(400), y, test_size)
+    assert (len(train), len(test)) == (400 - 400 * test_size, 400 * test_size)
+    np.testing.assert_array_equal(y[test], y_test)
+    np.testing.assert_array_equal(test, train_test_split(np.arange(400), y, test_size, stratify=False)[1])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8", "bool", "<U3", "object"])
+def test_split_of_whole_numbers_and_text_is_stratified(dtype):
+    y = np.repeat([0, 1], [90, 10]).astype(dtype)
+    y_test = train_test_split(np.arange(100), y)[3]
+    assert len(y_test) == 20 and (y_test == y[-1]).sum() == 2
+    # also where numbers are few and must be told to be classes
+    assert len(train_test_split(np.arange(6), [0, 0, 1, 1, 2, 2], stratify=True)[1]) == 3
+    assert len(train_test_split(np.arange(6), [0, 0, 1, 1, 2, 2])[1]) == 1
+
+
+def test_split_refuses_masked_entries():
+    masked = np.ma.masked_array([0, 1, 0, 1], mask=[False, True, False, False])
+    with pytest.raises(TypeError, match="y has masked entries"):
+        train_test_split(np.arange(4), masked)
+    with pytest.raises(TypeError, match="x has masked entries"):
+        train_test_split(masked, np.arange(4))
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -105,8 +141,12 @@ def test_split_without_classes():
         (([1, 1], [1, 1], 0.2, -1), ValueError, "seed is -1"),
         (([1, 1], [1, 1], 0.2, 2**64), ValueError, "seed is 18446744073709551616"),
         (([1, 1], [1, 1], 0.2, 0.5), TypeError, "integer"),
-        (([1, 2], [[1], [2]]), ValueError, "to stratify"),
-        (([1, 2], [1, 2]), ValueError, "no class with two"),
+        (([1, 1], [1, 1], "a"), TypeError, "test_size is 'a'; it must be a number"),
+        (([1, 2], [[1], [2]], 0.5, 0, True), ValueError, "to stratify it must be .n,., stratify=False takes any"),
+        (([1, 2], [1, 2], 0.5, 0, True), ValueError, "no class with two of them .stratify=False needs none"),
+        (([1, 2], [1, 1.5], 0.5, 0, True), ValueError, r"y\[1\] is 1.5; classes must be whole.*stratify=False"),
+        (([1, 2], [1, float("nan")], 0.5, 0, True), ValueError, r"y\[1\] is nan; classes must be whole"),
+        (([1, 2], [1, 1], 0.5, 0, "yes"), ValueError, "stratify is 'yes'; it must be True, False or 'auto'"),
         (([], []), ValueError, "nothing to divide"),
         (([1], [1], 0.2, 0, False), ValueError, "nothing to divide"),
     ],

@@ -1,5 +1,6 @@
 """Metrics: functions against scikit-learn, and what programs count against the functions."""
 
+import functools
 import math
 
 import numpy as np
@@ -96,6 +97,53 @@ def test_explained_variance_of_constants(oracle):
     assert math.isnan(metrics.r2_score([1], [1]))
 
 
+@pytest.mark.parametrize("name", ["mean_absolute_error", "mean_squared_error", "root_mean_squared_error", "r2_score"])
+@pytest.mark.parametrize("shape", [(6,), (6, 2)])
+@pytest.mark.parametrize("constant", [False, True])
+def test_errors_with_a_number_missing_are_missing(name, shape, constant):
+    whole = np.ones(shape) if constant else np.arange(float(np.prod(shape))).reshape(shape)
+    gap = whole.copy()
+    gap[(3, *[0] * (len(shape) - 1))] = np.nan
+    for t, p in ((gap, whole), (whole, gap), (gap, gap)):
+        assert math.isnan(getattr(metrics, name)(t, p))
+    assert not math.isnan(getattr(metrics, name)(whole, whole))
+
+
+SCORES_OF_LABELS = {
+    **{name: getattr(metrics, name) for name in ("accuracy_score", "confusion_matrix", "f1_score")},
+    **{
+        f"{name}, {average}": functools.partial(getattr(metrics, name), average=average)
+        for name in ("precision_score", "recall_score", "f1_score")
+        for average in ("macro", "micro", "weighted")
+    },
+}
+
+
+@pytest.mark.parametrize("score", SCORES_OF_LABELS.values(), ids=SCORES_OF_LABELS)
+def test_probabilities_are_no_labels(score):
+    message = r"y_pred\[1\] is 0.8; labels must be whole numbers; of probabilities y_pred > 0.5 or"
+    with pytest.raises(ValueError, match=message):
+        score([0, 1, 1], [0.0, 0.8, 0.9])
+    with pytest.raises(ValueError, match=r"y_true\[2\] is nan; labels must be whole numbers"):
+        score([0.0, 1.0, math.nan], [0, 1, 1])
+    with pytest.raises(ValueError, match="y_true holds <U1 and y_pred int64; both must be text or both numbers"):
+        score(["0", "1"], [0, 1])
+    with pytest.raises(TypeError, match="y_pred has masked entries"):
+        score([0, 1], np.ma.masked_array([0, 1], mask=[False, True]))
+    np.testing.assert_array_equal(score([0.0, 1.0, 1.0], [0, 1, 0]), score([0, 1, 1], [False, True, False]))
+
+
+def test_labels_beyond_the_scores_are_no_misses():
+    scores = np.eye(3)
+    for label in (-1, 3):
+        with pytest.raises(ValueError, match=rf"y_true\[1\] is {label}; labels must be in 0 .. 2, y_score has 3"):
+            metrics.top_k_accuracy_score([0, label, 2], scores, 2)
+    with pytest.raises(ValueError, match=r"y_true\[0\] is 0.5; labels must be whole numbers"):
+        metrics.top_k_accuracy_score([0.5, 1, 2], scores, 2)
+    with pytest.raises(TypeError, match="y_true has dtype <U1; it must hold real numbers"):
+        metrics.top_k_accuracy_score(["a", "b", "c"], scores, 2)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -106,7 +154,7 @@ def test_explained_variance_of_constants(oracle):
             "average is 'binary' and y_true holds .*2.*; it must hold 0 and 1 only",
         ),
         (lambda: metrics.f1_score([0, 1], [0, 1], "makro"), "no average 'makro'; did you mean 'macro'"),
-        (lambda: metrics.confusion_matrix([[1]], [[1]]), r"y_true has shape \(1, 1\); classes are one label a row"),
+        (lambda: metrics.confusion_matrix([[1]], [[1]]), r"y_true has shape \(1, 1\); classes must be one label a row"),
         (lambda: metrics.roc_auc_score([0, 3], [0, 1]), "y_true holds .*3"),
         (lambda: metrics.top_k_accuracy_score([0, 1], [[1, 2]], 1), "equally many rows"),
         (lambda: metrics.top_k_accuracy_score([0], [1], 1), r"they must be \(rows,\) and \(rows, n\)"),

@@ -1,8 +1,8 @@
 """Data sets that ship inside the package, and a split that is the same on every machine."""
 
-import operator
-
 import numpy as np
+
+from ..data import as_array, integer, number
 
 __all__ = ["load_digits", "train_test_split"]
 
@@ -51,21 +51,31 @@ def _splitmix64(state):
     return z ^ (z >> np.uint64(31))
 
 
-def train_test_split(x, y, test_size=0.2, seed=0, stratify=True):
+def _number(y):
+    """Return the place of the first element that is no class since it is no whole number, or None."""
+    if y.dtype.kind not in "fc":
+        return None
+    bad = np.flatnonzero(~(np.isfinite(y) & (y == np.rint(y))))
+    return int(bad[0]) if len(bad) else None
+
+
+def train_test_split(x, y, test_size=0.2, seed=0, stratify="auto"):
     """Divide rows into a training and a test part, the same on every machine and with every NumPy.
 
     Parameters
     ----------
     x : array_like, shape (n, ...)
     y : array_like, shape (n, ...)
-        Labels, of any dtype that sorts; one for each row if `stratify`.
+        Labels, of any dtype that sorts, or numbers.
     test_size : float, default 0.2
         The share of the test part, between 0 and 1.
     seed : int, default 0
         From 0 to 2**64 - 1.
-    stratify : bool, default True
+    stratify : bool or "auto", default "auto"
         Whether each class is divided by itself, so that both parts have the classes in the same
         proportions. A class of two rows or more is then in both parts, a single row in training.
+        "auto": where `y` has one value a row, five rows or more for each different value on average, and no
+        numbers but whole ones. The targets of a regression are no classes of a row or two each.
 
     Returns
     -------
@@ -75,15 +85,16 @@ def train_test_split(x, y, test_size=0.2, seed=0, stratify=True):
     Raises
     ------
     ValueError
-        If lengths differ, a part would be empty, or an argument is out of range.
+        If lengths differ, a part would be empty, or an argument is out of range; if `stratify` is True and `y`
+        has no classes.
     TypeError
-        If `seed` is not an integer.
+        If `seed` is not an integer or `test_size` is no number.
 
     Notes
     -----
     The key of row ``i`` is ``splitmix64(splitmix64(seed) + i)``, with sums modulo 2**64 [1]_. Of the ``n`` rows of a
-    class, the ``floor(n * test_size + 0.5)`` rows of the smallest keys, but at least one and at most ``n - 1``,
-    are the test part.
+    class, or of all where there are no classes, the ``floor(n * test_size + 0.5)`` rows of the smallest keys, but at
+    least one and at most ``n - 1``, are the test part.
 
     References
     ----------
@@ -97,16 +108,20 @@ def train_test_split(x, y, test_size=0.2, seed=0, stratify=True):
     >>> x_test, y_test
     (array([4, 5]), array([0, 1]))
     """
-    x, y = np.asarray(x), np.asarray(y)
-    seed = operator.index(seed)
+    x, y = as_array("x", x), as_array("y", y)
+    test_size, seed = number("test_size", test_size, 0, 1, closed_low=False), integer("seed", seed, 0)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
         raise ValueError(f"x has shape {x.shape} and y has shape {y.shape}; they must have equally many rows")
-    if not 0 < test_size < 1:
-        raise ValueError(f"test_size is {test_size!r}; it must be between 0 and 1")
-    if not 0 <= seed < 2**64:
+    if seed >= 2**64:
         raise ValueError(f"seed is {seed}; it must be from 0 to 2**64 - 1")
-    if stratify and y.ndim != 1:
-        raise ValueError(f"y has shape {y.shape}; to stratify it must be (n,)")
+    if not isinstance(stratify, (bool, np.bool_)) and stratify != "auto":
+        raise ValueError(f"stratify is {stratify!r}; it must be True, False or 'auto'")
+    if stratify == "auto":
+        stratify = y.ndim == 1 and _number(y) is None and 5 * len(np.unique(y)) <= len(y)
+    elif stratify and y.ndim != 1:
+        raise ValueError(f"y has shape {y.shape}; to stratify it must be (n,), stratify=False takes any")
+    elif stratify and (at := _number(y)) is not None:
+        raise ValueError(f"y[{at}] is {y[at]}; classes must be whole numbers or text, stratify=False takes any")
 
     key = _splitmix64(_splitmix64(np.array([seed], np.uint64)) + np.arange(len(x), dtype=np.uint64))
     classes = np.unique(y, return_inverse=True)[1] if stratify else np.zeros(len(x), np.int64)
@@ -115,5 +130,6 @@ def train_test_split(x, y, test_size=0.2, seed=0, stratify=True):
     for rows in np.split(order, np.cumsum(np.bincount(classes))[:-1]):
         test[rows[: min(max(1, int(len(rows) * test_size + 0.5)), len(rows) - 1)]] = True
     if not 0 < test.sum() < len(x):
-        raise ValueError(f"y has {len(y)} rows and no class with two of them; there is nothing to divide")
+        what = " and no class with two of them (stratify=False needs none)" if stratify else ""
+        raise ValueError(f"y has {len(y)} rows{what}; there is nothing to divide")
     return x[~test], x[test], y[~test], y[test]

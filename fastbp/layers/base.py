@@ -7,7 +7,7 @@ import operator
 import re
 from typing import TYPE_CHECKING
 
-from ..data import number
+from ..data import as_numbers, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,11 +93,9 @@ def _view(name: str) -> property:
         return self._array(name)
 
     def setter(self, value):
-        import numpy as np
-
-        array, value = self._array(name), np.asarray(value)
+        array, value = self._array(name), as_numbers(f"{self.name}.{name}", value)
         if value.shape != array.shape:
-            raise ValueError(f"{self.name}.{name} has shape {array.shape}, got {value.shape}")
+            raise ValueError(f"{self.name}.{name} is given shape {value.shape}; it must be {array.shape}")
         array[...] = value
 
     return property(getter, setter, doc=f"{name} as a view of the model's flat array.")
