@@ -92,7 +92,8 @@ def minimize(
     rows = as_rows("x", x)
     layout = model._plan(rows.shape[1:])
     x, y = model._checked("x", "y", rows, y, layout)
-    weight = as_weights(sample_weight, class_weight, y, model.loss_function, model.dtype)
+    outputs = layout.output_shape[-1]
+    weight = as_weights(sample_weight, class_weight, y, model.loss_function, model.dtype, outputs=outputs)
     if layout.statistics:
         raise ValueError(f"layer {model.layers[layout.statistics[0][0]].name} keeps statistics, which only fit updates")
     for (k, name), spec in layout.specs.items():

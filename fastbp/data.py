@@ -12,6 +12,7 @@ import numpy as np
 from .kernels import as_array
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from numpy.typing import ArrayLike, DTypeLike
@@ -185,6 +186,7 @@ def as_weights(
     loss: Loss,
     dtype: DTypeLike,
     name: str = "sample_weight",
+    outputs: int | None = None,
 ) -> np.ndarray | None:
     """Return a column of weights for the rows of `y`, targets as the loss takes them, or None where there are none.
 
@@ -193,12 +195,16 @@ def as_weights(
     sample_weight : array_like, optional
         Of shape (rows,) or (rows, 1), not negative.
     class_weight : dict of int to float or "balanced", optional
-        Classes that are left out weigh 1; "balanced" is ``rows / (classes * count of the class)``.
+        Classes that are left out weigh 1; "balanced" is ``rows / (classes * count of the class)``, where rows whose
+        label is ignored are none and have no class.
     y : ndarray
+        All rows that are trained on: what is balanced.
     loss : Loss
     dtype : dtype
     name : str
         For error messages.
+    outputs : int, optional
+        How many the model has: so many classes labels have.
 
     Raises
     ------
@@ -217,7 +223,7 @@ def as_weights(
             raise ValueError(f"{name} has shape {array.shape}; it must be ({len(y)},)")
         weights = array.reshape(-1)
     if class_weight is not None:
-        weights = weights * _class_weights(class_weight, y, loss)
+        weights = weights * _class_weights(class_weight, y, loss, outputs)
     column = _real(name, weights[:, None], dtype, True)
     if (column < 0).any():
         at = int(np.argmax(column[:, 0] < 0))
@@ -225,28 +231,30 @@ def as_weights(
     return column
 
 
-def _class_weights(class_weight: Any, y: np.ndarray, loss: Loss) -> np.ndarray:
+def _class_weights(class_weight: Any, y: np.ndarray, loss: Loss, outputs: int | None) -> np.ndarray:
     pair = _PAIRS.get(loss.targets, (0, 1) if loss.link else (-1, 1))
+    known: Sequence[int]
     if loss.targets == "labels":
-        classes = y
+        classes, known = y, range(int(y.max()) + 1 if outputs is None else outputs)
     elif (loss.link == "softmax" or loss.targets == "one_hot") and y.ndim == 2:
-        classes = y.argmax(axis=1)
+        classes, known = y.argmax(axis=1), range(y.shape[1])
     elif y.ndim == 2 and y.shape[1] == 1 and np.isin(y, pair).all():
-        classes = y[:, 0].astype(np.int64)
+        classes, known = y[:, 0].astype(np.int64), pair
     else:
         raise ValueError(f"class_weight is given; targets of {loss!r} and shape {y.shape} have no classes")
     if isinstance(class_weight, str):
         if class_weight != "balanced":
             raise ValueError(f"class_weight is {class_weight!r}; it must be a dict of weights by class or 'balanced'")
-        found, counts = np.unique(classes, return_counts=True)
-        table = dict(zip(found.tolist(), len(y) / (len(found) * counts), strict=True))
+        found, counts = np.unique(classes[classes != loss.ignore_index], return_counts=True)
+        table = dict(zip(found.tolist(), counts.sum() / (len(found) * counts), strict=True))
     elif isinstance(class_weight, Mapping):
-        table = {
-            integer("a class of class_weight", key, -1 if loss.targets == "signs" else 0): number(
-                f"class_weight[{key!r}]", value, 0, math.inf
-            )
-            for key, value in class_weight.items()
-        }
+        table = {}
+        for key, value in class_weight.items():
+            label = integer("a class of class_weight", key, -1)
+            if label not in known:
+                allowed = f"0 .. {len(known) - 1}" if isinstance(known, range) else f"{known[0]} and {known[1]}"
+                raise ValueError(f"class_weight has a weight for class {label}; the classes are {allowed}")
+            table[label] = number(f"class_weight[{label}]", value, 0, math.inf)
     else:
         raise TypeError(f"class_weight is {class_weight!r}; it must be a dict of weights by class or 'balanced'")
     weights = np.ones(len(y))

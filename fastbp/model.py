@@ -497,7 +497,8 @@ class Sequential:
         class_weight : dict of int to float or "balanced", optional
             Weights by class, for labels, one-hot targets and a single output of 0 and 1; classes that are left out
             weigh 1. "balanced" is scikit-learn's ``rows / (classes * count of the class)``, where only classes that
-            occur count. With `sample_weight` both are multiplied. Validation is not weighed by class.
+            occur count, and only rows that are trained on and whose label is not ignored. With `sample_weight` both
+            are multiplied. Validation is not weighed by class.
 
         Returns
         -------
@@ -539,7 +540,6 @@ class Sequential:
         layout = self._plan(x_rows.shape[1:])
         x, y = self._checked("x", "y", x_rows, y, layout)
         split, together = number("validation_split", validation_split, 0, 1), self.loss_function.rows_per_sample
-        weight = as_weights(sample_weight, class_weight, y, self.loss_function, self.dtype)
         validation: tuple[np.ndarray, np.ndarray, np.ndarray | None] | None = None
         if validation_data is not None:
             if len(validation_data) not in (2, 3):
@@ -556,7 +556,11 @@ class Sequential:
                 raise ValueError(f"validation_split is {split}; of {len(x)} rows that leaves {rows} to train on")
             own = as_weights(sample_weight, None, y, self.loss_function, self.dtype)
             validation = x[rows:], y[rows:], None if own is None else own[rows:]
-            x, y, weight = x[:rows], y[:rows], None if weight is None else weight[:rows]
+            x, y = x[:rows], y[:rows]
+            sample_weight = None if own is None else as_numbers("sample_weight", sample_weight)[:rows]
+        weight = as_weights(
+            sample_weight, class_weight, y, self.loss_function, self.dtype, outputs=layout.output_shape[-1]
+        )
         rng = np.random.default_rng(seed)
         callbacks = list(callbacks)
         for callback in callbacks:
@@ -852,7 +856,9 @@ class Sequential:
         rows = as_rows("x", x)
         layout = self._plan(rows.shape[1:])
         x, y = self._checked("x", "y", rows, y, layout)
-        weight = as_weights(sample_weight, class_weight, y, self.loss_function, self.dtype)
+        weight = as_weights(
+            sample_weight, class_weight, y, self.loss_function, self.dtype, outputs=layout.output_shape[-1]
+        )
         self._ready(x.shape[1:])
         network, executor = self._train_executor(len(x), weighted)
         for buffer, array in self._inputs(network, x, y, weight).items():

@@ -1,5 +1,8 @@
 """Weights of samples and classes, labels that are ignored, and losses that are not reduced."""
 
+import functools
+import importlib.util
+
 import numpy as np
 import pytest
 from _arrays import BACKENDS, assert_same_bits
@@ -168,6 +171,49 @@ def test_balanced_is_scikit_learns():
     want = utils.class_weight.compute_sample_weight("balanced", y)
     got = as_weights(None, "balanced", y, losses.SparseCategoricalCrossEntropy(), "float64")
     np.testing.assert_allclose(got[:, 0], want, rtol=1e-15)
+
+
+def test_balanced_counts_the_rows_that_count():
+    """Neither ignored labels nor validation data are rows of a class; so the weights are those of the rest alone."""
+    x, y, weight = rows_of(60)
+    y = np.where(np.arange(60) % 4 == 0, -1, np.minimum(y, 1))
+    y[48:] = 2
+    loss = losses.SparseCategoricalCrossEntropy(True, ignore_index=-1, reduction="sum")
+    first, second, third = model_of(loss), model_of(loss), model_of(loss)
+    common = {"batch_size": None, "epochs": 2, "seed": 0, "verbose": 0}
+    first.fit(x, y, **common, class_weight="balanced", sample_weight=weight, validation_split=0.2)
+    second.fit(x[:48], y[:48], **common, class_weight="balanced", sample_weight=weight[:48])
+    counts = np.bincount(y[:48][y[:48] != -1])
+    table = dict(enumerate(36 / (2 * counts)))
+    third.fit(x[:48], y[:48], **common, class_weight=table, sample_weight=weight[:48])
+    for got, want, again in zip(*(model.get_weights() for model in (first, second, third)), strict=True):
+        assert_same_bits(got, want)
+        assert_same_bits(got, again)
+    # where nothing counts there is nothing to balance
+    assert first.train_on_batch(x, np.full(60, -1), class_weight="balanced") == 0
+
+
+@pytest.mark.parametrize(
+    ("loss", "units", "targets", "label", "allowed"),
+    [
+        ("sparse_categorical_crossentropy", 3, np.arange(12) % 2, 3, "0 .. 2"),
+        ("sparse_categorical_crossentropy", 3, np.arange(12) % 3, -1, "0 .. 2"),
+        ("categorical_crossentropy", 3, np.eye(3)[np.arange(12) % 3], 3, "0 .. 2"),
+        ("categorical_hinge", 2, np.eye(2)[np.arange(12) % 2], 2, "0 .. 1"),
+        ("binary_crossentropy", 1, np.arange(12) % 2, 2, "0 and 1"),
+        ("hinge", 1, np.arange(12) % 2 * 2 - 1, 0, "-1 and 1"),
+    ],
+)
+def test_a_weight_of_a_class_that_there_is_not(loss, units, targets, label, allowed):
+    x = rows_of(12)[0]
+    model = model_of(loss, units=units)
+    message = rf"class_weight has a weight for class {label}; the classes are {allowed}$"
+    calls = [model.fit, model.train_on_batch, functools.partial(fastbp.minimize, model)]
+    for call in calls[: 2 if importlib.util.find_spec("scipy") is None else 3]:
+        with pytest.raises(ValueError, match=message):
+            call(x, targets, class_weight={1: 2.0, label: 3.0})
+    # a class that the model has may be missing in the data
+    model.train_on_batch(x[:2], targets[1:3], class_weight={1: 2.0})
 
 
 def test_evaluation_and_validation():
