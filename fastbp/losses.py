@@ -46,6 +46,10 @@ __all__ = [
 ]
 
 
+#: Activations each of whose outputs is a probability; a softmax's are a distribution besides.
+_PROBABILITIES = ("sigmoid", "hard_sigmoid", "softmax")
+
+
 class Loss:
     """A loss over a batch.
 
@@ -114,6 +118,49 @@ class Loss:
             If the loss does not go with that activation.
         """
         return self
+
+    @property
+    def _probable(self) -> tuple[str, ...]:
+        """The activations after which a model's outputs are the probabilities that the loss may take."""
+        return ("softmax",) if self.link == "softmax" else _PROBABILITIES
+
+    def doubt(self, last_activation: str | None) -> str | None:
+        """Return why a model's outputs cannot be what the loss takes them for, or None.
+
+        Parameters
+        ----------
+        last_activation : str or None
+            Of the model, for a loss that `resolve` returned.
+
+        Returns
+        -------
+        str or None
+
+        Examples
+        --------
+        >>> print(BinaryCrossEntropy(from_logits=True).doubt("tanh"))
+        None
+        >>> print(BinaryCrossEntropy(from_logits=True).doubt("sigmoid"))
+        BinaryCrossEntropy takes logits, but the outputs are a sigmoid's: leave away from_logits=True or the sigmoid
+        """
+        row = ROWS.get(last_activation or "")
+        # what an activation of the user's own yields is not known
+        if row is None or any(kernel.code or kernel.foreign for kernel in row.kernels.values()):
+            return None
+        name, given = type(self).__name__, "linear" if row.name == "identity" else f"a {row.name}'s"
+        end = f"end the model with activation={self.link or 'softmax'!r}"
+        if self.from_logits and row.name in _PROBABILITIES:
+            away = f"leave away from_logits=True or the {row.name}"
+            remedy = away if row.name in self._probable else f"{end} or None"
+            return f"{name} takes logits, but the outputs are {given}: {remedy}"
+        if self._takes_probabilities and row.name not in self._probable:
+            remedy = f"leave away from_logits=False or {end}" if self.link else end
+            return f"{name} takes probabilities, but the outputs are {given}: {remedy}"
+        return None
+
+    @property
+    def _takes_probabilities(self) -> bool:
+        return not self.from_logits and self.row.domain.get("y_pred") == "probability"
 
     @property
     def of_samples(self) -> bool:
@@ -823,9 +870,10 @@ class BinaryFocalCrossEntropy(Loss):
         self.alpha = number("alpha", alpha, 0, 1, closed_high=True)
 
     def resolve(self, last_activation: str | None) -> Loss:
-        """Return the loss; it refuses a model that ends with a sigmoid."""
-        if last_activation == self.link:
-            raise ValueError("loss BinaryFocalCrossEntropy takes logits; leave the model's last sigmoid away")
+        """Return the loss; it refuses a model whose outputs are probabilities."""
+        if last_activation in _PROBABILITIES:
+            remedy = f"leave the model's last {last_activation} away"
+            raise ValueError(f"loss BinaryFocalCrossEntropy takes logits; {remedy}")
         return self
 
     def get_config(self) -> dict[str, Any]:
@@ -853,7 +901,7 @@ class _CrossEntropy(Loss):
         """Return the loss with `from_logits` decided by the model's last activation."""
         if self.from_logits is not None:
             return self
-        return type(self)(**{**self.get_config(), "from_logits": last_activation != self.link})
+        return type(self)(**{**self.get_config(), "from_logits": last_activation not in self._probable})
 
     def _selected(
         self, program: Program, y_pred: Buffer, y_true: Buffer, weight: Buffer | None
@@ -878,7 +926,8 @@ class BinaryCrossEntropy(_CrossEntropy):
     ----------
     from_logits : bool, optional
         Whether y_pred is a logit (the sigmoid is then part of the loss) or a probability. None lets the
-        model decide: a probability after a sigmoid, else a logit. On arrays None means a probability.
+        model decide: a probability after a sigmoid, hard_sigmoid or softmax, else a logit. On arrays None means a
+        probability.
     label_smoothing : float
         In [0, 1]: targets become ``y * (1 - label_smoothing) + label_smoothing / 2`` first.
     pos_weight : float

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import threading
 import time
+import warnings
 import weakref
 from collections.abc import Iterable
+from itertools import takewhile
 from math import prod
 from typing import TYPE_CHECKING, cast
 
@@ -73,6 +75,12 @@ def _dtype_name(dtype: Any) -> str:
     if name not in _DTYPES:
         raise ValueError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'{suggest(name, _DTYPES)}")
     return name
+
+
+def _activation(layer: Layer | None) -> str | None:
+    """Return the activation that makes a layer's outputs, by its name."""
+    found = getattr(layer, "activation", None)
+    return getattr(found, "activation", found)
 
 
 def _counts(rows: int, batch: int) -> np.ndarray:
@@ -221,6 +229,8 @@ class Sequential:
         if self.layout is not None:
             return
         layout = self._plan(as_shape(input_shape))
+        for doubt in [] if self.loss_function is None else self._doubts_of_number(self.loss_function, layout):
+            warnings.warn(doubt, stacklevel=3)
         rng = np.random.default_rng(seed if self.seed is None else self.seed)
         values = [initializer(shape, rng) for *_, shape, _, initializer in layout.entries]
         self.layout = layout
@@ -286,7 +296,8 @@ class Sequential:
         optimizer : Optimizer or str
         loss : Loss or str
             A name in Keras' spelling. For cross-entropies by name the model's last activation decides
-            whether they take logits.
+            whether they take logits; layers behind it whose predictions are their inputs do not count. One
+            warning says if the outputs are not what the loss takes, here or when their number is known.
         metrics : list of Metric or str
             A name in Keras' spelling, such as "accuracy", "f1_score" or "mae", is also its key in the history.
         backend : {"cython", "numba", "numpy"}, optional
@@ -322,6 +333,9 @@ class Sequential:
         names = [metric.name for metric in found]
         if len({"loss", *names}) != len(names) + 1:
             raise ValueError(f"metrics is {names}; each may stand there once, and none may be called 'loss'")
+        number = [] if self.layout is None else self._doubts_of_number(loss, self.layout)
+        for doubt in self._doubts_of_outputs(loss) + number:
+            warnings.warn(doubt, stacklevel=3)
         optimizer.attach(self, {})
         if dtype != self.dtype and self.layout is not None:
             for name, array in self._arrays.items():
@@ -345,9 +359,36 @@ class Sequential:
         self._state = state
 
     def _last_activation(self) -> str | None:
-        last: Any = self.layers[-1]
-        last = getattr(last, "activation", None)
-        return getattr(last, "activation", last)
+        """Return the activation that makes the outputs, as far as predictions go."""
+        return _activation(next((layer for layer in reversed(self.layers) if not layer.passes_on), None))
+
+    def _doubts_of_outputs(self, loss: Loss) -> list[str]:
+        """Return what to warn of: outputs that are not what the loss takes."""
+        doubt = loss.doubt(self._last_activation())
+        if doubt is not None:
+            return [doubt]
+        last = takewhile(lambda layer: layer.passes_on, reversed(self.layers))
+        return [
+            f"layer {layer.name} comes after the last activation: in training the outputs are no probabilities, "
+            f"which {type(loss).__name__} takes; put it before the layer with the activation"
+            for layer in last
+            if layer.random and loss.link is not None and not loss.from_logits
+        ]
+
+    def _doubts_of_number(self, loss: Loss, layout: Layout) -> list[str]:
+        """Return what to warn of in the number of outputs, and of units of a softmax: classes of which there is one."""
+        found = [
+            f"layer {layer.name} is a {_activation(layer)} of one unit, which is always the same: "
+            "use activation='sigmoid', or a unit for each class"
+            for layer, shape in zip(self.layers, layout.shapes, strict=True)
+            if _activation(layer) in ("softmax", "log_softmax") and shape[-1:] == (1,)
+        ]
+        if not found and (loss.link == "softmax" or loss.targets == "one_hot") and layout.output_shape[-1:] == (1,):
+            found.append(
+                f"the model has one output, and {type(loss).__name__} wants one for each class: "
+                "for two classes take a loss on one output, such as 'binary_crossentropy'"
+            )
+        return found
 
     def _require_idle(self) -> None:
         if self._fitting:

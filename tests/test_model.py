@@ -2,14 +2,28 @@
 
 import gc
 import json
+import re
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
 from _arrays import BACKENDS, assert_same_bits
 
 import fastbp
-from fastbp import Activation, Callback, Dense, Sequential, initializers, load_model, losses, optimizers
+from fastbp import (
+    Activation,
+    Callback,
+    Dense,
+    Dropout,
+    Flatten,
+    Reshape,
+    Sequential,
+    initializers,
+    load_model,
+    losses,
+    optimizers,
+)
 from fastbp.io import FileFormatError, load_arrays, load_history, save_arrays
 
 ALL_BACKENDS = ("numpy", *BACKENDS)
@@ -260,18 +274,93 @@ def test_aliases(alias, kind):
         ("softmax", "sparse_categorical_crossentropy", False), (None, "sparse_categorical_crossentropy", True),
         ("softmax", "categorical_crossentropy", False), ("relu", "categorical_crossentropy", True),
         ("sigmoid", "binary_crossentropy", False), (None, "binary_crossentropy", True),
+        ("softmax", "binary_crossentropy", False), ("hard_sigmoid", "binary_crossentropy", False),
     ],
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore:.* takes")
 def test_the_last_activation_decides_what_the_loss_takes(last, loss, from_logits):
     inside = Sequential([Dense(3, activation=last)], input_shape=4)
     after = Sequential([Dense(3), Activation(last)], input_shape=4)
-    for model in (inside, after):
+    within = [Flatten(), Activation(None), Dropout(0.5), Reshape(3)]
+    between = Sequential([Dense(3, activation=last), *within], input_shape=4)
+    for model in (inside, after, between):
         model.compile("sgd", loss, backend="numpy")
         assert model.loss_function.from_logits is from_logits
     # said is said
     said = type(losses.get(loss))(from_logits=not from_logits)
     inside.compile("sgd", said, backend="numpy")
     assert inside.loss_function.from_logits is not from_logits
+
+
+def told(make):
+    """Return what a call warns of."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        make()
+    assert all(warning.category is UserWarning for warning in said)
+    return [str(warning.message) for warning in said]
+
+
+@pytest.mark.parametrize(
+    ("last", "loss", "message"),
+    [
+        ("softmax", losses.SparseCategoricalCrossEntropy(True),
+         "SparseCategoricalCrossEntropy takes logits, but the outputs are a softmax's: leave away from_logits=True"),
+        ("sigmoid", losses.BinaryCrossEntropy(True), "leave away from_logits=True or the sigmoid$"),
+        ("softmax", losses.BinaryCrossEntropy(True), "leave away from_logits=True or the softmax$"),
+        ("sigmoid", losses.CategoricalCrossEntropy(), "a sigmoid's: end the model with activation='softmax' or None$"),
+        (None, losses.CategoricalCrossEntropy(False), "takes probabilities, but the outputs are linear: leave away"),
+        ("sigmoid", losses.SparseCategoricalCrossEntropy(False), "a sigmoid's: leave away from_logits=False or end"),
+        ("tanh", losses.BinaryCrossEntropy(False), "a tanh's: .* or end the model with activation='sigmoid'$"),
+        ("log_softmax", losses.KLDivergence(), "a log_softmax's: end the model with activation='softmax'$"),
+        ("sigmoid", losses.KLDivergence(), None),
+        ("relu", losses.CategoricalCrossEntropy(), None),
+        ("tanh", losses.BinaryCrossEntropy(True), None),
+        ("sigmoid", losses.MeanSquaredError(), None),
+        (None, losses.Poisson(), None),
+        ("half", losses.BinaryCrossEntropy(False), None),  # of which nothing is known
+        ("half", losses.BinaryCrossEntropy(True), None),
+    ],
+)  # fmt: skip
+def test_outputs_that_are_not_what_the_loss_takes(last, loss, message):
+    fastbp.custom.activation(lambda x: 0.5 + 0 * x, name="half")
+    for tail in ([], [Flatten(), Activation("linear")]):
+        model = Sequential([Dense(3, activation=last), *tail])
+        said = told(lambda model=model: model.compile("sgd", loss, backend="numpy"))
+        assert len(said) == (message is not None)
+        assert message is None or re.search(message, said[0])
+        # once: nothing more is known when the model is built
+        assert not told(lambda model=model: model.build(4))
+
+
+def test_dropout_of_probabilities():
+    model = Sequential([Dense(3, activation="softmax"), Dropout(0.5), Flatten()], input_shape=4)
+    said = told(lambda: model.compile("sgd", "sparse_categorical_crossentropy"))
+    assert len(said) == 1 and said[0].startswith("layer dropout_1 comes after the last activation: in training the out")
+    for loss in ("mse", losses.SparseCategoricalCrossEntropy(True)):
+        assert not any("dropout" in message for message in told(lambda loss=loss: model.compile("sgd", loss)))
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_one_output_for_many_classes(built):
+    softmax = "layer dense_1 is a softmax of one unit, which is always the same: use activation='sigmoid', or a unit"
+    one = "the model has one output, and CategoricalCrossEntropy wants one for each class: for two classes take a loss"
+    for layers, loss, message in (
+        ([Dense(1, "softmax")], "mse", softmax),
+        ([Dense(1), Activation("softmax")], "binary_crossentropy", softmax.replace("dense", "activation")),
+        ([Dense(1, "softmax"), Dense(3)], "mse", softmax),
+        ([Dense(1, "softmax")], "categorical_crossentropy", softmax),
+        ([Dense(1)], "categorical_crossentropy", one),
+        ([Dense(1)], "sparse_categorical_crossentropy", one.replace("Cat", "SparseCat")),
+        ([Dense(1)], "categorical_hinge", one.replace("CrossEntropy", "Hinge")),
+        ([Dense(1)], "binary_crossentropy", None),
+        ([Dense(2, "softmax"), Dense(1, "sigmoid")], "binary_crossentropy", None),
+    ):
+        model = Sequential(layers, input_shape=4 if built else None)
+        said = told(lambda model=model, loss=loss: model.compile("sgd", loss, backend="numpy"))
+        later = told(lambda model=model: model.build(4))
+        assert len(said) == (built and message is not None) and not (built and later)
+        assert message is None or (said + later)[0].startswith(message)
 
 
 @every_backend

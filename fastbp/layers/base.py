@@ -137,6 +137,11 @@ class Layer:
     random = False
     seed: int | None = None
 
+    @property
+    def passes_on(self) -> bool:
+        """Whether predictions of the layer are the numbers that it is given: what these are, its outputs are."""
+        return False
+
     def __init_subclass__(cls, **kwargs) -> None:
         super().__init_subclass__(**kwargs)
         for name in cls.parameters:

@@ -79,6 +79,11 @@ class Activation(Layer):
                 raise ValueError(f"{attribute} is {value!r}; celu divides by it")
         self.attributes: dict[str, Any] = {**known, **{k: float(v) for k, v in attributes.items()}}
 
+    @property
+    def passes_on(self) -> bool:
+        """Whether it is the identity."""
+        return self.activation == "identity"
+
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return no parameters and the same shape."""
         kernel = ROWS[self.activation].kernels[f"{self.activation}_forward"]

@@ -22,6 +22,7 @@ __all__ = ["AlphaDropout", "Dropout", "GaussianNoise"]
 
 class _Random(Layer):
     random = True
+    passes_on = True
     #: The kernels forward and, unless dx is dy, backward; and their attribute, which is how much they do.
     kernels: tuple[str, str | None]
     amount: str
