@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .data import integer, number
+from .data import as_path, integer, number
 from .names import check_name
 
 if TYPE_CHECKING:
@@ -277,19 +277,17 @@ _LARGER = ("acc", "accuracy", "auc", "precision", "recall", "f1", "f1_score", "r
 class _Monitor(Callback):
     """A callback that watches whether a logged value becomes better."""
 
-    best: float
-
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
         check_name("mode", mode, ("auto", "min", "max"))
         self.monitor, self.mode = monitor, mode
         self.min_delta = number("min_delta", min_delta, 0, math.inf)
         larger = mode == "max" or (mode == "auto" and str(monitor).endswith(_LARGER))
         self._sign = -1.0 if larger else 1.0
+        self.best = self._sign * math.inf
 
     def on_train_begin(self) -> None:
-        """Start anew."""
+        """Refuse a value that will not be logged."""
         check_name("value to monitor", self.monitor, self.params["metrics"])
-        self.best = self._sign * math.inf
 
     def get_state(self) -> dict[str, Any]:
         """Return the best value."""
@@ -369,7 +367,7 @@ class EarlyStopping(_Monitor):
     def on_train_begin(self) -> None:
         """Start anew."""
         super().on_train_begin()
-        self.wait = 0
+        self.best, self.wait = self._sign * math.inf, 0
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
         self._weights: list[Any] | None = None
@@ -462,6 +460,7 @@ class ReduceLROnPlateau(_Monitor):
         schedule = self.model.optimizer.schedule
         if schedule is not None:
             raise ValueError(f"ReduceLROnPlateau needs a learning rate that is a number; it is {schedule!r}")
+        self.best = self._sign * math.inf
         self.wait = self.rest = 0
 
     def get_state(self) -> dict[str, Any]:
@@ -542,8 +541,14 @@ class ModelCheckpoint(_Monitor):
     monitor : str
         What `save_best_only` looks at.
     save_best_only : bool
+        The best counts over all calls of `fit` that are given this object, as in Keras 3: a call that goes on and is
+        worse leaves the file alone. For another model make another object.
     mode : {"auto", "min", "max"}
         As for `EarlyStopping`.
+
+    Attributes
+    ----------
+    best : float
 
     Examples
     --------
@@ -566,15 +571,16 @@ class ModelCheckpoint(_Monitor):
         mode: str = "auto",
     ) -> None:
         super().__init__(monitor, mode)
-        self.filepath = os.fspath(filepath)
+        if not isinstance(filepath, (str, os.PathLike)):
+            raise TypeError(f"filepath is {filepath!r}; it must be text or a path-like object")
+        self.filepath = as_path("filepath", filepath)
         self.save_best_only = bool(save_best_only)
 
     def _path(self, epoch: int, logs: dict[str, float]) -> str:
         return self.filepath.format(epoch=epoch + 1, **{**dict.fromkeys(self.params["metrics"], math.nan), **logs})
 
     def on_train_begin(self) -> None:
-        """Start anew; refuse what could not be saved later."""
-        self.best = self._sign * math.inf
+        """Refuse what could not be saved later."""
         if self.save_best_only:
             super().on_train_begin()
         try:
@@ -613,7 +619,7 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
-        self.filename, self.separator, self.append = os.fspath(filename), separator, bool(append)
+        self.filename, self.separator, self.append = as_path("filename", filename), separator, bool(append)
         if not isinstance(separator, str) or len(separator) != 1:
             raise ValueError(f"separator is {separator!r}; it must be one character")
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from . import schedules
 from .callbacks import ProgressBar, check_folder
+from .data import as_path
 from .io import FileFormatError, load_arrays, save_arrays
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str], model: Any, rng: Any, hooks: list[Any]) -> None:
-        self.path, self.model, self.rng = os.fspath(path), model, rng
+        self.path, self.model, self.rng = as_path("checkpoint", path), model, rng
         check_folder("checkpoint", self.path)
         # the bar is there or not as `verbose` says
         self.hooks: list[Callback] = [hook for hook in hooks if not isinstance(hook, ProgressBar)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from .losses import Loss
 
-__all__ = ["as_array", "as_features", "as_numbers", "as_rows", "as_targets", "as_weights", "integer", "number"]
+__all__ = ["as_array", "as_features", "as_numbers", "as_path", "as_rows", "as_targets", "as_weights", "integer", "number"]
 
 #: The two numbers that targets of a kind may be.
 _PAIRS = {"signs": (-1, 1), "binary": (0, 1)}
@@ -48,6 +49,14 @@ def number(name: str, value: Any, low: float, high: float, closed_low: bool = Tr
         bracket = "[" if closed_low else "(", "]" if closed_high else ")"
         raise ValueError(f"{name} is {value!r}; it must be in {bracket[0]}{low:g}, {high:g}{bracket[1]}")
     return x
+
+
+def as_path(name: str, value: Any) -> str:
+    """Return a path as text, or raise an error that names it."""
+    try:
+        return os.fsdecode(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}; it must be a path") from None
 
 
 def as_numbers(name: str, values: ArrayLike) -> np.ndarray:

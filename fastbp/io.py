@@ -20,7 +20,7 @@ import stat
 
 import numpy as np
 
-from .data import as_array
+from .data import as_array, as_path
 
 __all__ = ["FileFormatError", "load_arrays", "load_history", "replacing", "save_arrays", "save_history", "save_json"]
 
@@ -79,7 +79,7 @@ def replacing(path):
     >>> with replacing(path) as file:
     ...     _ = file.write(b"picture")
     """
-    path = os.path.realpath(os.fsdecode(path))  # through a symbolic link to the file itself
+    path = os.path.realpath(as_path("path", path))  # through a symbolic link to the file itself
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         raise FileNotFoundError(errno.ENOENT, "there is no such directory", folder)
@@ -116,7 +116,7 @@ def _opened(path):
     import struct
     import zipfile
 
-    path = os.fspath(path)
+    path = as_path("path", path)
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe or a device could be read for ever
         raise FileFormatError(f"{path!r} is not a regular file")
     with open(path, "rb") as file:

@@ -68,6 +68,12 @@ class Say(Callback):
     def on_train_end(self):
         self.callback.on_train_end()
 
+    def get_state(self):
+        return self.callback.get_state()
+
+    def set_state(self, state):
+        self.callback.set_state(state)
+
 
 # ----------------------------------------------------------------------------------- batch hooks
 class Batches(Callback):
@@ -270,6 +276,32 @@ def test_model_checkpoint_of_the_best(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["1.npz", "4.npz"]
 
 
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_model_checkpoint_keeps_its_best(mode, tmp_path):
+    """From call to call of fit, as Keras 3 does, and through a checkpoint of fit's."""
+    sign = 1 if mode == "min" else -1
+    save = ModelCheckpoint(tmp_path / "best.npz", "loss", save_best_only=True, mode=mode)
+    model = model_of()
+
+    def written(values, **options):
+        if os.path.exists(tmp_path / "best.npz"):
+            os.remove(tmp_path / "best.npz")
+        fit(model, Say(save, [sign * value for value in values]), epochs=len(values), **options)
+        return os.path.exists(tmp_path / "best.npz")
+
+    assert written([3, 5]) and save.best == sign * 3
+    assert not written([4, 3]) and save.best == sign * 3
+    assert written([4, 2], checkpoint=tmp_path / "run.npz") and save.best == sign * 2
+    # a new process has it from the file
+    save, model = ModelCheckpoint(tmp_path / "best.npz", "loss", save_best_only=True, mode=mode), model_of()
+    assert not written([9, 9, 2.5], checkpoint=tmp_path / "run.npz") and save.best == sign * 2
+    # the others start anew
+    for other in (EarlyStopping("loss", patience=9, mode=mode), ReduceLROnPlateau("loss", mode=mode)):
+        for values in ([1, 2], [5, 6]):
+            fit(model_of(), Say(other, [sign * value for value in values]), epochs=2)
+            assert other.best == sign * values[0]
+
+
 def test_csv_logger(tmp_path):
     path = tmp_path / "log.csv"
     history = fit(model_of(lr=ExponentialDecay(0.1, 5, 0.5)), CSVLogger(path), validation_split=0.2, validation_freq=2)
@@ -384,7 +416,12 @@ def test_progress_bar_with_an_initial_epoch(capsys, monkeypatch, without_tqdm):
         (lambda: ReduceLROnPlateau(min_lr=-1), ValueError, "min_lr is -1"),
         (lambda: LearningRateScheduler(0.1), TypeError, "schedule is 0.1; it must be a function"),
         (lambda: CSVLogger("log.csv", separator=", "), ValueError, "separator is ', '; it must be one character"),
-        (lambda: ModelCheckpoint(5), TypeError, "int"),
+        (lambda: ModelCheckpoint(5), TypeError, "filepath is 5; it must be text or a path-like object"),
+        (lambda: ModelCheckpoint(b"{epoch}"), TypeError, "filepath is b'{epoch}'; it must be text or a path-like"),
+        (lambda: CSVLogger(5), TypeError, "filename is 5; it must be a path"),
+        (lambda: History().save(5), TypeError, "path is 5; it must be a path"),
+        (lambda: load_model(5.0), TypeError, "path is 5.0; it must be a path"),
+        (lambda: fit(model_of(), checkpoint=5), TypeError, "checkpoint is 5; it must be a path"),
     ],
 )
 def test_bad_arguments(make, error, message):

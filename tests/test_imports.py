@@ -52,7 +52,7 @@ ALLOWED = {
     "callbacks": {"data", "names"},
     "data": {"kernels"},
     "io": {"data"},
-    "checkpoint": {"callbacks", "io", "schedules"},
+    "checkpoint": {"callbacks", "data", "io", "schedules"},
     "compiler": {"program"},
     "backends": {"kernels", "program"},
     "runner": set(),
