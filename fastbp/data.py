@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from .losses import Loss
 
-__all__ = ["as_array", "as_features", "as_numbers", "as_path", "as_rows", "as_targets", "as_weights", "integer", "number"]
+__all__ = [
+    "as_array", "as_features", "as_numbers", "as_path", "as_rows", "as_targets", "as_weights", "integer", "number",
+]  # fmt: skip
 
 #: The two numbers that targets of a kind may be.
 _PAIRS = {"signs": (-1, 1), "binary": (0, 1)}

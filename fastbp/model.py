@@ -152,6 +152,7 @@ class Sequential:
         self._arrays: dict[str, np.ndarray] = {}
         self._streams = np.empty(0, np.int64)  # of random numbers, a row of six for each layer that draws some
         self._trained: set[int] = set()
+        self._stale = False  # whether layers were frozen, or their learning rates changed, since programs were made
         self._state: Any = None
         # reentrant: a callback may predict and evaluate
         self._lock = threading.RLock()
@@ -279,6 +280,19 @@ class Sequential:
         self._map: Any = None
         self._stage = ""
 
+    def _layers_changed(self) -> None:
+        """Note that a layer was frozen or not, or has another learning rate: the next step follows."""
+        self._stale = True
+        self._train_step = None  # the short way does not look
+
+    def _follow_layers(self) -> None:
+        """Let programs be made anew from what layers say now; what is saved says it, too."""
+        self._stale = False
+        self._trained = {k for k, layer in enumerate(self.layers) if layer.trainable}
+        if self.layout is not None:
+            self._arrays["gradients"][...] = 0  # of a layer that is not trained any more they stay so
+        self._forget()
+
     @_exclusive
     def compile(
         self,
@@ -343,12 +357,9 @@ class Sequential:
                 self._arrays[name][...] = array
             self._make_views()
         self.dtype, self.backend, self.numerics = dtype, backend, numerics
-        self._trained = {k for k, layer in enumerate(self.layers) if layer.trainable}
-        if self.layout is not None:
-            self._arrays["gradients"][...] = 0  # of a layer that is not trained any more they stay so
         self.optimizer, self.loss_function, self.metrics = optimizer, loss, found
         self._state = None
-        self._forget()
+        self._follow_layers()
 
     def _make_state(self) -> None:
         state = {}
@@ -470,6 +481,8 @@ class Sequential:
             self.backend = choose_backend(None)
         if self.optimizer is not None and self._state is None:
             self._make_state()
+        if self._stale and not self._fitting:
+            self._follow_layers()
 
     # ------------------------------------------------------------------ training
 

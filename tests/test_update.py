@@ -1,5 +1,7 @@
 """What happens around the optimizer's step: penalties, clipping, constraints, rates of layers, frozen layers."""
 
+import itertools
+
 import numpy as np
 import pytest
 from _arrays import BACKENDS, assert_same_bits
@@ -201,6 +203,63 @@ def test_a_layer_that_is_frozen_later_leaves_no_gradient_behind():
     step = np.concatenate([(a - b).reshape(-1) for a, b in zip(model.get_weights(), before, strict=True)])
     np.testing.assert_allclose(np.linalg.norm(step), 0.1, rtol=1e-5)
     assert not step[: model.layers[0].w.size].any()
+
+
+@pytest.mark.parametrize("backend", ALL)
+@pytest.mark.parametrize(
+    ("attribute", "value", "name"),
+    [
+        *itertools.product(["trainable"], [False], ["fit", "train_on_batch", "steps", "minimize"]),
+        *itertools.product(["lr_factor"], [0.25], ["fit", "train_on_batch", "steps"]),
+    ],
+)
+def test_layers_that_change_after_compile(attribute, value, name, backend, tmp_path):
+    """The next step follows; and so the model, the copy on disk and one that is compiled again go on alike."""
+    if name == "minimize":
+        pytest.importorskip("scipy")
+    x, y = data()
+
+    go_on = {
+        "fit": lambda model: model.fit(x, y, 8, 2, seed=0, verbose=0),
+        "train_on_batch": lambda model: model.train_on_batch(x, y),
+        "steps": lambda model: (by_hand(model, x, y), model.update()),
+        "minimize": lambda model: fastbp.minimize(model, x, y, options={"maxiter": 3}),
+    }[name]
+    model = model_of(optimizers.SGD(0.1, global_clipnorm=1.0), backend)
+    go_on(model)
+    before = model.get_weights()
+    setattr(model.layers[0], attribute, value)
+    model.save(tmp_path / "m.npz")
+    twin, again = fastbp.load_model(tmp_path / "m.npz"), fastbp.load_model(tmp_path / "m.npz")
+    again.compile(optimizers.SGD(0.1, global_clipnorm=1.0), "mse", backend=backend)
+    for one in (model, twin, again):
+        go_on(one)
+    assert (model.layers[1].w != before[2]).any()
+    assert (model.layers[0].w == before[0]).all() == (value is False)
+    for got, want, other in zip(model.get_weights(), twin.get_weights(), again.get_weights(), strict=True):
+        assert_same_bits(got, want)
+        assert_same_bits(got, other)
+    # and back again
+    setattr(model.layers[0], attribute, type(value)(1))
+    frozen = model.layers[0].w.copy()
+    go_on(model)
+    assert (model.layers[0].w != frozen).any()
+
+
+def test_a_layer_that_is_frozen_by_a_callback():
+    """A fit that runs goes on as it began; the next one follows."""
+    x, y = data()
+    model, plain = model_of("sgd"), model_of("sgd")
+    freeze = fastbp.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: (setattr(model.layers[0], "trainable", False), model.evaluate(x, y))
+    )
+    model.fit(x, y, 8, 3, seed=0, verbose=0, callbacks=[freeze])
+    plain.fit(x, y, 8, 3, seed=0, verbose=0)
+    for got, want in zip(model.get_weights(), plain.get_weights(), strict=True):
+        assert_same_bits(got, want)
+    before = model.layers[0].w.copy()
+    model.train_on_batch(x, y)
+    assert_same_bits(model.layers[0].w, before)
 
 
 @pytest.mark.parametrize("backend", ALL)

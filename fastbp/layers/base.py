@@ -114,8 +114,8 @@ class Layer:
     Attributes
     ----------
     trainable : bool
-        Whether `Sequential.fit` changes the parameters. Like `lr_factor` it is set on the object and takes effect at
-        the next `Sequential.compile`.
+        Whether training changes the parameters. Like `lr_factor` it is set on the object, at any time: it takes
+        effect with the next call of `Sequential.fit`, `train_on_batch` or `forward`. The optimizer's state stays.
     lr_factor : float
         The learning rate of this layer's parameters over the optimizer's.
 
@@ -161,6 +161,21 @@ class Layer:
         self.lr_factor = 1.0
 
     @property
+    def trainable(self) -> bool:
+        """Whether training changes the parameters."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        self._tell_the_model()
+
+    def _tell_the_model(self) -> None:
+        model = None if self.owner is None else self.owner()
+        if model is not None:
+            model._layers_changed()
+
+    @property
     def lr_factor(self) -> float:
         """The learning rate of this layer's parameters over the optimizer's, positive."""
         return self._lr_factor
@@ -168,6 +183,7 @@ class Layer:
     @lr_factor.setter
     def lr_factor(self, value: float) -> None:
         self._lr_factor = number("lr_factor", value, 0, math.inf, closed_low=False)
+        self._tell_the_model()
 
     def _array(self, name: str) -> np.ndarray:
         if name not in self._arrays:
