@@ -152,6 +152,7 @@ class Sequential:
         self._arrays: dict[str, np.ndarray] = {}
         self._streams = np.empty(0, np.int64)  # of random numbers, a row of six for each layer that draws some
         self._trained: set[int] = set()
+        self._least_rows = 1  # of a batch that all layers learn from
         self._stale = False  # whether layers were frozen, or their learning rates changed, since programs were made
         self._state: Any = None
         # reentrant: a callback may predict and evaluate
@@ -175,12 +176,14 @@ class Sequential:
         Raises
         ------
         TypeError, ValueError, RuntimeError
-            If it is no layer, is in a model already or has a name that is taken; if the model is built.
+            If it is no layer, is in a model already or has a name that is taken; if the model is built or compiled.
         """
         if not isinstance(layer, Layer):
             raise TypeError(f"layer {len(self.layers)} is {layer!r}; it must be a Layer, such as fastbp.Dense(10)")
         if self.layout is not None:
             raise RuntimeError("the model is built; add layers before it sees data or an input_shape")
+        if self.loss_function is not None:
+            raise RuntimeError("the model is compiled; add layers before, the loss depends on the last one")
         if any(layer is other for other in self.layers):
             raise ValueError(f"layer {layer.name or type(layer).__name__} is in the model already")
         if layer.owner is not None and layer.owner() is not None:
@@ -289,6 +292,7 @@ class Sequential:
         """Let programs be made anew from what layers say now; what is saved says it, too."""
         self._stale = False
         self._trained = {k for k, layer in enumerate(self.layers) if layer.trainable}
+        self._least_rows = max((layer.least_rows for layer in self.layers), default=1)
         if self.layout is not None:
             self._arrays["gradients"][...] = 0  # of a layer that is not trained any more they stay so
         self._forget()
@@ -400,6 +404,15 @@ class Sequential:
                 "for two classes take a loss on one output, such as 'binary_crossentropy'"
             )
         return found
+
+    def _warn_of_few_rows(self, rows: int, batch: int) -> None:
+        """Warn where a layer learns nothing from batches as small as these, or as the last one."""
+        least = rows % batch or batch
+        if least < self._least_rows:
+            which = "all batches have" if batch < self._least_rows else "the last batch of an epoch has"
+            names = ", ".join(layer.name for layer in self.layers if layer.least_rows > least)
+            what = f"{which} {least} row{'s' * (least > 1)}; {names} must have {self._least_rows} to learn from"
+            warnings.warn(f"{what}: choose another batch size", stacklevel=4)
 
     def _require_idle(self) -> None:
         if self._fitting:
@@ -637,6 +650,7 @@ class Sequential:
                 "metrics": logged + [f"val_{name}" for name in logged if validation is not None],
             }
         self._ready(x.shape[1:], seed)
+        self._warn_of_few_rows(len(x), batch)
         self._seed_streams(rng)
         order = rng if shuffle else None
         run = None
@@ -904,6 +918,8 @@ class Sequential:
             loss = self._train_step(x, y)
             if loss is not None:
                 optimizer._step += 1
+                if self._least_rows > 1:
+                    self._warn_of_few_rows(len(x), len(x))
                 return loss
         self._require_compiled()
         self._require_idle()
@@ -914,6 +930,7 @@ class Sequential:
             sample_weight, class_weight, y, self.loss_function, self.dtype, outputs=layout.output_shape[-1]
         )
         self._ready(x.shape[1:])
+        self._warn_of_few_rows(len(x), len(x))
         network, executor = self._train_executor(len(x), weighted)
         for buffer, array in self._inputs(network, x, y, weight).items():
             executor.bind(buffer, array)

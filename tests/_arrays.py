@@ -6,6 +6,7 @@ All of it follows from the table: a new row is tested without a line here.
 import importlib.util
 import itertools
 import os
+import warnings
 import zlib
 
 import numpy as np
@@ -34,6 +35,16 @@ BUILDS = tuple(
     build for name in BACKENDS
     for build in ([f"cython-{level}" for level in LEVELS] if name == "cython" else [name])
 )
+
+
+def told(call):
+    """Return what a call warns of."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        call()
+    assert all(warning.category is UserWarning for warning in said)
+    return [str(warning.message) for warning in said]
+
 
 #: For tests of what the extension modules do.
 needs_modules = pytest.mark.skipif(MISSING is not None, reason=f"the extension modules are missing: {MISSING}")

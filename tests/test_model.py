@@ -4,11 +4,10 @@ import gc
 import json
 import re
 import tracemalloc
-import warnings
 
 import numpy as np
 import pytest
-from _arrays import BACKENDS, assert_same_bits
+from _arrays import BACKENDS, assert_same_bits, told
 
 import fastbp
 from fastbp import (
@@ -92,6 +91,10 @@ def test_structure_that_cannot_be():
     layer = Dense(3)
     with pytest.raises(ValueError, match="is in the model already"):
         Sequential([layer, layer])
+    compiled = Sequential([Dense(3)])
+    compiled.compile("sgd", "mse")
+    with pytest.raises(RuntimeError, match="the model is compiled; add layers before"):
+        compiled.add(Dense(2))
     with pytest.raises(RuntimeError, match="the model is built; add layers before"):
         model_of().add(Dense(2))
     with pytest.raises(RuntimeError, match="no layers"):
@@ -290,15 +293,6 @@ def test_the_last_activation_decides_what_the_loss_takes(last, loss, from_logits
     said = type(losses.get(loss))(from_logits=not from_logits)
     inside.compile("sgd", said, backend="numpy")
     assert inside.loss_function.from_logits is not from_logits
-
-
-def told(make):
-    """Return what a call warns of."""
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        make()
-    assert all(warning.category is UserWarning for warning in said)
-    return [str(warning.message) for warning in said]
 
 
 @pytest.mark.parametrize(

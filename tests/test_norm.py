@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from _arrays import BACKENDS, assert_same_bits
+from _arrays import BACKENDS, assert_same_bits, told
 
 import fastbp
 from fastbp import BatchNorm, Dense, LayerNorm, RMSNorm, Sequential, kernels, load_model
@@ -107,6 +107,7 @@ def test_columns_are_normalised(backend):
     assert_same_bits(kernels.normalize(x, mean, variance, eps=1e-3, backend=backend)[0], y)
 
 
+@pytest.mark.filterwarnings("ignore:.*batchnorm_1 must have 2")
 @every_numerics
 @every_backend
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -139,6 +140,7 @@ def test_batch_norm_in_training_and_evaluation(backend, numerics, dtype):
     model.program.run(check="numpy")
 
 
+@pytest.mark.filterwarnings("ignore:.*batchnorm_1 must have 2")
 @pytest.mark.parametrize("center", [True, False])
 @pytest.mark.parametrize("scale", [True, False])
 @every_backend
@@ -196,6 +198,32 @@ def test_a_frozen_batch_norm_is_a_fixed_scale_and_shift(backend, options):
     assert (model.layers[0].w != dense).all()
     assert {"batch_norm_forward", "moving_average"}.isdisjoint(call.kernel.name for call in model.program.calls)
     model.program.run(check="numpy")
+
+
+@every_backend
+def test_batches_of_which_batch_norm_learns_nothing(backend):
+    """One warning a call says so, of a batch size or of what the rows leave."""
+    rng = np.random.default_rng(9)
+    x, y = rng.standard_normal((41, 3)), rng.standard_normal((41, 2))
+    norm = BatchNorm()
+    model = network(norm, backend=backend)
+    every = "all batches have 1 row; batchnorm_1 must have 2 to learn from: choose another batch size"
+    last = every.replace("all batches have", "the last batch of an epoch has")
+    calls = {
+        lambda: model.fit(x, y, batch_size=1, epochs=3, verbose=0): [every],
+        lambda: model.fit(x, y, batch_size=10, verbose=0): [last],
+        lambda: model.fit(x, y, batch_size=None, verbose=0): [],
+        lambda: model.fit(x, y, batch_size=39, verbose=0): [],
+        lambda: model.fit(x[:1], y[:1], verbose=0): [every],
+        lambda: model.train_on_batch(x[:1], y[:1]): [every],
+        lambda: model.train_on_batch(x[:1].tolist(), y[:1].tolist()): [every],
+        lambda: model.train_on_batch(x[:2], y[:2]): [],
+        lambda: (model.predict(x[:1]), model.evaluate(x[:1], y[:1])): [],
+    }
+    for call, want in calls.items():
+        assert told(call) == want
+    norm.trainable = False
+    assert not any(map(told, calls))
 
 
 def test_errors_of_batch_norm():

@@ -138,6 +138,11 @@ class Layer:
     seed: int | None = None
 
     @property
+    def least_rows(self) -> int:
+        """How many rows a batch must have for the layer to learn from it: of fewer, training warns."""
+        return 1
+
+    @property
     def passes_on(self) -> bool:
         """Whether predictions of the layer are the numbers that it is given: what these are, its outputs are."""
         return False

@@ -167,7 +167,7 @@ class BatchNorm(Layer):
     Notes
     -----
     Of a single row the variance is 0: it becomes beta, whatever it is, and passes no gradient on. `fit` has such a
-    batch where the rows leave a remainder of 1.
+    batch where the rows leave a remainder of 1; it warns then, as `train_on_batch` does.
 
     References
     ----------
@@ -188,6 +188,11 @@ class BatchNorm(Layer):
 
     parameters = ("gamma", "beta")
     statistics = ("moving_mean", "moving_variance")
+
+    @property
+    def least_rows(self) -> int:
+        """Two, unless the moving averages take the place of the batch's."""
+        return 2 if self.trainable else 1
 
     def __init__(
         self,
