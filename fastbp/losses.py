@@ -162,6 +162,38 @@ class Loss:
     def _takes_probabilities(self) -> bool:
         return not self.from_logits and self.row.domain.get("y_pred") == "probability"
 
+    #: What to do where y_pred is not in the domain that the row gives it, for `complain`.
+    remedy = "end with an activation whose values are such"
+
+    def complain(self, y_pred: np.ndarray) -> str | None:
+        """Return which element of y_pred the loss is not defined for, and what to do; None where it is for all.
+
+        Parameters
+        ----------
+        y_pred : ndarray
+
+        Returns
+        -------
+        str or None
+
+        Examples
+        --------
+        >>> print(Poisson().complain(np.array([2.0, -0.5])))
+        y_pred[1] is -0.5, Poisson takes numbers from 0 on: end with activation='softplus' or set log_input=True
+        """
+        domain = self.row.domain.get("y_pred")
+        if domain == "nonnegative":
+            bad, takes = y_pred < 0, "numbers from 0 on"
+        elif domain == "probability":
+            bad, takes = (y_pred < 0) | (y_pred > 1), "numbers in 0 .. 1"
+        else:
+            return None
+        if not bad.any():
+            return None
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        where = f"y_pred[{', '.join(map(str, at))}] is {y_pred[at]}"
+        return f"{where}, {type(self).__name__} takes {takes}: {self.remedy}"
+
     @property
     def of_samples(self) -> bool:
         """Whether the loss is a sum over samples, which may weigh differently."""
@@ -765,6 +797,8 @@ class Poisson(Loss):
     >>> round(float(Poisson()([2.0], [3.0])), 6)
     0.802775
     """
+
+    remedy = "end with activation='softplus' or set log_input=True"
 
     def __init__(self, log_input: bool = False, eps: float = 1e-7, reduction: str = "mean") -> None:
         super().__init__(reduction)

@@ -869,7 +869,7 @@ class Sequential:
         """Return the exception for a call that stopped: run the batch again and look at every layer."""
         if error.status == 1:
             return IndexError(f"{error.call.kernel.name}: a label or row number is out of range ({where})")
-        self.forward(x)
+        y_pred = self.forward(x)
         value = self.loss(y)
         for layer in self.layers:
             for name in layer.parameters:
@@ -882,7 +882,8 @@ class Sequential:
                 culprit = f"layer {layer.name} is the first whose output is not finite"
             break
         else:
-            culprit = "every layer's output is finite, the loss itself overflowed"
+            overflow = "every layer's output is finite, the loss itself overflowed"
+            culprit = self.loss_function.complain(y_pred) or overflow
         return FloatingPointError(
             f"the loss is {value} in {where}: {culprit}. The parameters are as they were before that batch. "
             "A smaller learning rate, scaled inputs or dtype='float64' usually help; stop_on_nan=False goes on"

@@ -581,6 +581,28 @@ def test_the_first_layer_that_went_wrong(backend):
 
 
 @every_backend
+def test_predictions_that_a_loss_is_not_defined_for(backend):
+    """A Poisson loss of negative rates is NaN: the message names the first, and what to do."""
+
+    def poisson(last=None, loss=None):
+        model = Sequential([Dense(3, last, kernel_initializer="zeros", bias_initializer="zeros")], input_shape=4)
+        model.compile(optimizers.SGD(0.01), loss or losses.Poisson(), backend=backend)
+        model.layers[0].b[...] = [1, -0.5, 2]
+        return model
+
+    message = r"y_pred\[0, 1\] is -0.5, Poisson takes numbers from 0 on: end with activation='softplus' or"
+    refused(poisson(), lambda m: m.fit(X, REAL, verbose=0), FloatingPointError, f"epoch 1, batch 1: {message}")
+    refused(poisson(), lambda m: m.train_on_batch(X, REAL), FloatingPointError, f"this batch: {message}")
+    for model in (poisson("softplus"), poisson(loss=losses.Poisson(log_input=True))):
+        model.fit(X, REAL, verbose=0)
+    assert losses.Poisson().complain(np.zeros((2, 2))) is None
+    for loss in (losses.Poisson(log_input=True), losses.MeanSquaredError(), losses.BinaryCrossEntropy(True)):
+        assert loss.complain(np.array([-1.0, 2.0])) is None
+    found = losses.KLDivergence().complain(np.array([0.5, 1.5]))
+    assert found.startswith("y_pred[1] is 1.5, KLDivergence takes numbers in 0 .. 1")
+
+
+@every_backend
 def test_going_on_regardless(backend):
     model = diverging(backend)
     history = model.fit(X, REAL, batch_size=8, epochs=9, seed=0, verbose=0, stop_on_nan=False)
