@@ -353,7 +353,8 @@ class Adam(Optimizer):
     beta1, beta2 : float
         In [0, 1).
     eps : float
-        Positive. PyTorch's 1e-8; Keras has 1e-7.
+        Positive. PyTorch's 1e-8, added where PyTorch adds it. Keras adds its 1e-7 to ``sqrt(v)`` before v is corrected
+        (the paper's epsilon hat): in the first steps that counts for more.
     **clipping
         As for `Optimizer`.
 
@@ -441,8 +442,8 @@ class AMSGrad(Adam):
 
     Notes
     -----
-    PyTorch divides the largest ``v`` by ``1 - beta2**step``, as is done here; Keras keeps the largest
-    corrected value.
+    The largest ``v`` is one before the correction, and is divided by ``1 - beta2**step``, as in PyTorch and Keras.
+    Keras' eps stands elsewhere, see `Adam`.
 
     References
     ----------
@@ -463,7 +464,7 @@ class Adamax(Adam):
     Parameters
     ----------
     lr, beta1, beta2, eps : float
-        As for `Adam`. eps is added to the gradient's size, as in PyTorch; Keras adds it to u.
+        As for `Adam`. eps is added to the gradient's size, as in PyTorch; Keras adds it to u. Keras' lr is 0.001.
     **clipping
         As for `Optimizer`.
 
@@ -491,14 +492,17 @@ class Adamax(Adam):
 
 
 class Nadam(Adam):
-    """Adam with Nesterov's momentum [1]_, with the schedule of momenta that PyTorch and Keras use.
+    """Adam with Nesterov's momentum [1]_, and a momentum that grows from half of beta1 to beta1.
 
-    The momentum of a step is ``beta1 * (1 - 0.96**(0.004 * step) / 2)``.
+    The momentum of a step, counted from 1, is ``beta1 * (1 - 0.96**(momentum_decay * step) / 2)``.
 
     Parameters
     ----------
     lr, beta1, beta2, eps : float
-        As for `Adam`.
+        As for `Adam`, PyTorch's. Keras has 0.001 and 1e-7, and adds eps where it is added here.
+    momentum_decay : float
+        Not negative. PyTorch's 0.004, with which the momentum grows over some thousand steps; 1 is Keras', with which
+        it takes a hundred.
     **clipping
         As for `Optimizer`.
 
@@ -509,7 +513,8 @@ class Nadam(Adam):
     Examples
     --------
     >>> Nadam()
-    Nadam(lr=0.002, beta1=0.9, beta2=0.999, eps=1e-08)
+    Nadam(lr=0.002, beta1=0.9, beta2=0.999, eps=1e-08, momentum_decay=0.004)
+    >>> keras = Nadam(lr=0.001, eps=1e-7, momentum_decay=1)
     """
 
     row, counter = "nadam", "nadam"
@@ -520,9 +525,25 @@ class Nadam(Adam):
         beta1: float = 0.9,
         beta2: float = 0.999,
         eps: float = 1e-8,
+        momentum_decay: float = 0.004,
         **clipping: float | None,
     ) -> None:
         super().__init__(lr, beta1, beta2, eps, **clipping)
+        self.momentum_decay = _number("momentum_decay", momentum_decay, 0, math.inf)
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the row's attributes."""
+        import decimal
+
+        # rounded once, and so the same on every machine, which a power of floats is not
+        with decimal.localcontext(prec=40):
+            decay = float(decimal.Decimal("0.96") ** decimal.Decimal(self.momentum_decay))
+        own = super().attributes()
+        return {**{name: value for name, value in own.items() if name != "momentum_decay"}, "decay": decay}
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {**super().get_config(), "momentum_decay": self.momentum_decay}
 
 
 class Adagrad(Optimizer):
@@ -538,7 +559,8 @@ class Adagrad(Optimizer):
 
     Notes
     -----
-    ``v`` starts at 0, as in PyTorch; Keras starts it at 0.1.
+    ``v`` starts at 0 and eps is added to its root, as in PyTorch. Keras starts it at 0.1, has the root of ``v + eps``
+    with an eps of 1e-7, and an lr of 0.001.
 
     References
     ----------

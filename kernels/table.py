@@ -1267,9 +1267,9 @@ _row(
     ),
     attributes={"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "decay": 0.9998367253526753},
     domain={"v": "nonnegative", "power": "power"},
-    note="power holds the product of the momenta beta1 (1 - 0.96**(0.004 step) / 2), beta2**step and "
-    "0.96**(0.004 step) as running products; decay is 0.96**0.004",
-    source="Dozat 2016, ICLR workshop; the schedule of the momenta as in PyTorch and Keras",
+    note="power holds the product of the momenta beta1 (1 - decay**step / 2), beta2**step and decay**step as running "
+    "products; decay is 0.96**0.004, as in PyTorch, where Keras has 0.96",
+    source="Dozat 2016, ICLR workshop",
 )
 _row(
     "adagrad", "optimizer",

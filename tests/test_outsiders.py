@@ -625,7 +625,7 @@ OPTIMIZER_COUNTERPARTS = {
     "AdamW": ([{**a, "weight_decay": 0.3} for a in ADAM] + ADAM[:1], adam_like("AdamW"), ADAM_SLOTS),
     "AMSGrad": (ADAM, adam_like("Adam", amsgrad=True), {**ADAM_SLOTS, "v_max": "max_exp_avg_sq"}),
     "Adamax": (ADAM, adam_like("Adamax"), {"m": "exp_avg", "u": "exp_inf"}),
-    "Nadam": (ADAM, adam_like("NAdam"), ADAM_SLOTS),
+    "Nadam": ([*ADAM, *({"lr": 0.05, "momentum_decay": d} for d in (0.0, 0.3, 1.0))], adam_like("NAdam"), ADAM_SLOTS),
     "Adagrad": ([{"lr": 0.1}, {"lr": 0.1, "eps": 0.01}], torch.optim.Adagrad, {"v": "sum"}),
     "Adadelta": (
         [{}, {"lr": 0.5, "rho": 0.6, "eps": 1e-3}], torch.optim.Adadelta, {"v": "square_avg", "d": "acc_delta"},

@@ -8,6 +8,7 @@ from _arrays import BACKENDS, assert_same_bits
 
 import fastbp
 from fastbp import Dense, Sequential, constraints, optimizers, regularizers
+from fastbp.kernels.table import ROWS
 
 ALL = ("numpy", *BACKENDS)
 OPTIMIZERS = [
@@ -81,6 +82,38 @@ def test_an_l2_is_weight_decay_of_sgd():
         torch.nn.functional.mse_loss(torch.tensor(x) @ w, torch.tensor(y)).backward()
         theirs.step()
     np.testing.assert_allclose(model.layers[0].w, w.detach().numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("backend", ALL)
+@pytest.mark.parametrize("momentum_decay", [0, 0.004, 0.3, 1])
+def test_momentum_decay_of_nadam(momentum_decay, backend):
+    """Dozat's schedule of momenta, with powers and not with running products; 0.004 is PyTorch's, 1 is Keras'."""
+    x, y = (array.astype("float64") for array in data())
+    model = Sequential([Dense(2, use_bias=False)], input_shape=4, seed=0)
+    optimizer = optimizers.Nadam(0.01, 0.8, 0.9, 1e-7, momentum_decay)
+    model.compile(optimizer, "mse", dtype="float64", backend=backend)
+    w, m, v, product = model.layers[0].w.copy(), 0.0, 0.0, 1.0
+    for t in range(1, 40):
+        model.train_on_batch(x, y)
+        g = x.T @ (x @ w - y) / len(x)
+        mu, after = (0.8 * (1 - 0.5 * 0.96 ** (momentum_decay * step)) for step in (t, t + 1))
+        product *= mu
+        m, v = 0.8 * m + 0.2 * g, 0.9 * v + 0.1 * g * g
+        hat = after * m / (1 - product * after) + (1 - mu) * g / (1 - product)
+        w -= 0.01 * hat / (np.sqrt(v / (1 - 0.9**t)) + 1e-7)
+        np.testing.assert_allclose(model.layers[0].w, w, rtol=1e-9)
+
+
+def test_momentum_decay_is_the_attribute_of_the_row():
+    for momentum_decay, decay in ((0.004, ROWS["nadam"].attributes["decay"]), (1, 0.96), (0, 1.0), (1e9, 0.0)):
+        attributes = optimizers.Nadam(momentum_decay=momentum_decay).attributes()
+        assert attributes["decay"] == decay and attributes.keys() == ROWS["nadam"].attributes.keys()
+    assert optimizers.Nadam().attributes() == ROWS["nadam"].attributes
+    for bad, error in ((-0.1, ValueError), (np.inf, ValueError), ("a", TypeError)):
+        with pytest.raises(error, match="momentum_decay is "):
+            optimizers.Nadam(momentum_decay=bad)
+    config = optimizers.to_config(optimizers.Nadam(momentum_decay=0.5))
+    assert optimizers.from_config(*config).momentum_decay == 0.5
 
 
 @pytest.mark.parametrize("backend", ALL)
