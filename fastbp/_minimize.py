@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .backends import make_executor
-from .data import as_rows, as_weights
+from .data import as_rows, as_weights, check_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,6 +87,11 @@ def minimize(
         from scipy.optimize import minimize as search
     except ImportError as error:
         raise ImportError(f"fastbp.minimize needs SciPy ({error}); pip install 'fastbp[scipy]'") from error
+    from .model import Sequential
+
+    check_kind("model", model, Sequential, "a fastbp.Sequential")
+    if not callable(method):
+        check_kind("method", method, str, "the name of one of scipy.optimize.minimize's, or a function")
     model._require_compiled()
     model._require_idle()
     rows = as_rows("x", x)

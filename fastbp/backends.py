@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .data import integer
 from .kernels import choose_backend, load, primitives_address
 from .program import BATCH, ROWS, CallError
 
@@ -225,8 +226,7 @@ class Executor:
 
     def profile(self, repeat: int = 100) -> Profile:
         """Time each call; see `Program.profile`."""
-        if repeat < 1:
-            raise ValueError(f"repeat is {repeat}; it must be at least 1")
+        repeat = integer("repeat", repeat, 1)
         program = self.program
         self.unbind()
         start, stop = program.span("gather")[1], len(program.calls)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from .losses import Loss
 
 __all__ = [
-    "as_array", "as_features", "as_numbers", "as_path", "as_rows", "as_targets", "as_weights", "integer", "number",
+    "as_array", "as_features", "as_generator", "as_list", "as_numbers", "as_path", "as_rows", "as_targets",
+    "as_weights", "check_kind", "integer", "number",
 ]  # fmt: skip
 
 #: The two numbers that targets of a kind may be.
@@ -51,6 +52,30 @@ def number(name: str, value: Any, low: float, high: float, closed_low: bool = Tr
         bracket = "[" if closed_low else "(", "]" if closed_high else ")"
         raise ValueError(f"{name} is {value!r}; it must be in {bracket[0]}{low:g}, {high:g}{bracket[1]}")
     return x
+
+
+def check_kind(name: str, value: Any, kind: type | tuple[type, ...], what: str) -> None:
+    """Raise an error that names a value unless it is of a kind; `what` is that in words."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {value!r}; it must be {what}")
+
+
+def as_list(name: str, values: Any, what: str) -> list[Any]:
+    """Return what can be iterated over as a list, or raise an error that names it; `what` is its elements in words."""
+    try:
+        return list(values)
+    except TypeError:
+        raise TypeError(f"{name} is {values!r}; it must be a list of {what}") from None
+
+
+def as_generator(name: str, seed: Any) -> np.random.Generator:
+    """Return a generator of random numbers from a seed, or raise an error that names it."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        what = "an integer of at least 0, a numpy.random.Generator or None"
+        raise kind(f"{name} is {seed!r}; it must be {what}") from None
 
 
 def as_path(name: str, value: Any) -> str:

@@ -11,8 +11,8 @@ import numpy as np
 from .backends import aligned, make_executor
 from .callbacks import Callback
 from .compiler import compile_training
-from .data import as_features, as_rows, as_targets, integer
-from .model import _exclusive
+from .data import as_features, as_generator, as_rows, as_targets, check_kind, integer, number
+from .model import Sequential, _exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from .backends import Executor
     from .compiler import Network
-    from .model import Sequential
 
     Seed = int | np.random.Generator | None
 
@@ -78,6 +77,7 @@ class _Probe:
     """A train step of a model on one batch, on copies of its arrays."""
 
     def __init__(self, model: Sequential, x: ArrayLike, y: ArrayLike) -> None:
+        check_kind("model", model, Sequential, "a fastbp.Sequential")
         model._require_compiled()
         rows = as_rows("x", x)
         layout = model._plan(rows.shape[1:])
@@ -712,9 +712,10 @@ def gradient_check(
     >>> max(check.errors.values()) < 1e-5
     True
     """
-    for name, value in (("eps", eps), ("tolerance", tolerance)):
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name} is {value!r}; it must be in (0, inf)")
+    check_kind("model", model, Sequential, "a fastbp.Sequential")
+    eps = number("eps", eps, 0, math.inf, closed_low=False)
+    tolerance = number("tolerance", tolerance, 0, math.inf, closed_low=False)
+    generator = as_generator("seed", seed)
     sample = None if sample is None else integer("sample", sample, 1)
     model._require_compiled()
     rows = as_rows("x", x)
@@ -762,7 +763,7 @@ def gradient_check(
         if not math.isfinite(here):
             raise FloatingPointError(f"the loss of this batch is {here}; fastbp.blame(model, x, y) says where from")
         tiny = float(np.finfo(float).tiny)
-        rng, check = np.random.default_rng(seed), GradientCheck(tolerance, eps)
+        check = GradientCheck(tolerance, eps)
         if model.loss_function.link is not None and not model.loss_function.from_logits:
             p = executor.view(network.y_pred)
             check._clipped = bool((np.minimum(p, 1 - p) < 1e-9).any())
@@ -770,7 +771,7 @@ def gradient_check(
             size, label = math.prod(shape), f"{model.layers[k].name}.{name}"
             chosen = np.arange(size)
             if sample is not None and sample < size:
-                chosen = np.sort(rng.choice(size, sample, replace=False))
+                chosen = np.sort(generator.choice(size, sample, replace=False))
             check.sizes[label], check.compared[label], check.kinks[label] = size, 0, 0
             check.errors[label] = math.nan
             for i in (offset + chosen).tolist():

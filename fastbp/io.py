@@ -17,10 +17,11 @@ import numbers
 import os
 import re
 import stat
+from collections.abc import Mapping
 
 import numpy as np
 
-from .data import as_array, as_path
+from .data import as_array, as_path, check_kind
 
 __all__ = ["FileFormatError", "load_arrays", "load_history", "replacing", "save_arrays", "save_history", "save_json"]
 
@@ -239,6 +240,7 @@ def save_arrays(path, config, arrays):
     if not isinstance(config, dict):
         raise ValueError(f"config is {type(config).__name__}; it must be a dict")
     _dumps(config, "config")
+    check_kind("arrays", arrays, Mapping, "a dict of arrays")
     arrays = {name: as_array(f"arrays[{name!r}]", array) for name, array in arrays.items()}
     for name, array in arrays.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name == _CONFIG:

@@ -18,7 +18,18 @@ from . import losses, optimizers
 from .backends import aligned, make_executor
 from .callbacks import Callback, History, ProgressBar, has_hook
 from .compiler import Layout, compile_evaluation, compile_prediction, compile_training
-from .data import as_features, as_numbers, as_rows, as_targets, as_weights, integer, number
+from .data import (
+    as_features,
+    as_generator,
+    as_list,
+    as_numbers,
+    as_rows,
+    as_targets,
+    as_weights,
+    check_kind,
+    integer,
+    number,
+)
 from .kernels import check_numerics, choose_backend
 from .kernels.table import suggest
 from .kernels.threads import MISSING
@@ -159,7 +170,7 @@ class Sequential:
         self._lock = threading.RLock()
         self._fitting = False
         self._forget()
-        for layer in layers:
+        for layer in as_list("layers", layers, "layers, such as fastbp.Dense(10)"):
             self.add(layer)
         if self.input_shape is not None and self.layers:
             self.build()
@@ -235,7 +246,7 @@ class Sequential:
         layout = self._plan(as_shape(input_shape))
         for doubt in [] if self.loss_function is None else self._doubts_of_number(self.loss_function, layout):
             warnings.warn(doubt, stacklevel=3)
-        rng = np.random.default_rng(seed if self.seed is None else self.seed)
+        rng = as_generator("seed", seed if self.seed is None else self.seed)
         values = [initializer(shape, rng) for *_, shape, _, initializer in layout.entries]
         self.layout = layout
         self._arrays = {name: aligned(layout.n, self.dtype) for name in ("parameters", "gradients")}
@@ -345,7 +356,8 @@ class Sequential:
         loss = losses.get(loss).resolve(self._last_activation())
         if loss.reduction == "none":
             raise ValueError("loss has the reduction 'none'; to be minimised it must be one number: 'mean' or 'sum'")
-        found = [get_metric(m) for m in ([metrics] if isinstance(metrics, (str, Metric)) else metrics or ())]
+        given = [metrics] if isinstance(metrics, (str, Metric)) else () if metrics is None else metrics
+        found = [get_metric(metric) for metric in as_list("metrics", given, "names and metrics")]
         for metric in found:
             metric.check(loss)
         names = [metric.name for metric in found]
@@ -609,8 +621,10 @@ class Sequential:
         split, together = number("validation_split", validation_split, 0, 1), self.loss_function.rows_per_sample
         validation: tuple[np.ndarray, np.ndarray, np.ndarray | None] | None = None
         if validation_data is not None:
+            check_kind("validation_data", validation_data, (tuple, list), "(x, y) or (x, y, sample_weight)")
             if len(validation_data) not in (2, 3):
-                raise ValueError("validation_data must be (x, y) or (x, y, sample_weight)")
+                what = "it must be (x, y) or (x, y, sample_weight)"
+                raise ValueError(f"validation_data has {len(validation_data)} elements; {what}")
             if split:
                 raise ValueError(f"validation_split is {split} and there are validation_data; give one of them")
             names = [f"validation_data[{k}]" for k in range(3)]
@@ -628,8 +642,8 @@ class Sequential:
         weight = as_weights(
             sample_weight, class_weight, y, self.loss_function, self.dtype, outputs=layout.output_shape[-1]
         )
-        rng = np.random.default_rng(seed)
-        callbacks = list(callbacks)
+        rng = as_generator("seed", seed)
+        callbacks = as_list("callbacks", callbacks, "fastbp.Callback objects")
         for callback in callbacks:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks holds {callback!r}; each must be a fastbp.Callback")
@@ -684,7 +698,7 @@ class Sequential:
         self.stop_training = False
         all_losses = []
         for i in checks:
-            executor.set_attribute(i, "enabled", float(stop_on_nan))
+            executor.set_attribute(i, "enabled", float(bool(stop_on_nan)))
         executor.unbind()
         executor.bind(network.x_source, x)
         executor.bind(network.y_source, y)
@@ -1155,6 +1169,7 @@ class Sequential:
         """
         self._ready()
         entries = self._kept()
+        weights = as_list("weights", weights, "arrays")
         if len(weights) != len(entries):
             raise ValueError(f"weights has {len(weights)} arrays; the model has {len(entries)}")
         arrays: list[np.ndarray] = []

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .data import as_numbers, integer
+from .data import as_numbers, check_kind, integer
 from .data import number as _number
 from .kernels.table import KERNELS, ROWS
 from .names import named
@@ -17,7 +18,7 @@ from .schedules import from_config as _schedule_from_config
 from .schedules import to_config as _schedule_to_config
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from numpy.typing import ArrayLike
@@ -268,6 +269,7 @@ class Optimizer:
         state : dict of str to ndarray
             As `get_state` returns them. Without ``"step"``, as in files of old, that is left as it is.
         """
+        check_kind("state", state, Mapping, "a dict of arrays")
         arrays = {name: as_numbers(f"state {name!r}", value) for name, value in state.items()}
         step = arrays.pop("step", np.array(self._step))
         if set(arrays) != set(self._state):

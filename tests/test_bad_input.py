@@ -355,7 +355,7 @@ def test_one_output_takes_targets_of_one_dimension():
         ("epochs", 0, ValueError, "epochs is 0; it must be at least 1"),
         ("epochs", -1, ValueError, "epochs is -1"),
         ("epochs", 1.5, TypeError, "epochs is 1.5; it must be an integer"),
-        ("seed", -1, ValueError, "non-negative"),
+        ("seed", -1, ValueError, "seed is -1; it must be an integer of at least 0"),
         ("seed", "zero", (TypeError, ValueError), "seed|SeedSequence"),
         ("callbacks", [print], TypeError, "must be a fastbp.Callback"),
         ("callbacks", [Callback], TypeError, "must be a fastbp.Callback"),
@@ -367,6 +367,51 @@ def test_bad_options_of_fit(option, value, error, message):
     fresh = Sequential([Dense(3)])
     fresh.compile("sgd", LABELS, backend="numpy")
     refused(fresh, lambda m: m.fit(X, Y, **{"verbose": 0, option: value}), error, message)
+
+
+WRONG_KINDS = {
+    "layers": lambda bad: Sequential(bad),
+    "metrics": lambda bad: model_of(trained=False).compile("sgd", MSE, metrics=bad),
+    "callbacks": lambda bad: model_of().fit(X, Y, verbose=0, callbacks=bad),
+    "validation_data": lambda bad: model_of().fit(X, Y, verbose=0, validation_data=bad),
+    "seed": lambda bad: model_of().fit(X, Y, verbose=0, seed=bad),
+    "weights": lambda bad: model_of().set_weights(bad),
+    "model": lambda bad: fastbp.blame(bad, X, Y),
+    "model of gradient_check": lambda bad: fastbp.gradient_check(bad, X, Y),
+    "eps": lambda bad: fastbp.gradient_check(model_of(), X, Y, eps=bad),
+    "tolerance": lambda bad: fastbp.gradient_check(model_of(), X, Y, tolerance=bad),
+    "seed of gradient_check": lambda bad: fastbp.gradient_check(model_of(), X, Y, seed=bad),
+    "repeat": lambda bad: model_of().program.profile(bad),
+    "state": lambda bad: model_of().optimizer.set_state(bad),
+    "arrays": lambda bad: save_arrays("never.npz", {}, bad),
+    "relu_forward: out": lambda bad: kernels.relu_forward(X, out=bad),
+    "leaky_relu_forward: alpha": lambda bad: kernels.leaky_relu_forward(X, alpha=bad),
+    "activation": lambda bad: Dense(3, activation={}) if bad is not None else Dense(3, activation=5),
+}
+
+
+@pytest.mark.parametrize("bad", [5.5j, object(), None], ids=["complex", "object", "None"])
+@pytest.mark.parametrize("name", WRONG_KINDS)
+def test_arguments_of_the_wrong_kind(name, bad):
+    if bad is None and name in ("metrics", "validation_data", "seed", "seed of gradient_check", "relu_forward: out"):
+        WRONG_KINDS[name](None)
+        return
+    with pytest.raises(TypeError, match=rf"^{name.partition(' of ')[0]} is .*; it must be "):
+        WRONG_KINDS[name](bad)
+
+
+def test_losses_of_what_is_no_array():
+    for loss in (losses.MeanSquaredError(), losses.CategoricalCrossEntropy(), losses.GaussianNLL()):
+        with pytest.raises((TypeError, ValueError), match=r"^y_(pred|true) has "):
+            loss(None, None)
+
+
+def test_minimize_of_the_wrong_kind():
+    pytest.importorskip("scipy")
+    with pytest.raises(TypeError, match=r"^model is 5; it must be a fastbp\.Sequential"):
+        fastbp.minimize(5, X, Y)
+    with pytest.raises(TypeError, match=r"^method is 5; it must be the name of one"):
+        fastbp.minimize(model_of(), X, Y, method=5)
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.0, "3", None])

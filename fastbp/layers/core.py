@@ -151,7 +151,7 @@ def get_activation(activation: str | Activation | dict[str, Any] | None) -> Acti
     if isinstance(activation, Activation):
         # each layer names its own in listings
         return Activation(**activation.choice())
-    if isinstance(activation, dict):
+    if isinstance(activation, dict) and "activation" in activation:
         return Activation(**activation)
     if activation is not None and not isinstance(activation, str):
         raise TypeError(f"activation is {activation!r}; it must be a name, an Activation or None")
