@@ -66,9 +66,7 @@ AVERAGES = ("macro", "micro", "weighted")
 
 
 # ------------------------------------------------------------------------------------------ of arrays
-def _pair(
-    first: str, x: np.ndarray, second: str, y: np.ndarray, like: bool = True
-) -> tuple[np.ndarray, np.ndarray]:
+def _pair(first: str, x: np.ndarray, second: str, y: np.ndarray, like: bool = True) -> tuple[np.ndarray, np.ndarray]:
     if (x.shape != y.shape if like else x.shape[:1] != y.shape[:1]) or x.ndim == 0 or x.size == 0:
         what = "shapes must be equal" if like else "they must have equally many rows"
         raise ValueError(f"{first} has shape {x.shape} and {second} has {y.shape}; {what}, with one row at least")
@@ -437,7 +435,6 @@ def _result(program: Program, kernel: str, *inputs: Buffer, **attributes: float)
     buffer = _call(program, kernel, *inputs, **attributes)[-1]
     buffer.role = "result"
     return buffer
-
 
 
 def _k(k: Any) -> int:

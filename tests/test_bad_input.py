@@ -180,11 +180,13 @@ TAKE_ARRAYS = {
     "forward": ("x", lambda m: m.forward(masked(X))),
     "loss": ("y_true", lambda m: (m.forward(X), m.loss(masked(Y)))),
     "set_weights": (
-        r"weights\[1\]", lambda m: m.set_weights([w if w.ndim > 1 else masked(w) for w in m.get_weights()]),
+        r"weights\[1\]",
+        lambda m: m.set_weights([w if w.ndim > 1 else masked(w) for w in m.get_weights()]),
     ),
     "a layer's": (r"dense_1\.w", lambda m: setattr(m.layers[0], "w", masked(m.layers[0].w))),
     "optimizer": (
-        "state .m.", lambda m: m.optimizer.set_state({k: masked(v) for k, v in m.optimizer.get_state().items()}),
+        "state .m.",
+        lambda m: m.optimizer.set_state({k: masked(v) for k, v in m.optimizer.get_state().items()}),
     ),
     "blame": ("x", lambda m: fastbp.blame(m, masked(X), Y)),
     "gradient_check": ("y", lambda m: fastbp.gradient_check(m, X, masked(Y))),
