@@ -638,7 +638,8 @@ class Sequential:
             own = as_weights(sample_weight, None, y, self.loss_function, self.dtype)
             validation = x[rows:], y[rows:], None if own is None else own[rows:]
             x, y = x[:rows], y[:rows]
-            sample_weight = None if own is None else as_numbers("sample_weight", sample_weight)[:rows]
+            if sample_weight is not None:
+                sample_weight = as_numbers("sample_weight", sample_weight)[:rows]
         weight = as_weights(
             sample_weight, class_weight, y, self.loss_function, self.dtype, outputs=layout.output_shape[-1]
         )
@@ -934,7 +935,8 @@ class Sequential:
             if loss is not None:
                 optimizer._step += 1
                 if self._least_rows > 1:
-                    self._warn_of_few_rows(len(x), len(x))
+                    n = np.shape(x)[0]
+                    self._warn_of_few_rows(n, n)
                 return loss
         self._require_compiled()
         self._require_idle()

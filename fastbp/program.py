@@ -365,10 +365,10 @@ class Program:
                 raise ProgramError(f"{name} has no attribute {attribute!r}{suggest(attribute, kernel.attributes)}")
         given = {o.name: b for o, b in zip(kernel.inputs, inputs, strict=True)}
         made = [o.name for o in kernel.outputs if o.name not in given]
-        for operand in into or ():
-            if operand not in made:
+        for output in into or ():
+            if output not in made:
                 what = ", ".join(made) or "nothing"
-                raise ProgramError(f"{name} makes no {operand!r}, which into has; it makes {what}")
+                raise ProgramError(f"{name} makes no {output!r}, which into has; it makes {what}")
         given.update(into or {})
         known = [given.get(o.name) for o in kernel.operands]
         probes = [kernel.sizes([None if b is None else b.resolve(*p) for b in known]) for p in _PROBES]

@@ -283,11 +283,16 @@ def test_a_layer_that_is_frozen_by_a_callback():
     """A fit that runs goes on as it began; the next one follows."""
     x, y = data()
     model, plain = model_of("sgd"), model_of("sgd")
-    freeze = fastbp.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: (setattr(model.layers[0], "trainable", False), model.evaluate(x, y))
-    )
-    model.fit(x, y, 8, 3, seed=0, verbose=0, callbacks=[freeze])
+    found = []
+
+    def freeze(epoch, logs):
+        model.layers[0].trainable = False
+        model.evaluate(x, y)
+        found.append(model.layers[0].dw.any())
+
+    model.fit(x, y, 8, 3, seed=0, verbose=0, callbacks=[fastbp.callbacks.LambdaCallback(on_epoch_end=freeze)])
     plain.fit(x, y, 8, 3, seed=0, verbose=0)
+    assert found == [True] * 3
     for got, want in zip(model.get_weights(), plain.get_weights(), strict=True):
         assert_same_bits(got, want)
     before = model.layers[0].w.copy()
