@@ -363,8 +363,8 @@ class Sequential:
         names = [metric.name for metric in found]
         if len({"loss", *names}) != len(names) + 1:
             raise ValueError(f"metrics is {names}; each may stand there once, and none may be called 'loss'")
-        number = [] if self.layout is None else self._doubts_of_number(loss, self.layout)
-        for doubt in self._doubts_of_outputs(loss) + number:
+        doubts = [] if self.layout is None else self._doubts_of_number(loss, self.layout)
+        for doubt in self._doubts_of_outputs(loss) + doubts:
             warnings.warn(doubt, stacklevel=3)
         optimizer.attach(self, {})
         if dtype != self.dtype and self.layout is not None:
