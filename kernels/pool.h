@@ -3,7 +3,7 @@
  * The calling thread always works too, and takes every part that no other thread has begun: a worker that
  * sleeps, or whose core is busy with something else, costs nothing but its help. Workers spin for a moment
  * after their work, since the next call is near, then sleep. A second caller at the same time does its work
- * alone. A forked child has no workers; it starts its own when it needs them.
+ * alone. A forked child has no workers; it starts its own when it needs them. On Windows the caller works alone.
  */
 #ifndef FASTBP_POOL_H
 #define FASTBP_POOL_H
@@ -12,8 +12,6 @@
 
 enum { FASTBP_MAX_THREADS = 256 };
 
-static int fastbp_pool_limit = 1;
-
 /* Exported: threadpoolctl knows the library by these names. */
 #if defined(_WIN32)
 #define FASTBP_EXPORT __declspec(dllexport)
@@ -21,15 +19,11 @@ static int fastbp_pool_limit = 1;
 #define FASTBP_EXPORT __attribute__((visibility("default")))
 #endif
 
-FASTBP_EXPORT int fastbp_get_num_threads(void) { return fastbp_pool_limit; }
-
-FASTBP_EXPORT void fastbp_set_num_threads(int n) {
-    fastbp_pool_limit = n < 1 ? 1 : n > FASTBP_MAX_THREADS ? FASTBP_MAX_THREADS : n;
-}
-
 #if defined(_WIN32)
 
-static int fastbp_pool_threads(void) { return 1; }
+FASTBP_EXPORT int fastbp_get_num_threads(void) { return 1; }
+FASTBP_EXPORT void fastbp_set_num_threads(int n) { (void)n; }
+
 static void fastbp_pool_run(void (*task)(void *, int, int), void *context, int parts) {
     for (int i = 0; i < parts; i++) task(context, i, parts);
 }
@@ -37,7 +31,16 @@ static void fastbp_pool_run(void (*task)(void *, int, int), void *context, int p
 #else
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
+
+static atomic_int fastbp_pool_limit = 1;
+
+FASTBP_EXPORT int fastbp_get_num_threads(void) { return atomic_load(&fastbp_pool_limit); }
+
+FASTBP_EXPORT void fastbp_set_num_threads(int n) {
+    atomic_store(&fastbp_pool_limit, n < 1 ? 1 : n > FASTBP_MAX_THREADS ? FASTBP_MAX_THREADS : n);
+}
 
 enum { FASTBP_SPINS = 4096 /* pauses: some 50 to 100 us */ };
 
@@ -60,6 +63,14 @@ static inline void fastbp_pause(void) {
 #elif defined(__aarch64__)
     __asm__ __volatile__("yield");
 #endif
+}
+
+/* Before another look at what a worker will change; it may have lost its core, then it needs this one. */
+static inline void fastbp_pool_wait(unsigned looks) {
+    if (looks < FASTBP_SPINS)
+        fastbp_pause();
+    else
+        sched_yield();
 }
 
 static void fastbp_pool_work(void) {
@@ -89,7 +100,7 @@ static void *fastbp_pool_worker(void *number) {
     for (;;) {
         seen = fastbp_pool_await(seen);
         atomic_fetch_add(&fastbp_pool_state.inside, 1);
-        if (atomic_load(&fastbp_pool_state.open) && (intptr_t)number < fastbp_pool_limit) fastbp_pool_work();
+        if (atomic_load(&fastbp_pool_state.open) && (intptr_t)number < fastbp_get_num_threads()) fastbp_pool_work();
         atomic_fetch_sub(&fastbp_pool_state.inside, 1);
     }
     return NULL;
@@ -114,7 +125,7 @@ static void fastbp_pool_start(void) {
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, (size_t)1 << 20);
-    while (registered && fastbp_pool_state.workers < fastbp_pool_limit - 1) {
+    while (registered && fastbp_pool_state.workers < fastbp_get_num_threads() - 1) {
         /* a thread that cannot be had is work for the others */
         if (pthread_create(&thread, &attributes, fastbp_pool_worker, (void *)(intptr_t)(fastbp_pool_state.workers + 1)))
             break;
@@ -123,15 +134,13 @@ static void fastbp_pool_start(void) {
     pthread_attr_destroy(&attributes);
 }
 
-static int fastbp_pool_threads(void) { return fastbp_pool_limit; }
-
 static void fastbp_pool_run(void (*task)(void *, int, int), void *context, int parts) {
     if (pthread_mutex_trylock(&fastbp_pool_state.owner) != 0) {
         for (int i = 0; i < parts; i++) task(context, i, parts);
         return;
     }
-    if (fastbp_pool_state.workers < fastbp_pool_limit - 1) fastbp_pool_start();
-    while (atomic_load(&fastbp_pool_state.inside) != 0) fastbp_pause();
+    if (fastbp_pool_state.workers < fastbp_get_num_threads() - 1) fastbp_pool_start();
+    for (unsigned i = 0; atomic_load(&fastbp_pool_state.inside) != 0; i++) fastbp_pool_wait(i);
     fastbp_pool_state.task = task;
     fastbp_pool_state.context = context;
     fastbp_pool_state.parts = parts;
@@ -145,13 +154,13 @@ static void fastbp_pool_run(void (*task)(void *, int, int), void *context, int p
         pthread_mutex_unlock(&fastbp_pool_state.lock);
     }
     fastbp_pool_work();
-    while (atomic_load(&fastbp_pool_state.finished) < parts) fastbp_pause();
+    for (unsigned i = 0; atomic_load(&fastbp_pool_state.finished) < parts; i++) fastbp_pool_wait(i);
     atomic_store(&fastbp_pool_state.open, 0);
     pthread_mutex_unlock(&fastbp_pool_state.owner);
 }
 
 #endif
 
-static const fastbp_pool fastbp_pool_table = {fastbp_pool_threads, fastbp_pool_run};
+static const fastbp_pool fastbp_pool_table = {fastbp_get_num_threads, fastbp_pool_run};
 
 #endif

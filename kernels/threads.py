@@ -35,8 +35,8 @@ def get_num_threads() -> int:
     """Return the number of threads that share the work of one call in portable numerics.
 
     It is the number of CPUs that the process may use unless ``FASTBP_NUM_THREADS`` or `set_num_threads` says
-    otherwise, and 1 where the extension modules are missing. Results do not depend on it, and small work stays on
-    one thread.
+    otherwise. It is 1 on Windows, where there is no pool of threads, and where the extension modules are missing.
+    Results do not depend on it, and small work stays on one thread.
 
     Returns
     -------
@@ -49,8 +49,8 @@ def set_num_threads(n: int) -> int:
     """Set the number of threads that share the work of one call in portable numerics.
 
     Numerics "numpy" uses NumPy's BLAS, which has threads of its own. Where threadpoolctl is installed,
-    ``threadpool_limits(n)`` sets both numbers for a block of code that begins after ``import fastbp``. Where the
-    extension modules are missing the number stays 1.
+    ``threadpool_limits(n)`` sets both numbers for a block of code that begins after ``import fastbp``. On Windows,
+    and where the extension modules are missing, the number stays 1.
 
     Parameters
     ----------

@@ -290,6 +290,7 @@ def test_a_forked_child_has_its_own_threads():
     assert found.split() == ["0", "0", "0"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there is no pool of threads")
 def test_the_number_of_threads():
     before = fastbp.get_num_threads()
     assert fastbp.set_num_threads(3) == before and fastbp.get_num_threads() == 3

@@ -17,6 +17,8 @@ from fastbp.kernels import pool
 @pytest.fixture
 def threadpoolctl():
     """Return the library; set three threads meanwhile."""
+    if os.name == "nt":
+        pytest.skip("there is no pool of threads")
     library = pytest.importorskip("threadpoolctl", minversion="3.3")
     before = fastbp.set_num_threads(3)
     yield library

@@ -2,6 +2,8 @@
 #ifndef FASTBP_PORTABLE_PRIMITIVES_H
 #define FASTBP_PORTABLE_PRIMITIVES_H
 
+#include <stdatomic.h>
+
 #include "../abi.h"
 #include "elementary.h"
 #include "matmul.h"
@@ -9,7 +11,8 @@
 
 enum { FASTBP_MATMUL_PER_THREAD = 1 << 20 }; /* multiply-adds from which threads pay */
 
-static const fastbp_pool *fastbp_portable_pool;
+/* Whose threads share long products; lent after others may have begun to use these primitives. */
+static const fastbp_pool *_Atomic fastbp_portable_pool;
 
 typedef struct {
     const fastbp_real *a, *b;
@@ -39,15 +42,14 @@ static void fastbp_product_part(void *context, int part, int parts) {
 }
 
 static void fastbp_run_product(fastbp_product *p) {
-    int parts = 1;
-    if (fastbp_portable_pool && p->m * p->k * p->n >= FASTBP_MATMUL_PER_THREAD)
-        parts = fastbp_portable_pool->threads();
+    const fastbp_pool *pool = atomic_load(&fastbp_portable_pool);
+    const int parts = pool && p->m * p->k * p->n >= FASTBP_MATMUL_PER_THREAD ? pool->threads() : 1;
     if (parts == 1) {
         fastbp_matmul(p->a, p->a_row, p->a_col, p->b, p->b_row, p->b_col, p->y, p->n, p->m, p->k, p->n, &p->epilogue);
         return;
     }
     p->by_rows = p->m > p->n;
-    fastbp_portable_pool->run(fastbp_product_part, p, parts);
+    pool->run(fastbp_product_part, p, parts);
 }
 
 static void fastbp_matmul_loop(char **args, const intptr_t *dimensions, const intptr_t *steps, void *data) {
@@ -76,5 +78,10 @@ static const fastbp_primitive fastbp_portable[FASTBP_PRIMITIVES] = {
     [FASTBP_POW] = {fastbp_pow_loop, NULL},           [FASTBP_MATMUL] = {fastbp_matmul_loop, NULL},
     [FASTBP_SUM] = {fastbp_sum_loop, NULL},           [FASTBP_DENSE] = {fastbp_dense_loop, NULL},
 };
+
+static const fastbp_primitive *fastbp_lend(const fastbp_pool *pool) {
+    atomic_store(&fastbp_portable_pool, pool);
+    return fastbp_portable;
+}
 
 #endif
