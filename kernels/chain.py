@@ -1,15 +1,16 @@
 """Pointwise kernels without a compiler: the operations of an expression as numbers that one kernel runs.
 
-The kernel `chain` of a compiled backend works on blocks of 512 elements that stay in L1, one operation after
+The kernel `chain` of a compiled backend works on blocks of up to 512 elements that stay in L1, one operation after
 the other, each a loop. Its ``attributes`` are
 
-    [length, inputs, outputs, constants, steps, counts, share] + values of the constants
+    [length, inputs, outputs, constants, steps, counts, share, registers] + values of the constants
     + (operation, result, a, b, c) for each step + the register of each output
 
 Behind these ``length`` numbers come the attributes of the row, for a loss ``mean``. Registers are numbered: inputs
 first, then constants, then results. ``counts`` is 0; 1 where the constant number ``share`` is 1 / size (or 1
-without ``mean``); 2 where moreover the loss is the first output's sum over that. An output shares its buffer with no
-input. The module needs the standard library only.
+without ``mean``); 2 where moreover the loss is the first output's sum over that. ``registers`` is how many there are
+behind the inputs, at least 1: where they are many, blocks are shorter, for all of them are on the stack. An output
+shares its buffer with no input. The module needs the standard library only.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ def encode(kernel: Kernel) -> tuple[float, ...]:
         free += {place[a] for a in node.args if last_use[a] == k and graph.nodes[a].op not in ("input", "scalar")}
     results = [place[k] for k in graph.outputs.values()]
     counts = 2 if graph.total else int(share >= 0)
-    head = [len(inputs), len(results), len(constants), len(steps) // 5, counts, share]
+    registers = max([1, len(constants), *(result + 1 - len(inputs) for result in steps[1::5])])
+    head = [len(inputs), len(results), len(constants), len(steps) // 5, counts, share, registers]
     code = [*head, *constants, *steps, *results]
     if graph.total and graph.total[1] != _TOTAL:
         raise ValueError(f"{kernel.name}: the loss must be elements.sum() / (y_pred.size if mean else 1)")

@@ -4,6 +4,7 @@
 cdef enum:
     CHAIN_REGISTERS = 48
     CHAIN_BLOCK = 512
+    CHAIN_ROOM = 6144  # elements of all registers: they stay in L1, and on a small stack
 
 
 cdef extern from "cython_ext/chain.h" nogil:
@@ -36,25 +37,27 @@ cdef inline void chain_call(
 cdef api int chain(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
 ) noexcept nogil:
-    cdef real memory[CHAIN_REGISTERS][CHAIN_BLOCK]
+    cdef real memory[CHAIN_ROOM]
     cdef real *at[CHAIN_REGISTERS]
-    cdef intptr_t n = sizes[0], start = 0, count, i
+    cdef intptr_t n = sizes[0], start = 0, count, i, block = CHAIN_ROOM // <int>attributes[7] // 64 * 64
     cdef int inputs = <int>attributes[1], outputs = <int>attributes[2], constants = <int>attributes[3]
     cdef int steps = <int>attributes[4], share = <int>attributes[6], k, op
     cdef real *x
     cdef real *y
-    cdef const double *constant = attributes + 7
+    cdef const double *constant = attributes + 8
     cdef const double *step = constant + constants
     cdef const double *results = step + 5 * steps
     cdef const double *own = attributes + <intptr_t>attributes[0]
     cdef double divisor = <double>n if attributes[5] != 0 and own[0] != 0 else 1.0
-    for k in range(CHAIN_REGISTERS):
-        at[k] = memory[k]
+    if block > CHAIN_BLOCK:
+        block = CHAIN_BLOCK
+    for k in range(<int>attributes[7]):
+        at[inputs + k] = memory + k * block
     for k in range(constants):
-        for i in range(CHAIN_BLOCK):
-            memory[inputs + k][i] = <real>(1 / divisor if k == share else constant[k])
+        for i in range(block):
+            memory[k * block + i] = <real>(1 / divisor if k == share else constant[k])
     while start < n:
-        count = min(n - start, CHAIN_BLOCK)
+        count = min(n - start, block)
         for k in range(inputs):
             at[k] = buffers[k] + start
         for k in range(outputs):
@@ -71,7 +74,7 @@ cdef api int chain(
         for k in range(outputs):
             if results[k] < inputs + constants:
                 memcpy(buffers[inputs + k] + start, at[<int>results[k]], count * sizeof(real))
-        start += CHAIN_BLOCK
+        start += block
     if attributes[5] == 2:
         buffers[inputs + outputs][0] = total(primitives, buffers[inputs], n) / <real>divisor
     return FASTBP_OK

@@ -24,7 +24,7 @@ from .common import (
     unary,
 )
 
-REGISTERS, BLOCK = 48, 512
+BLOCK, ROOM = 512, 6144  # elements of a register, and of all: they stay in L1, and on a small stack
 
 
 @helper
@@ -100,39 +100,40 @@ def chain_step(primitives, op, a, b, c, y, n):
 
 
 @helper
-def place(buffers, memory, inputs, register, start):
+def place(buffers, memory, block, inputs, register, start):
     # inputs are read where they lie
     k = int(register)
-    return offset(buffers[k], start) if k < inputs else offset(memory, k * BLOCK)
+    return offset(buffers[k], start) if k < inputs else offset(memory, (k - inputs) * block)
 
 
 def chain(buffers, sizes, attributes, primitives):
     n = sizes[0]
     inputs, outputs, constants = int(attributes[1]), int(attributes[2]), int(attributes[3])
     steps, share = int(attributes[4]), int(attributes[6])
-    first = 7 + constants
+    first = 8 + constants
     results, own = first + 5 * steps, int(attributes[0])
     divisor = float(n) if attributes[5] != 0 and attributes[own] != 0 else 1.0
-    memory = stack(buffers[0], 24576)  # REGISTERS * BLOCK, a literal for Numba
+    memory = stack(buffers[0], ROOM)
+    block = min(BLOCK, ROOM // int(attributes[7]) // 64 * 64)
     for k in range(constants):
-        value = real(memory, 1 / divisor if k == share else attributes[7 + k])
-        for i in range(BLOCK):
-            memory[(inputs + k) * BLOCK + i] = value
-    for start in range(0, n, BLOCK):
-        count = min(n - start, BLOCK)
+        value = real(memory, 1 / divisor if k == share else attributes[8 + k])
+        for i in range(block):
+            memory[k * block + i] = value
+    for start in range(0, n, block):
+        count = min(n - start, block)
         for k in range(steps):
             s = first + 5 * k
             chain_step(
                 primitives,
                 int(attributes[s]),
-                place(buffers, memory, inputs, attributes[s + 2], start),
-                place(buffers, memory, inputs, attributes[s + 3], start),
-                place(buffers, memory, inputs, attributes[s + 4], start),
-                place(buffers, memory, inputs, attributes[s + 1], start),
+                place(buffers, memory, block, inputs, attributes[s + 2], start),
+                place(buffers, memory, block, inputs, attributes[s + 3], start),
+                place(buffers, memory, block, inputs, attributes[s + 4], start),
+                place(buffers, memory, block, inputs, attributes[s + 1], start),
                 count,
             )
         for k in range(outputs):
-            result = place(buffers, memory, inputs, attributes[results + k], start)
+            result = place(buffers, memory, block, inputs, attributes[results + k], start)
             target = offset(buffers[inputs + k], start)
             for i in range(count):
                 target[i] = result[i]

@@ -8,13 +8,13 @@ import ctypes
 
 from numba import cfunc, njit, types
 
-from .common import DENSE, DIGEST, OPTIONS, cached, itemsize, offset, stack
+from .common import DENSE, DIGEST, OPTIONS, cached, itemsize, offset
 from .elementary import apply
-from .vectors import ROWS, VECTOR, is_set, pack_columns, run_tile, sum_of
+from .vectors import ROWS, VECTOR, is_set, pack_columns, run_tile, stack_vectors, sum_of
 
-DEPTH = 512  # rows of a panel: chains rest in y after as many steps
+DEPTH = 512  # rows of a panel, 64 KiB at most: chains rest in y after as many steps
 DEPTH_TN = 256  # where each step of a tile touches another page of a
-PANEL = DEPTH * 2 * (VECTOR // 4)  # its elements, at most
+PANEL = DEPTH * 2  # its vectors
 SMALL = 4096  # elements of b up to which no panel pays
 
 # never looked into; its name makes Numba's caches see changes of other files, as that of PRIMITIVES does
@@ -56,7 +56,7 @@ def pack(b, b_row, b_column, k, n, panel, width):
 def multiply(a, a_row, a_column, b, b_row, b_column, y, m, k, n, bias, add, relu):
     # y[i, j] is the chain acc = fma(a[i, p], b[p, j], acc) over p, from +0; then comes the bias, then relu
     lanes = VECTOR // itemsize(y)
-    panel = stack(y, PANEL)
+    panel = stack_vectors(y, PANEL)
     by_rows = b_column == 1 or n == 1
     direct = by_rows and (m <= ROWS or k * n <= SMALL)
     # a flat tile is wide: fmas that do not wait for each other

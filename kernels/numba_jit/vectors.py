@@ -108,6 +108,19 @@ class VectorFunction(ir.IRBuilder):
         return self.call(cgutils.get_or_insert_function(self.module, function_type, name), args)
 
 
+@intrinsic(prefer_literal=True)
+def stack_vectors(typingctx, like, count):
+    """Return a pointer to `count` vectors on the stack, of elements of the type of those of `like`."""
+
+    def codegen(context, builder, signature, values):
+        size = count.literal_value * VECTOR * 8 // like.dtype.bitwidth
+        array = cgutils.alloca_once(builder, llvm_real(like.dtype), size=size)
+        array.align = 64
+        return array
+
+    return like(like, count), codegen
+
+
 def llvm_real(real):
     """Return LLVM's type for one of Numba's."""
     return ir.FloatType() if real == types.float32 else ir.DoubleType()

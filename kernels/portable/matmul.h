@@ -28,6 +28,7 @@
 #ifndef FASTBP_MATMUL_H
 #define FASTBP_MATMUL_H
 
+#include "scratch.h"
 #include "vector.h"
 
 typedef struct {
@@ -39,6 +40,7 @@ enum {
     ROWS = FASTBP_ROWS,
     WIDTH = 2 * LANES,
     DEPTH = 1024,                    /* a panel is 128 KiB at most: L2 holds it */
+    SHALLOW = 64,                    /* rows of a panel that lies on the stack: 8 KiB */
     BLOCK_DEPTH = 384,               /* a block of a is 384 KiB at most; a panel then 48 KiB */
     BLOCK_ROWS = 1024 / FASTBP_ITEM / ROWS * ROWS,
     BLOCK_TILE = BLOCK_DEPTH * ROWS + 64 / FASTBP_ITEM, /* pitch of its tiles: they start in different sets of L1 */
@@ -271,7 +273,8 @@ FASTBP_INLINE int set_panel(tile *t, intptr_t b_col, int vecs, fastbp_real *pane
     return 0;
 }
 
-static void all_panels(const product *o, fastbp_real *panel) {
+/* depth: the rows that the panel has */
+static void multiply_panels(const product *o, fastbp_real *panel, intptr_t depth) {
     for (intptr_t j = 0; j < o->n; j += WIDTH) {
         intptr_t p = 0;
         do { /* once for k = 0 too */
@@ -281,7 +284,7 @@ static void all_panels(const product *o, fastbp_real *panel) {
             t.b_row = o->b_row;
             t.y = o->y + j;
             t.y_row = o->y_row;
-            t.k = smaller(o->k - p, DEPTH);
+            t.k = smaller(o->k - p, depth);
             t.resume = o->resume || p > 0;
             p += t.k;
             if (p == o->k) {
@@ -294,11 +297,6 @@ static void all_panels(const product *o, fastbp_real *panel) {
             row_tiles(&t, vecs, edge, o->m);
         } while (p < o->k);
     }
-}
-
-static __attribute__((noinline)) void multiply_panels(const product *o) {
-    fastbp_real panel[DEPTH * WIDTH] __attribute__((aligned(64)));
-    all_panels(o, panel);
 }
 
 /* block[i / ROWS, p, i % ROWS] = a[i, p] for m rows, a by columns */
@@ -314,9 +312,7 @@ static void pack_block(const fastbp_real *a, intptr_t a_col, intptr_t m, intptr_
 }
 
 /* a by columns and too large for L2: blocks of it are packed and multiplied with all of b's panels */
-static __attribute__((noinline)) void multiply_blocks(const product *o) {
-    fastbp_real block[BLOCK_ROWS / ROWS * BLOCK_TILE] __attribute__((aligned(64)));
-    fastbp_real panel[BLOCK_DEPTH * WIDTH] __attribute__((aligned(64)));
+static void multiply_blocks(const product *o, fastbp_real *panel, fastbp_real *block) {
     intptr_t blocks = (o->m + BLOCK_ROWS - 1) / BLOCK_ROWS, rows = ((o->m - 1) / blocks + ROWS) / ROWS * ROWS;
     for (intptr_t p = 0; p < o->k; p += BLOCK_DEPTH)
         for (intptr_t i = 0; i < o->m; i += rows) {
@@ -331,7 +327,7 @@ static __attribute__((noinline)) void multiply_blocks(const product *o) {
             part.resume = p > 0;
             if (p + part.k < o->k) part.bias = NULL, part.relu = 0;
             pack_block(o->a + i + p * o->a_col, o->a_col, part.m, part.k, block);
-            all_panels(&part, panel);
+            multiply_panels(&part, panel, BLOCK_DEPTH);
         }
 }
 
@@ -385,9 +381,9 @@ static void store_transposed(const fastbp_real *strip, intptr_t width, fastbp_re
     }
 }
 
-/* a^T is the b of the tiles, b^T their a. k <= DEPTH: chains do not rest here. */
-static __attribute__((noinline)) void multiply_transposed(const product *o) {
-    fastbp_real panel[DEPTH * WIDTH] __attribute__((aligned(64))), strip[STRIP * WIDTH] __attribute__((aligned(64)));
+/* a^T is the b of the tiles, b^T their a. The panel has k rows: chains do not rest here. */
+static __attribute__((noinline)) void multiply_transposed(const product *o, fastbp_real *panel) {
+    fastbp_real strip[STRIP * WIDTH] __attribute__((aligned(64)));
     for (intptr_t i = 0; i < o->m; i += WIDTH) {
         tile t = {.a = o->b, .a_row = o->b_col, .a_col = o->b_row, .b = o->a + i * o->a_row, .b_row = o->a_col,
                   .y = strip, .k = o->k};
@@ -413,6 +409,38 @@ FASTBP_INLINE int transposed_is_cheaper(const product *o) {
     return k > 0 && k <= DEPTH && transposed < direct;
 }
 
+/* ---- where panels lie ---- */
+
+static __attribute__((noinline)) void multiply_shallow(const product *o, int transposed) {
+    fastbp_real panel[SHALLOW * WIDTH] __attribute__((aligned(64)));
+    if (transposed && o->k <= SHALLOW)
+        multiply_transposed(o, panel);
+    else
+        multiply_panels(o, panel, SHALLOW);
+}
+
+typedef struct {
+    fastbp_real panel[DEPTH * WIDTH] __attribute__((aligned(64)));
+    fastbp_real block[BLOCK_ROWS / ROWS * BLOCK_TILE] __attribute__((aligned(64)));
+} workspace;
+
+/* Returns 0, and does nothing, where there is no memory. */
+static __attribute__((noinline)) int multiply_deep(const product *o, int transposed, int blocks) {
+#if defined(_WIN32)
+    workspace local, *w = &local;
+#else
+    workspace *w = (workspace *)fastbp_scratch(sizeof *w);
+    if (!w) return 0;
+#endif
+    if (transposed)
+        multiply_transposed(o, w->panel);
+    else if (blocks)
+        multiply_blocks(o, w->panel, w->block);
+    else
+        multiply_panels(o, w->panel, DEPTH);
+    return 1;
+}
+
 static void fastbp_matmul(const fastbp_real *a, intptr_t a_row, intptr_t a_col, const fastbp_real *b, intptr_t b_row,
                           intptr_t b_col, fastbp_real *y, intptr_t y_row, intptr_t m, intptr_t k, intptr_t n,
                           const fastbp_epilogue *epilogue) {
@@ -421,16 +449,15 @@ static void fastbp_matmul(const fastbp_real *a, intptr_t a_row, intptr_t a_col, 
     if (m == 1) o.a_row = 1; /* the stride of one element is any: take what is fast */
     if (n == 1) o.b_col = 1;
     if (epilogue) o.bias = epilogue->bias, o.relu = epilogue->relu;
+    const int transposed = transposed_is_cheaper(&o);
+    const int blocks = o.a_row == 1 && n > 4 * WIDTH && k * a_col > LARGE / FASTBP_ITEM;
     if (m == 1 && o.b_col != 1 && b_row == 1 && k >= QUARTER)
         multiply_row(&o);
-    else if (transposed_is_cheaper(&o))
-        multiply_transposed(&o);
-    else if (o.b_col == 1 && (m <= ROWS || k * n * FASTBP_ITEM <= (b_row * FASTBP_ITEM <= LONG ? DIRECT : DIRECT_LONG)))
+    else if (!transposed && o.b_col == 1 &&
+             (m <= ROWS || k * n * FASTBP_ITEM <= (b_row * FASTBP_ITEM <= LONG ? DIRECT : DIRECT_LONG)))
         multiply_direct(&o);
-    else if (a_row == 1 && n > 4 * WIDTH && k * a_col > LARGE / FASTBP_ITEM)
-        multiply_blocks(&o);
-    else
-        multiply_panels(&o);
+    else if ((k <= SHALLOW && !blocks) || !multiply_deep(&o, transposed, blocks))
+        multiply_shallow(&o, transposed);
 }
 
 #undef EACH
