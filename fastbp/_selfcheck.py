@@ -13,6 +13,7 @@ import numpy as np
 
 from . import losses, optimizers
 from ._version import __version__
+from .kernels.fpcontrol import USUAL, floating_point, ieee
 from .kernels.threads import MISSING, available, get_num_threads, set_num_threads
 from .layers import Dense
 from .model import Sequential
@@ -108,10 +109,13 @@ class Certificate:
         What was checked, and "ok" or what is wrong.
     ok : bool
         Whether all of it holds.
+    floating_point : str
+        How the thread rounds that asked, and whether it keeps subnormals.
     """
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
+        self.floating_point = floating_point()
 
     @property
     def ok(self) -> bool:
@@ -130,7 +134,7 @@ class Certificate:
     def __str__(self) -> str:
         width = max(len(what) for what, _ in self.lines)
         head = f"fastbp {__version__}, NumPy {np.__version__}, {platform.machine()} {_level()}, {available()} CPUs"
-        head += f", backends {' and '.join(_backends())}"
+        head += f", backends {' and '.join(_backends())}\nfloating point: {self.floating_point}"
         body = [f"{what:{width}}  {verdict}" for what, verdict in self.lines]
         tail = "Every promise holds on this machine." if self.ok else "A promise is broken; please report this."
         return "\n".join([head, *body, tail])
@@ -162,10 +166,11 @@ def _check_levels(dtype: str) -> None:
     x = (_numbers(1024, 9) * 40).astype(dtype)
     a, b = x[: 21 * 19].reshape(21, 19), x[-19 * 37 :].reshape(19, 37)
     cases: dict[str, tuple[tuple[np.ndarray, ...], Any]]
-    cases = {name: ((x,), getattr(elementary, name)(x)) for name in elementary.UNARY}
-    cases["pow"] = (abs(x), x), elementary.pow(abs(x), x)
-    cases["sum"] = (x.reshape(8, -1),), array.sum_(x.reshape(8, -1), 1)
-    cases["matmul"] = (a, b), array.matmul(a, b)
+    with ieee():
+        cases = {name: ((x,), getattr(elementary, name)(x)) for name in elementary.UNARY}
+        cases["pow"] = (abs(x), x), elementary.pow(abs(x), x)
+        cases["sum"] = (x.reshape(8, -1),), array.sum_(x.reshape(8, -1), 1)
+        cases["matmul"] = (a, b), array.matmul(a, b)
     for level in cython_ext.levels():
         table = cython_ext.portable_address(dtype, at=level)
         for name, (inputs, want) in cases.items():
@@ -194,7 +199,8 @@ def selfcheck(verbose: bool = True) -> Certificate:
     Checked are: NumPy's loops, called from compiled code, return NumPy's bits; the portable primitives
     return the bits of their definition at every CPU level that was built; and three networks end, after 200
     steps of portable training, with the parameters that they have everywhere, from each compiled backend
-    on one thread and on all. Where the extension modules are missing the networks alone are checked, from NumPy.
+    on one thread and on all. Where the extension modules are missing the networks alone are checked, from NumPy,
+    and that the thread rounds to nearest and keeps subnormals, which compiled code sees to itself.
 
     Parameters
     ----------
@@ -220,6 +226,8 @@ def selfcheck(verbose: bool = True) -> Certificate:
         for dtype in ("float32", "float64"):
             what = f"portable primitives, {dtype}, levels {', '.join(levels())}"
             certificate.check(what, partial(_check_levels, dtype))
+    elif certificate.floating_point != USUAL:
+        certificate.lines.append(("floating point", f"FAILED: {certificate.floating_point}"))
     for name, network in NETWORKS.items():
         certificate.check(name, partial(_check_network, network))
     if verbose:

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import __version__
 from .kernels import BACKENDS, load
+from .kernels.fpcontrol import floating_point
 from .kernels.threads import MISSING, get_num_threads
 
 __all__ = ["show_versions", "versions"]
@@ -95,6 +96,7 @@ def versions() -> dict[str, str]:
         "blas": f"{blas.get('name')} {blas.get('version')}" + (f", kernel {kernel}" if kernel else ""),
         "blas threads": str(threads if threads is not None else "unknown"),
         "fastbp threads": f"{get_num_threads()}, in portable numerics",
+        "floating point": floating_point(),
     }
     for backend in BACKENDS:
         if backend != "numpy" and MISSING is not None:

@@ -359,7 +359,8 @@ class CompiledExecutor(Executor):
         program = self.program
         primitives = primitives_address(program.dtype, program.numerics, self.backend)
         # threads may share an array where that cannot change a bit
-        pool = pool_address() if program.numerics == "portable" else 0
+        portable = program.numerics == "portable"
+        pool = pool_address() if portable else 0
         calls = []
         for call in program.calls:
             probes = [call.work(b) for b in (0, 1024)]
@@ -376,7 +377,7 @@ class CompiledExecutor(Executor):
             )
         self.commit = program.commit
         self._moved: dict[Buffer, tuple[int, int]] = {}
-        self.runner = Runner(calls, len(program.buffers), pool)
+        self.runner = Runner(calls, len(program.buffers), pool, portable)
         self.runner.keep = self.own
         for buffer, array in zip(program.buffers, self.arrays, strict=True):
             self.runner.bind(buffer.number, array)

@@ -39,6 +39,12 @@ cdef extern from *:
         FASTBP_OK
     double fastbp_now() noexcept nogil
 
+cdef extern from "fpcontrol.h" nogil:
+    ctypedef uint64_t fastbp_control
+    enum:
+        FASTBP_IEEE
+    fastbp_control fastbp_set_control(fastbp_control control) noexcept
+
 cdef enum:
     INTERRUPTED = -1
     PORTS = 8
@@ -129,6 +135,8 @@ cdef class Runner:
         How many buffers there are; `bind` gives each its address.
     pool : int
         The address of a ``fastbp_pool`` (``abi.h``), or 0.
+    portable : bool
+        Whether the calls round to nearest and keep subnormals whatever is found (``fpcontrol.h``).
     """
 
     cdef call_t *calls
@@ -143,6 +151,8 @@ cdef class Runner:
     cdef double *costs            # fixed and per row, for each call
     cdef intptr_t *items          # per call and operand
     cdef const fastbp_pool *pool
+    cdef bint portable
+    cdef fastbp_control found     # the control word outside of `execute`
     cdef readonly int n_calls
     cdef intptr_t n_pointers, n_sizes, n_buffers
     cdef readonly intptr_t batch
@@ -158,10 +168,11 @@ cdef class Runner:
     cdef bint busy
     cdef public object keep       # what owns the memory behind the addresses
 
-    def __cinit__(self, list calls, intptr_t n_buffers, intptr_t pool=0):
+    def __cinit__(self, list calls, intptr_t n_buffers, intptr_t pool=0, bint portable=False):
         cdef intptr_t i, p = 0, s = 0, a = 0
         places = [[] for _ in range(n_buffers)]
         self.pool = <const fastbp_pool *>pool
+        self.portable = portable
         self.n_calls = len(calls)
         self.n_buffers = n_buffers
         self.n_pointers = sum(len(c[2]) for c in calls)
@@ -230,14 +241,26 @@ cdef class Runner:
             self.calls[i].cost = self.costs[2 * i] + self.costs[2 * i + 1] * batch
 
     cdef bint interrupted(self) noexcept with gil:
+        if self.portable:
+            fastbp_set_control(self.found)
         try:
             PyErr_CheckSignals()
         except BaseException as error:
             self.pending = error
-            return True
-        return False
+        if self.portable:
+            self.found = fastbp_set_control(FASTBP_IEEE)
+        return self.pending is not None
 
     cdef int execute(self, int first, int last, int commit) noexcept nogil:
+        cdef int status
+        if not self.portable:
+            return self.run_calls(first, last, commit)
+        self.found = fastbp_set_control(FASTBP_IEEE)
+        status = self.run_calls(first, last, commit)
+        fastbp_set_control(self.found)
+        return status
+
+    cdef int run_calls(self, int first, int last, int commit) noexcept nogil:
         # calls from `commit` on write parameters: once begun they run to the end
         cdef int i, status
         cdef double t

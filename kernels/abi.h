@@ -47,7 +47,8 @@ enum {
 enum { FASTBP_OK, FASTBP_INDEX_ERROR, FASTBP_NOT_FINITE };
 
 /* Threads that share the work of one call. `run` calls task(context, part, parts) for every part, one of them
- * on the calling thread, and returns when all are done. Only portable numerics splits: its bits do not change. */
+ * on the calling thread, and returns when all are done. Only portable numerics splits: its bits do not change. The other
+ * threads round to nearest and keep subnormals. */
 typedef struct {
     int (*threads)(void);
     void (*run)(void (*task)(void *context, int part, int parts), void *context, int parts);

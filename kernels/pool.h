@@ -9,6 +9,7 @@
 #define FASTBP_POOL_H
 
 #include "abi.h"
+#include "fpcontrol.h"
 
 enum { FASTBP_MAX_THREADS = 256 };
 
@@ -97,6 +98,7 @@ static int fastbp_pool_await(int seen) {
 
 static void *fastbp_pool_worker(void *number) {
     int seen = 0;
+    fastbp_set_control(FASTBP_IEEE); /* a thread begins with the word of its maker, who may call kernels from C */
     for (;;) {
         seen = fastbp_pool_await(seen);
         atomic_fetch_add(&fastbp_pool_state.inside, 1);

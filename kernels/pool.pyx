@@ -1,5 +1,8 @@
 # cython: language_level=3
-"""The pool of threads; see ``pool.h``, and ``threads.py`` for what users call."""
+"""The pool of threads and the floating-point control word, which others than compiled kernels need too.
+
+See ``pool.h`` and ``fpcontrol.h``, and ``threads.py`` and ``fpcontrol.py`` for what Python makes of them.
+"""
 
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from libc.stdint cimport intptr_t
@@ -12,6 +15,12 @@ cdef extern from "pool.h":
     const fastbp_pool fastbp_pool_table
     int fastbp_get_num_threads()
     void fastbp_set_num_threads(int n)
+
+cdef extern from "fpcontrol.h":
+    ctypedef unsigned long long fastbp_control
+    enum:
+        FASTBP_IEEE
+    fastbp_control fastbp_set_control(fastbp_control control)
 
 ctypedef const void *(*portable_primitives)(const fastbp_pool *) noexcept
 
@@ -35,3 +44,15 @@ def lend_pool(capsule):
     """Lend the pool to a module's portable primitives, given its function that takes one; return their address."""
     cdef portable_primitives function = <portable_primitives>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
     return <intptr_t>function(&fastbp_pool_table)
+
+
+cdef class ieee:
+    """Within a block this thread rounds to nearest and keeps subnormals, whatever was found; then that again."""
+
+    cdef fastbp_control found
+
+    def __enter__(self):
+        self.found = fastbp_set_control(FASTBP_IEEE)
+
+    def __exit__(self, kind, error, traceback):
+        fastbp_set_control(self.found)

@@ -35,6 +35,12 @@ cdef extern from *:
     ctypedef int (*fastbp_kernel)(void **, const intptr_t *, const double *, const fastbp_primitive *) noexcept nogil
     int fastbp_cpu_level() nogil
 
+cdef extern from "fpcontrol.h" nogil:
+    ctypedef unsigned long long fastbp_control
+    enum:
+        FASTBP_IEEE
+    fastbp_control fastbp_set_control(fastbp_control control)
+
 
 cdef struct reduction:
     fastbp_primitive inner
@@ -151,6 +157,11 @@ def capsule_address(capsule):
     return <intptr_t>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
 
 
+cdef bint _is_portable(const fastbp_primitive *table) noexcept nogil:
+    # for other primitives than NumPy's a call rounds to nearest and keeps subnormals, whatever is found
+    return table != &_table[0][0] and table != &_table[1][0]
+
+
 def call(kernel, primitives, addresses, sizes, attributes):
     """Call one kernel, without the GIL; return its status.
 
@@ -166,6 +177,7 @@ def call(kernel, primitives, addresses, sizes, attributes):
     cdef double values[1024]
     cdef fastbp_kernel function = <fastbp_kernel><intptr_t>kernel
     cdef const fastbp_primitive *table = <const fastbp_primitive *><intptr_t>primitives
+    cdef fastbp_control found = FASTBP_IEEE
     cdef int i, status
     if max(len(addresses), len(sizes)) > 16 or len(attributes) > 1024:
         raise ValueError("a kernel has at most 16 buffers, 16 sizes and 1024 attributes")
@@ -176,7 +188,11 @@ def call(kernel, primitives, addresses, sizes, attributes):
     for i, value in enumerate(attributes):
         values[i] = value
     with nogil:
+        if _is_portable(table):
+            found = fastbp_set_control(FASTBP_IEEE)
         status = function(buffers, lengths, values, table)
+        if _is_portable(table):
+            fastbp_set_control(found)
     return status
 
 
@@ -206,6 +222,7 @@ def evaluate(table, name, *inputs, out=None):
     cdef char *args[3]
     cdef intptr_t n[4]
     cdef intptr_t steps[9]
+    cdef fastbp_control found = FASTBP_IEEE
     cdef int i, index
     x = inputs[0]
     if name == "sum":
@@ -230,7 +247,11 @@ def evaluate(table, name, *inputs, out=None):
     for i, operand in enumerate((*inputs, y)):
         args[i] = <char *><intptr_t>operand.ctypes.data
     with nogil:
+        if _is_portable(primitives):
+            found = fastbp_set_control(FASTBP_IEEE)
         primitives[index].loop(args, n, steps, primitives[index].data)
+        if _is_portable(primitives):
+            fastbp_set_control(found)
     return y
 
 

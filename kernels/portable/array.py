@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..fpcontrol import ieee
 from . import elementary
 from .fma import fma
 
@@ -154,7 +155,8 @@ def portable(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a reference of `numpy_ref` with portable arithmetic: same arguments, plain arrays in and out."""
 
     def reference(*inputs: np.ndarray, **attributes: float) -> Any:
-        returned = function(*(np.asarray(x).view(PortableArray) for x in inputs), **attributes)
+        with ieee():
+            returned = function(*(np.asarray(x).view(PortableArray) for x in inputs), **attributes)
         return tuple(map(_plain, returned)) if isinstance(returned, tuple) else _plain(returned)
 
     reference.__name__ = function.__name__
