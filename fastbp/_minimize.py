@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .backends import make_executor
-from .data import as_rows, as_weights, check_kind
+from .data import check_kind
+from .training import inputs
+from .turns import put_values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from numpy.typing import ArrayLike
@@ -92,54 +94,60 @@ def minimize(
     check_kind("model", model, Sequential, "a fastbp.Sequential")
     if not callable(method):
         check_kind("method", method, str, "the name of one of scipy.optimize.minimize's, or a function")
-    model._require_compiled()
-    model._require_idle()
-    rows = as_rows("x", x)
-    layout = model._plan(rows.shape[1:])
-    x, y = model._checked("x", "y", rows, y, layout)
-    outputs = layout.output_shape[-1]
-    weight = as_weights(sample_weight, class_weight, y, model.loss_function, model.dtype, outputs=outputs)
+    return model.alone("minimize", _minimize, search, model, x, y, method, sample_weight, class_weight, options)
+
+
+def _minimize(
+    search: Callable[..., Any],
+    model: Sequential,
+    x: ArrayLike,
+    y: ArrayLike,
+    method: str,
+    sample_weight: ArrayLike | None,
+    class_weight: Any,
+    options: dict[str, Any],
+) -> Any:
+    data = model.prepare(x, y, sample_weight, class_weight)
+    engine = model.engine(data.x.shape[1:])
+    layout, rows = engine.layout, len(data.x)
     if layout.statistics:
-        raise ValueError(f"layer {model.layers[layout.statistics[0][0]].name} keeps statistics, which only fit updates")
+        raise ValueError(
+            f"layer {model.layers[layout.statistics[0].layer].name} keeps statistics, which only fit updates"
+        )
     for (k, name), spec in layout.specs.items():
         if spec.constraint is not None:
             raise ValueError(
                 f"{model.layers[k].name}.{name} has the constraint {spec.constraint!r}, which only fit keeps"
             )
-    model._ready(x.shape[1:])
     # a loss that is not finite ends a line search, not the run
-    network = model._training(keep=True, weighted=weight is not None)
-    shared = model._shared()
-    executor = make_executor(network.program, model.backend, shared, len(x))
-    for buffer, array in model._inputs(network, x, y, weight).items():
+    network = engine.compile("steps", data.weight is not None)
+    executor = make_executor(network.program, engine.backend, engine.shared, rows)
+    for buffer, array in inputs(network, data).items():
         executor.bind(buffer, array)
     span = network.program.span("gather")[1], network.program.commit
-    parameters, gradients, streams = (shared[name] for name in ("parameters", "gradients", "streams"))
+    parameters, gradients = (engine.memory.arrays[name] for name in ("parameters", "gradients"))
     moving = np.zeros(layout.n, bool)
-    for k, _, shape, offset, _ in layout.entries:
-        moving[offset : offset + int(np.prod(shape))] = k in model._trained
-    first = streams.copy()
+    for entry in layout.entries:
+        moving[entry.part] = entry.layer in engine.trained
     best, best_parameters = np.inf, parameters.copy()
 
     def value_and_gradient(values: np.ndarray) -> tuple[float, np.ndarray]:
-        nonlocal best
+        nonlocal best, best_parameters
         parameters[moving] = values
-        streams[...] = first
-        executor.run(span, len(x))
+        # without an update no random numbers were drawn: they are the same every time
+        executor.run(span, rows)
         value = float(executor.view(network.loss))
         if value < best:
-            best = value
-            best_parameters[...] = parameters
+            best, best_parameters = value, parameters.copy()
         return value, gradients[moving].astype(np.float64)
 
-    with model._lock:
-        try:
-            with np.errstate(over="ignore", invalid="ignore"):
-                result = search(
-                    value_and_gradient, parameters[moving].astype(np.float64), jac=True, method=method, **options
-                )
-            parameters[moving] = result.x
-        except BaseException:
-            parameters[...] = best_parameters
-            raise
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            result = search(
+                value_and_gradient, parameters[moving].astype(np.float64), jac=True, method=method, **options
+            )
+        parameters[moving] = result.x
+    except BaseException:
+        put_values([(parameters, best_parameters)])
+        raise
     return result

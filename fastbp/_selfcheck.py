@@ -76,7 +76,7 @@ class Network:
         model.set_weights([_numbers(int(np.prod(s)), 2 + k).reshape(s) for k, s in enumerate(shapes)])
         steps = -(-self.rows // self.batch)
         model.fit(*self.data(), batch_size=self.batch, epochs=200 // steps, shuffle=False, verbose=0)
-        flat = model._arrays["parameters"]
+        flat = model.engine().memory.arrays["parameters"]
         return hashlib.sha256(flat.astype(flat.dtype.newbyteorder("<")).tobytes()).hexdigest()
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from .data import integer
 from .kernels import choose_backend, load, primitives_address
 from .program import BATCH, ROWS, CallError
+from .turns import Turns, put_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,29 +86,50 @@ class Executor:
         The largest batch.
     keep : bool
         Plan the arena without sharing, so that intermediate results stay.
+    counter : ndarray of int64, shape (1,), optional
+        Counts the updates that are made, where anybody wants to know.
+    turns : Turns, optional
+        Of the model, for a program that changes it.
+
+    Notes
+    -----
+    An executor is made whole or not at all and keeps its size: one for larger batches is another executor.
     """
 
     def __init__(
-        self, program: Program, backend: str, shared: dict[str, np.ndarray], batch: int, keep: bool = False
+        self,
+        program: Program,
+        backend: str,
+        shared: dict[str, np.ndarray],
+        batch: int,
+        keep: bool = False,
+        counter: np.ndarray | None = None,
+        turns: Turns | None = None,
     ) -> None:
-        self.program, self.backend, self.shared, self.keep = program, backend, shared, keep
+        self.program, self.backend, self.shared = program, backend, shared
+        self.counter = np.zeros(1, np.int64) if counter is None else counter
+        self.turns = Turns() if turns is None else turns
         self.batch = batch  # of the last run
         self.steps = 0  # that the last run_steps completed
         self.rows = 0
+        self.commit = program.commit
         self.real = np.dtype(program.dtype)
         self.kernels = load(
             backend, program.dtype, dict.fromkeys(c.kernel.name for c in program.calls), program.numerics
         )
-        self.allocate(batch)
+        self.plan = program.plan(batch, keep)
+        program.verify(self.plan)
+        self.own = self._memory()
+        self.arrays = list(self.own)
+        self._callers = [buffer for buffer in program.buffers if buffer.role in ("input", "result")]
+        self._prepare()
         program.executor = self
 
-    def allocate(self, batch: int) -> None:
-        """Make room for batches of up to `batch` rows."""
-        program = self.program
-        self.plan = program.plan(batch, self.keep)
-        program.verify(self.plan)
+    def _memory(self) -> list[Any]:
+        """Return an array for each buffer, by number; None where one is bound before a run or no call uses it."""
+        program, batch = self.program, self.plan.batch
         arena = aligned(self.plan.nbytes, np.uint8)
-        self.own: list[Any] = []
+        own: list[Any] = []
         for buffer in program.buffers:
             dtype = self.dtype(buffer)
             if buffer in self.plan.offsets:
@@ -116,22 +138,35 @@ class Executor:
             elif buffer.name in self.shared:
                 array = self.shared[buffer.name].reshape(-1)
             elif buffer.parent is not None:
-                array = self.own[buffer.parent.number][buffer.offset : buffer.offset + buffer.size(batch)]
+                array = own[buffer.parent.number][buffer.offset : buffer.offset + buffer.size(batch)]
             elif ROWS in buffer.shape or buffer.role == "temporary":
-                array = None  # bound before the run, or not used by any call
+                array = None
             else:
                 array = aligned(buffer.size(batch), dtype)
-            self.own.append(array)
-        self.arrays = list(self.own)
+            own.append(array)
+        return own
+
+    def _prepare(self) -> None:
+        """Make ready what runs the calls, once there is memory."""
+
+    #: Of a program whose inputs and results are arrays of one dimension a row: `Runner.step` and `Runner.map`.
+    step: Callable[[Any, Any], float | None] = staticmethod(lambda x, y: None)
+    map: Callable[[Any, int], np.ndarray | None] = staticmethod(lambda x, block: None)
+
+    def open_ports(self, inputs: list[tuple[Buffer, bool]], result: Buffer) -> None:
+        """Let `step` and `map` take arrays that need no conversion.
+
+        Parameters
+        ----------
+        inputs : list of (Buffer, bool)
+            What is given, and whether it must be finite.
+        result : Buffer
+            What is returned.
+        """
 
     def dtype(self, buffer: Buffer) -> np.dtype:
         """Return the dtype of a buffer's elements."""
         return _DTYPES.get(buffer.dtype, self.real)
-
-    def reserve(self, batch: int) -> None:
-        """Make room for larger batches, if need be."""
-        if batch > self.plan.batch:
-            self.allocate(batch)
 
     def bind(self, buffer: Buffer, array: np.ndarray | None = None) -> None:
         """Let a buffer be `array` (contiguous, of its dtype), or its own memory again."""
@@ -146,10 +181,6 @@ class Executor:
         for length in shape:
             n *= length
         return self.arrays[buffer.number][:n].reshape(shape)
-
-    def set_attribute(self, i: int, name: str, value: float) -> None:
-        """Change an attribute of call i."""
-        self.program.calls[i].attributes[name] = value
 
     def _stride(self, buffer: Buffer) -> tuple[int, int]:
         # elements that a stream moves on per step and per row
@@ -194,12 +225,16 @@ class Executor:
         """Run what follows the gathering once, on the data that is bound."""
         if check not in (None, "numpy"):
             raise ValueError(f"check is {check!r}; it must be None or 'numpy'")
+        self.turns.take("program.run", self._run_program, check)
+
+    def _run_program(self, check: str | None) -> None:
         start = self.program.span("gather")[1]
         stop = len(self.program.calls)
         self.unbind()
         if check is None:
             self.run((start, stop), self.batch)
             return
+        taken = int(self.counter[0])
         reference = load("numpy", self.program.dtype, self.kernels, self.program.numerics)
         for i in range(start, stop):
             call = self.program.calls[i]
@@ -216,25 +251,25 @@ class Executor:
                     raise AssertionError(
                         f"call {i}, {call!r}: {buffer!r} differs from NumPy's bits in {at.size} of {got.size} elements"
                     )
+        self.counter[0] = taken + (self.commit < stop)
 
     def unbind(self) -> None:
         """Return arrays of callers': inputs and results are the program's own memory again, at full length."""
         self.batch = self.plan.batch
-        for buffer in self.program.buffers:
-            if buffer.role in ("input", "result"):
-                self.bind(buffer)
+        for buffer in self._callers:
+            self.bind(buffer)
 
     def profile(self, repeat: int = 100) -> Profile:
         """Time each call; see `Program.profile`."""
-        repeat = integer("repeat", repeat, 1)
+        return self.turns.take("program.profile", self._profile, integer("repeat", repeat, 1))
+
+    def _profile(self, repeat: int) -> Profile:
         program = self.program
         self.unbind()
         start, stop = program.span("gather")[1], len(program.calls)
-        lasting = [
-            a
-            for b, a in zip(program.buffers, self.arrays, strict=True)
-            if b.role in ("parameter", "gradient", "state") and b.parent is None
-        ]
+        roles = "parameter", "gradient", "state"
+        kept = [b for b in program.buffers if b.role in roles and b.parent is None]
+        lasting = [self.counter, *(self.arrays[b.number] for b in kept)]
         saved = [a.copy() for a in lasting]
         samples: list[list[float]] = [[] for _ in range(start, stop)]
         idle = []
@@ -249,8 +284,7 @@ class Executor:
                     self.run((i, i + 1), self.batch)
                     samples[i - start].append(clock() - t)
         finally:
-            for array, values in zip(lasting, saved, strict=True):
-                array[...] = values
+            put_values(zip(lasting, saved, strict=True))
         overhead = min(idle)
         rows = []
         for call, seconds in zip(program.calls[start:], samples, strict=True):
@@ -262,9 +296,7 @@ class Executor:
 class NumpyExecutor(Executor):
     """The reference: each call is a NumPy function, called from Python."""
 
-    def allocate(self, batch: int) -> None:
-        """Make room for batches of up to `batch` rows."""
-        super().allocate(batch)
+    def _prepare(self) -> None:
         self._bound: dict[int, list[Any]] = {}
 
     def bind(self, buffer: Buffer, array: np.ndarray | None = None) -> None:
@@ -299,20 +331,42 @@ class NumpyExecutor(Executor):
 
     def _execute(self, span: tuple[int, int], batch: int, step: int) -> None:
         self.batch = batch
-        views = self._views(batch)
-        with np.errstate(all="ignore"):
-            for i in range(*span):
-                function, inputs, attributes, outputs = views[i]
-                try:
-                    values = function(*inputs, **attributes)
-                except (IndexError, FloatingPointError) as error:
-                    status = 1 if isinstance(error, IndexError) else 2
-                    raise CallError(self.program.calls[i], status, step) from error
-                if len(outputs) == 1:
-                    outputs[0][...] = values
-                else:
-                    for out, value in zip(outputs, values, strict=True):
-                        out[...] = value
+        views, (first, last) = self._views(batch), span
+        commit = min(max(self.commit, first), last)
+        self.turns.stage = "step"
+        try:
+            with np.errstate(all="ignore"):
+                self._call(views[first:commit], first, step)
+                if commit < last:
+                    self._update(views, commit, last, step)
+        finally:
+            self.turns.stage = ""
+
+    def _update(self, views: list[Any], commit: int, last: int, step: int) -> None:
+        """Run the calls that change what lasts: all of them, or none where something interrupts them."""
+        lasting = {id(a): a for *_, outputs in views[commit:last] for a in outputs}
+        saved = [(a, a.copy()) for a in lasting.values()]
+        self.turns.stage = "update"
+        try:
+            self._call(views[commit:last], commit, step)
+            if last == len(views) and commit == self.commit:
+                self.counter += 1
+        except BaseException:
+            put_values(saved)
+            raise
+
+    def _call(self, views: list[Any], first: int, step: int) -> None:
+        for i, (function, inputs, attributes, outputs) in enumerate(views, first):
+            try:
+                values = function(*inputs, **attributes)
+            except (IndexError, FloatingPointError) as error:
+                status = 1 if isinstance(error, IndexError) else 2
+                raise CallError(self.program.calls[i], status, step) from error
+            if len(outputs) == 1:
+                outputs[0][...] = values
+            else:
+                for out, value in zip(outputs, values, strict=True):
+                    out[...] = value
 
     def run_steps(
         self,
@@ -350,12 +404,10 @@ class NumpyExecutor(Executor):
 class CompiledExecutor(Executor):
     """Kernels by address, run by the C loop."""
 
-    def allocate(self, batch: int) -> None:
-        """Make room for batches of up to `batch` rows."""
+    def _prepare(self) -> None:
         from .kernels.pool import pool_address
         from .runner import Runner
 
-        super().allocate(batch)
         program = self.program
         primitives = primitives_address(program.dtype, program.numerics, self.backend)
         # threads may share an array where that cannot change a bit
@@ -375,12 +427,22 @@ class CompiledExecutor(Executor):
                     self._items(call) if pool else [],
                 )
             )
-        self.commit = program.commit
         self._moved: dict[Buffer, tuple[int, int]] = {}
-        self.runner = Runner(calls, len(program.buffers), pool, portable)
+        self.runner = Runner(calls, len(program.buffers), pool, portable, self.counter, self.turns)
         self.runner.keep = self.own
         for buffer, array in zip(program.buffers, self.arrays, strict=True):
             self.runner.bind(buffer.number, array)
+
+    def open_ports(self, inputs: list[tuple[Buffer, bool]], result: Buffer) -> None:
+        """Let `step` and `map` take arrays that need no conversion."""
+
+        def columns(buffer: Buffer) -> int:
+            return buffer.shape[1] if len(buffer.shape) == 2 else 0
+
+        ports = [(b.number, int(self.dtype(b).num), len(b.shape), columns(b), finite) for b, finite in inputs]
+        self.runner.set_ports(ports, (result.number, self.real.num, columns(result)))
+        self.runner.set_span(self.program.span("gather")[1], len(self.program.calls), self.commit, self.plan.batch)
+        self.step, self.map = self.runner.step, self.runner.map
 
     def _items(self, call: Call) -> list[int]:
         if not call.kernel.pointwise:
@@ -397,12 +459,6 @@ class CompiledExecutor(Executor):
             for i, call in enumerate(self.program.calls):
                 if any(ROWS in b.shape for b in call.buffers):
                     self.runner.set_sizes(i, call.affine_sizes(self.rows))
-
-    def set_attribute(self, i: int, name: str, value: float) -> None:
-        """Change an attribute of call i."""
-        super().set_attribute(i, name, value)
-        call = self.program.calls[i]
-        self.runner.set_attribute(i, len(call.kernel.code) + list(call.attributes).index(name), value)
 
     def run(self, span: tuple[int, int], batch: int) -> None:
         """Run the calls of a range once."""
@@ -441,7 +497,13 @@ class CompiledExecutor(Executor):
 
 
 def make_executor(
-    program: Program, backend: str, shared: dict[str, np.ndarray], batch: int, keep: bool = False
+    program: Program,
+    backend: str,
+    shared: dict[str, np.ndarray],
+    batch: int,
+    keep: bool = False,
+    counter: np.ndarray | None = None,
+    turns: Turns | None = None,
 ) -> Executor:
     """Return an executor for one backend; see `Executor`.
 
@@ -454,4 +516,4 @@ def make_executor(
     """
     backend = choose_backend(backend)
     kind = NumpyExecutor if backend == "numpy" else CompiledExecutor
-    return kind(program, backend, shared, batch, keep)
+    return kind(program, backend, shared, batch, keep, counter, turns)

@@ -36,8 +36,8 @@ class Callback:
     ----------
     model : Sequential
     params : dict
-        ``initial_epoch``, ``epochs``, ``steps`` (batches an epoch), ``rows``, ``batch_size`` and ``metrics``, the
-        names of what will be logged.
+        ``initial_epoch``, ``epochs``, ``steps`` (batches an epoch), ``rows``, ``batch_size``, ``seed`` (which repeats
+        the run; None for a generator of the caller's) and ``metrics``, the names of what will be logged.
 
     Notes
     -----
@@ -521,11 +521,16 @@ class LearningRateScheduler(Callback):
         )
 
 
-def check_folder(name: str, path: str) -> None:
-    """Raise an error that names an argument if a file's folder is missing."""
-    folder = os.path.dirname(path)
-    if "{" not in folder and not os.path.isdir(folder or "."):
+def check_writable(name: str, path: str) -> None:
+    """Raise an error that names an argument if its file could not be written."""
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
         raise FileNotFoundError(f"{name} is {path!r}; there is no directory {folder!r}")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"{name} is {path!r}, which is not a regular file")
+    for place in (folder, path):
+        if os.path.exists(place) and not os.access(place, os.W_OK):
+            raise PermissionError(f"{name} is {path!r}; {place!r} is read-only")
 
 
 class ModelCheckpoint(_Monitor):
@@ -584,7 +589,7 @@ class ModelCheckpoint(_Monitor):
         if self.save_best_only:
             super().on_train_begin()
         try:
-            check_folder("filepath", self._path(0, {}))
+            check_writable("filepath", self._path(0, {}))
         except (KeyError, IndexError, ValueError) as error:
             names = ", ".join(["epoch", *self.params["metrics"]])
             raise ValueError(f"filepath is {self.filepath!r} ({error}); it may name {names} in braces") from None
@@ -625,7 +630,7 @@ class CSVLogger(Callback):
 
     def on_train_begin(self) -> None:
         """Look whether the file can be written; it is opened after the first epoch."""
-        check_folder("filename", self.filename)
+        check_writable("filename", self.filename)
         self._columns = ["epoch", *self.params["metrics"], "lr"]
         self._file: Any = None
         # logs without "lr" say that it never changed

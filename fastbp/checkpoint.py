@@ -1,27 +1,32 @@
 """Checkpoints of a training: all that `fit` needs to go on with a run as if it had never been interrupted.
 
 A checkpoint is a model file (see `fastbp.io`), which `load_model` reads, with ``config["training"]`` and arrays
-``training/...`` besides: epochs done, the state of the generator that shuffles, the learning rate, and the state of
-the history and of every callback.
+``training/...`` besides: epochs done, the state of the generator that shuffles, the seed, the learning rate, and the
+state of the history and of every callback.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from . import schedules
-from .callbacks import ProgressBar, check_folder
+from .callbacks import ProgressBar, check_writable
 from .data import as_path
 from .io import FileFormatError, load_arrays, save_arrays
+from .optimizers import Optimizer
+from .turns import put_values
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from .callbacks import Callback
+    from .compiler import Layout
+    from .engine import Engine
 
 __all__ = ["Checkpoint"]
 
@@ -59,11 +64,15 @@ class Checkpoint:
     ----------
     path : path-like
     model : Sequential
-        Ready to train.
+        Compiled; it need not be built.
+    layout : Layout
+        Of the model, as it is or will be built.
     rng : numpy.random.Generator or None
         What shuffles.
     hooks : list of Callback
-        With their `params`; the history among them.
+        The history is the first of them.
+    params : dict
+        Of the hooks. The seed of a run that goes on takes its place there.
 
     Attributes
     ----------
@@ -79,15 +88,23 @@ class Checkpoint:
     ValueError
         If the file is of another run or is no checkpoint; the model is as it was then.
     OSError
-        If there is no such folder, or the file cannot be read.
+        If the file cannot be read, or could not be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], model: Any, rng: Any, hooks: list[Any]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        model: Any,
+        layout: Layout,
+        rng: np.random.Generator | None,
+        hooks: list[Any],
+        params: dict[str, Any],
+    ) -> None:
         self.path, self.model, self.rng = as_path("checkpoint", path), model, rng
-        check_folder("checkpoint", self.path)
+        check_writable("checkpoint", self.path)
         # the bar is there or not as `verbose` says
         self.hooks: list[Callback] = [hook for hook in hooks if not isinstance(hook, ProgressBar)]
-        optimizer, params = model.optimizer, hooks[0].params
+        optimizer = model.optimizer
         self.done, self.stopped, self.first_lr = params["initial_epoch"], False, optimizer.lr
         self._function = optimizer.schedule
         self._began = _plain(optimizer.get_config()["lr"])
@@ -99,51 +116,67 @@ class Checkpoint:
             "callbacks": [type(hook).__name__ for hook in self.hooks],
         }
         self._due = 0.0
-        self._states: list[dict[str, Any]] = []
+        self._found: _Found | None = None
+        self._undo: list[Callable[[], None]] = []
         if os.path.exists(self.path):
-            self._load()
+            self._found = self._load(layout)
+            self.done, self.stopped, self.first_lr = self._found.done, self._found.stopped, self._found.first_lr
+            params["seed"] = self._found.seed
 
-    def _load(self) -> None:
-        model, optimizer = self.model, self.model.optimizer
+    def _load(self, layout: Layout) -> _Found:
+        """Return what the file holds, all of it looked at; nothing is changed."""
+        model = self.model
         config, arrays = load_arrays(self.path)
         if "training" not in config:
             raise ValueError(f"checkpoint is {self.path!r}, which is a model and no checkpoint of fit's")
         try:
             training = config["training"]
-            self._compare(config, training)
-            model.layout.check_saved(arrays, model.dtype)
+            self._compare(config, training, layout)
+            layout.check_saved(arrays, model.dtype)
             states = [dict(state) for state in training["states"]]
+            if len(states) != len(self.hooks):
+                raise ValueError(f"there are states of {len(states)} callbacks, not of {len(self.hooks)}")
             for name, array in arrays.items():
                 if name.startswith("training/"):
                     number, _, key = name.removeprefix("training/").partition("/")
                     states[int(number)][key] = array
-            done, stopped, first_lr = int(training["done"]), bool(training["stopped"]), float(training["first_lr"])
             lr = training["lr"]
             if isinstance(lr, list):
                 lr = schedules.from_config(*lr)
-            state = {k[10:]: array for k, array in arrays.items() if k.startswith("optimizer.")}
-            before = optimizer.get_config()["lr"], self.rng and self.rng.bit_generator.state
-            try:
-                if lr is not None:
-                    optimizer.lr = lr
-                if self.rng is not None:
-                    self.rng.bit_generator.state = _decoded(training["generator"])
-                optimizer.set_state(state)
-            except (KeyError, TypeError, ValueError):
-                optimizer.lr = before[0]
-                if self.rng is not None:
-                    self.rng.bit_generator.state = before[1]
-                raise
+            if lr is not None:
+                Optimizer(lr)  # which refuses what is no learning rate
+            generator = None
+            if self.rng is not None:
+                # tried on another one of its kind
+                generator = _decoded(training["generator"])
+                type(self.rng.bit_generator)().state = generator
+            state = {name.removeprefix("optimizer."): a for name, a in arrays.items() if name.startswith("optimizer.")}
+            model.optimizer.check_state(state, layout.n, model.dtype)
+            seed = training.get("seed")
+            if not (seed is None or isinstance(seed, int)):
+                raise TypeError(f"the seed is {seed!r}")
+            return _Found(
+                int(training["done"]),
+                bool(training["stopped"]),
+                float(training["first_lr"]),
+                lr,
+                generator,
+                seed,
+                state,
+                arrays,
+                states,
+            )
         except _Differs:
             raise
-        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
-            raise FileFormatError(f"{self.path}: not a checkpoint of this version of fastbp: {error}") from error
-        model._restore(arrays)
-        self.done, self.stopped, self.first_lr, self._states = done, stopped, first_lr, states
+        except _WRONG as error:
+            raise self._unreadable(error) from error
 
-    def _compare(self, config: dict[str, Any], training: dict[str, Any]) -> None:
+    def _unreadable(self, error: Exception) -> FileFormatError:
+        return FileFormatError(f"{self.path}: not a checkpoint of this version of fastbp: {error}")
+
+    def _compare(self, config: dict[str, Any], training: dict[str, Any], layout: Layout) -> None:
         """Refuse the file of a run that is not this one."""
-        mine, its = self._config(), config
+        mine, its = self._config(layout), config
         pairs: dict[str, tuple[Any, Any]] = {
             name: (mine[name], its[name]) for name in ("input_shape", "dtype", "numerics", "layers", "loss")
         }
@@ -162,15 +195,49 @@ class Checkpoint:
                     "Remove the file to start anew"
                 )
 
-    def _config(self) -> dict[str, Any]:
+    def _config(self, layout: Layout) -> dict[str, Any]:
         optimizer = self.model.optimizer
         options = optimizer.get_config()
-        return self.model._config([type(optimizer).__name__, {**options, "lr": _plain(options["lr"])}])
+        return self.model.config_of(layout, [type(optimizer).__name__, {**options, "lr": _plain(options["lr"])}])
+
+    def restore(self, engine: Engine) -> None:
+        """Set model, optimizer and generator to what the file holds, if there is one; `undo` takes it back."""
+        found, optimizer, rng = self._found, self.model.optimizer, self.rng
+        if found is None:
+            return
+        arrays, lr = engine.copy(), optimizer.schedule or optimizer.lr
+        iterations = optimizer.iterations
+        generator: Any = None if rng is None else rng.bit_generator.state
+
+        def undo() -> None:
+            optimizer.lr = lr
+            optimizer.iterations = iterations
+            engine.restore(arrays)
+            if rng is not None:
+                rng.bit_generator.state = generator
+
+        self._undo.append(undo)
+        if found.lr is not None:
+            optimizer.lr = found.lr
+        optimizer.set_state(found.state)
+        if rng is not None:
+            rng.bit_generator.state = found.generator
+        put_values([(array, found.arrays[name]) for name, array in engine.memory.saved.items()])
+
+    def undo(self) -> None:
+        """Set all back that `restore` changed."""
+        while self._undo:
+            self._undo.pop()()
 
     def begin(self) -> None:
         """Give history and callbacks their states, after their ``on_train_begin``."""
-        for hook, state in zip(self.hooks, self._states, strict=False):
-            hook.set_state(state)
+        if self._found is None:
+            return
+        try:
+            for hook, state in zip(self.hooks, self._found.states, strict=True):
+                hook.set_state(state)
+        except _WRONG as error:
+            raise self._unreadable(error) from error
 
     def save(self, done: int, last: bool = False) -> None:
         """Write the file after an epoch, unless it was written a moment ago.
@@ -189,7 +256,8 @@ class Checkpoint:
         lr = optimizer.get_config()["lr"]
         if _plain(lr) is None and lr is not self._function:
             raise ValueError(f"the learning rate became {lr!r} during the run, which a checkpoint cannot hold")
-        arrays = self.model._saved()
+        engine = self.model.engine()
+        arrays = engine.memory.saved
         arrays.update((f"optimizer.{name}", array) for name, array in optimizer.get_state().items())
         states = [hook.get_state() for hook in self.hooks]
         for k, state in enumerate(states):
@@ -199,14 +267,33 @@ class Checkpoint:
             "done": done,
             "stopped": self.model.stop_training,
             "first_lr": self.first_lr,
+            "seed": self.hooks[0].params["seed"],
             "began": self._began,
             "lr": _plain(lr),
             "generator": None if self.rng is None else _encoded(self.rng.bit_generator.state),
             "states": [{k: v for k, v in state.items() if not isinstance(v, np.ndarray)} for state in states],
         }
-        save_arrays(self.path, {**self._config(), "training": training}, arrays)
+        save_arrays(self.path, {**self._config(engine.layout), "training": training}, arrays)
         now = time.monotonic()
         self._due = now + (_SHARE - 1) * (now - began)
+
+
+class _Found(NamedTuple):
+    """What a file holds besides the model's description."""
+
+    done: int
+    stopped: bool
+    first_lr: float
+    lr: Any
+    generator: Any
+    seed: int | None
+    state: dict[str, np.ndarray]  # of the optimizer
+    arrays: dict[str, np.ndarray]
+    states: list[dict[str, Any]]  # of the hooks
+
+
+#: What Python raises for values of other types than were written.
+_WRONG = (AttributeError, LookupError, OverflowError, TypeError, ValueError)
 
 
 class _Differs(ValueError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .program import BATCH, ROWS, Program
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
     from typing import Any
 
+    from .initializers import Initializer
     from .layers import Layer
     from .losses import Loss
     from .metrics import Metric
@@ -22,6 +23,21 @@ if TYPE_CHECKING:
     Views = dict[int, dict[str, Buffer]]
 
 __all__ = ["Layout", "Network", "compile_evaluation", "compile_prediction", "compile_training"]
+
+
+class Entry(NamedTuple):
+    """A parameter or a statistic: of which layer, what it is called there, and where it lies in its flat array."""
+
+    layer: int
+    name: str
+    shape: tuple[int, ...]
+    offset: int
+    initializer: Initializer
+
+    @property
+    def part(self) -> slice:
+        """Its elements of the flat array."""
+        return slice(self.offset, self.offset + prod(self.shape))
 
 
 class Layout:
@@ -36,11 +52,11 @@ class Layout:
 
     Attributes
     ----------
-    entries : list of (layer number, name, shape, offset, initializer)
+    entries : list of Entry
         Of the parameters; offsets in elements.
     n : int
         The number of parameters.
-    statistics : list of (layer number, name, shape, offset, initializer)
+    statistics : list of Entry
         What layers keep besides parameters, in an array of its own.
     n_statistics : int
     specs : dict of (layer number, name) to ParameterSpec
@@ -51,8 +67,10 @@ class Layout:
     """
 
     def __init__(self, layers: Sequence[Layer], input_shape: tuple[int, ...]) -> None:
-        self.input_shape, self.entries, self.shapes, self.n = tuple(input_shape), [], [], 0
-        self.statistics, self.n_statistics, self.specs = [], 0, {}
+        self.input_shape, self.shapes, self.specs = tuple(input_shape), [], {}
+        self.entries: list[Entry] = []
+        self.statistics: list[Entry] = []
+        self.n = self.n_statistics = 0
         self.random = [k for k, layer in enumerate(layers) if layer.random]
         shape = self.input_shape
         for k, layer in enumerate(layers):
@@ -61,10 +79,10 @@ class Layout:
             for spec in specs:
                 self.specs[k, spec.name] = spec
                 if spec.trainable:
-                    self.entries.append((k, spec.name, spec.shape, self.n, spec.initializer))
+                    self.entries.append(Entry(k, spec.name, spec.shape, self.n, spec.initializer))
                     self.n += prod(spec.shape)
                 else:
-                    self.statistics.append((k, spec.name, spec.shape, self.n_statistics, spec.initializer))
+                    self.statistics.append(Entry(k, spec.name, spec.shape, self.n_statistics, spec.initializer))
                     self.n_statistics += prod(spec.shape)
 
     @property
@@ -100,6 +118,10 @@ class Network:
         Where batches are gathered from.
     lr : Buffer or None
         The learning rate.
+    drawn : Buffer or None
+        The streams of random numbers as the step leaves them.
+    data_loss : Buffer or None
+        The loss without penalties.
     layers : list of (Layer, Buffer)
         Each layer's output.
     gradients : list of (Layer, Buffer)
@@ -120,6 +142,8 @@ class Network:
         self.y_source: Any = None
         self.index: Any = None
         self.lr: Any = None
+        self.drawn: Any = None
+        self.data_loss: Any = None
         self.metrics: list[tuple[Metric, list[Buffer], Callable[..., Any]]] = []
         self.layers: list[tuple[Layer, Buffer]] = []
         self.gradients: list[tuple[Layer, Buffer]] = []
@@ -154,9 +178,10 @@ def _forward(
             weights[k].update(views)
     if layout.random and program.training:
         streams = program.buffer("streams", (6 * len(layout.random),), "i8", role="state")
+        drawn = network.drawn = program.buffer("drawn", streams.shape, "i8", role="state")
         for i, k in enumerate(layout.random):
             name = f"{layers[k].name}.generator"
-            weights[k]["generator"] = program.buffer(name, (6,), "i8", "state", parent=streams, offset=6 * i)
+            weights[k]["generator"] = program.buffer(name, (6,), "i8", "state", parent=drawn, offset=6 * i)
     y, steps = network.x, []
     for k, layer in enumerate(layers):
         y, backward = layer.emit(program, y, weights[k], gradients.get(k, {}))
@@ -166,6 +191,19 @@ def _forward(
         y = program.call("identity_forward", y, layer="output")
     network.y_pred = y
     return flat, steps
+
+
+def _keep_streams(network: Network, start: int) -> None:
+    """Let layers draw from a copy that becomes the state with the update: a step that has none has drawn nothing."""
+    program, drawn = network.program, network.drawn
+    if drawn is None or not any(b.parent is drawn for call in program.calls for b in call.buffers):
+        return
+    streams = program.find("streams")
+    program.phase = "forward"
+    program.call("keep_streams", streams, layer="random", into={"kept": drawn})
+    # before the first of them draws
+    program.calls.insert(start, program.calls.pop())
+    program.later(lambda: program.call("keep_streams", drawn, layer="random", into={"kept": streams}))
 
 
 def _regularized(layout: Layout) -> list[tuple[int, str, Regularizer]]:
@@ -191,10 +229,13 @@ def _loss(
     network.y_true = network.y_true or _targets(program, loss, layout, "y_true", BATCH)
     for metric in metrics:
         network.metrics.append((metric, *metric.emit(program, loss, network.y_pred, network.y_true)))
-    network.loss, backward = loss.emit(program, network.y_pred, network.y_true, network.weight)
+    network.data_loss, backward = loss.emit(program, network.y_pred, network.y_true, network.weight)
+    network.loss = network.data_loss
     for k, name, regularizer in _regularized(layout):
         network.loss = regularizer.emit(program, network.parameters[k][name], network.loss, names[k])
     network.loss.name, network.loss.role = "loss", "result"
+    if network.data_loss is not network.loss:
+        network.data_loss.name, network.data_loss.role = "data loss", "result"
     return backward
 
 
@@ -279,6 +320,7 @@ def compile_training(
         network.weight = program.buffer("sample_weight", (BATCH, 1), role="input")
         program.call("gather", network.weight_source, network.index, layer="data", into={"y": network.weight})
     program.phase = "forward"
+    start = len(program.calls)
     dw, gradients = _views(program, layers, layout, "gradients", "gradient", trained)
     w, steps = _forward(network, layers, layout, gradients)
     backward = _loss(network, layers, layout, loss, metrics)
@@ -295,6 +337,7 @@ def compile_training(
     for k, name, regularizer in _regularized(layout):
         if k in trained:
             regularizer.emit_gradient(program, network.parameters[k][name], gradients[k][name], layers[k].name)
+    _keep_streams(network, start)
     program.phase = "update"
     for function in program.deferred:
         function()

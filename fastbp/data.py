@@ -6,7 +6,7 @@ import math
 import operator
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,9 +21,24 @@ if TYPE_CHECKING:
     from .losses import Loss
 
 __all__ = [
-    "as_array", "as_features", "as_generator", "as_list", "as_numbers", "as_path", "as_rows", "as_targets",
+    "Rows", "as_array", "as_features", "as_generator", "as_list", "as_numbers", "as_path", "as_rows", "as_targets",
     "as_weights", "check_kind", "integer", "number",
 ]  # fmt: skip
+
+
+class Rows(NamedTuple):
+    """Data made ready for a program: checked, contiguous, of its dtypes."""
+
+    x: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray | None = None  # a column
+    counting: np.ndarray | None = None  # which rows count in the loss, where not all do
+
+    def of(self, which: Any) -> Rows:
+        """Return some of the rows, by a slice or their numbers."""
+        weight, counting = (None if array is None else array[which] for array in (self.weight, self.counting))
+        return Rows(self.x[which], self.y[which], weight, counting)
+
 
 #: The two numbers that targets of a kind may be.
 _PAIRS = {"signs": (-1, 1), "binary": (0, 1)}

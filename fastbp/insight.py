@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +10,10 @@ import numpy as np
 from .backends import aligned, make_executor
 from .callbacks import Callback
 from .compiler import compile_training
-from .data import as_features, as_generator, as_rows, as_targets, check_kind, integer, number
-from .model import Sequential, _exclusive
+from .data import as_generator, check_kind, integer, number
+from .kernels.caller import warn
+from .model import Sequential
+from .training import inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,41 +64,28 @@ def _over(a: Any, b: Any) -> Any:
         return np.float64(a) / b
 
 
-@_exclusive
-def _snapshot(model: Sequential) -> dict[str, np.ndarray]:
-    """Return copies of all that a train step reads and writes."""
-    copies = {}
-    for name, array in model._shared().items():
-        copies[name] = aligned(array.size, array.dtype).reshape(array.shape)
-        copies[name][...] = array
-    return copies
-
-
 class _Probe:
     """A train step of a model on one batch, on copies of its arrays."""
 
     def __init__(self, model: Sequential, x: ArrayLike, y: ArrayLike) -> None:
         check_kind("model", model, Sequential, "a fastbp.Sequential")
-        model._require_compiled()
-        rows = as_rows("x", x)
-        layout = model._plan(rows.shape[1:])
-        self.x, self.y = model._checked("x", "y", rows, y, layout)
-        model._ready(self.x.shape[1:])
-        self.model, self.arrays = model, _snapshot(model)
-        self.network: Network = model._training(keep=True)
+        self.data = model.prepare(x, y)
+        model.build(self.data.x.shape[1:])
+        self.model, self.arrays = model, model.snapshot()
+        engine = model.engine()
+        self.network: Network = engine.compile("steps")
         self.executor: Executor = make_executor(
-            self.network.program, model.backend, self.arrays, len(self.x), keep=True
+            self.network.program, engine.backend, self.arrays, len(self.data.x), keep=True
         )
-        self.executor.bind(self.network.x, self.x)
-        self.executor.bind(self.network.y_true, self.y)
-        n = model.layout.n
-        self.before = np.empty(n, model.dtype)
+        for buffer, array in inputs(self.network, self.data).items():
+            self.executor.bind(buffer, array)
+        self.before = np.empty(engine.layout.n, model.dtype)
 
     def run(self) -> Blame:
-        for name, array in _snapshot(self.model).items():
+        for name, array in self.model.snapshot().items():
             self.arrays[name][...] = array
         self.before[...] = self.arrays["parameters"]
-        program, rows = self.network.program, len(self.x)
+        program, rows = self.network.program, len(self.data.x)
         with np.errstate(all="ignore"):
             self.executor.run((program.span("gather")[1], program.commit), rows)
             # before the optimizer clips them
@@ -109,12 +97,10 @@ class _Probe:
         layers = []
         for k, layer in enumerate(self.model.layers):
             arrays: dict[str, dict[str, np.ndarray]] = {"weight": {}, "gradient": {}, "update": {}}
-            for j, name, shape, offset, _ in self.model.layout.entries:
-                if j == k:
-                    where = slice(offset, offset + math.prod(shape))
-                    arrays["weight"][name] = self.before[where].reshape(shape)
-                    arrays["gradient"][name] = gradients[where].reshape(shape)
-                    arrays["update"][name] = update[where].reshape(shape)
+            for entry in self.model.engine().layout.entries:
+                if entry.layer == k:
+                    for what, flat in (("weight", self.before), ("gradient", gradients), ("update", update)):
+                        arrays[what][entry.name] = flat[entry.part].reshape(entry.shape)
             dy = self.executor.view(blames[layer]) if layer in blames else None
             layers.append(LayerBlame(layer, self.executor.view(outputs[layer]), dy, **arrays))
         return Blame(layers, float(self.executor.view(self.network.loss)), rows)
@@ -550,8 +536,7 @@ class BlameLog(Callback):
                 self.findings.append((epoch, finding))
                 if self.warn:
                     when = f"after epoch {epoch}" if epoch else "before training"
-                    # the line that called fit
-                    warnings.warn(f"{when}: {finding}", RuntimeWarning, stacklevel=6)
+                    warn(f"{when}: {finding}", RuntimeWarning)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the norm of dLoss/dy of each layer over the epochs.
@@ -717,33 +702,27 @@ def gradient_check(
     tolerance = number("tolerance", tolerance, 0, math.inf, closed_low=False)
     generator = as_generator("seed", seed)
     sample = None if sample is None else integer("sample", sample, 1)
-    model._require_compiled()
-    rows = as_rows("x", x)
-    layout = model._plan(rows.shape[1:])
-    x = as_features("x", rows, layout.input_shape, "float64")
-    y = as_targets("y", y, model.loss_function, layout.output_shape, "float64", len(x))
-    model._ready(x.shape[1:])
+    data = model.prepare(x, y, dtype="float64")
+    rows = len(data.x)
+    model.build(data.x.shape[1:])
     arrays = {}
-    for name, array in _snapshot(model).items():
+    for name, array in model.snapshot().items():
         arrays[name] = aligned(array.size, np.float64 if array.dtype.kind == "f" else array.dtype).reshape(array.shape)
         arrays[name][...] = array
     network = compile_training(
-        model.layers, model.layout, model.loss_function, model.optimizer, [], "float64", model.numerics, False
+        model.layers, model.engine().layout, model.loss_function, model.optimizer, [], "float64", model.numerics, False
     )
     program = network.program
-    executor = make_executor(program, model.backend, arrays, len(x), keep=True)
-    executor.bind(network.x, x)
-    executor.bind(network.y_true, y)
+    executor = make_executor(program, model.engine().backend, arrays, rows, keep=True)
+    for buffer, array in inputs(network, data).items():
+        executor.bind(buffer, array)
     forward, backward = (program.span("gather")[1], program.span("loss")[1]), program.span("backward")
     flat = arrays["parameters"].reshape(-1)
 
-    streams = arrays["streams"].copy()
-
     def loss_at(i: int, value: float) -> float:
-        # the same random numbers every time
-        arrays["streams"][...] = streams
+        # with the same random numbers every time: without an update none were drawn
         before, flat[i] = flat[i], value
-        executor.run(forward, len(x))
+        executor.run(forward, rows)
         flat[i] = before
         return float(executor.view(network.loss))
 
@@ -758,7 +737,7 @@ def gradient_check(
         return (above - below) / (up - down), apart, 16 * 2.0**-52 * max(abs(above), abs(below)) / h
 
     with np.errstate(all="ignore"):
-        executor.run((forward[0], backward[1]), len(x))
+        executor.run((forward[0], backward[1]), rows)
         here, gradients = float(executor.view(network.loss)), arrays["gradients"].reshape(-1).copy()
         if not math.isfinite(here):
             raise FloatingPointError(f"the loss of this batch is {here}; fastbp.blame(model, x, y) says where from")
@@ -767,7 +746,7 @@ def gradient_check(
         if model.loss_function.link is not None and not model.loss_function.from_logits:
             p = executor.view(network.y_pred)
             check._clipped = bool((np.minimum(p, 1 - p) < 1e-9).any())
-        for k, name, shape, offset, _ in model.layout.entries:
+        for k, name, shape, offset, _ in model.engine().layout.entries:
             size, label = math.prod(shape), f"{model.layers[k].name}.{name}"
             chosen = np.arange(size)
             if sample is not None and sample < size:

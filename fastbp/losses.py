@@ -204,6 +204,20 @@ class Loss:
         """Whether y_true holds one integer a row."""
         return self.targets in ("labels", "groups")
 
+    def counting(self, y_true: np.ndarray) -> np.ndarray | None:
+        """Return which rows of targets count in the loss, or None where all do.
+
+        Parameters
+        ----------
+        y_true : ndarray
+            As the loss takes them.
+
+        Returns
+        -------
+        ndarray of bool, shape (rows,), or None
+        """
+        return None if self.ignore_index is None else y_true != self.ignore_index
+
     def check_groups(self, name: str, y_true: np.ndarray) -> None:
         """Raise ValueError if the groups of the rows are not as the loss needs them.
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import functools
-import threading
-import time
-import warnings
+import contextlib
 import weakref
 from collections.abc import Iterable
 from itertools import takewhile
 from math import prod
-from typing import TYPE_CHECKING, cast
+from numbers import Integral
+from threading import RLock, get_ident
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import losses, optimizers
-from .backends import aligned, make_executor
-from .callbacks import Callback, History, ProgressBar, has_hook
-from .compiler import Layout, compile_evaluation, compile_prediction, compile_training
+from .callbacks import Callback, History, ProgressBar
+from .compiler import Layout
 from .data import (
+    Rows,
     as_features,
     as_generator,
     as_list,
@@ -30,51 +29,34 @@ from .data import (
     integer,
     number,
 )
+from .engine import Engine, Memory, Setup, new_state
 from .kernels import check_numerics, choose_backend
+from .kernels.caller import warn
 from .kernels.table import suggest
 from .kernels.threads import MISSING
 from .layers import Layer, as_shape, from_config
 from .metrics import Metric
 from .metrics import get as get_metric
-from .program import BATCH, CallError
+from .program import CallError
+from .training import BLOCK, Plan, evaluate, explain, inputs, train, warn_of_few_rows
+from .turns import Turns, put_attributes, put_values
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Container, Mapping, Sequence
-    from typing import Any, TypeVar
+    from typing import Any
 
     from numpy.typing import ArrayLike, DTypeLike
 
-    from .backends import CompiledExecutor, Executor
-    from .checkpoint import Checkpoint
-    from .compiler import Network
     from .losses import Loss
     from .optimizers import Optimizer
-    from .program import Buffer, Program
+    from .program import Program
 
     Seed = int | np.random.Generator | None
-    Method = TypeVar("Method", bound=Callable[..., Any])
 
 __all__ = ["Sequential", "load_model"]
 
 _DTYPES = ("float32", "float64")
-_BLOCK = 512  # rows that evaluate and predict take at a time: activations stay in cache (measured)
-_BUSY = "this model is running already; wait for it, or give each thread a model of its own"
-
-
-def _exclusive(method: Method) -> Method:
-    """Let one thread at a time use a model: another is refused before it touches anything."""
-
-    @functools.wraps(method)
-    def guarded(self, *args, **kwargs):
-        if not self._lock.acquire(blocking=False):
-            raise RuntimeError(_BUSY)
-        try:
-            return method(self, *args, **kwargs)
-        finally:
-            self._lock.release()
-
-    return cast("Method", guarded)
 
 
 def _dtype_name(dtype: Any) -> str:
@@ -88,22 +70,17 @@ def _dtype_name(dtype: Any) -> str:
     return name
 
 
+def _generator(seed: Any) -> tuple[np.random.Generator, int | None]:
+    """Return a generator, and the integer from which `numpy.random.default_rng` makes it again, if there is one."""
+    if seed is None:
+        seed = np.random.SeedSequence().entropy
+    return as_generator("seed", seed), int(seed) if isinstance(seed, Integral) else None
+
+
 def _activation(layer: Layer | None) -> str | None:
     """Return the activation that makes a layer's outputs, by its name."""
     found = getattr(layer, "activation", None)
     return getattr(found, "activation", found)
-
-
-def _counts(rows: int, batch: int) -> np.ndarray:
-    """Return how many rows each batch has."""
-    counts = np.full(-(-rows // batch), float(batch))
-    counts[-1] = rows - batch * (len(counts) - 1)
-    return counts
-
-
-def _part(streams: dict[Buffer, np.ndarray], first: int, last: int, start: int, stop: int) -> dict[Buffer, np.ndarray]:
-    """Return what steps `first` to `last` - 1 have of streams: one thing a step, or their rows."""
-    return {b: a[start:stop] if BATCH in b.shape else a[first:last] for b, a in streams.items()}
 
 
 class Sequential:
@@ -120,13 +97,21 @@ class Sequential:
     Attributes
     ----------
     layers : list of Layer
-    optimizer : Optimizer
+    seed : int, numpy.random.Generator or None
+        What the initial weights were drawn from, once the model is built.
+    fit_seed : int or None
+        What the last `fit` drew from; None for a generator of the caller's.
     history : History
         Of the last `fit`.
     batch_losses : ndarray
         The loss of every batch of the last `fit`, in order.
-    program : Program
-        The train step, made by the first step: print it, `profile` it, run it with ``check="numpy"``.
+
+    Notes
+    -----
+    One call at a time may change a model. `predict`, `evaluate`, `get_weights` and `save` only read it: many threads
+    may do so at a time, and so may the callbacks of a `fit` and handlers of signals, which find the model as it was
+    after the last whole step. All else is refused with a RuntimeError before it touches anything. Ctrl-C at any moment,
+    a MemoryError or an error in a callback leave the model as it was after the last whole step.
 
     Examples
     --------
@@ -147,29 +132,20 @@ class Sequential:
         self, layers: Iterable[Layer] = (), input_shape: int | tuple[int, ...] | None = None, seed: Seed = None
     ) -> None:
         self.layers: list[Layer] = []
-        self.seed = seed
-        # without compile the backend is chosen when it is needed: the choice may warn
-        self.backend: Any = None
-        self.dtype, self.numerics = "float32", "numpy"
-        # set by compile, by build and by fit
-        self.optimizer: Any = None
-        self.loss_function: Any = None
-        self.metrics: list[Metric] = []
-        self.layout: Any = None
+        self.seed: Any = seed
+        self.fit_seed: int | None = None
         self.history: Any = None
         self.batch_losses: Any = None
         self.stop_training = False
         self._input_shape = as_shape(input_shape)
-        self._arrays: dict[str, np.ndarray] = {}
-        self._streams = np.empty(0, np.int64)  # of random numbers, a row of six for each layer that draws some
-        self._trained: set[int] = set()
-        self._least_rows = 1  # of a batch that all layers learn from
-        self._stale = False  # whether layers were frozen, or their learning rates changed, since programs were made
-        self._state: Any = None
-        # reentrant: a callback may predict and evaluate
-        self._lock = threading.RLock()
-        self._fitting = False
-        self._forget()
+        self._turns, self._building = Turns(), RLock()
+        # what compile and build made; never changed, only replaced
+        self._setup = Setup()
+        self._memory: Memory | None = None
+        self._engine: Engine | None = None
+        # of the four steps: the last one, and the program with its executor
+        self._stage = ""
+        self._by_hand: Any = None
         for layer in as_list("layers", layers, "layers, such as fastbp.Dense(10)"):
             self.add(layer)
         if self.input_shape is not None and self.layers:
@@ -200,13 +176,15 @@ class Sequential:
         if layer.owner is not None and layer.owner() is not None:
             raise ValueError(f"layer {layer.name} belongs to another model; make one for each model")
         names = [other.name for other in self.layers]
-        if layer.name is None:
+        name = layer.name
+        if name is None:
             kind = type(layer).__name__.lower()
             numbers = range(1, len(names) + 2)
-            layer.name = next(f"{kind}_{n}" for n in numbers if f"{kind}_{n}" not in names)
-        elif layer.name in names:
-            raise ValueError(f"two layers are called {layer.name!r}; names must differ")
-        layer.owner = weakref.ref(self)
+            name = next(f"{kind}_{n}" for n in numbers if f"{kind}_{n}" not in names)
+        elif name in names:
+            raise ValueError(f"two layers are called {name!r}; names must differ")
+        owner = weakref.ref(self)
+        layer.name, layer.owner = name, owner
         self.layers.append(layer)
 
     @property
@@ -230,7 +208,6 @@ class Sequential:
             raise ValueError(f"input_shape is {shape!r}; it must be positive integers")
         return Layout(self.layers, shape)
 
-    @_exclusive
     def build(self, input_shape: int | tuple[int, ...] | None = None, seed: Seed = None) -> None:
         """Allocate the parameters and draw their initial values.
 
@@ -241,74 +218,65 @@ class Sequential:
         seed : int or Generator, optional
             Where the model has none of its own.
         """
-        if self.layout is not None:
-            return
-        layout = self._plan(as_shape(input_shape))
+        # threads that see an unbuilt model first, at the same time, wait for one of them to build it
+        with self._building:
+            if self._memory is None:
+                self._turns.take("build", self._build, as_shape(input_shape), seed)
+
+    def _build(self, input_shape: tuple[int, ...] | None, seed: Seed) -> None:
+        layout = self._plan(input_shape)
         for doubt in [] if self.loss_function is None else self._doubts_of_number(self.loss_function, layout):
-            warnings.warn(doubt, stacklevel=3)
-        rng = as_generator("seed", seed if self.seed is None else self.seed)
-        values = [initializer(shape, rng) for *_, shape, _, initializer in layout.entries]
-        self.layout = layout
-        self._arrays = {name: aligned(layout.n, self.dtype) for name in ("parameters", "gradients")}
-        self._arrays["statistics"] = aligned(layout.n_statistics, self.dtype)
-        for (_, _, _, offset, _), value in zip(layout.entries, values, strict=True):
-            self._arrays["parameters"][offset : offset + value.size] = value.reshape(-1)
-        for _, _, shape, offset, initializer in layout.statistics:
-            self._arrays["statistics"][offset : offset + prod(shape)] = initializer(shape, rng).reshape(-1)
-        self._streams = aligned(6 * len(layout.random), np.int64)
-        self._seed_streams(rng, own=True)
-        self._make_views()
+            warn(doubt)
+        rng, known = _generator(seed if self.seed is None else self.seed)
+        memory = Memory(layout, self._setup.dtype)
+        memory.draw(self.layers, rng)
+        put_attributes([*self._placed(self._setup, memory), (self, "seed", self.seed if known is None else known)])
 
-    def _seed_streams(self, rng: np.random.Generator, own: bool = False) -> None:
-        """Begin the streams of random numbers anew: those of layers without a seed, and with `own` the others."""
-        chosen = [i for i, k in enumerate(self.layout.random) if own or self.layers[k].seed is None]
-        if not chosen:
-            return
-        from .kernels.numpy_ref.common import pcg64_state
+    def _placed(self, setup: Setup, memory: Memory | None) -> list[tuple[Any, str, Any]]:
+        """Return what to set (`put_attributes`) so that the model is compiled and built in this way."""
+        triples: list[tuple[Any, str, Any]] = [(self, "_setup", setup), (self, "_memory", memory)]
+        if setup.optimizer is not None:
+            triples += setup.optimizer.attached(self, {} if memory is None else new_state(setup.optimizer, memory))
+        views = [{} for _ in self.layers] if memory is None else memory.views(len(self.layers))
+        triples += [(layer, "_arrays", arrays) for layer, arrays in zip(self.layers, views, strict=True)]
+        engine = None if memory is None else Engine(self.layers, memory, setup, self._turns)
+        return [*triples, (self, "_engine", engine), (self, "_stage", "")]
 
-        for i, child in zip(chosen, rng.spawn(len(chosen)), strict=True):
-            seed = self.layers[self.layout.random[i]].seed
-            bits: Any = child.bit_generator.seed_seq if seed is None else seed
-            # PCG64 whatever the caller's generator is: it is what the kernels know
-            stream = np.random.Generator(np.random.PCG64(bits))
-            self._streams[6 * i : 6 * i + 6] = pcg64_state(stream)
+    @property
+    def layout(self) -> Layout | None:
+        """Where the parameters lie, or None before the model is built."""
+        return None if self._memory is None else self._memory.layout
 
-    def _make_views(self) -> None:
-        for layer in self.layers:
-            layer._arrays = {}
-        parameters, statistics = self.layout.entries, self.layout.statistics
-        for prefix, flat, entries in (
-            ("", "parameters", parameters), ("d", "gradients", parameters), ("", "statistics", statistics),
-        ):  # fmt: skip
-            for k, name, shape, offset, _ in entries:
-                view = self._arrays[flat][offset : offset + prod(shape)].reshape(shape)
-                self.layers[k]._arrays[prefix + name] = view
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer that the model was compiled with, or None."""
+        return self._setup.optimizer
 
-    def _forget(self) -> None:
-        # executors hold addresses: they go when anything they were made from goes
-        self._train: dict[bool, Network] = {}  # by whether samples have weights
-        self._evaluate: dict[bool, Network] = {}
-        self._steps: Any = None
-        self._predict: Any = None
-        self._train_step: Any = None
-        self._map: Any = None
-        self._stage = ""
+    @property
+    def loss_function(self) -> Any:
+        """The loss that the model was compiled with, or None."""
+        return self._setup.loss
 
-    def _layers_changed(self) -> None:
-        """Note that a layer was frozen or not, or has another learning rate: the next step follows."""
-        self._stale = True
-        self._train_step = None  # the short way does not look
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics that the model was compiled with."""
+        return list(self._setup.metrics)
 
-    def _follow_layers(self) -> None:
-        """Let programs be made anew from what layers say now; what is saved says it, too."""
-        self._stale = False
-        self._trained = {k for k, layer in enumerate(self.layers) if layer.trainable}
-        self._least_rows = max((layer.least_rows for layer in self.layers), default=1)
-        if self.layout is not None:
-            self._arrays["gradients"][...] = 0  # of a layer that is not trained any more they stay so
-        self._forget()
+    @property
+    def dtype(self) -> str:
+        """The dtype of parameters and data, "float32" or "float64"; `compile` changes it."""
+        return self._setup.dtype
 
-    @_exclusive
+    @property
+    def numerics(self) -> str:
+        """Which bits, "numpy" or "portable"; `compile` changes it."""
+        return self._setup.numerics
+
+    @property
+    def backend(self) -> str | None:
+        """Who runs the kernels, or None while nobody has chosen; `compile` changes it."""
+        return (self._setup if self._engine is None else self._engine.setup).backend
+
     def compile(
         self,
         optimizer: Optimizer | str = "adam",
@@ -344,7 +312,11 @@ class Sequential:
         ImportError
             If the backend needs the extension modules and they are missing.
         """
-        self._require_idle()
+        self._turns.take("compile", self._compile, optimizer, loss, metrics, backend, dtype, numerics)
+
+    def _compile(
+        self, optimizer: Any, loss: Any, metrics: Any, backend: str | None, dtype: DTypeLike, numerics: str
+    ) -> None:
         dtype = _dtype_name(dtype)
         check_numerics(numerics)
         backend = choose_backend(backend)
@@ -365,25 +337,16 @@ class Sequential:
             raise ValueError(f"metrics is {names}; each may stand there once, and none may be called 'loss'")
         doubts = [] if self.layout is None else self._doubts_of_number(loss, self.layout)
         for doubt in self._doubts_of_outputs(loss) + doubts:
-            warnings.warn(doubt, stacklevel=3)
-        optimizer.attach(self, {})
-        if dtype != self.dtype and self.layout is not None:
-            for name, array in self._arrays.items():
-                self._arrays[name] = aligned(array.size, dtype)
-                self._arrays[name][...] = array
-            self._make_views()
-        self.dtype, self.backend, self.numerics = dtype, backend, numerics
-        self.optimizer, self.loss_function, self.metrics = optimizer, loss, found
-        self._state = None
-        self._follow_layers()
+            warn(doubt)
+        setup, memory = Setup(optimizer, loss, tuple(found), backend, dtype, numerics), self._memory
+        if memory is not None and dtype != memory.dtype:
+            memory = memory.converted(dtype)
+        put_attributes(self._placed(setup, memory))
 
-    def _make_state(self) -> None:
-        state = {}
-        for name, (shape, kind, value) in self.optimizer.state(self.layout.n).items():
-            state[name] = aligned(int(np.prod(shape)), self.dtype if kind == "real" else np.float64).reshape(shape)
-            state[name][...] = value
-        self.optimizer.attach(self, state)
-        self._state = state
+    def layers_changed(self) -> None:
+        """Note that a layer was frozen or not, or has another learning rate: the next train step follows."""
+        if self._engine is not None:
+            self._engine.step = None  # the short way does not look
 
     def _last_activation(self) -> str | None:
         """Return the activation that makes the outputs, as far as predictions go."""
@@ -417,101 +380,130 @@ class Sequential:
             )
         return found
 
-    def _warn_of_few_rows(self, rows: int, batch: int) -> None:
-        """Warn where a layer learns nothing from batches as small as these, or as the last one."""
-        least = rows % batch or batch
-        if least < self._least_rows:
-            which = "all batches have" if batch < self._least_rows else "the last batch of an epoch has"
-            names = ", ".join(layer.name for layer in self.layers if layer.least_rows > least)
-            what = f"{which} {least} row{'s' * (least > 1)}; {names} must have {self._least_rows} to learn from"
-            warnings.warn(f"{what}: choose another batch size", stacklevel=4)
-
-    def _require_idle(self) -> None:
-        if self._fitting:
-            raise RuntimeError("fit is running; callbacks may predict and evaluate, not train")
-
     def _require_compiled(self) -> None:
         if self.loss_function is None:
             raise RuntimeError("the model is not compiled; call model.compile(optimizer=..., loss=...) first")
 
-    # ------------------------------------------------------------------ executors
-
-    def _shared(self) -> dict[str, np.ndarray]:
-        return {**self._arrays, **self._state, "lr": self.optimizer._lr, "streams": self._streams}
+    # ------------------------------------------------------------------ data and programs
 
     @property
     def metric_names(self) -> list[str]:
         """The keys of the metrics in the history and in what `evaluate` returns."""
-        return [metric.name for metric in self.metrics]
-
-    def _training(self, keep: bool = False, weighted: bool = False) -> Network:
-        return compile_training(
-            self.layers,
-            self.layout,
-            self.loss_function,
-            self.optimizer,
-            [metric for metric in self.metrics if metric.scalar],
-            self.dtype,
-            self.numerics,
-            not keep,
-            weighted,
-            self._trained,
-        )
-
-    def _train_executor(self, batch: int, weighted: bool = False) -> tuple[Network, Executor]:
-        if weighted not in self._train:
-            network = self._train[weighted] = self._training(weighted=weighted)
-            make_executor(network.program, self.backend, self._shared(), batch)
-            self._set_ports(network)
-        network = self._train[weighted]
-        executor: Any = network.program.executor
-        if batch > executor.plan.batch:
-            executor.reserve(batch)
-            self._set_ports(network)
-        return network, executor
-
-    def _set_ports(self, network: Network) -> None:
-        """Let train_on_batch hand arrays that need no conversion straight to the runner."""
-        if self.backend == "numpy" or network.weight is not None:
-            return
-        executor: Any = network.program.executor
-        real = np.dtype(self.dtype).num
-        loss = self.loss_function
-        y = (network.y_true.number, np.dtype(np.int64).num, 1, 0, False)
-        if not loss.takes_integers:
-            y = (network.y_true.number, real, 2, network.y_true.shape[1], True)
-        # targets of which only some numbers will do are checked on the long way only
-        any_will_do = loss.targets in ("real", "means") and loss.link is None
-        if len(self.layout.input_shape) == len(self.layout.output_shape) == 1 and (
-            any_will_do or (loss.takes_integers and loss.rows_per_sample == 1)
-        ):
-            x = (network.x.number, real, 2, self.layout.input_shape[0], True)
-            executor.runner.set_ports([x, y], (network.loss.number, real, 0))
-            first, last = executor.program.span("forward", "forward")[0], len(executor.program.calls)
-            executor.runner.set_span(first, last, executor.program.commit, executor.plan.batch)
-            self._train_step = executor.runner.step
+        return [metric.name for metric in self._setup.metrics]
 
     @property
     def program(self) -> Program:
-        """The program of a train step, as `fit` and `train_on_batch` run it."""
+        """The train step as `fit` and `train_on_batch` run it: print, `profile` or run it with ``check="numpy"``."""
         self._require_compiled()
-        self._ready()
-        self.optimizer.prepare()
-        return self._train_executor(1)[0].program
+        return self._turns.take("program", self._train_program)
 
-    def _ready(self, shape: tuple[int, ...] | None = None, seed: Seed = None) -> None:
-        if self.layout is None:
-            self.build(shape, seed)
-        if self.backend is None:
-            self.backend = choose_backend(None)
-        if self.optimizer is not None and self._state is None:
-            self._make_state()
-        if self._stale and not self._fitting:
-            self._follow_layers()
+    def _train_program(self) -> Program:
+        engine = self.engine()
+        self.optimizer.prepare()
+        return engine.executor("train", 1)[0].program
+
+    def engine(self, shape: tuple[int, ...] | None = None) -> Engine:
+        """Return what computes for this model, which is built if it was not; for calls that have their turn.
+
+        Parameters
+        ----------
+        shape : tuple of int, optional
+            Of one row.
+
+        Returns
+        -------
+        Engine
+        """
+        if self._engine is None:
+            self._build(as_shape(shape), None)
+        engine: Any = self._engine
+        return engine
+
+    def alone(self, what: str, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function that changes the model, and that nothing else may meet.
+
+        Parameters
+        ----------
+        what : str
+            How messages call it.
+        function : callable
+        *args
+            Its arguments.
+
+        Returns
+        -------
+        object
+            What the function returns.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is in use.
+        """
+        return self._turns.take(what, function, *args)
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Return copies of all arrays that a train step reads and writes, by name.
+
+        Returns
+        -------
+        dict of str to ndarray
+        """
+        return self._turns.read("snapshot", lambda: self.engine().copy())
+
+    def prepare(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Any = None,
+        names: Sequence[str] = ("x", "y", "sample_weight"),
+        dtype: str | None = None,
+    ) -> Rows:
+        """Return data as the compiled model's programs read them; the model is as it was.
+
+        Parameters
+        ----------
+        x, y, sample_weight : array_like
+            As for `fit`.
+        class_weight : dict of int to float or "balanced", optional
+            As for `fit`.
+        names : sequence of str
+            What messages call x, y and sample_weight.
+        dtype : {"float32", "float64"}, optional
+            By default the model's.
+
+        Returns
+        -------
+        Rows
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            The message names the argument, what it was and what is allowed.
+        """
+        self._require_compiled()
+        rows = as_rows(names[0], x)
+        layout, loss, dtype = self._plan(rows.shape[1:]), self.loss_function, dtype or self.dtype
+        features = self._features(names[0], rows, layout, dtype=dtype)
+        targets = as_targets(names[1], y, loss, layout.output_shape, dtype, len(features))
+        weight = as_weights(
+            sample_weight, class_weight, targets, loss, dtype, names[2], outputs=layout.output_shape[-1]
+        )
+        return Rows(features, targets, weight, loss.counting(targets))
+
+    def _features(
+        self, name: str, x: ArrayLike, layout: Layout, finite: bool = True, dtype: str | None = None
+    ) -> np.ndarray:
+        """Return inputs as the program and the first layers take them."""
+        x = as_features(name, x, layout.input_shape, dtype or self.dtype, finite)
+        for layer in self.layers:
+            if not layer.check(name, x):
+                break
+        return x
 
     # ------------------------------------------------------------------ training
 
-    @_exclusive
     def fit(
         self,
         x: ArrayLike,
@@ -602,8 +594,47 @@ class Sequential:
         epoch, and in between as often as takes at most a twentieth of the time. ``batch_losses`` are those since the
         start of the process. A kill in the midst of a write leaves a file ``.fastbp-*.tmp`` behind.
         """
+        return self._turns.take(
+            "fit",
+            self._fit,
+            x,
+            y,
+            batch_size,
+            epochs,
+            shuffle,
+            seed,
+            verbose,
+            validation_data,
+            callbacks,
+            stop_on_nan,
+            validation_split,
+            validation_freq,
+            initial_epoch,
+            checkpoint,
+            sample_weight,
+            class_weight,
+        )
+
+    def _fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        batch_size: int | None,
+        epochs: int,
+        shuffle: bool,
+        seed: Seed,
+        verbose: int,
+        validation_data: tuple[ArrayLike, ...] | None,
+        callbacks: Iterable[Callback],
+        stop_on_nan: bool,
+        validation_split: float,
+        validation_freq: int | Iterable[int],
+        initial_epoch: int,
+        checkpoint: str | os.PathLike[str] | None,
+        sample_weight: ArrayLike | None,
+        class_weight: Any,
+    ) -> History:
         self._require_compiled()
-        self._require_idle()
         epochs = integer("epochs", epochs, 1)
         initial_epoch = integer("initial_epoch", initial_epoch, 0)
         if initial_epoch > epochs:
@@ -615,11 +646,9 @@ class Sequential:
             validates: Container[int] = range(every, epochs + 1, every)
         else:
             validates = {integer("validation_freq", epoch, 1) for epoch in validation_freq}
-        x_rows = as_rows("x", x)
-        layout = self._plan(x_rows.shape[1:])
-        x, y = self._checked("x", "y", x_rows, y, layout)
         split, together = number("validation_split", validation_split, 0, 1), self.loss_function.rows_per_sample
-        validation: tuple[np.ndarray, np.ndarray, np.ndarray | None] | None = None
+        data = self.prepare(x, y, sample_weight, None if split else class_weight)
+        validation: Rows | None = None
         if validation_data is not None:
             check_kind("validation_data", validation_data, (tuple, list), "(x, y) or (x, y, sample_weight)")
             if len(validation_data) not in (2, 3):
@@ -627,284 +656,68 @@ class Sequential:
                 raise ValueError(f"validation_data has {len(validation_data)} elements; {what}")
             if split:
                 raise ValueError(f"validation_split is {split} and there are validation_data; give one of them")
+            x_val, y_val, weight_val = [*validation_data, None][:3]
             names = [f"validation_data[{k}]" for k in range(3)]
-            x_val, y_val = self._checked(names[0], names[1], validation_data[0], validation_data[1], layout)
-            given = validation_data[2] if len(validation_data) == 3 else None
-            validation = x_val, y_val, as_weights(given, None, y_val, self.loss_function, self.dtype, names[2])
+            validation = self.prepare(x_val, y_val, weight_val, names=names)  # type: ignore[arg-type]
         elif split:
-            rows = int(len(x) * (1 - split)) // together * together
-            if not 0 < rows < len(x):
-                raise ValueError(f"validation_split is {split}; of {len(x)} rows that leaves {rows} to train on")
-            own = as_weights(sample_weight, None, y, self.loss_function, self.dtype)
-            validation = x[rows:], y[rows:], None if own is None else own[rows:]
-            x, y = x[:rows], y[:rows]
-            if sample_weight is not None:
-                sample_weight = as_numbers("sample_weight", sample_weight)[:rows]
-        weight = as_weights(
-            sample_weight, class_weight, y, self.loss_function, self.dtype, outputs=layout.output_shape[-1]
-        )
-        rng = as_generator("seed", seed)
+            rows = int(len(data.x) * (1 - split)) // together * together
+            if not 0 < rows < len(data.x):
+                raise ValueError(f"validation_split is {split}; of {len(data.x)} rows that leaves {rows} to train on")
+            validation, data = data.of(slice(rows, None)), data.of(slice(rows))
+            if class_weight is not None:
+                # of the rows that are trained on: they are what is balanced
+                own = None if sample_weight is None else as_numbers("sample_weight", sample_weight)[:rows]
+                outputs = self._plan(data.x.shape[1:]).output_shape[-1]
+                weight = as_weights(own, class_weight, data.y, self.loss_function, self.dtype, outputs=outputs)
+                data = data._replace(weight=weight)
+        rng, known_seed = _generator(seed)
         callbacks = as_list("callbacks", callbacks, "fastbp.Callback objects")
         for callback in callbacks:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks holds {callback!r}; each must be a fastbp.Callback")
-        batch = len(x) if batch_size is None else min(batch_size, len(x))
+        rows = len(data.x)
+        batch = rows if batch_size is None else min(batch_size, rows)
         if batch % together:
             what = f"{self.loss_function!r} takes {together} rows together"
             raise ValueError(f"batch_size is {batch_size}; {what}, so it must be a multiple of {together}")
         logged = ["loss", *(metric.name for metric in self.metrics if metric.scalar)]
         hooks = [History(), *([ProgressBar()] if verbose else []), *callbacks]
-        for hook in hooks:
-            hook.model = self
-            hook.params = {
-                "initial_epoch": initial_epoch,
-                "epochs": epochs,
-                "steps": -(-len(x) // batch),
-                "rows": len(x),
-                "batch_size": batch,
-                "metrics": logged + [f"val_{name}" for name in logged if validation is not None],
-            }
-        self._ready(x.shape[1:], seed)
-        self._warn_of_few_rows(len(x), batch)
-        self._seed_streams(rng)
+        params: dict[str, Any] = {
+            "initial_epoch": initial_epoch,
+            "epochs": epochs,
+            "steps": -(-rows // batch),
+            "rows": rows,
+            "batch_size": batch,
+            "seed": known_seed,
+            "metrics": logged + [f"val_{name}" for name in logged if validation is not None],
+        }
         order = rng if shuffle else None
         run = None
         if checkpoint is not None:
             from .checkpoint import Checkpoint
 
-            run = Checkpoint(checkpoint, self, order, hooks)
-        return self._fit(x, y, weight, batch, order, hooks, validation, validates, stop_on_nan, run)
-
-    def _fit(
-        self,
-        x: np.ndarray,
-        y: np.ndarray,
-        weight: np.ndarray | None,
-        batch: int,
-        rng: np.random.Generator | None,
-        hooks: list[Any],
-        validation: tuple[np.ndarray, np.ndarray, np.ndarray | None] | None,
-        validates: Container[int],
-        stop_on_nan: bool,
-        run: Checkpoint | None,
-    ) -> History:
-        network, executor = self._train_executor(batch, weight is not None)
-        program, rows = network.program, len(x)
-        history = self.history = hooks[0]
-        checks = [i for i, call in enumerate(program.calls) if call.kernel.name == "check_finite"]
-        by_batch = any(
-            has_hook(hook, name) for hook in hooks for name in ("on_train_batch_begin", "on_train_batch_end")
-        )
-        run_epoch = self._run_batches if by_batch else self._run_epoch
-        self.stop_training = False
-        all_losses = []
-        for i in checks:
-            executor.set_attribute(i, "enabled", float(bool(stop_on_nan)))
-        executor.unbind()
-        executor.bind(network.x_source, x)
-        executor.bind(network.y_source, y)
-        if weight is not None:
-            executor.bind(network.weight_source, weight)
-        order, counts, together = np.arange(rows), _counts(rows, batch), self.loss_function.rows_per_sample
-        start = 0 if rng is not None else program.span("gather")[1]
-        started = []
-        first_lr, first, last = self.optimizer.lr, history.params["initial_epoch"], history.params["epochs"]
-        if run is not None:
-            first_lr, first, self.stop_training = run.first_lr, run.done, run.stopped
-        self._fitting = True
-        try:
-            for hook in hooks:
-                hook.on_train_begin()
-                started.append(hook)
+            run = Checkpoint(checkpoint, self, self._plan(data.x.shape[1:]), order, hooks, params)
+        with contextlib.ExitStack() as undo:
+            # until the first epoch begins a refusal, or Ctrl-C, leaves the model as it was
+            undo.callback(put_attributes, [(self, name, getattr(self, name)) for name in ("history", "fit_seed")])
+            if self._memory is None:
+                before = [*self._placed(self._setup, None), (self, "seed", self.seed)]
+                undo.callback(put_attributes, before)
+                self._build(data.x.shape[1:], seed if known_seed is None else known_seed)
+            engine = self.engine()
+            streams = engine.memory.arrays["streams"]
+            undo.callback(put_values, [(streams, streams.copy())])
+            put_values([(streams, engine.memory.seeded(self.layers, rng))])
             if run is not None:
-                run.begin()
-            # a run that was stopped is finished
-            for epoch in range(first, first if run is not None and run.stopped else last):
-                for hook in hooks:
-                    hook.on_epoch_begin(epoch)
-                if rng is not None:
-                    order = rng.permutation(rows // together)
-                    if together > 1:
-                        order = (together * order[:, None] + np.arange(together)).reshape(-1)
-                results = self._results(network, rows, len(counts))
-                # in their own order the rows are read where they lie, else gathered
-                streams = self._inputs(network, x, y, weight) if rng is None else {network.index: order}
-                streams.update(results)
-                try:
-                    steps, lr = run_epoch(network, start, counts, streams, results, hooks, epoch)
-                except CallError as error:
-                    which = order[error.step * batch : (error.step + 1) * batch]
-                    where = f"epoch {epoch + 1}, batch {error.step + 1}"
-                    raise self._explain(error, x[which], y[which], where) from None
-                done = counts[:steps]
-                known = _part(results, 0, steps, 0, int(done.sum()))
-                all_losses.append(known[network.loss])
-                logs = self._logs(network, known, done, int(done.sum()))
-                if validation is not None and epoch + 1 in validates:
-                    logs.update(self._validate(*validation, hooks))
-                if self.optimizer.schedule is not None or lr != first_lr or "lr" in history.history:
-                    logs["lr"] = lr
-                    if history.epoch and "lr" not in history.history:
-                        # the first change: the epochs before had the rate of the beginning
-                        history.history["lr"] = [first_lr] * len(history.epoch)
-                for hook in hooks:
-                    hook.on_epoch_end(epoch, logs)
-                if run is not None:
-                    run.save(epoch + 1, last=self.stop_training or epoch + 1 == last)
-                if self.stop_training:
-                    break
-        finally:
-            self._fitting = False
-            for i in checks:
-                executor.set_attribute(i, "enabled", 1.0)
-            executor.unbind()
-            self.batch_losses = np.concatenate(all_losses) if all_losses else np.empty(0, self.dtype)
-            for hook in started:
-                hook.on_train_end()
-        return history
-
-    def _run_epoch(
-        self,
-        network: Network,
-        start: int,
-        counts: np.ndarray,
-        streams: dict[Buffer, np.ndarray],
-        results: dict[Buffer, np.ndarray],
-        hooks: list[Any],
-        epoch: int,
-    ) -> tuple[int, float]:
-        """Run the batches of an epoch in one go; return their number and the last learning rate."""
-        executor: Any = network.program.executor
-        taken = self.optimizer.step
-        rates = self.optimizer.rates(len(counts))
-        if rates is not None:
-            streams[network.lr] = rates
-
-        def pause(step):
-            self.optimizer.step = taken + step
+                undo.callback(run.undo)
+                run.restore(engine)
             for hook in hooks:
-                hook.on_progress(epoch, step)
+                hook.model, hook.params = self, dict(params)
+            self.history, self.fit_seed, self._stage = hooks[0], params["seed"], ""
+            plan = Plan(data, validation, validates, batch, order, hooks, stop_on_nan, initial_epoch, epochs)
+            train(self, engine, plan, run, undo.pop_all)
+        return self.history
 
-        span = (start, len(network.program.calls))
-        try:
-            executor.run_steps(span, int(counts.sum()), int(counts[0]), streams, pause)
-        finally:
-            self.optimizer.step = taken + executor.steps
-        return len(counts), self.optimizer.lr if rates is None else float(rates[-1])
-
-    def _run_batches(
-        self,
-        network: Network,
-        start: int,
-        counts: np.ndarray,
-        streams: dict[Buffer, np.ndarray],
-        results: dict[Buffer, np.ndarray],
-        hooks: list[Any],
-        epoch: int,
-    ) -> tuple[int, float]:
-        """Run the batches of an epoch with the hooks of each in between; return as `_run_epoch`."""
-        begins, ends = (
-            [hook for hook in hooks if has_hook(hook, f"on_train_batch_{when}")] for when in ("begin", "end")
-        )
-        executor: Any = network.program.executor
-        row = 0
-        span = (start, len(network.program.calls))
-        shown, lr = time.monotonic(), self.optimizer.lr
-        for k, count in enumerate(counts.astype(int).tolist()):
-            for hook in begins:
-                hook.on_train_batch_begin(k)
-            lr = self.optimizer.lr
-            parts = _part(streams, k, k + 1, row, row + count)
-            try:
-                executor.run_steps(span, count, count, parts)
-            except CallError as error:
-                error.step = k
-                raise
-            finally:
-                self.optimizer.step += executor.steps
-            row += count
-            if ends:
-                logs = self._logs(network, _part(results, k, k + 1, row - count, row), counts[k : k + 1], count)
-                for hook in ends:
-                    hook.on_train_batch_end(k, logs)
-            if self.stop_training:
-                return k + 1, lr
-            if time.monotonic() - shown > 0.1:
-                for hook in hooks:
-                    hook.on_progress(epoch, k + 1)
-                shown = time.monotonic()
-        return len(counts), lr
-
-    @staticmethod
-    def _inputs(network: Network, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> dict[Buffer, np.ndarray]:
-        return {network.x: x, network.y_true: y, **({} if weight is None else {network.weight: weight})}
-
-    def _validate(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, hooks: list[Any]) -> dict[str, float]:
-        for hook in hooks:
-            hook.on_test_begin()
-        logs = self._evaluate_arrays(x, y, weight, _BLOCK)
-        for hook in hooks:
-            hook.on_test_end(logs)
-        return {f"val_{name}": value for name, value in logs.items() if np.ndim(value) == 0}
-
-    def _features(self, name: str, x: ArrayLike, layout: Layout, finite: bool = True) -> np.ndarray:
-        """Return inputs as the program and the first layers take them."""
-        x = as_features(name, x, layout.input_shape, self.dtype, finite)
-        for layer in self.layers:
-            if not layer.check(name, x):
-                break
-        return x
-
-    def _checked(
-        self, x_name: str, y_name: str, x: ArrayLike, y: ArrayLike, layout: Layout
-    ) -> tuple[np.ndarray, np.ndarray]:
-        x = self._features(x_name, x, layout)
-        return x, as_targets(y_name, y, self.loss_function, layout.output_shape, self.dtype, len(x))
-
-    def _results(self, network: Network, rows: int, steps: int) -> dict[Buffer, np.ndarray]:
-        """Return room for what every step, or every row, yields: streams of a run."""
-        buffers = [network.loss, *(buffer for _, found, _ in network.metrics for buffer in found)]
-        arrays = {}
-        for b in buffers:
-            shape = b.resolve(rows) if BATCH in b.shape else (steps, *b.shape)
-            arrays[b] = np.empty(shape, self.dtype if b.dtype == "real" else np.int64)
-        return arrays
-
-    def _logs(
-        self, network: Network, results: dict[Buffer, np.ndarray], counts: np.ndarray, rows: int
-    ) -> dict[str, Any]:
-        values = results[network.loss].astype(np.float64)
-        mean = self.loss_function.reduction == "mean"
-        logs = {"loss": float(values @ counts / rows if mean else values.sum())}
-        for metric, buffers, value in network.metrics:
-            logs[metric.name] = value(rows, *(results[b] for b in buffers))
-        return logs
-
-    def _explain(self, error: CallError, x: np.ndarray, y: np.ndarray, where: str) -> Exception:
-        """Return the exception for a call that stopped: run the batch again and look at every layer."""
-        if error.status == 1:
-            return IndexError(f"{error.call.kernel.name}: a label or row number is out of range ({where})")
-        y_pred = self.forward(x)
-        value = self.loss(y)
-        for layer in self.layers:
-            for name in layer.parameters:
-                if name in layer._arrays and not np.isfinite(layer._arrays[name]).all():
-                    culprit = f"{layer.name}.{name} holds values that are not finite"
-                    break
-            else:
-                if np.isfinite(layer.y).all():
-                    continue
-                culprit = f"layer {layer.name} is the first whose output is not finite"
-            break
-        else:
-            overflow = "every layer's output is finite, the loss itself overflowed"
-            culprit = self.loss_function.complain(y_pred) or overflow
-        return FloatingPointError(
-            f"the loss is {value} in {where}: {culprit}. The parameters are as they were before that batch. "
-            "A smaller learning rate, scaled inputs or dtype='float64' usually help; stop_on_nan=False goes on"
-        )
-
-    @_exclusive
     def train_on_batch(
         self,
         x: ArrayLike,
@@ -926,74 +739,81 @@ class Sequential:
         -------
         float
         """
-        weighted = sample_weight is not None or class_weight is not None
-        if self._train_step is not None and not weighted and not self._fitting:
-            optimizer = self.optimizer
-            if optimizer._schedule is not None:
-                optimizer.prepare()
-            loss = self._train_step(x, y)
-            if loss is not None:
-                optimizer._step += 1
-                if self._least_rows > 1:
-                    n = np.shape(x)[0]
-                    self._warn_of_few_rows(n, n)
-                return loss
-        self._require_compiled()
-        self._require_idle()
-        rows = as_rows("x", x)
-        layout = self._plan(rows.shape[1:])
-        x, y = self._checked("x", "y", rows, y, layout)
-        weight = as_weights(
-            sample_weight, class_weight, y, self.loss_function, self.dtype, outputs=layout.output_shape[-1]
-        )
-        self._ready(x.shape[1:])
-        self._warn_of_few_rows(len(x), len(x))
-        network, executor = self._train_executor(len(x), weighted)
-        for buffer, array in self._inputs(network, x, y, weight).items():
+        # the short way for arrays that need no conversion: a microsecond, so nothing is wrapped around it
+        engine, turn = self._engine, self._turns.turn
+        if engine is not None and engine.step is not None and sample_weight is None and class_weight is None:
+            mine = (get_ident(), "train_on_batch")
+            try:
+                if turn.setdefault("turn", mine) is mine and not self._turns.readers:
+                    optimizer: Any = engine.setup.optimizer
+                    if optimizer.schedule is not None:
+                        optimizer.prepare()
+                    self._stage = ""
+                    loss = engine.step(x, y)
+                    if loss is not None:
+                        if engine.least_rows > 1:
+                            rows = np.shape(x)[0]
+                            warn_of_few_rows(engine, rows, rows)
+                        return loss
+            finally:
+                # as in Turns.take: no call before the turn is given back
+                if "turn" in turn and turn["turn"] is mine:
+                    del turn["turn"]
+        return self._turns.take("train_on_batch", self._train_on_batch, x, y, sample_weight, class_weight)
+
+    def _train_on_batch(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, class_weight: Any) -> float:
+        data = self.prepare(x, y, sample_weight, class_weight)
+        engine = self.engine(data.x.shape[1:])
+        network, executor = engine.executor("train", len(data.x), data.weight is not None)
+        warn_of_few_rows(engine, len(data.x), len(data.x))
+        self._stage = ""
+        for buffer, array in inputs(network, data).items():
             executor.bind(buffer, array)
         executor.bind(network.loss)
         program = network.program
         self.optimizer.prepare()
         try:
-            executor.run((program.span("gather")[1], len(program.calls)), len(x))
+            executor.run((program.span("gather")[1], len(program.calls)), len(data.x))
         except CallError as error:
-            raise self._explain(error, x, y, "this batch") from None
-        self.optimizer.step += 1
+            raise explain(engine, error, data, "this batch") from None
+        finally:
+            executor.unbind()
         return float(executor.view(network.loss))
 
     # ------------------------------------------------------------------ the four steps by hand
 
-    @_exclusive
     def forward(self, x: ArrayLike) -> np.ndarray:
         """Step 1: compute the output of a batch and keep every layer's for `backward`.
 
         Parameters
         ----------
         x : array_like, shape (batch, n_in)
+            It is copied: what becomes of it later does not matter.
 
         Returns
         -------
         ndarray, shape (batch, n_out)
         """
+        return self._turns.take("forward", self._forward, x)
+
+    def _forward(self, x: ArrayLike) -> np.ndarray:
         self._require_compiled()
         rows = as_rows("x", x)
-        x = self._features("x", rows, self._plan(rows.shape[1:]), finite=False)
-        self._ready(x.shape[1:])
-        if self._steps is None:
-            self._steps = self._training(keep=True)
-            make_executor(self._steps.program, self.backend, self._shared(), len(x), keep=True)
-        network, executor = self._steps, self._steps.program.executor
-        executor.reserve(len(x))
-        executor.bind(network.x, x)
+        features = self._features("x", rows, self._plan(rows.shape[1:]), finite=False)
+        engine = self.engine(features.shape[1:])
+        network, executor = engine.executor("steps", len(features))
+        self._stage = ""
+        executor.bind(network.x, features.copy() if np.may_share_memory(features, rows) else features)
         executor.bind(network.y_true)
-        executor.run(network.program.span("forward"), len(x))
+        executor.run(network.program.span("forward"), len(features))
+        if network.drawn is not None:
+            put_values([(engine.memory.arrays["streams"], executor.view(network.drawn))])
         for layer, buffer in network.layers:
             layer._arrays["y"] = executor.view(buffer)
             layer._arrays.pop("dy", None)
-        self._stage = "forward"
+        self._by_hand, self._stage = (network, executor), "forward"
         return executor.view(network.y_pred).copy()
 
-    @_exclusive
     def loss(self, y_true: ArrayLike) -> float:
         """Step 2: compare the output of `forward` with the targets.
 
@@ -1006,43 +826,51 @@ class Sequential:
         -------
         float
         """
+        return self._turns.take("loss", self._loss, y_true)
+
+    def _loss(self, y_true: ArrayLike) -> float:
         self._require_compiled()
         if self._stage == "":
             raise RuntimeError("loss() needs the output of forward(x); call that first")
-        network, executor = self._steps, self._steps.program.executor
-        y = as_targets("y_true", y_true, self.loss_function, self.layout.output_shape, self.dtype, executor.batch)
+        network, executor = self._by_hand
+        y = as_targets(
+            "y_true", y_true, self.loss_function, self.engine().layout.output_shape, self.dtype, executor.batch
+        )
         executor.bind(network.y_true, y)
         executor.run(network.program.span("loss"), executor.batch)
         self._stage = "loss"
         return float(executor.view(network.loss))
 
-    @_exclusive
     def backward(self) -> None:
         """Step 3: compute ``layer.dw`` and ``layer.db``, and ``layer.dy``, the gradient of each layer's output."""
+        self._turns.take("backward", self._backward)
+
+    def _backward(self) -> None:
         self._require_compiled()
         if self._stage != "loss":
             raise RuntimeError("backward() needs a loss; call forward(x) and loss(y_true) first")
-        network, executor = self._steps, self._steps.program.executor
+        network, executor = self._by_hand
         executor.run(network.program.span("backward"), executor.batch)
         for layer, buffer in network.gradients:
             layer._arrays["dy"] = executor.view(buffer)
         self._stage = "backward"
 
-    @_exclusive
     def update(self) -> None:
         """Step 4: let the optimizer change the parameters."""
+        self._turns.take("update", self._update)
+
+    def _update(self) -> None:
         self._require_compiled()
         if self._stage != "backward":
             raise RuntimeError("update() needs gradients; call forward(x), loss(y_true) and backward() first")
-        network, executor = self._steps, self._steps.program.executor
+        network, executor = self._by_hand
         self.optimizer.prepare()
         executor.run(network.program.span("update"), executor.batch)
-        self.optimizer.step += 1
         self._stage = "update"
 
     # ------------------------------------------------------------------ using
 
-    def predict(self, x: ArrayLike, batch_size: int = _BLOCK) -> np.ndarray:
+    def predict(self, x: ArrayLike, batch_size: int = BLOCK) -> np.ndarray:
         """Return the output for every row.
 
         Parameters
@@ -1056,47 +884,42 @@ class Sequential:
         -------
         ndarray, shape (rows, n_out)
         """
-        # one row takes a microsecond: no wrapper around the usual case
-        if self._map is not None and batch_size.__class__ is int and batch_size > 0 and self._lock.acquire(False):
+        # one row takes a microsecond: nothing is wrapped around the usual case
+        engine: Any = self._engine
+        turns, executor = self._turns, None
+        if engine is not None and batch_size.__class__ is int and batch_size > 0:
             try:
-                y = self._map(x, batch_size)
+                executor = engine.predictors.pop()
+            except IndexError:
+                executor = None  # all are in use, or there is none yet
+        if executor is not None:
+            try:
+                turns.readers[executor] = get_ident()
+                y = None if turns.turn else executor.map(x, batch_size)
             finally:
-                self._lock.release()
+                turns.readers.pop(executor, None)
+                engine.predictors.append(executor)
             if y is not None:
                 return y
-        return self._predict_arrays(x, batch_size)
-
-    @_exclusive
-    def _predict_arrays(self, x: ArrayLike, batch_size: int) -> np.ndarray:
         batch_size = integer("batch_size", batch_size, 1)
         rows = as_rows("x", x)
         x = self._features("x", rows, self._plan(rows.shape[1:]), finite=False)
-        self._ready(x.shape[1:])
+        self.build(x.shape[1:])
+        return self._turns.read("predict", self._predict, x, batch_size)
+
+    def _predict(self, x: np.ndarray, batch_size: int) -> np.ndarray:
+        engine = self.engine()
         batch = min(batch_size, len(x))
-        if self._predict is None:
-            self._predict = compile_prediction(self.layers, self.layout, self.dtype, self.numerics)
-            make_executor(self._predict.program, self.backend, dict(self._arrays), batch)
-        network, executor = self._predict, self._predict.program.executor
-        executor.reserve(batch)
-        y = np.empty((len(x), *self.layout.output_shape), self.dtype)
-        executor.run_steps((0, len(network.program.calls)), len(x), batch, {network.x: x, network.y_pred: y})
-        executor.unbind()
-        self._set_map(network, executor)
+        network, executor = engine.lend("predict", batch)
+        y = np.empty((len(x), *engine.layout.output_shape), self.dtype)
+        try:
+            executor.run_steps((0, len(network.program.calls)), len(x), batch, {network.x: x, network.y_pred: y})
+        finally:
+            engine.give_back("predict", executor)
         return y
 
-    def _set_map(self, network: Network, executor: Executor) -> None:
-        if self.backend == "numpy" or len(self.layout.input_shape) != 1 or len(self.layout.output_shape) != 1:
-            return
-        real = np.dtype(self.dtype).num
-        x = (network.x.number, real, 2, self.layout.input_shape[0], False)
-        runner = cast("CompiledExecutor", executor).runner
-        runner.set_ports([x], (network.y_pred.number, real, self.layout.output_shape[0]))
-        runner.set_span(0, len(network.program.calls), 0, executor.plan.batch)
-        self._map = runner.map
-
-    @_exclusive
     def evaluate(
-        self, x: ArrayLike, y: ArrayLike, batch_size: int = _BLOCK, sample_weight: ArrayLike | None = None
+        self, x: ArrayLike, y: ArrayLike, batch_size: int = BLOCK, sample_weight: ArrayLike | None = None
     ) -> dict[str, Any]:
         """Return the loss and the metrics of data.
 
@@ -1114,35 +937,10 @@ class Sequential:
         dict of str to float
             A `ConfusionMatrix` is an array.
         """
-        self._require_compiled()
         batch_size = integer("batch_size", batch_size, 1)
-        rows = as_rows("x", x)
-        x, y = self._checked("x", "y", rows, y, self._plan(rows.shape[1:]))
-        weight = as_weights(sample_weight, None, y, self.loss_function, self.dtype)
-        self._ready(x.shape[1:])
-        return self._evaluate_arrays(x, y, weight, batch_size)
-
-    def _evaluate_arrays(
-        self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, batch_size: int
-    ) -> dict[str, Any]:
-        rows, together, weighted = len(x), self.loss_function.rows_per_sample, weight is not None
-        batch = min(max(batch_size // together, 1) * together, rows)
-        if weighted not in self._evaluate:
-            network = self._evaluate[weighted] = compile_evaluation(
-                self.layers, self.layout, self.loss_function, self.metrics, self.dtype, self.numerics, weighted
-            )
-            make_executor(network.program, self.backend, self._shared(), batch)
-        network = self._evaluate[weighted]
-        executor: Any = network.program.executor
-        executor.reserve(batch)
-        steps = -(-rows // batch)
-        results = self._results(network, rows, steps)
-        streams = {**self._inputs(network, x, y, weight), **results}
-        try:
-            executor.run_steps((0, len(network.program.calls)), rows, batch, streams)
-        finally:
-            executor.unbind()
-        return self._logs(network, results, _counts(rows, batch), rows)
+        data = self.prepare(x, y, sample_weight)
+        self.build(data.x.shape[1:])
+        return self._turns.read("evaluate", lambda: evaluate(self.engine(), data, batch_size))
 
     # ------------------------------------------------------------------ weights and files
 
@@ -1153,14 +951,9 @@ class Sequential:
         -------
         list of ndarray
         """
-        self._ready()
-        return [self.layers[k]._arrays[name].copy() for k, name, *_ in self._kept()]
+        self.build()
+        return self._turns.read("get_weights", lambda: [array.copy() for _, array in self.engine().memory.weights])
 
-    def _kept(self) -> list[Any]:
-        """Return the entries of the layout, those of a layer's statistics behind its parameters."""
-        return sorted([*self.layout.entries, *self.layout.statistics], key=lambda entry: entry[0])
-
-    @_exclusive
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Set all parameters and statistics.
 
@@ -1169,20 +962,21 @@ class Sequential:
         weights : list of array_like
             In the order and shapes of `get_weights`.
         """
-        self._ready()
-        entries = self._kept()
-        weights = as_list("weights", weights, "arrays")
-        if len(weights) != len(entries):
-            raise ValueError(f"weights has {len(weights)} arrays; the model has {len(entries)}")
-        arrays: list[np.ndarray] = []
-        for (k, name, shape, *_), value in zip(entries, weights, strict=True):
-            value = as_numbers(f"weights[{len(arrays)}]", value)
-            if value.shape != shape:
-                what = f"{self.layers[k].name}.{name} has {shape}"
-                raise ValueError(f"weights[{len(arrays)}] has shape {value.shape}; {what}")
-            arrays.append(value)
-        for (k, name, *_), value in zip(entries, arrays, strict=True):
-            self.layers[k]._arrays[name][...] = value
+        self.build()
+        self._turns.between("set_weights", self._set_weights, weights)
+
+    def _set_weights(self, weights: Sequence[ArrayLike]) -> None:
+        wanted, weights = self.engine().memory.weights, as_list("weights", weights, "arrays")
+        if len(weights) != len(wanted):
+            raise ValueError(f"weights has {len(weights)} arrays; the model has {len(wanted)}")
+        pairs: list[tuple[np.ndarray, np.ndarray]] = []
+        for (entry, array), given in zip(wanted, weights, strict=True):
+            value = as_numbers(f"weights[{len(pairs)}]", given)
+            if value.shape != entry.shape:
+                what = f"{self.layers[entry.layer].name}.{entry.name} has {entry.shape}"
+                raise ValueError(f"weights[{len(pairs)}] has shape {value.shape}; {what}")
+            pairs.append((array, value))
+        put_values(pairs)
 
     def count_params(self) -> int:
         """Return the number of parameters; statistics are none.
@@ -1198,7 +992,7 @@ class Sequential:
         layout = self._plan()
         rows = [("layer", "kind", "output", "parameters")]
         for k, layer in enumerate(self.layers):
-            n = sum(int(np.prod(shape)) for j, _, shape, *_ in layout.entries if j == k)
+            n = sum(prod(entry.shape) for entry in layout.entries if entry.layer == k)
             activation = getattr(layer, "activation", "")
             kind = f"{type(layer).__name__}({getattr(activation, 'activation', activation)})"
             rows.append((layer.name, kind, str((None, *layout.shapes[k])), f"{n:,}"))
@@ -1223,21 +1017,16 @@ class Sequential:
         """
         from .io import save_arrays
 
-        config = self.get_config()
-        arrays = self._saved()
-        if self.loss_function is not None:
+        self.build()
+        save_arrays(path, *self._turns.read("save", self._contents))
+
+    def _contents(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return what a file of the model holds: `get_config`, and copies of the arrays by name."""
+        config, engine = self.get_config(), self.engine()
+        arrays = {name: array.copy() for name, array in engine.memory.saved.items()}
+        if self.optimizer is not None:
             arrays.update((f"optimizer.{name}", array) for name, array in self.optimizer.get_state().items())
-        save_arrays(path, config, arrays)
-
-    def _saved(self) -> dict[str, np.ndarray]:
-        """Return what a file holds of the layers: parameters, and where there are any, statistics and streams."""
-        own = {"statistics": self._arrays["statistics"], "streams": self._streams}
-        return {"parameters": self._arrays["parameters"], **{name: a for name, a in own.items() if a.size}}
-
-    def _restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Set what `_saved` returned; `Layout.check_saved` comes before."""
-        for name, array in self._saved().items():
-            array[...] = arrays[name]
+        return config, arrays
 
     def get_config(self) -> dict[str, Any]:
         """Return layers, loss, optimizer and options as plain data: what `save` writes beside the arrays.
@@ -1251,15 +1040,30 @@ class Sequential:
         ValueError
             If the learning rate is a function of the user's.
         """
-        return self._config(None if self.loss_function is None else optimizers.to_config(self.optimizer))
+        return self.config_of(
+            self._plan(), None if self.loss_function is None else optimizers.to_config(self.optimizer)
+        )
 
-    def _config(self, optimizer: list[Any] | None) -> dict[str, Any]:
-        self._ready()
+    def config_of(self, layout: Layout, optimizer: list[Any] | None) -> dict[str, Any]:
+        """Return `get_config` with a given layout and a given part for the optimizer.
+
+        Parameters
+        ----------
+        layout : Layout
+        optimizer : list or None
+            Class name and arguments.
+
+        Returns
+        -------
+        dict of str to object
+        """
         config: dict[str, Any] = {
-            "input_shape": list(self.layout.input_shape),
+            "input_shape": list(layout.input_shape),
             "dtype": self.dtype,
             "layers": [[type(layer).__name__, layer.get_config()] for layer in self.layers],
         }
+        seeds = {"seed": self.seed, "fit_seed": self.fit_seed}
+        config.update((name, int(seed)) for name, seed in seeds.items() if isinstance(seed, Integral))
         if self.loss_function is not None:
             config["backend"], config["numerics"] = self.backend, self.numerics
             config["loss"] = [type(self.loss_function).__name__, self.loss_function.get_config()]
@@ -1303,22 +1107,22 @@ def load_model(path: str | os.PathLike[str]) -> Sequential:
         for name in arrays:
             if name not in known and not ("loss" in config and name.startswith("optimizer.")):
                 raise ValueError(f"nothing is known of the array {name!r}")
-        model.dtype = dtype
+        model._setup = Setup(dtype=dtype)
         model.build(shape, seed=0)
-        model._restore(arrays)
+        model.seed, model.fit_seed = config.get("seed"), config.get("fit_seed")
+        saved = model.engine().memory.saved
+        put_values([(array, arrays[name]) for name, array in saved.items()])
         if "loss" in config:
             loss = losses.from_config(*config["loss"])
             optimizer = optimizers.from_config(*config["optimizer"])
             state = {k.removeprefix("optimizer."): array for k, array in arrays.items() if k.startswith("optimizer.")}
-            want = {name: shape for name, (shape, _, _) in optimizer.state(layout.n).items()}
-            if {name: array.shape for name, array in state.items() if name != "step"} != want:
-                raise ValueError(f"the optimizer's state does not fit {layout.n} parameters")
+            optimizer.check_state(state, layout.n, dtype)
             backend = config["backend"]
             if MISSING is not None and backend in ("cython", "numba"):
                 backend = None  # the default, which warns: the bits are the same
             model.compile(optimizer, loss, config["metrics"], backend, dtype, config.get("numerics", "numpy"))
-            model._ready()
             optimizer.set_state(state)
-    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+    except (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+        # whatever Python makes of a value of another type than was written
         raise FileFormatError(f"{path}: not a model of this version of fastbp: {error}") from error
     return model

@@ -16,6 +16,7 @@ from .names import named
 from .schedules import Schedule, check_first, rates_of
 from .schedules import from_config as _schedule_from_config
 from .schedules import to_config as _schedule_to_config
+from .turns import put_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +74,7 @@ class Optimizer:
     >>> optimizer = Adam(lr=CosineDecay(0.01, decay_steps=1000))
     >>> optimizer.lr
     0.01
-    >>> optimizer.step = 500
+    >>> optimizer.iterations = 500
     >>> optimizer.lr
     0.005
     """
@@ -93,8 +94,9 @@ class Optimizer:
         }
         if len(self.clipping) > 1:
             raise ValueError(f"{' and '.join(self.clipping)} are given; give one of them")
+        # arrays of one, so that compiled programs use the same memory
         self._lr = np.empty(1)
-        self._step = 0
+        self._iterations = np.zeros(1, np.int64)
         self.lr = lr
         self._owner: weakref.ref[object] | None = None
         self._state: dict[str, np.ndarray] = {}
@@ -111,7 +113,6 @@ class Optimizer:
             check_first("lr", value)
             self._schedule: Rate | None = value
         else:
-            # an array of one, so that compiled programs read the same memory
             self._lr[0] = _number("lr", value, 0, math.inf, closed_low=False)
             self._schedule = None
         self._ahead: tuple[int, np.ndarray] = 0, np.empty(0)
@@ -122,13 +123,48 @@ class Optimizer:
         return self._schedule
 
     @property
-    def step(self) -> int:
-        """The number of steps taken, from which a schedule goes on."""
-        return self._step
+    def iterations(self) -> int:
+        """The number of updates made, from which a schedule and Adam's bias correction go on.
 
-    @step.setter
-    def step(self, value: int) -> None:
-        self._step = integer("step", value, 0)
+        It is right at any moment, in a callback and in a signal's handler too. Setting it sets all that follows from
+        it: the powers of Adam's betas.
+        """
+        return int(self._iterations[0])
+
+    @iterations.setter
+    def iterations(self, value: int) -> None:
+        n = integer("iterations", value, 0)
+        put_values([(self._iterations, np.array([n])), *self._powers(self._state, n)])
+
+    #: The same as `iterations`.
+    step = iterations
+
+    @property
+    def counter(self) -> np.ndarray:
+        """`iterations` as the array of one that programs count in."""
+        return self._iterations
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The state and the learning rate, "lr", as programs read and change them."""
+        return {**self._state, "lr": self._lr}
+
+    def _powers(self, state: dict[str, np.ndarray], n: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the state that depends on the number of updates alone, each with its values after n of them."""
+        if self.advance is None or "power" not in state:
+            return []
+        power = np.ones_like(state["power"])
+        if n:
+            from .kernels.numpy_ref import get as reference
+
+            advance: Any = reference(f"{self.advance}_advance")
+            known = self.attributes()
+            options = {name: known[name] for name in ROWS[self.advance].attributes if name in known}
+            for _ in range(n):
+                before, power = power, advance(power, **options)
+                if (before == power).all():
+                    break  # all have come to 0, or as near as they get
+        return [(state["power"], power)]
 
     def rates(self, steps: int) -> np.ndarray | None:
         """Return the learning rates of the next `steps` steps, or None where it is a number.
@@ -143,7 +179,7 @@ class Optimizer:
         """
         if self._schedule is None:
             return None
-        return rates_of(self._schedule, np.arange(self._step, self._step + steps, dtype=np.float64))
+        return rates_of(self._schedule, np.arange(self.iterations, self.iterations + steps, dtype=np.float64))
 
     def prepare(self) -> None:
         """Put the learning rate of the next step where the program reads it."""
@@ -151,20 +187,20 @@ class Optimizer:
             return
         if not isinstance(self._schedule, Schedule):
             # a function of the user's is asked for no step that may never come
-            rate = self._schedule(self._step)
+            rate = self._schedule(self.iterations)
         else:
             start, rates = self._ahead
-            if not start <= self._step < start + len(rates):
-                start = self._step
+            if not start <= self.iterations < start + len(rates):
+                start = self.iterations
                 rates = self._schedule(np.arange(start, start + _AHEAD))
                 self._ahead = start, rates
-            rate = float(rates[self._step - start])
-        self._lr[0] = _number(f"the learning rate of step {self._step}", rate, 0, math.inf)
+            rate = float(rates[self.iterations - start])
+        self._lr[0] = _number(f"the learning rate of step {self.iterations}", rate, 0, math.inf)
 
     #: The row of the table, the arrays of the parameters' size that it keeps, and the row that counts its powers.
     row: str
     slots: tuple[str, ...] = ()
-    counter: str | None = None
+    advance: str | None = None
 
     def attributes(self) -> dict[str, Any]:
         """Return the row's attributes.
@@ -188,9 +224,9 @@ class Optimizer:
             Shape, element type ("real" or "f8") and initial value.
         """
         state: State = {name: ((n,), "real", 0.0) for name in self.slots}
-        if self.counter is None:
+        if self.advance is None:
             return state
-        (power,) = KERNELS[f"{self.counter}_advance"].operands
+        (power,) = KERNELS[f"{self.advance}_advance"].operands
         return {**state, "power": (tuple(map(int, power.dims)), "f8", 1.0)}
 
     def emit_clipping(self, program: Program, gradients: Sequence[Buffer], dw: Buffer) -> None:
@@ -226,21 +262,26 @@ class Optimizer:
         """
         known = self.attributes()
         shared = {name: buffer for name, buffer in state.items() if name not in self.slots}
-        if self.counter is not None:
-            options = {name: known[name] for name in ROWS[self.counter].attributes if name in known}
-            program.call(f"{self.counter}_advance", shared["power"], layer="optimizer", **options)
+        if self.advance is not None:
+            options = {name: known[name] for name in ROWS[self.advance].attributes if name in known}
+            program.call(f"{self.advance}_advance", shared["power"], layer="optimizer", **options)
         for w, dw, slots, lr in groups:
             program.call(f"{self.row}_update", w, dw, *slots, *shared.values(), lr, layer="optimizer", **known)
 
-    def attach(self, owner: object, state: dict[str, np.ndarray]) -> None:
-        """Make the state of `owner`'s parameters this optimizer's own.
+    def attached(self, owner: object, state: dict[str, np.ndarray]) -> list[tuple[Any, str, Any]]:
+        """Return what to set (`put_attributes`) to make `state` this optimizer's own, which may have state already.
 
         Parameters
         ----------
         owner : Sequential
             The model.
         state : dict of str to ndarray
-            The arrays that its programs update.
+            New arrays, as `state` describes them, that the programs are to update; empty while the number of
+            parameters is not known. An optimizer that has updated this model goes on from where it was.
+
+        Returns
+        -------
+        list of (object, str, object)
 
         Raises
         ------
@@ -250,7 +291,12 @@ class Optimizer:
         current = self._owner() if self._owner is not None else None
         if current is not None and current is not owner:
             raise ValueError("this optimizer belongs to another model; make one for each model")
-        self._owner, self._state = weakref.ref(owner), state
+        if self._state and state:
+            for name, array in self._state.items():
+                state[name][...] = array
+        else:
+            put_values(self._powers(state, self.iterations))
+        return [(self, "_owner", weakref.ref(owner)), (self, "_state", state)]
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Return copies of the state arrays by name, and the number of steps taken as ``"step"``.
@@ -259,7 +305,7 @@ class Optimizer:
         -------
         dict of str to ndarray
         """
-        return {**{name: array.copy() for name, array in self._state.items()}, "step": np.array(self._step)}
+        return {**{name: array.copy() for name, array in self._state.items()}, "step": np.array(self.iterations)}
 
     def set_state(self, state: Mapping[str, ArrayLike]) -> None:
         """Set the state arrays.
@@ -268,21 +314,29 @@ class Optimizer:
         ----------
         state : dict of str to ndarray
             As `get_state` returns them. Without ``"step"``, as in files of old, that is left as it is.
+
+        Raises
+        ------
+        ValueError
+            If an array is missing, unknown or of another shape or dtype; nothing is changed then.
         """
         check_kind("state", state, Mapping, "a dict of arrays")
-        arrays = {name: as_numbers(f"state {name!r}", value) for name, value in state.items()}
-        step = arrays.pop("step", np.array(self._step))
-        if set(arrays) != set(self._state):
-            raise ValueError(f"state has {sorted(state)}; it must have {sorted([*self._state, 'step'])}")
-        if step.shape != () or step.dtype.kind != "i" or step < 0:
-            raise ValueError(f"state 'step' is {step!r}; it must be an integer of at least 0")
-        for name, value in arrays.items():
-            if value.shape != self._state[name].shape or value.dtype != self._state[name].dtype:
-                want = self._state[name]
-                raise ValueError(f"state {name!r} is {value.dtype} {value.shape}; it must be {want.dtype} {want.shape}")
-        for name, value in arrays.items():
-            self._state[name][...] = value
-        self._step = int(step)
+        values, step = _checked_state(state, {name: (a.shape, a.dtype) for name, a in self._state.items()})
+        pairs = [(self._state[name], value) for name, value in values.items()]
+        put_values(pairs if step is None else [*pairs, (self._iterations, step.reshape(1))])
+
+    def check_state(self, state: Mapping[str, ArrayLike], n: int, dtype: str) -> None:
+        """Raise ValueError unless `set_state` would take a state, of a model of n parameters.
+
+        Parameters
+        ----------
+        state : dict of str to ndarray
+        n : int
+        dtype : {"float32", "float64"}
+            Of the parameters.
+        """
+        kinds = {"real": np.dtype(dtype), "f8": np.dtype(np.float64)}
+        _checked_state(state, {name: (shape, kinds[kind]) for name, (shape, kind, _) in self.state(n).items()})
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments: plain data, but for a schedule.
@@ -295,6 +349,23 @@ class Optimizer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
+
+
+def _checked_state(
+    state: Mapping[str, ArrayLike], want: dict[str, tuple[tuple[int, ...], np.dtype]]
+) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """Return the arrays of a state, and the number of updates, if they are as wanted."""
+    arrays = {name: as_numbers(f"state {name!r}", value) for name, value in state.items()}
+    step = arrays.pop("step", None)
+    if set(arrays) != set(want):
+        raise ValueError(f"state has {sorted(state)}; it must have {sorted([*want, 'step'])}")
+    if step is not None and (step.shape != () or step.dtype.kind != "i" or step < 0):
+        raise ValueError(f"state 'step' is {step!r}; it must be an integer of at least 0")
+    for name, array in arrays.items():
+        shape, dtype = want[name]
+        if array.shape != shape or array.dtype != dtype:
+            raise ValueError(f"state {name!r} is {array.dtype} {array.shape}; it must be {dtype} {shape}")
+    return arrays, step
 
 
 class SGD(Optimizer):
@@ -370,7 +441,7 @@ class Adam(Optimizer):
     Adam(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08)
     """
 
-    row, counter = "adam", "adam"
+    row, advance = "adam", "adam"
     slots: tuple[str, ...] = ("m", "v")
 
     def __init__(
@@ -519,7 +590,7 @@ class Nadam(Adam):
     >>> keras = Nadam(lr=0.001, eps=1e-7, momentum_decay=1)
     """
 
-    row, counter = "nadam", "nadam"
+    row, advance = "nadam", "nadam"
 
     def __init__(
         self,

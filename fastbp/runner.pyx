@@ -8,7 +8,7 @@ the same program with other sizes. Everything between two returns to Python happ
 
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport PyObject
-from libc.stdint cimport intptr_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, intptr_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 cimport numpy as cnp
@@ -137,6 +137,10 @@ cdef class Runner:
         The address of a ``fastbp_pool`` (``abi.h``), or 0.
     portable : bool
         Whether the calls round to nearest and keep subnormals whatever is found (``fpcontrol.h``).
+    counter : ndarray of int64, shape (1,), optional
+        Counts the updates: it is 1 more after every run to the end of the calls that began at or before `commit`.
+    turns : object, optional
+        Its attribute ``stage`` is "step" while a handler of a signal runs in the middle of the calls.
     """
 
     cdef call_t *calls
@@ -166,10 +170,16 @@ cdef class Runner:
     cdef double credit, last_check
     cdef object pending
     cdef bint busy
+    cdef object turns             # told when Python runs within a step: a handler of a signal
+    cdef object counted           # owns the memory behind `counter`
+    cdef int64_t *counter
     cdef public object keep       # what owns the memory behind the addresses
 
-    def __cinit__(self, list calls, intptr_t n_buffers, intptr_t pool=0, bint portable=False):
+    def __cinit__(self, list calls, intptr_t n_buffers, intptr_t pool=0, bint portable=False,
+                  cnp.ndarray counter=None, turns=None):
         cdef intptr_t i, p = 0, s = 0, a = 0
+        self.counted, self.turns = counter, turns
+        self.counter = NULL if counter is None else <int64_t *>cnp.PyArray_DATA(counter)
         places = [[] for _ in range(n_buffers)]
         self.pool = <const fastbp_pool *>pool
         self.portable = portable
@@ -244,9 +254,13 @@ cdef class Runner:
         if self.portable:
             fastbp_set_control(self.found)
         try:
+            if self.turns is not None:
+                self.turns.stage = "step"
             PyErr_CheckSignals()
         except BaseException as error:
             self.pending = error
+        if self.turns is not None:
+            self.turns.stage = ""
         if self.portable:
             self.found = fastbp_set_control(FASTBP_IEEE)
         return self.pending is not None
@@ -289,6 +303,8 @@ cdef class Runner:
                     if self.interrupted():
                         self.failed = i
                         return INTERRUPTED
+        if self.counter is not NULL and first <= commit < last and last == self.n_calls:
+            self.counter[0] += 1
         return FASTBP_OK
 
     cdef int enter(self) except -1:
@@ -323,10 +339,6 @@ cdef class Runner:
         for self.fixed[s], self.per_row[s] in sizes:
             s += 1
         self.batch = -1
-
-    def set_attribute(self, int call, int index, double value):
-        """Change one attribute of one call."""
-        self.attributes[self.calls[call].attributes + index] = value
 
     def run(self, int first, int last, int commit):
         """Run the calls `first` to `last` - 1 once; return 0 or the status of the call `failed`."""

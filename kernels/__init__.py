@@ -16,11 +16,11 @@ array([[3.],
 from __future__ import annotations
 
 import os
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .caller import warn
 from .table import KERNELS, ROWS, STATUS, Kernel, Row, suggest
 from .threads import MISSING
 
@@ -102,10 +102,9 @@ def _portable_address(dtype: str, backend: str) -> int:
 
     if level() == "v2" and not _warned:
         _warned = True
-        warnings.warn(
+        warn(
             "portable numerics runs without fused multiply-add at level v2: the same bits, some twenty times slower",
             RuntimeWarning,
-            stacklevel=3,
         )
     return portable_address(dtype)
 
@@ -256,11 +255,10 @@ def choose_backend(backend: str | None) -> str:
     if backend is None:
         if MISSING is not None and not _told:
             _told = True
-            warnings.warn(
+            warn(
                 f"fastbp's extension modules are missing ({MISSING}), so backend='numpy' is used: the same bits, "
                 f"but slower; {_REMEDY}",
                 RuntimeWarning,
-                stacklevel=3,
             )
         return "cython" if MISSING is None else "numpy"
     if backend not in BACKENDS:

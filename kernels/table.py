@@ -661,6 +661,12 @@ _row(
     source="O'Neill 2014, HMC-CS-2014-0905 (PCG-XSL-RR-128/64)",
 )
 _row(
+    "keep_streams", "random",
+    ("", "streams[n]:i8 -> kept[n]:i8", "kept = streams"),
+    note="a step draws from a copy, which becomes the state with its update: an unfinished one has drawn nothing",
+    source="kept = streams",
+)
+_row(
     "dropout", "random",
     ("forward", "x[n], u[n] -> y[n]", "y = np.where(u >= rate, x * (1 / (1 - rate)), 0)", "y=x", "y=u"),
     ("backward", "dy[n], u[n] -> dx[n]", "dx = np.where(u >= rate, dy * (1 / (1 - rate)), 0)", "dx=dy", "dx=u"),
@@ -1168,8 +1174,7 @@ _row(
 )
 _row(
     "check_finite", "loss",
-    ("", "loss[] -> ", "assert np.isfinite(loss) or not enabled"),
-    attributes={"enabled": 1.0},
+    ("", "loss[] -> ", "assert np.isfinite(loss)"),
     note="stops the program before the update when the loss is NaN or infinite",
     source="-",
 )

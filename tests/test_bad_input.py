@@ -7,7 +7,7 @@ import pytest
 from _arrays import BACKENDS, assert_same_bits
 
 import fastbp
-from fastbp import Activation, Callback, Dense, Sequential, kernels, layers, losses, optimizers, schedules
+from fastbp import Activation, Callback, Dense, Dropout, Sequential, kernels, layers, losses, optimizers, schedules
 from fastbp.io import save_arrays
 
 ALL_BACKENDS = ("numpy", *BACKENDS)
@@ -33,7 +33,7 @@ def model_of(backend="numpy", loss=LABELS, trained=True, optimizer=None, **optio
 
 def everything(model):
     """Return all that a refused call must leave alone, as bits and texts."""
-    arrays = {**model._arrays, **(model._state or {})}
+    arrays = {} if model.layout is None else model.snapshot()
     return (
         {name: (array.dtype.str, array.tobytes()) for name, array in arrays.items() if name != "gradients"},
         repr(model.optimizer), repr(model.loss_function), list(model.metric_names), model.backend, model.dtype,
@@ -666,3 +666,28 @@ def test_going_on_regardless(backend):
     assert np.isnan(model.loss(REAL))
     model.backward()
     assert np.isnan(model.layers[0].dw).any()
+
+
+# --------------------------------------------------------------------------- the message about NaN
+@every_backend
+def test_the_batch_is_explained_with_its_own_mask_and_weights(backend):
+    # what is not dropped overflows: only the mask of that very step shows it
+    layers = [Dense(2, kernel_initializer="zeros"), Dropout(0.97, seed=0), Dense(3)]
+    model = Sequential(layers, input_shape=4, seed=0)
+    model.compile("sgd", "mse", backend=backend)
+    model.set_weights([w if k != 1 else w + 1e30 for k, w in enumerate(model.get_weights())])
+    model.layers[2].w[...] = 1e10
+    before = model.snapshot()
+    with pytest.raises(FloatingPointError, match="dense_2 is the first whose output is not finite"):
+        model.fit(np.ones((1, 4)), np.zeros((1, 3)), batch_size=1, epochs=300, seed=0, verbose=0)
+    assert_same_bits(model.snapshot()["parameters"], before["parameters"])
+    # a loss that is finite but for the weights of samples
+    model = Sequential([Dense(3)], input_shape=4, seed=0)
+    model.compile("sgd", "mse", backend=backend)
+    for train in (model.fit, model.train_on_batch):
+        with pytest.raises(FloatingPointError, match=r"the loss is inf in .* itself overflowed\. The parameters"):
+            train(np.ones((32, 4)), np.full((32, 3), 1e4), sample_weight=np.full(32, 1e38))
+    model.layers[0].b[...] = np.inf
+    with pytest.raises(FloatingPointError, match=r"dense_1\.b holds values .* did so before") as raised:
+        model.train_on_batch(np.ones((2, 4)), np.ones((2, 3)))
+    assert "as they were before" not in str(raised.value)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from _arrays import BACKENDS, assert_same_bits
 
-from fastbp import Callback, Dense, History, Sequential, load_model, optimizers
+from fastbp import Callback, Dense, Dropout, History, Sequential, load_model, optimizers
 from fastbp.callbacks import (
     CSVLogger,
     EarlyStopping,
@@ -456,3 +456,66 @@ def test_a_function_for_a_rate_cannot_be_saved():
     with pytest.raises(ValueError, match=r"lr is .*; a file holds numbers"):
         fit(model, ModelCheckpoint("m.npz"))
     assert model.optimizer.step == 0
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_every_callback_comes_to_its_end(early):
+    """Whatever the others do; the first error is the one that comes out."""
+    ended = []
+
+    class Ends(Callback):
+        def __init__(self, name, error=None):
+            self.name, self.error = name, error
+
+        def on_epoch_end(self, epoch, logs):
+            if early and self.name == "b":
+                raise KeyError("in the epoch")
+
+        def on_train_end(self):
+            ended.append(self.name)
+            if self.error is not None:
+                raise self.error
+
+    hooks = [Ends("a", ValueError("a's")), Ends("b"), Ends("c", OSError("c's")), Ends("d")]
+    with pytest.raises(KeyError if early else ValueError, match="in the epoch" if early else "a's"):
+        fit(model_of(), *hooks)
+    assert ended == ["a", "b", "c", "d"]
+
+
+def test_a_refusal_of_a_callback_changes_nothing():
+    """Neither the model, which need not be built before, nor its streams of random numbers."""
+
+    class Refuses(Callback):
+        def on_train_begin(self):
+            raise ValueError("not I")
+
+    model = Sequential([Dense(4), Dropout(0.5), Dense(3)])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="not I"):
+        model.fit(X, Y, seed=1, verbose=0, callbacks=[Refuses()])
+    assert model.layout is None and model.seed is None and model.fit_seed is None and model.history is None
+    with pytest.raises(AttributeError, match="has no w yet"):
+        _ = model.layers[0].w
+    model.fit(X, Y, seed=2, verbose=0)
+    before, history = model.snapshot(), model.history
+    with pytest.raises(ValueError, match="not I"):
+        model.fit(X, Y, seed=1, verbose=0, callbacks=[Refuses()])
+    for name, array in model.snapshot().items():
+        assert_same_bits(array, before[name], name)
+    assert model.history is history and model.fit_seed == 2
+
+
+def test_a_folder_that_is_read_only_is_told_before_training(tmp_path, monkeypatch):
+    # root may write everywhere, but for file systems that nobody may write to
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(tmp_path))
+    for callback, name in ((ModelCheckpoint(tmp_path / "m.npz"), "filepath"), (CSVLogger(tmp_path / "l"), "filename")):
+        with pytest.raises(PermissionError, match=f"{name} is .*; .* is read-only"):
+            fit(model_of(), callback)
+
+
+def test_a_file_that_is_a_folder_is_told_before_training(tmp_path):
+    for callback, name in ((ModelCheckpoint(tmp_path), "filepath"), (CSVLogger(tmp_path), "filename")):
+        model, twin = model_of(), model_of()
+        with pytest.raises(ValueError, match=f"{name} is .*, which is not a regular file"):
+            fit(model, callback)
+        assert_same_state(model, twin)

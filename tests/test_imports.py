@@ -22,7 +22,8 @@ ALLOWED = {
     "kernels.table": set(),
     "kernels.pointwise": set(),
     "kernels.chain": {"kernels.pointwise"},
-    "kernels": {"kernels.table", "kernels.threads"},
+    "kernels.caller": set(),
+    "kernels": {"kernels.caller", "kernels.table", "kernels.threads"},
     "kernels.primitives": set(),
     "kernels.pool": set(),
     "kernels.threads": {"kernels.pool"},
@@ -50,21 +51,24 @@ ALLOWED = {
     "layers.shape": {"layers.base"},
     "losses": {"data", "kernels.table", "names"},
     "schedules": {"data", "names"},
-    "optimizers": {"data", "kernels.table", "names", "schedules"},
+    "optimizers": {"data", "kernels.table", "names", "schedules", "turns"},
     "metrics": {"data", "kernels.table", "names"},
     "callbacks": {"data", "names"},
     "data": {"kernels"},
     "io": {"data"},
-    "checkpoint": {"callbacks", "data", "io", "schedules"},
+    "turns": set(),
+    "checkpoint": {"callbacks", "data", "io", "optimizers", "schedules", "turns"},
     "compiler": {"program"},
-    "backends": {"data", "kernels", "program"},
+    "backends": {"data", "kernels", "program", "turns"},
+    "engine": {"backends", "compiler", "kernels", "turns"},
+    "training": {"backends", "callbacks", "kernels.caller", "program"},
     "runner": set(),
     "model": {
-        "losses", "optimizers", "backends", "callbacks", "compiler", "data", "kernels", "kernels.table",
-        "kernels.threads", "layers", "metrics", "program",
+        "callbacks", "compiler", "data", "engine", "kernels", "kernels.caller", "kernels.table", "kernels.threads",
+        "layers", "losses", "metrics", "optimizers", "program", "training", "turns",
     },
-    "_minimize": {"backends", "data"},
-    "insight": {"backends", "callbacks", "compiler", "data", "model"},
+    "_minimize": {"backends", "data", "training", "turns"},
+    "insight": {"backends", "callbacks", "compiler", "data", "kernels.caller", "model", "training"},
 }  # fmt: skip
 #: The same for what a function imports when it runs.
 LATER = {
@@ -76,8 +80,10 @@ LATER = {
     "losses": {"kernels"},
     "layers.core": {"kernels"},
     "callbacks": {"io"},
-    "model": {"checkpoint", "io", "kernels.numpy_ref.common"},
     "_minimize": {"model"},
+    "engine": {"kernels.numpy_ref.common"},
+    "optimizers": {"kernels.numpy_ref"},
+    "model": {"checkpoint", "io"},
 }
 #: Modules at the top of the house, which may use all others.
 TOP = {"", "__main__", "_selfcheck", "_show_versions", "_threadpoolctl", "_version", "cli"}
@@ -151,7 +157,7 @@ def backend_module(name):
 
 def test_the_walk_finds_the_house():
     assert {"", "program", "model", "layers.core", "kernels", "kernels.table", "kernels.numpy_ref.loss"} <= set(MODULES)
-    assert IMPORTS["model"].own() >= {"compiler", "backends"} and "numpy" in IMPORTS["model"].foreign()
+    assert IMPORTS["model"].own() >= {"compiler", "engine"} and "numpy" in IMPORTS["model"].foreign()
     assert "runner" in IMPORTS["backends"].own(later=True)
 
 
@@ -173,7 +179,7 @@ def test_the_order_has_no_circle():
         order += free
         for name in free:
             del left[name]
-    places = [order.index(n) for n in ("kernels.table", "program", "compiler", "model", "insight")]
+    places = [order.index(n) for n in ("kernels.table", "program", "compiler", "engine", "training", "model")]
     assert places == sorted(places)
 
 

@@ -354,11 +354,11 @@ def test_a_threshold_is_a_probability_on_logits_too():
 def test_metrics_share_what_they_count():
     model = model_of("bits", metrics=["precision", "recall", "f1_score", "confusion_matrix", "auc"])
     model.evaluate(X, BITS)
-    calls = [call.kernel.name for call in model._evaluate[False].program.calls if call.layer == "metric"]
+    calls = [call.kernel.name for call in model.engine().network("evaluate").program.calls if call.layer == "metric"]
     assert calls == ["binary_confusion", "identity_forward", "identity_forward"]
     model = model_of("numbers", metrics=["r2_score", "mse", "rmse"])
     model.evaluate(X, NUMBERS)
-    calls = [call.kernel.name for call in model._evaluate[False].program.calls if call.layer == "metric"]
+    calls = [call.kernel.name for call in model.engine().network("evaluate").program.calls if call.layer == "metric"]
     assert calls == ["mean_squared_error_forward", "bias_backward", "identity_forward"]
 
 

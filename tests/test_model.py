@@ -524,14 +524,14 @@ class Log(Callback):
 @every_backend
 def test_callbacks(backend):
     log, model = Log(), model_of(backend)
-    model.fit(X, Y, batch_size=16, epochs=2, verbose=0, callbacks=[log], validation_data=(X, Y))
+    model.fit(X, Y, batch_size=16, epochs=2, seed=5, verbose=0, callbacks=[log], validation_data=(X, Y))
     end = ["loss", "val_loss"]
     assert log.seen == [
         ("on_train_begin",), ("on_epoch_begin", 0), ("on_epoch_end", 0, end), ("on_epoch_begin", 1),
         ("on_epoch_end", 1, end), ("on_train_end",),
     ]  # fmt: skip
     metrics = ["loss", "val_loss"]
-    want = {"initial_epoch": 0, "epochs": 2, "steps": 5, "rows": 70, "batch_size": 16, "metrics": metrics}
+    want = {"initial_epoch": 0, "epochs": 2, "steps": 5, "rows": 70, "batch_size": 16, "seed": 5, "metrics": metrics}
     assert log.model is model and log.params == want
 
 
@@ -764,3 +764,84 @@ def test_layers_do_not_share_an_activation_object():
     relu = Activation("relu")
     model = Sequential([Dense(3, activation=relu), Dense(2, activation=relu)], input_shape=4)
     assert [layer.activation.name for layer in model.layers] == ["dense_1.relu", "dense_2.relu"]
+
+
+# ------------------------------------------------------------------------------------------- seeds
+def dropping(**options):
+    layers = [Dense(6, activation="relu"), fastbp.Dropout(0.5), Dense(3)]
+    model = Sequential(layers, **options)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+def test_a_run_without_a_seed_can_be_repeated(tmp_path):
+    one = dropping()
+    history = one.fit(X, Y, epochs=3, verbose=0, checkpoint=tmp_path / "run.npz")
+    seed = history.params["seed"]
+    assert isinstance(seed, int) and one.fit_seed == one.seed == seed
+    two, three = dropping(), dropping()
+    two.fit(X, Y, epochs=3, verbose=0, seed=seed)
+    assert_same_state(one, two)
+    three.fit(X, Y, epochs=3, verbose=0)
+    assert three.fit_seed != seed and (three.get_weights()[0] != one.get_weights()[0]).any()
+    # weights that were drawn before fit have a seed of their own
+    built = dropping(input_shape=4)
+    assert isinstance(built.seed, int)
+    assert_same_bits(built.get_weights()[0], dropping(input_shape=4, seed=built.seed).get_weights()[0])
+    # a file says both, and a run that goes on keeps its own
+    one.save(tmp_path / "model.npz")
+    for name in ("model.npz", "run.npz"):
+        loaded = load_model(tmp_path / name)
+        assert (loaded.seed, loaded.fit_seed) == (seed, seed)
+    again = dropping()
+    assert again.fit(X, Y, epochs=4, verbose=0, checkpoint=tmp_path / "run.npz").params["seed"] == seed
+    two.fit(X, Y, epochs=4, initial_epoch=3, seed=5, verbose=0)
+    assert two.fit_seed == 5
+
+
+def test_a_generator_of_the_callers_is_no_seed(tmp_path):
+    model = dropping(seed=np.random.default_rng(0))
+    assert model.fit(X, Y, verbose=0, seed=np.random.default_rng(1)).params["seed"] is None
+    model.save(tmp_path / "m.npz")
+    assert load_model(tmp_path / "m.npz").fit_seed is None
+
+
+# ------------------------------------------------------------------------------ what may not be set
+@pytest.mark.parametrize(
+    "name",
+    ["dtype", "backend", "numerics", "optimizer", "loss_function", "metrics", "layout", "program", "input_shape"],
+)
+def test_what_compile_decides_is_not_set(name):
+    model = model_of()
+    want = model.predict(X)
+    with pytest.raises(AttributeError, match=name):
+        setattr(model, name, "float64")
+    assert_same_bits(model.predict(X), want)
+    model.metrics.append("accuracy")
+    assert model.metrics == []
+
+
+@every_backend
+def test_forward_keeps_what_it_was_given(backend):
+    model, x = model_of(backend), X[:32].copy()
+    found = []
+    for spoil in (False, True):
+        model.forward(x)
+        if spoil:
+            x[:] = 0
+        model.loss(Y[:32])
+        model.backward()
+        found.append([layer.dw.copy() for layer in model.layers])
+    for a, b in zip(*found, strict=True):
+        assert_same_bits(a, b)
+
+
+def test_training_in_between_ends_the_four_steps():
+    model = model_of()
+    for train in (lambda: model.train_on_batch(X, Y), lambda: model.fit(X, Y, verbose=0)):
+        model.forward(X)
+        model.loss(Y)
+        model.backward()
+        train()
+        with pytest.raises(RuntimeError, match=r"update\(\) needs gradients"):
+            model.update()

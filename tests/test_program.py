@@ -368,12 +368,12 @@ def test_write_to_an_input():
 def test_part_of_the_flat_gradient_missing():
     model = model_of("relu")
     for missing in ("dense_2.db", "dense_1.dw"):
-        program = model._training().program
+        program = model.engine().compile("train").program
         at = next(i for i, c in enumerate(program.calls) if program.find(missing) in c.writes)
         del program.calls[at]
         with pytest.raises(ProgramError, match=rf"adam_update.*{missing}\[.* is read before it is written"):
             program.verify()
-    program = model._training().program
+    program = model.engine().compile("train").program
     program.find("gradients").shape = (model.count_params() + 1,)
     program.find("parameters").shape = program.find("m").shape = program.find("v").shape = (model.count_params() + 1,)
     with pytest.raises(ProgramError, match=r"adam_update.*a part of gradients"):
@@ -528,17 +528,12 @@ def test_checked_run_is_a_step(backend):
 def test_check_names_a_wrong_attribute(backend):
     model = model_of("relu", backend)
     model.fit(*data_of(model), batch_size=25, verbose=0)
-    executor = model.program.executor
     at = next(i for i, c in enumerate(model.program.calls) if c.kernel.name == "adam_update")
-    # past the program, so that the reference keeps the true eps
-    names = list(model.program.calls[at].attributes)
-    executor.runner.set_attribute(at, names.index("eps"), 1e-3)
+    # the runner has the old one
+    model.program.calls[at].attributes["eps"] = 1e-3
     with pytest.raises(AssertionError, match=rf"call {at}, adam_update.*parameters\[.* differs .* elements"):
         model.program.run(check="numpy")
-    executor.runner.set_attribute(at, names.index("eps"), 1e-8)
-    model.program.run(check="numpy")
-    # through the program the reference hears of it
-    executor.set_attribute(at, "eps", 1e-3)
+    model.program.calls[at].attributes["eps"] = 1e-8
     model.program.run(check="numpy")
 
 
@@ -565,15 +560,15 @@ def test_check_names_a_wrong_kernel(backend, right, wrong):
     program, executor = model.program, model.program.executor
     true_address = executor.kernels[right]
     executor.kernels[right] = load(backend, "float32", [wrong])[wrong]
-    executor.allocate(executor.plan.batch)
-    rng = np.random.default_rng(0)
-    for buffer in (model._train[False].x, model._train[False].y_true):
+    executor._prepare()
+    rng, network = np.random.default_rng(0), model.engine().network("train")
+    for buffer in (network.x, network.y_true):
         executor.view(buffer, 7)[...] = rng.random(buffer.resolve(7))
     at = next(i for i, c in enumerate(program.calls) if c.kernel.name == right)
     with pytest.raises(AssertionError, match=rf"^call {at}, {right}\("):
         program.run(check="numpy")
     executor.kernels[right] = true_address
-    executor.allocate(executor.plan.batch)
+    executor._prepare()
     program.run(check="numpy")
 
 

@@ -338,6 +338,10 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
 
 
 HOSTILE = {
+    "no history": lambda t, a: a.pop("training/0/epoch"),
+    "one state too few": lambda t, a: t.update(states=[]),
+    "seed as text": lambda t, a: t.update(seed="x"),
+    "setup as a list": lambda t, a: t.update(setup=[]),
     "no epoch": lambda t, a: t.pop("done"),
     "epoch as text": lambda t, a: t.update(done="three"),
     "no states": lambda t, a: t.update(states=None),
@@ -379,3 +383,48 @@ def test_a_function_that_replaces_the_rate_cannot_be_held(tmp_path):
     model = model_of()
     with pytest.raises(ValueError, match=r"the learning rate became .* which a checkpoint cannot hold"):
         fit(model, tmp_path / "run.npz", [LambdaCallback(on_epoch_begin=replace)])
+
+
+class Fragile(Callback):
+    """Has a state that it does not take back."""
+
+    def get_state(self):
+        return {"value": 1}
+
+    def set_state(self, state):
+        raise {"key": KeyError("gone"), "attribute": AttributeError("no such")}[self.how]
+
+
+@pytest.mark.parametrize("how", ["key", "attribute"])
+def test_callback_states_are_taken_before_anything_changes(how, tmp_path):
+    path, callback = tmp_path / "run.npz", Fragile()
+    callback.how = how
+    fit(model_of(), path, [callback], epochs=2)
+    model, rng = model_of(), np.random.default_rng(3)
+    model.fit(X, Y, seed=4, verbose=0)
+    before, state, lr = model.snapshot(), model.optimizer.get_state(), model.optimizer.lr
+    with pytest.raises(FileFormatError, match=r"run\.npz: not a checkpoint"):
+        fit(model, path, [callback], epochs=3, seed=rng)
+    for name, array in model.snapshot().items():
+        assert_same_bits(array, before[name], name)
+    for name, array in model.optimizer.get_state().items():
+        assert_same_bits(array, state[name], name)
+    assert model.optimizer.lr == lr and rng.bit_generator.state == np.random.default_rng(3).bit_generator.state
+
+
+def test_a_refused_checkpoint_leaves_streams_and_an_unbuilt_model(tmp_path):
+    def make(units, **options):
+        model = Sequential([Dense(units), Dropout(0.5), Dense(3)], **options)
+        model.compile("adam", "sparse_categorical_crossentropy")
+        return model
+
+    path = tmp_path / "run.npz"
+    make(9).fit(X, Y, verbose=0, checkpoint=path)
+    model, unbuilt = make(8, input_shape=4, seed=0), make(8)
+    before = model.snapshot()
+    for m in (model, unbuilt):
+        with pytest.raises(ValueError, match="of a run whose layers is"):
+            m.fit(X, Y, seed=5, verbose=0, checkpoint=path)
+    for name, array in model.snapshot().items():
+        assert_same_bits(array, before[name], name)
+    assert unbuilt.layout is None and unbuilt.seed is None

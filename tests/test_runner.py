@@ -199,9 +199,9 @@ def test_the_runner_knows_what_a_large_batch_costs(backend, monkeypatch):
     made = []
 
     class Noted(Runner):
-        def __new__(cls, calls, *rest):
+        def __new__(cls, calls, *options):
             made.append(calls)
-            return super().__new__(cls, calls, *rest)
+            return super().__new__(cls, calls, *options)
 
     monkeypatch.setattr("fastbp.runner.Runner", Noted)
     model = Sequential([Dense(1)], input_shape=1)

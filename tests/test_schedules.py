@@ -30,6 +30,12 @@ Y = np.random.default_rng(1).integers(3, size=70)
 PI, NEVER = math.pi, 10**9
 
 
+def network(optimizer, backend="numpy"):
+    model = Sequential([Dense(6, activation="tanh"), Dense(3)], input_shape=4, seed=0)
+    model.compile(optimizer, "sparse_categorical_crossentropy", backend=backend)
+    return model
+
+
 def one_cycle(s, total=100, pct=0.3, low=0.02, top=0.5, end=0.02 / 1e4):
     # PyTorch's form, which interpolates from the start of each phase
     first, last = pct * total - 1, total - 1
@@ -341,7 +347,7 @@ def test_what_a_file_cannot_hold(lr, tmp_path):
         (lambda: CosineDecay(0.1, 5)("a"), ValueError, "step is 'a'"),
         (lambda: optimizers.Adam(lr=lambda step: -1), ValueError, "lr is .* the learning rate of step 0 is -1"),
         (lambda: optimizers.Adam(lr=lambda step: None), TypeError, "lr is .* step 0 is None; it must be a number"),
-        (lambda: setattr(optimizers.Adam(), "step", -1), ValueError, "step is -1; it must be at least 0"),
+        (lambda: setattr(optimizers.Adam(), "step", -1), ValueError, "iterations is -1; it must be at least 0"),
     ],
 )
 def test_bad_numbers(make, error, message):
@@ -365,3 +371,44 @@ def test_a_bad_rate_later_stops_before_its_epoch(backend):
     with pytest.raises(ValueError):
         optimizer.lr = lambda step: -1
     assert optimizer.lr == 0.5 and optimizer.schedule is None
+
+
+@every_backend
+@pytest.mark.parametrize("kind", [optimizers.Adam, optimizers.Nadam, optimizers.SGD])
+def test_the_number_of_updates_is_one_number(backend, kind):
+    """Setting it sets what follows from it: the powers of Adam's betas are those of so many updates."""
+    model, other = (network(kind(lr=CosineDecay(0.1, 50)), backend=backend) for _ in range(2))
+    model.fit(X, Y, batch_size=16, epochs=3, seed=0, verbose=0)
+    model.train_on_batch(X, Y)
+    model.forward(X)
+    model.loss(Y)
+    model.backward()
+    model.update()
+    model.program.run()
+    model.program.run(check="numpy")
+    model.program.profile(3)
+    assert model.optimizer.iterations == model.optimizer.step == 3 * -(-len(X) // 16) + 4
+    optimizer = other.optimizer
+    optimizer.iterations = model.optimizer.iterations
+    for name in {"power", "step"} & set(optimizer.get_state()):
+        assert_same_bits(optimizer.get_state()[name], model.optimizer.get_state()[name], name)
+    # before there is a model as well
+    early = kind(lr=CosineDecay(0.1, 50))
+    early.iterations = model.optimizer.iterations
+    late = network(early, backend=backend)
+    for name, array in optimizer.get_state().items():
+        assert_same_bits(late.optimizer.get_state()[name], array, name)
+    optimizer.iterations = 0
+    assert optimizer.lr == 0.1 and (optimizer.get_state().get("power", np.ones(1)) == 1).all()
+    optimizer.iterations = 10**12
+    assert (optimizer.get_state().get("power", np.zeros(1))[1:] < 1e-300).all()
+
+
+def test_an_optimizer_goes_on_when_its_model_is_compiled_again():
+    model, other = (network(optimizers.Adam(lr=0.01)) for _ in range(2))
+    for m in (model, other):
+        m.fit(X, Y, seed=0, verbose=0)
+    model.compile(model.optimizer, model.loss_function)
+    for m in (model, other):
+        m.fit(X, Y, seed=1, verbose=0)
+    assert_same_state(model, other)

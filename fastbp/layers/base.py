@@ -178,7 +178,7 @@ class Layer:
     def _tell_the_model(self) -> None:
         model = None if self.owner is None else self.owner()
         if model is not None:
-            model._layers_changed()
+            model.layers_changed()
 
     @property
     def lr_factor(self) -> float:

@@ -493,6 +493,6 @@ cdef api int check_finite(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
 ) noexcept nogil:
     cdef real loss = buffers[0][0]
-    if attributes[0] != 0 and loss - loss != 0:
+    if loss - loss != 0:
         return FASTBP_NOT_FINITE
     return FASTBP_OK

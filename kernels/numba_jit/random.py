@@ -65,3 +65,10 @@ def uniform(buffers, sizes, attributes, primitives):
             i += 1
     state[0], state[1] = high, low
     return OK
+
+
+def keep_streams(buffers, sizes, attributes, primitives):
+    streams, kept = words(buffers[0]), words(buffers[1])
+    for i in range(sizes[0]):
+        kept[i] = streams[i]
+    return OK

@@ -1,0 +1,322 @@
+"""A model's memory, and its programs by purpose with the executors that run them.
+
+Whatever is made here is made aside and put in place by one assignment: a model that could not get its memory, or was
+interrupted on the way, is as it was.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from .backends import aligned, make_executor
+from .compiler import compile_evaluation, compile_prediction, compile_training
+from .kernels import choose_backend
+from .turns import put_values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from .backends import Executor
+    from .compiler import Entry, Layout, Network
+    from .layers import Layer
+    from .losses import Loss
+    from .metrics import Metric
+    from .optimizers import Optimizer
+    from .turns import Turns
+
+__all__ = ["Engine", "Memory", "Setup", "new_state"]
+
+#: The purposes that several threads may have at a time.
+_SHARED = ("evaluate", "predict")
+
+
+class Setup(NamedTuple):
+    """What `Sequential.compile` decided; before that, and in a model that only predicts, there is no loss."""
+
+    optimizer: Optimizer | None = None
+    loss: Loss | None = None
+    metrics: tuple[Metric, ...] = ()
+    backend: str | None = None  # None is chosen when it is needed: the choice may warn
+    dtype: str = "float32"
+    numerics: str = "numpy"
+
+
+class Memory:
+    """The flat arrays of a built model.
+
+    Parameters
+    ----------
+    layout : Layout
+    dtype : {"float32", "float64"}
+
+    Attributes
+    ----------
+    arrays : dict of str to ndarray
+        "parameters", "gradients" and "statistics", of the dtype, and "streams": six integers for each layer that draws
+        random numbers.
+    """
+
+    def __init__(self, layout: Layout, dtype: str) -> None:
+        self.layout, self.dtype = layout, dtype
+        self.arrays = {
+            "parameters": aligned(layout.n, dtype),
+            "gradients": aligned(layout.n, dtype),
+            "statistics": aligned(layout.n_statistics, dtype),
+            "streams": aligned(6 * len(layout.random), np.int64),
+        }
+
+    def draw(self, layers: Sequence[Layer], rng: np.random.Generator) -> None:
+        """Set the initial values."""
+        layout = self.layout
+        for name, entries in (("parameters", layout.entries), ("statistics", layout.statistics)):
+            for entry in entries:
+                self.arrays[name][entry.part] = entry.initializer(entry.shape, rng).reshape(-1)
+        self.arrays["streams"][...] = self.seeded(layers, rng, own=True)
+
+    def seeded(self, layers: Sequence[Layer], rng: np.random.Generator, own: bool = False) -> np.ndarray:
+        """Return the streams begun anew: those of layers without a seed, and with `own` the others."""
+        streams, random = self.arrays["streams"].copy(), self.layout.random
+        chosen = [i for i, k in enumerate(random) if own or layers[k].seed is None]
+        if not chosen:
+            return streams
+        from .kernels.numpy_ref.common import pcg64_state
+
+        for i, child in zip(chosen, rng.spawn(len(chosen)), strict=True):
+            seed = layers[random[i]].seed
+            bits: Any = child.bit_generator.seed_seq if seed is None else seed
+            # PCG64 whatever the caller's generator is: it is what the kernels know
+            streams[6 * i : 6 * i + 6] = pcg64_state(np.random.Generator(np.random.PCG64(bits)))
+        return streams
+
+    def converted(self, dtype: str) -> Memory:
+        """Return the same numbers in another dtype, without gradients."""
+        other = Memory(self.layout, dtype)
+        for name in ("parameters", "statistics", "streams"):
+            other.arrays[name][...] = self.arrays[name]
+        return other
+
+    def views(self, n_layers: int) -> list[dict[str, np.ndarray]]:
+        """Return the arrays of each layer by name; those of gradients begin with a d."""
+        views: list[dict[str, np.ndarray]] = [{} for _ in range(n_layers)]
+        for prefix, name, entries in (
+            ("", "parameters", self.layout.entries),
+            ("d", "gradients", self.layout.entries),
+            ("", "statistics", self.layout.statistics),
+        ):
+            for entry in entries:
+                views[entry.layer][prefix + entry.name] = self.arrays[name][entry.part].reshape(entry.shape)
+        return views
+
+    @property
+    def weights(self) -> list[tuple[Entry, np.ndarray]]:
+        """Parameters and statistics as views, layer by layer: Keras' order."""
+        found = [
+            (entry, self.arrays[name][entry.part].reshape(entry.shape))
+            for name, entries in (("parameters", self.layout.entries), ("statistics", self.layout.statistics))
+            for entry in entries
+        ]
+        return sorted(found, key=lambda pair: pair[0].layer)
+
+    @property
+    def saved(self) -> dict[str, np.ndarray]:
+        """What a file holds of the layers: parameters, and where there are any, statistics and streams."""
+        others = {name: self.arrays[name] for name in ("statistics", "streams")}
+        return {"parameters": self.arrays["parameters"], **{name: a for name, a in others.items() if a.size}}
+
+
+def new_state(optimizer: Optimizer, memory: Memory) -> dict[str, np.ndarray]:
+    """Return the arrays of an optimizer's state with their initial values."""
+    state = {}
+    for name, (shape, kind, value) in optimizer.state(memory.layout.n).items():
+        state[name] = aligned(prod(shape), memory.dtype if kind == "real" else np.float64).reshape(shape)
+        state[name][...] = value
+    return state
+
+
+class Engine:
+    """The programs of a built model by purpose, with their executors: what a model asks to compute.
+
+    Parameters
+    ----------
+    layers : list of Layer
+    memory : Memory
+    setup : Setup
+    turns : Turns
+        Of the model.
+
+    Attributes
+    ----------
+    step : callable or None
+        `Runner.step` of the train step without weights, once that is made ready.
+    least_rows : int
+        Of a batch from which all layers learn.
+    predictors : list of Executor
+        Those of predictions that nobody uses now: taken and put back by whoever predicts.
+    """
+
+    def __init__(self, layers: Sequence[Layer], memory: Memory, setup: Setup, turns: Turns) -> None:
+        self.layers, self.memory, self.setup, self.turns = tuple(layers), memory, setup, turns
+        self.layout = memory.layout
+        self.step: Callable[[Any, Any], float | None] | None = None
+        self.least_rows = 1
+        self._followed: list[tuple[bool, float]] | None = None  # what the layers said when programs were made
+        self._networks: dict[tuple[str, bool], Network] = {}
+        self._kept: dict[tuple[str, bool], tuple[Network, Executor]] = {}
+        # executors that nobody uses now, of the purposes that several threads may have at a time
+        self.predictors: list[Executor] = []
+        self._idle: dict[tuple[str, bool], list[Executor]] = {("predict", False): self.predictors}
+
+    @property
+    def backend(self) -> str:
+        """Who runs the kernels; chosen now where nobody chose."""
+        chosen = self.setup.backend
+        if chosen is None:
+            chosen = choose_backend(None)
+            self.setup = self.setup._replace(backend=chosen)
+        return chosen
+
+    @property
+    def trained(self) -> frozenset[int]:
+        """The numbers of the layers that are trained."""
+        return frozenset(k for k, layer in enumerate(self.layers) if layer.trainable)
+
+    def _follow(self) -> None:
+        """Let train steps be made anew if layers were frozen, or have other learning rates, since they were made."""
+        now = [(layer.trainable, layer.lr_factor) for layer in self.layers]
+        if now != self._followed:
+            self._networks = {key: network for key, network in self._networks.items() if key[0] in _SHARED}
+            self._kept = {}
+            self.memory.arrays["gradients"][...] = 0  # of a layer that is not trained any more they stay so
+            self.least_rows = max((layer.least_rows for layer in self.layers), default=1)
+            self._followed = now
+
+    @property
+    def shared(self) -> dict[str, np.ndarray]:
+        """The arrays that outlive a program, by the names of its buffers."""
+        optimizer = self.setup.optimizer
+        return {**self.memory.arrays, **({} if optimizer is None else optimizer.arrays)}
+
+    def compile(self, purpose: str, weighted: bool = False) -> Network:
+        """Return a new network.
+
+        Parameters
+        ----------
+        purpose : {"train", "train on", "steps", "evaluate", "predict"}
+            "train on": a train step that goes on where the loss is not finite. "steps": the same, with all
+            intermediate arrays kept and without what only `fit` reports.
+        weighted : bool
+            Whether samples have weights.
+        """
+        setup: Any = self.setup
+        if purpose == "predict":
+            return compile_prediction(self.layers, self.layout, setup.dtype, setup.numerics)
+        if purpose == "evaluate":
+            return compile_evaluation(
+                self.layers, self.layout, setup.loss, setup.metrics, setup.dtype, setup.numerics, weighted
+            )
+        return compile_training(
+            self.layers,
+            self.layout,
+            setup.loss,
+            setup.optimizer,
+            [metric for metric in setup.metrics if metric.scalar],
+            setup.dtype,
+            setup.numerics,
+            purpose == "train",
+            weighted,
+            self.trained,
+        )
+
+    def network(self, purpose: str, weighted: bool = False) -> Network:
+        """Return the network of a purpose, made the first time."""
+        key = purpose, weighted
+        if key not in self._networks:
+            # of two threads at the same time the first one's counts
+            self._networks.setdefault(key, self.compile(purpose, weighted))
+        return self._networks[key]
+
+    def executor(self, purpose: str, batch: int, weighted: bool = False) -> tuple[Network, Executor]:
+        """Return network and executor of a purpose that one call has alone, for batches of up to `batch` rows.
+
+        Parameters
+        ----------
+        purpose : {"train", "train on", "steps"}
+        batch : int
+        weighted : bool
+
+        Returns
+        -------
+        Network, Executor
+        """
+        self._follow()
+        key = purpose, weighted
+        kept = self._kept.get(key)
+        if kept is None or kept[1].plan.batch < batch:
+            network, counter = self.network(purpose, weighted), self.setup.optimizer.counter  # type: ignore[union-attr]
+            executor = make_executor(
+                network.program, self.backend, self.shared, batch, purpose == "steps", counter, self.turns
+            )
+            if key == ("train", False):
+                self._open_step(network, executor)
+            self._kept[key] = kept = network, executor
+        if key == ("train", False):
+            self.step = kept[1].step
+        return kept
+
+    def lend(self, purpose: str, batch: int, weighted: bool = False) -> tuple[Network, Executor]:
+        """Return network and executor of a purpose that several threads may have; the executor is to be given back.
+
+        Parameters
+        ----------
+        purpose : {"evaluate", "predict"}
+        batch : int
+        weighted : bool
+
+        Returns
+        -------
+        Network, Executor
+        """
+        network, idle = self.network(purpose, weighted), self._idle.setdefault((purpose, weighted), [])
+        try:
+            executor = idle.pop()
+        except IndexError:
+            executor = None
+        if executor is None or executor.plan.batch < batch:
+            executor = make_executor(network.program, self.backend, self.shared, batch)
+            if purpose == "predict":
+                self._open_map(network, executor)
+        return network, executor
+
+    def give_back(self, purpose: str, executor: Executor, weighted: bool = False) -> None:
+        """Take an executor back that was lent; one that is lost on the way is made anew when it is needed."""
+        self._idle[purpose, weighted].append(executor)
+
+    def _open_step(self, network: Network, executor: Executor) -> None:
+        """Let train_on_batch hand arrays that need no conversion straight to the runner."""
+        loss: Any = self.setup.loss
+        # targets of which only some numbers will do are checked on the long way only
+        any_will_do = loss.targets in ("real", "means") and loss.link is None
+        one_dimension = len(self.layout.input_shape) == len(self.layout.output_shape) == 1
+        if one_dimension and (any_will_do or (loss.takes_integers and loss.rows_per_sample == 1)):
+            inputs = [(network.x, True), (network.y_true, not loss.takes_integers)]
+            executor.open_ports(inputs, network.loss)
+
+    def _open_map(self, network: Network, executor: Executor) -> None:
+        if len(self.layout.input_shape) == len(self.layout.output_shape) == 1:
+            executor.open_ports([(network.x, False)], network.y_pred)
+
+    def copy(self) -> dict[str, np.ndarray]:
+        """Return copies of all that a train step reads and writes."""
+        copies = {}
+        for name, array in self.shared.items():
+            copies[name] = aligned(array.size, array.dtype).reshape(array.shape)
+            copies[name][...] = array
+        return copies
+
+    def restore(self, copies: dict[str, np.ndarray]) -> None:
+        """Set what `copy` returned."""
+        put_values([(array, copies[name]) for name, array in self.shared.items()])

@@ -1,0 +1,341 @@
+"""The loop of `fit`, what steps yield and what is made of it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from .backends import make_executor
+from .callbacks import has_hook
+from .kernels.caller import warn
+from .program import BATCH, CallError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+    from typing import Any
+
+    from .backends import Executor
+    from .checkpoint import Checkpoint
+    from .compiler import Network
+    from .data import Rows
+    from .engine import Engine
+    from .model import Sequential
+    from .program import Buffer
+
+    Streams = dict[Buffer, np.ndarray]
+
+__all__ = ["BLOCK", "Plan", "evaluate", "explain", "inputs", "train", "warn_of_few_rows"]
+
+BLOCK = 512  # rows that evaluate and predict take at a time: activations stay in cache (measured)
+
+
+class Plan(NamedTuple):
+    """What `fit` was asked for, checked."""
+
+    data: Rows
+    validation: Rows | None
+    validates: Container[int]  # the epochs, counted from 1, after which the validation data are evaluated
+    batch: int
+    rng: np.random.Generator | None  # what shuffles
+    hooks: list[Any]
+    stop_on_nan: bool
+    first: int
+    last: int
+
+
+def counts_of(rows: int, batch: int) -> np.ndarray:
+    """Return how many rows each batch has."""
+    counts = np.full(-(-rows // batch), batch)
+    counts[-1] = rows - batch * (len(counts) - 1)
+    return counts
+
+
+def inputs(network: Network, data: Rows) -> Streams:
+    """Return the arrays of a batch, or of an epoch in its own order, by the buffers that read them."""
+    found = {network.x: data.x, network.y_true: data.y}
+    return found if data.weight is None else {**found, network.weight: data.weight}
+
+
+def results_of(network: Network, rows: int, steps: int, dtype: str) -> Streams:
+    """Return room for what every step, or every row, yields: streams of a run."""
+    buffers = [network.loss, network.data_loss, *(buffer for _, found, _ in network.metrics for buffer in found)]
+    arrays = {}
+    for b in dict.fromkeys(buffers):
+        shape = b.resolve(rows) if BATCH in b.shape else (steps, *b.shape)
+        arrays[b] = np.empty(shape, dtype if b.dtype == "real" else np.int64)
+    return arrays
+
+
+def part(streams: Streams, first: int, last: int, start: int, stop: int) -> Streams:
+    """Return what steps `first` to `last` - 1 have of streams: one thing a step, or their rows."""
+    return {b: a[start:stop] if BATCH in b.shape else a[first:last] for b, a in streams.items()}
+
+
+def counted(data: Rows, counts: np.ndarray, which: Any = slice(None)) -> np.ndarray:
+    """Return how many rows of each step count in its loss: of the rows `which`, in their order."""
+    if data.counting is None:
+        return counts
+    return np.add.reduceat(data.counting[which], np.cumsum(counts) - counts, dtype=np.int64)
+
+
+def logs_of(
+    engine: Engine, network: Network, results: Streams, rows: int, counts: np.ndarray, counting: np.ndarray
+) -> dict[str, Any]:
+    """Return loss and metrics of some steps.
+
+    A step's loss is a sum over its rows, or the mean over those that count. What is returned is the sum, or the mean,
+    over all of them, and so does not depend on how they fell into batches. Penalties are added once: their mean.
+
+    Parameters
+    ----------
+    engine : Engine
+    network : Network
+    results : dict of Buffer to ndarray
+        What each step yielded.
+    rows : int
+        Of all steps.
+    counts, counting : ndarray
+        How many rows each step had, and how many of them count.
+
+    Returns
+    -------
+    dict of str to float
+        What metrics are may be arrays.
+    """
+    setup: Any = engine.setup
+    data = results[network.data_loss].astype(np.float64)
+    if setup.loss.reduction == "mean":
+        value = data @ counting / (rows if counting is counts else max(int(counting.sum()), 1))
+    else:
+        value = data.sum()
+    if network.data_loss is not network.loss:
+        value += (results[network.loss] - data) @ counts / rows
+    logs: dict[str, Any] = {"loss": float(value)}
+    for metric, buffers, value_of in network.metrics:
+        logs[metric.name] = value_of(rows, *(results[b] for b in buffers))
+    return logs
+
+
+def evaluate(engine: Engine, data: Rows, block: int) -> dict[str, Any]:
+    """Return loss and metrics of data, at most `block` rows at a time."""
+    setup: Any = engine.setup
+    rows, together, weighted = len(data.x), setup.loss.rows_per_sample, data.weight is not None
+    batch = min(max(block // together, 1) * together, rows)
+    network, executor = engine.lend("evaluate", batch, weighted)
+    results = results_of(network, rows, -(-rows // batch), setup.dtype)
+    try:
+        executor.run_steps((0, len(network.program.calls)), rows, batch, {**inputs(network, data), **results})
+    finally:
+        engine.give_back("evaluate", executor, weighted)
+    counts = counts_of(rows, batch)
+    return logs_of(engine, network, results, rows, counts, counted(data, counts))
+
+
+def warn_of_few_rows(engine: Engine, rows: int, batch: int) -> None:
+    """Warn where a layer learns nothing from batches as small as these, or as the last one."""
+    least = rows % batch or batch
+    if least < engine.least_rows:
+        which = "all batches have" if batch < engine.least_rows else "the last batch of an epoch has"
+        names = ", ".join(layer.name for layer in engine.layers if layer.least_rows > least)
+        what = f"{which} {least} row{'s' * (least > 1)}; {names} must have {engine.least_rows} to learn from"
+        warn(f"{what}: choose another batch size")
+
+
+def explain(engine: Engine, error: CallError, data: Rows, where: str) -> Exception:
+    """Return the exception for a call that stopped: run the batch once more and look at every layer."""
+    if error.status == 1:
+        return IndexError(f"{error.call.kernel.name}: a label or row number is out of range ({where})")
+    setup: Any = engine.setup
+    network = engine.compile("steps", data.weight is not None)
+    executor = make_executor(network.program, engine.backend, engine.copy(), len(data.x), keep=True)
+    for buffer, array in inputs(network, data).items():
+        executor.bind(buffer, array)
+    executor.run(network.program.span("forward", "loss"), len(data.x))
+    value = float(executor.view(network.loss))
+    named = [(f"{engine.layers[entry.layer].name}.{entry.name}", array) for entry, array in engine.memory.weights]
+    spoilt = next((name for name, array in named if not np.isfinite(array).all()), None)
+    dead = next((layer.name for layer, buffer in network.layers if not np.isfinite(executor.view(buffer)).all()), None)
+    if spoilt is not None:
+        culprit = f"{spoilt} holds values that are not finite, and did so before that batch; set_weights mends it. "
+    else:
+        culprit = f"layer {dead} is the first whose output is not finite"
+        if dead is None:
+            overflow = "every layer's output is finite, the loss itself overflowed"
+            culprit = setup.loss.complain(executor.view(network.y_pred)) or overflow
+        culprit += ". The parameters are as they were before that batch. "
+    return FloatingPointError(
+        f"the loss is {value} in {where}: {culprit}"
+        "A smaller learning rate, scaled inputs or dtype='float64' usually help; stop_on_nan=False goes on"
+    )
+
+
+def train(model: Sequential, engine: Engine, plan: Plan, run: Checkpoint | None, begun: Callable[[], Any]) -> None:
+    """Run the epochs of a `fit` between its callbacks' beginnings and ends.
+
+    Every callback that has begun comes to its end, whatever happens; the first error is the one that comes out.
+
+    Parameters
+    ----------
+    model : Sequential
+    engine : Engine
+    plan : Plan
+    run : Checkpoint or None
+    begun : callable
+        Called without arguments when nothing can be refused any more, before the first epoch.
+    """
+    errors: list[BaseException] = []
+    losses: list[np.ndarray] = []
+    started = []
+    try:
+        for hook in plan.hooks:
+            hook.on_train_begin()
+            started.append(hook)
+        if run is not None:
+            run.begin()
+        begun()
+        _epochs(model, engine, plan, run, losses)
+    except BaseException as error:
+        errors.append(error)
+    model.batch_losses = np.concatenate(losses) if losses else np.empty(0, engine.setup.dtype)
+    for hook in started:
+        try:
+            hook.on_train_end()
+        except BaseException as error:
+            errors.append(error)
+    if errors:
+        try:
+            raise errors[0]
+        finally:
+            del errors  # it holds this frame, by way of the traceback
+
+
+def _epochs(model: Sequential, engine: Engine, plan: Plan, run: Checkpoint | None, losses: list[np.ndarray]) -> None:
+    setup: Any = engine.setup
+    data, rng, history = plan.data, plan.rng, plan.hooks[0]
+    rows, together = len(data.x), setup.loss.rows_per_sample
+    network, executor = engine.executor(
+        "train" if plan.stop_on_nan else "train on", plan.batch, data.weight is not None
+    )
+    warn_of_few_rows(engine, rows, plan.batch)
+    by_batch = any(has_hook(h, name) for h in plan.hooks for name in ("on_train_batch_begin", "on_train_batch_end"))
+    counts = counts_of(rows, plan.batch)
+    epoch_run = _Epoch(model, engine, network, executor, plan, counts)
+    order, first_lr, first = np.arange(rows), setup.optimizer.lr, plan.first
+    stopped = False
+    if run is not None:
+        first_lr, first, stopped = run.first_lr, run.done, run.stopped
+    model.stop_training = stopped
+    executor.unbind()
+    executor.bind(network.x_source, data.x)
+    executor.bind(network.y_source, data.y)
+    if data.weight is not None:
+        executor.bind(network.weight_source, data.weight)
+    try:
+        # a run that was stopped is finished
+        for epoch in range(first, first if stopped else plan.last):
+            for hook in plan.hooks:
+                hook.on_epoch_begin(epoch)
+            if rng is not None:
+                order = rng.permutation(rows // together)
+                if together > 1:
+                    order = (together * order[:, None] + np.arange(together)).reshape(-1)
+            results = results_of(network, rows, len(counts), setup.dtype)
+            # in their own order the rows are read where they lie, else gathered
+            streams = inputs(network, data) if rng is None else {network.index: order}
+            try:
+                steps, lr = (epoch_run.by_batches if by_batch else epoch_run.at_once)(epoch, streams, results)
+            except CallError as error:
+                which = order[error.step * plan.batch : (error.step + 1) * plan.batch]
+                raise explain(engine, error, data.of(which), f"epoch {epoch + 1}, batch {error.step + 1}") from None
+            done = int(counts[:steps].sum())
+            known = part(results, 0, steps, 0, done)
+            losses.append(known[network.loss])
+            here = counts[:steps]
+            logs = logs_of(engine, network, known, done, here, counted(data, here, order[:done]))
+            if plan.validation is not None and epoch + 1 in plan.validates:
+                logs.update(_validate(engine, plan))
+            if setup.optimizer.schedule is not None or lr != first_lr or "lr" in history.history:
+                logs["lr"] = lr
+                if history.epoch and "lr" not in history.history:
+                    # the first change: the epochs before had the rate of the beginning
+                    history.history["lr"] = [first_lr] * len(history.epoch)
+            for hook in plan.hooks:
+                hook.on_epoch_end(epoch, logs)
+            if run is not None:
+                run.save(epoch + 1, last=model.stop_training or epoch + 1 == plan.last)
+            if model.stop_training:
+                break
+    finally:
+        executor.unbind()
+
+
+def _validate(engine: Engine, plan: Plan) -> dict[str, float]:
+    data: Any = plan.validation
+    for hook in plan.hooks:
+        hook.on_test_begin()
+    logs = evaluate(engine, data, BLOCK)
+    for hook in plan.hooks:
+        hook.on_test_end(logs)
+    return {f"val_{name}": value for name, value in logs.items() if np.ndim(value) == 0}
+
+
+class _Epoch:
+    """Runs the batches of an epoch."""
+
+    def __init__(
+        self, model: Sequential, engine: Engine, network: Network, executor: Executor, plan: Plan, counts: np.ndarray
+    ) -> None:
+        self.model, self.engine, self.network, self.executor = model, engine, network, executor
+        self.plan, self.counts = plan, counts
+        self.optimizer: Any = engine.setup.optimizer
+        program = network.program
+        self.span = (0 if plan.rng is not None else program.span("gather")[1], len(program.calls))
+
+    def at_once(self, epoch: int, streams: Streams, results: Streams) -> tuple[int, float]:
+        """Run them without Python in between; return their number and the last learning rate."""
+        rates = self.optimizer.rates(len(self.counts))
+        if rates is not None:
+            streams[self.network.lr] = rates
+
+        def pause(step):
+            for hook in self.plan.hooks:
+                hook.on_progress(epoch, step)
+
+        rows, batch = int(self.counts.sum()), int(self.counts[0])
+        self.executor.run_steps(self.span, rows, batch, {**streams, **results}, pause)
+        return len(self.counts), self.optimizer.lr if rates is None else float(rates[-1])
+
+    def by_batches(self, epoch: int, streams: Streams, results: Streams) -> tuple[int, float]:
+        """Run them with the hooks of each batch in between; return as `at_once`."""
+        begins, ends = (
+            [hook for hook in self.plan.hooks if has_hook(hook, f"on_train_batch_{when}")] for when in ("begin", "end")
+        )
+        order = streams.get(self.network.index)
+        row, shown, lr = 0, time.monotonic(), self.optimizer.lr
+        for k, count in enumerate(self.counts.tolist()):
+            for hook in begins:
+                hook.on_train_batch_begin(k)
+            lr = self.optimizer.lr
+            try:
+                here = part({**streams, **results}, k, k + 1, row, row + count)
+                self.executor.run_steps(self.span, count, count, here)
+            except CallError as error:
+                error.step = k
+                raise
+            row += count
+            if ends:
+                known, counts = part(results, k, k + 1, row - count, row), self.counts[k : k + 1]
+                which = slice(row - count, row) if order is None else order[row - count : row]
+                counting = counted(self.plan.data, counts, which)
+                logs = logs_of(self.engine, self.network, known, count, counts, counting)
+                for hook in ends:
+                    hook.on_train_batch_end(k, logs)
+            if self.model.stop_training:
+                return k + 1, lr
+            if time.monotonic() - shown > 0.1:
+                for hook in self.plan.hooks:
+                    hook.on_progress(epoch, k + 1)
+                shown = time.monotonic()
+        return len(self.counts), lr
