@@ -262,11 +262,17 @@ def save_arrays(path, config, arrays):
                 member.write(data[start : start + _CHUNK].data)
 
     digest = hashlib.sha256()
-    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
-        for name, array in arrays.items():
-            write(name, array, digest)
-        text = _dumps(_sealed(FORMAT, "config", config, digest), "config")
-        write(_CONFIG, np.frombuffer(text.encode(), np.uint8), hashlib.sha256())
+    with replacing(path) as file:
+        archive = zipfile.ZipFile(file, "w")
+        try:
+            for name, array in arrays.items():
+                write(name, array, digest)
+            text = _dumps(_sealed(FORMAT, "config", config, digest), "config")
+            write(_CONFIG, np.frombuffer(text.encode(), np.uint8), hashlib.sha256())
+            archive.close()
+        except BaseException:
+            archive.fp = None  # else it closes itself, with an error of its own in place of Ctrl-C
+            raise
 
 
 def load_arrays(path):

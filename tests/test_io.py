@@ -710,3 +710,19 @@ def test_json_says_why(tmp_path):
 def test_nothing_here_can_run_a_pickle():
     with open(fastbp.io.__file__, encoding="utf-8") as file:
         assert "import pickle" not in file.read()
+
+
+def test_an_interrupted_write_raises_what_interrupted_it(tmp_path, monkeypatch):
+    """And not what the half-written archive makes of it; the old file stays."""
+    path = tmp_path / "m.npz"
+    save_arrays(path, {}, {"a": np.zeros(3)})
+    before = path.read_bytes()
+
+    class Interrupted:
+        def __init__(self, member):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("zipfile._ZipWriteFile", lambda *args: Interrupted(args))
+    with pytest.raises(KeyboardInterrupt):
+        save_arrays(path, {}, {"a": np.ones(3)})
+    assert path.read_bytes() == before and os.listdir(tmp_path) == ["m.npz"]
