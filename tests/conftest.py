@@ -1,8 +1,10 @@
-"""Helpers for all tests; says in pytest's header which machine they ran on."""
+"""Helpers for all tests; says in pytest's header which machine they ran on, and decides what the short suite leaves out."""
 
+import fnmatch
 import importlib.util
 import os
 import sys
+import zlib
 
 # of subprocesses: an installed package must not be hidden by a checkout in the current directory
 os.environ["PYTHONSAFEPATH"] = "1"
@@ -11,7 +13,8 @@ sys.path.append(os.path.dirname(os.path.abspath(__file__)))
 
 import numpy as np
 import pytest
-from _arrays import BUILDS
+from _arrays import BUILDS, SEED
+from _skips import ALLOWED
 from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
 from fastbp import kernels
@@ -43,6 +46,46 @@ def pytest_runtest_call(item):
         raise
 
 
+def pytest_addoption(parser):
+    # an option and no variable, which tests that start pytest would hand down
+    parser.addoption("--no-skips", action="store_true", help="a skip that tests/_skips.py does not list is a failure")
+
+
+def pytest_collection_modifyitems(items):
+    """Leave in the short suite, of a matrix, each value of each other parameter with each backend once."""
+    groups = {}
+    for item in items:
+        if mark := item.get_closest_marker("matrix"):
+            known = {k: v for k, v in item.callspec.params.items() if k not in mark.args}
+            if "build" in known:
+                known["build"] = known["build"].partition("-")[0]
+            groups.setdefault((item.path, item.originalname, *known.items()), []).append(item)
+    for group in groups.values():
+        chosen = min(group, key=lambda item: zlib.crc32(item.name.encode()))
+        for item in group:
+            if item is not chosen:
+                item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    return judged((yield), item.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    return judged((yield), collector.config)
+
+
+def judged(report, config):
+    """Return a report; of a skip that is not on the list, under --no-skips, as a failure."""
+    if config.getoption("--no-skips") and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if not any(fnmatch.fnmatch(report.nodeid, "*" + test) and text in reason for test, text, _ in ALLOWED):
+            report.outcome, report.longrepr = "failed", f"skipped, and not on the list of tests/_skips.py: {reason}"
+    return report
+
+
 def pytest_report_header(config):
     found = " ".join(name for name in __cpu_dispatch__ if __cpu_features__[name])
     level = f"no level: {MISSING}"
@@ -53,6 +96,7 @@ def pytest_report_header(config):
     return [
         f"NumPy {np.__version__}, CPU features in use: {found or 'baseline'}",
         f"builds under test: {' '.join(BUILDS) or 'none'}; {level}",
+        f"random values follow from FASTBP_TEST_SEED={SEED}",
     ]
 
 

@@ -74,6 +74,7 @@ def takes_too_long(kernel, label, sizes, numerics):
     return slow and many and " ordinary " not in label
 
 
+@pytest.mark.matrix("dtype")
 @every_kernel
 @every_dtype
 @every_build
@@ -102,6 +103,7 @@ def test_bits_of_the_definition(name, dtype, build):
     assert compared >= len(KINDS) * len(kernel.outputs)
 
 
+@pytest.mark.matrix("dtype")
 @every_kernel
 @every_dtype
 def test_portable_bits_of_the_definition(name, dtype):
@@ -126,6 +128,7 @@ def test_portable_bits_of_the_definition(name, dtype):
                     assert_same_bits(got[output.name], expected.reshape(got[output.name].shape), f"{what} {output}")
 
 
+@pytest.mark.matrix("dtype")
 @every_kernel
 @every_dtype
 def test_expression_is_the_reference(name, dtype):
