@@ -3,14 +3,16 @@
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
 import pytest
-from _arrays import BACKENDS, assert_same_bits
+from _arrays import BACKENDS, SEED, assert_same_bits
 
 from fastbp import BatchNorm, Callback, Dense, Dropout, Sequential, checkpoint, load_model, optimizers
 from fastbp.callbacks import CSVLogger, EarlyStopping, LambdaCallback, ModelCheckpoint, ReduceLROnPlateau
@@ -235,21 +237,15 @@ def start(folder, *arguments):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-@pytest.mark.parametrize(
-    ("kind", "numerics"), [("schedule", "numpy"), ("plateau", "portable"), ("schedule", "portable")]
-)
-def test_killed_at_random_times(kind, numerics, tmp_path):
-    process = start(tmp_path / "whole", kind, numerics)
-    said = process.communicate(timeout=120)[0]
-    assert process.returncode == 0 and 70 < int(said.split()[-1]) < 399, said
-    rng, folder, kills = random.Random(f"{kind} {numerics}"), tmp_path / "cut", 0
-    file = folder / "run.npz"
-    while kills < 6:
+def killed_run(folder, kind, numerics, rng, most):
+    """Kill a run at random moments, at most so often, and let it end; return the number of kills and what it says."""
+    file, kills = folder / "run.npz", 0
+    while kills < most:
         process = start(folder, kind, numerics)
         assert process.stdout.readline() == "ready\n"
         before = modified(file)
-        while modified(file) == before and process.poll() is None:
+        # most go on to the next checkpoint, so that the run gets somewhere
+        while rng.random() < 0.9 and modified(file) == before and process.poll() is None:
             time.sleep(0.001)
         # within an epoch, a callback, a write of the file
         time.sleep(rng.random() * 0.12)
@@ -259,11 +255,50 @@ def test_killed_at_random_times(kind, numerics, tmp_path):
             break
         kills += 1
     process = start(folder, kind, numerics)
-    assert process.communicate(timeout=120)[0] == said and process.returncode == 0
-    assert kills >= 3
-    for name in ("model.npz", "history.json", "log.csv"):
-        assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-    assert load_model(folder / "run.npz").optimizer.step == load_model(folder / "model.npz").optimizer.step
+    said = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, said
+    return kills, said
+
+
+KINDS = (("schedule", "numpy"), ("plateau", "portable"), ("schedule", "portable"))
+RESULTS = ("model.npz", "history.json", "log.csv")
+
+
+def kills(count, seed):
+    """Kill runs so often, a third of each kind; return the counts and the faults."""
+    counts, faults, rng = {}, [], random.Random(seed)
+    with tempfile.TemporaryDirectory() as place:
+        for kind, numerics in KINDS:
+            name = f"{kind} {numerics}"
+            whole, done, runs, wrong = pathlib.Path(place, name), 0, 0, 0
+            _, want = killed_run(whole, kind, numerics, rng, 0)
+            while done < count / len(KINDS):
+                cut = pathlib.Path(place, f"{name} {runs}")
+                try:
+                    times, said = killed_run(cut, kind, numerics, rng, 12)
+                    differ = [file for file in RESULTS if (cut / file).read_bytes() != (whole / file).read_bytes()]
+                    problem = f"{', '.join(differ)} differ" if differ else "" if said == want else f"it said {said!r}"
+                except (AssertionError, OSError, subprocess.TimeoutExpired) as error:
+                    times, problem = 1, f"{type(error).__name__}: {error}"
+                faults += [f"{name}, run {runs}: {problem}"] if problem else []
+                done, runs, wrong = done + times, runs + 1, wrong + bool(problem)
+                shutil.rmtree(cut)
+            counts[name] = {"kills": done, "runs": runs, "damaged": wrong}
+    return counts, faults
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+@pytest.mark.parametrize(("kind", "numerics"), KINDS)
+def test_killed_at_random_times(kind, numerics, tmp_path):
+    rng = random.Random(f"{SEED} {kind} {numerics}")
+    _, want = killed_run(tmp_path / "whole", kind, numerics, rng, 0)
+    assert 70 < int(want.split()[-1]) < 399, want
+    times, said = killed_run(tmp_path / "cut", kind, numerics, rng, 6)
+    assert said == want and times >= 3
+    for name in RESULTS:
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    ends = [load_model(tmp_path / "cut" / name).optimizer.step for name in ("run.npz", "model.npz")]
+    assert ends[0] == ends[1]
 
 
 def modified(path: pathlib.Path):

@@ -422,7 +422,7 @@ def test_the_gil_is_released(backend):
 
     running.set()
     start = time.monotonic()
-    model.fit(x, y, batch_size=16, shuffle=False, verbose=0, callbacks=[Watch()])
+    model.fit(x, y, batch_size=16, epochs=4, shuffle=False, verbose=0, callbacks=[Watch()])
     took = time.monotonic() - start
     running.clear()
     thread.join()

@@ -1,0 +1,102 @@
+"""The suite with extension modules that watch their memory and their arithmetic: a report of theirs is a fault.
+
+The modules are built from a copy of the sources with gcc's sanitizers of addresses and of undefined behaviour. Python is
+not built so: its part of the sanitizer is loaded before it, and what it asks for goes to malloc, which is watched.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from fastbp.kernels import cython_ext
+
+ROOT = Path(__file__).parents[1]
+FLAGS = "-fsanitize=address,undefined -fno-omit-frame-pointer"
+FILES = ("kernels", "program", "runner", "bad_input", "io")
+LEVELS = ("v3", "v4")
+#: These count what is allocated, which the sanitizers themselves do.
+LEFT_OUT = "not memory_does_not_grow and not no_allocation_per_step"
+#: One item beyond the end of an array is read, and seen.
+PLANTED = """
+import numpy as np
+from fastbp.kernels import load, primitives_address
+from fastbp.kernels.primitives import call
+x, y = np.ones(5000, "f"), np.ones(5001, "f")
+call(load("cython", "float32")["relu_forward"], primitives_address("float32"), [x.ctypes.data, y.ctypes.data], [5001], [])
+"""
+
+
+class Watched:
+    """A copy of the package whose extension modules are watched.
+
+    Parameters
+    ----------
+    folder : path-like
+        Where to build it.
+    """
+
+    def __init__(self, folder):
+        self.folder, self.reports = Path(folder) / "package", Path(folder) / "reports"
+        self.reports.mkdir()
+        for part in ("fastbp", "kernels", "tests"):
+            shutil.copytree(ROOT / part, self.folder / part, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", self.folder)
+        # names of functions in the reports
+        text = (ROOT / "setup.py").read_text()
+        for said, instead in (('["-Wl,-s"]', "[]"), ('"-g0"', '"-g1"')):
+            assert said in text, said
+            text = text.replace(said, instead)
+        (self.folder / "setup.py").write_text(text)
+        command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace", f"-j{os.cpu_count()}"]
+        environment = {**os.environ, "CFLAGS": FLAGS, "LDFLAGS": FLAGS}
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-4000:]
+
+    def run(self, level, *arguments):
+        """Run Python with the watched package; return the completed process and the reports, which are then gone."""
+        libraries = [
+            subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
+            for name in ("libasan.so", "libubsan.so")
+        ]
+        log = self.reports / "report"
+        environment = {
+            **os.environ,
+            "LD_PRELOAD": " ".join(libraries),
+            "ASAN_OPTIONS": f"detect_leaks=0:allocator_may_return_null=1:log_path={log}",
+            "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={log}",
+            "PYTHONMALLOC": "malloc",
+            "PYTHONPATH": str(self.folder),
+            "FASTBP_TEST_BACKENDS": "cython",
+            "FASTBP_TEST_LEVELS": level,
+            "FASTBP_LEVEL": level,
+        }
+        command = [sys.executable, "-P", *map(str, arguments)]
+        done = subprocess.run(command, cwd=self.reports.parent, env=environment, capture_output=True, text=True)
+        texts = []
+        for path in sorted(self.reports.iterdir()):
+            texts.append(path.read_text())
+            path.unlink()
+        return done, texts
+
+
+def run(which, seed):
+    """Run the tests that pytest's ``-m`` chooses, at each level; return the counts and the reports."""
+    counts, faults = {}, []
+    with tempfile.TemporaryDirectory() as folder:
+        watched = Watched(folder)
+        files = [watched.folder / "tests" / f"test_{name}.py" for name in FILES]
+        options = ["-q", "--import-mode=importlib", "-p", "no:cacheprovider", "-m", which, "-k", LEFT_OUT]
+        for level in [level for level in LEVELS if level in cython_ext.levels()]:
+            done, texts = watched.run(level, "-c", PLANTED)
+            assert done.returncode and "heap-buffer-overflow" in "".join(texts), f"blind: {done.stderr}{texts}"
+            done, texts = watched.run(level, "-m", "pytest", *options, *files)
+            passed = re.search(r"(\d+) passed", done.stdout)
+            counts[level] = {"passed": int(passed[1]) if passed else 0, "reports": len(texts)}
+            faults += texts
+            if done.returncode:
+                faults.append(done.stdout[-4000:] + done.stderr[-2000:])
+    return counts, faults

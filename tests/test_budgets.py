@@ -1,0 +1,66 @@
+"""What fastbp may cost before it trains: its import, the first step of a process. The wheel's size: `test_packaging.py`.
+
+Timings live in the benchmarks; these two are promises. What counts is the time of the CPU, not that of the clock, of processes
+that take turns, and of each the best: other work on the machine moves that least. More rounds follow where it is too long.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+resource = pytest.importorskip("resource", reason="needs a system of POSIX")
+
+SCRIPTS = Path(__file__).parents[1] / "benchmarks" / "peers"
+ROUNDS, TRIES = 9, 4
+#: Packages that are optional. threadpoolctl is one, too, and is imported where it is installed: it must learn of the pool.
+OPTIONAL = ("numba", "llvmlite", "matplotlib", "tqdm", "scipy", "sklearn", "pandas", "torch")
+
+
+def run(*arguments):
+    """Run Python; return what it prints and the CPU's seconds of its process."""
+    # bytecode is written once, as at a user's
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return done.stdout, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def lowest(measure, budget):
+    """Return the lowest figure of some tries; the first within the budget ends them."""
+    figures = []
+    while len(figures) < TRIES and not any(figure <= budget for figure in figures):
+        figures.append(measure())
+        print(figures)
+    return min(figures)
+
+
+@pytest.mark.slow
+def test_import_takes_25_ms_more_than_numpys():
+    program = "import time, numpy; t = time.process_time(); import fastbp; print(time.process_time() - t)"
+    run("-c", program)
+    assert lowest(lambda: min(float(run("-c", program)[0]) for _ in range(ROUNDS)), 0.025) <= 0.025
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SCRIPTS.is_dir(), reason="the tests lie outside a source tree")
+def test_the_first_step_takes_1_3_times_a_numpy_script():
+    pair = [SCRIPTS / f"{name}.py" for name in ("first_step", "plain_numpy")]
+
+    def measure():
+        seconds = [[run(script)[1] for script in pair] for _ in range(ROUNDS)]
+        ours, numpys = map(min, zip(*seconds, strict=True))
+        return ours / numpys
+
+    losses = [float(run(script)[0]) for script in pair]
+    assert all(0 < loss < 10 for loss in losses)
+    assert lowest(measure, 1.3) <= 1.3
+
+
+def test_import_takes_along_no_optional_package():
+    loaded = run("-c", "import sys, fastbp; print(' '.join(sys.modules))")[0].split()
+    assert "fastbp.model" in loaded and not {name.partition(".")[0] for name in loaded} & set(OPTIONAL)
