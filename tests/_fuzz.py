@@ -1,4 +1,4 @@
-"""Damaged files and wrong calls: each is refused with a clear error, or taken for what it is, and the model is as it was.
+"""Damaged files and wrong calls: refused with a clear error, or taken for what they are; the model is as it was.
 
 `run` counts; trials run in processes of their own, so that a crash or a hang is counted too.
 """
@@ -32,14 +32,22 @@ X, Y = data_of(40)
 HOT = np.eye(3, dtype="float32")[Y]
 #: What constructors need.
 SOUND = {
-    "units": 3, "activation": "relu", "rate": 0.5, "stddev": 0.1, "input_dim": 3, "output_dim": 2, "target_shape": (4, 2),
+    "units": 3, "activation": "relu", "rate": 0.5, "stddev": 0.1, "input_dim": 3, "output_dim": 2, "value": 1.0,
     "lr": 0.1, "max_lr": 0.1, "decay_steps": 10, "first_decay_steps": 10, "total_steps": 10, "step_size": 5,
-    "milestones": [3, 5], "decay_rate": 0.9, "warmup_steps": 3, "schedule": fastbp.schedules.Constant(0.1), "value": 1.0,
-    "filename": "log.csv", "filepath": "best.npz", "expressions": "(y_pred - y_true) ** 2", "name": "name", "shape": (3,),
-    "initializer": "zeros", "forward": "y = x",
+    "milestones": [3, 5], "decay_rate": 0.9, "warmup_steps": 3, "schedule": fastbp.schedules.Constant(0.1),
+    "filename": "log.csv", "filepath": "best.npz", "target_shape": (4, 2),
 }  # fmt: skip
 #: How a wrong call is refused; others (AttributeError, IndexError, ...) are accidents.
-REFUSALS = (ValueError, TypeError, RuntimeError, OverflowError, MemoryError, OSError, FloatingPointError, NotImplementedError)
+REFUSALS = (
+    ValueError,
+    TypeError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+    OSError,
+    FloatingPointError,
+    NotImplementedError,
+)
 #: Trials in one process; seconds that one may take (a wrong call may ask for much); memory.
 PART, PATIENCE, MEMORY = 250, 5, 4 << 30
 
@@ -67,9 +75,10 @@ def limited():
 def odd(rng):
     """Return a value that hardly any argument and no field of a file should have."""
     return rng.choice((
-        None, True, False, -1, 0, 1, 2.5, 1e39, -1e300, float("nan"), float("inf"), 2**31, 2**63, -(2**70), "", "no such",
-        "adam", "é" * 9, b"bytes", [], [1, 2], [[]], [None], {}, {"a": 1}, {1: 2}, (), (3,), (-1, 2), {1}, range(3), 1j,
-        object(), int, len, lambda *arguments: None, iter([1]), np.float32(3), np.int64(-2), np.array(3), np.array([]),
+        None, True, False, -1, 0, 1, 2.5, 1e39, -1e300, float("nan"), float("inf"), 2**31, 2**63, -(2**70), "",
+        "no such", "adam", "é" * 9, b"bytes", [], [1, 2], [[]], [None], {}, {"a": 1}, {1: 2}, (), (3,), (-1, 2), {1}, range(3),
+        1j, object(), int, len, lambda *arguments: None, iter([1]), np.float32(3), np.int64(-2), np.array(3),
+        np.array([]),
         np.zeros((0, 8)), np.full((40, 8), np.nan), np.ones((40, 7)), np.ones((3, 40, 8)), np.ones(40), np.arange(40),
         np.full(40, 3), np.full(40, -1), np.ones((40, 8), complex), np.array(["a"] * 40), np.array([None, 1], object),
         np.zeros(40, "M8[s]"), np.ones((40, 8))[:, ::-1], np.ma.masked_array(np.ones((40, 8)), True),
@@ -233,16 +242,21 @@ def wrong_calls():
     """Return sound calls: a name, a function of a model and keyword arguments, and these."""
     shaped = {"x": X, "y": Y}
     calls = [
-        ("Sequential", lambda m, **k: fastbp.Sequential(**k), {"layers": [fastbp.Dense(2)], "input_shape": 4, "seed": 0}),
+        ("Sequential", lambda m, **k: fastbp.Sequential(**k), {
+            "layers": [fastbp.Dense(2)], "input_shape": 4, "seed": 0,
+        }),
         ("compile", lambda m, **k: m.compile(**k), {
-            "optimizer": "adam", "loss": "mse", "metrics": [], "backend": "numpy", "dtype": "float32", "numerics": "numpy",
+            "optimizer": "adam", "loss": "mse", "metrics": [], "backend": "numpy", "dtype": "float32",
+            "numerics": "numpy",
         }),
         ("fit", lambda m, **k: m.fit(**k), {
             **shaped, "batch_size": 16, "epochs": 1, "shuffle": True, "seed": 0, "verbose": 0, "callbacks": [],
             "validation_data": (X, Y), "validation_freq": 1, "sample_weight": np.ones(40), "class_weight": None,
             "initial_epoch": 0, "checkpoint": None, "stop_on_nan": True,
         }),
-        ("fit, split", lambda m, **k: m.fit(verbose=0, **shaped, **k), {"validation_split": 0.3, "class_weight": {0: 2.0}}),
+        ("fit, split", lambda m, **k: m.fit(verbose=0, **shaped, **k), {
+            "validation_split": 0.3, "class_weight": {0: 2.0},
+        }),
         ("predict", lambda m, **k: m.predict(**k), {"x": X, "batch_size": 16}),
         ("evaluate", lambda m, **k: m.evaluate(**k), {**shaped, "batch_size": 16, "sample_weight": np.ones(40)}),
         ("train_on_batch", lambda m, **k: m.train_on_batch(**k), {**shaped, "sample_weight": np.ones(40)}),
@@ -267,11 +281,18 @@ def wrong_calls():
             if names:
                 needed = {p: SOUND[p] for p in names if parameters[p].default is inspect.Parameter.empty}
                 calls.append((name, lambda m, made=made, **k: made(**k), {**dict.fromkeys(names), **needed}))
-    for name in ("relu_forward", "softmax_forward", "matmul_nn", "mean_squared_error_forward", "adam_advance", "gather"):
+    for name in (
+        "relu_forward",
+        "softmax_forward",
+        "matmul_nn",
+        "mean_squared_error_forward",
+        "adam_advance",
+        "gather",
+    ):
         inputs = {o.name: np.ones((3, 3) if len(o.dims) == 2 else 3) for o in KERNELS[name].inputs}
 
-        def positional(m, f=getattr(kernels, name), names=tuple(inputs), **given):
-            return f(*[given.pop(n) for n in names], **given)
+        def positional(m, name=name, names=tuple(inputs), **given):
+            return getattr(kernels, name)(*[given.pop(n) for n in names], **given)
 
         calls.append((name, positional, {**inputs, "out": None, "backend": "numpy", "numerics": "numpy"}))
     for name in metrics.__all__:

@@ -3,5 +3,9 @@
 #: (the test, a part of the reason that it gives, why nothing can be done about it there).
 ALLOWED = (
     ("test_cli.py::test_output_in_a_read_only_directory", "root may write everywhere", "CI runs as root"),
-    ("test_packaging.py::test_another_python*", "there is no python3", "Debian has one Python, and others come from nowhere"),
+    (
+        "test_packaging.py::test_another_python*",
+        "there is no python3",
+        "Debian has one Python, and others come from nowhere",
+    ),
 )

@@ -1,8 +1,8 @@
 """The trials that take long: ``python -m tests.campaign NAME`` runs one in full, without a name it lists them.
 
-A campaign finds faults by numbers: interrupts at random moments, damaged files, kills, other CPUs and NumPys, sanitizers.
-.ci/run runs a sample of each with a new seed (`test_campaign.py`, and the tests that the others are made of). What was
-found last, by which commit and on what machine, goes into ``docs/campaigns.json`` and from there onto a page of the docs.
+A campaign finds faults by numbers: interrupts at random moments, damaged files, kills, other CPUs and NumPys. .ci/run
+runs a sample of each with a new seed (`test_campaign.py`, and the tests that the others are made of). What was found
+last, by which commit and on what machine, goes into ``docs/campaigns.json`` and from there onto a page of the docs.
 """
 
 import argparse
@@ -36,8 +36,8 @@ last:
 class Campaign:
     """One kind of trial.
 
-    `module`.`function` takes an amount and a seed, and returns counts by name and a list of faults; what an amount is, is
-    the function's own: a number of trials, or which tests pytest chooses.
+    `module`.`function` takes an amount and a seed, and returns counts by name and a list of faults; what an amount
+    is, is the function's own: a number of trials, or which tests pytest chooses.
     """
 
     about: str
@@ -52,8 +52,8 @@ class Campaign:
 
 CAMPAIGNS = {
     "interrupts": Campaign(
-        "Ctrl-C at random moments of fit, predict, evaluate, train_on_batch and compile: afterwards the model is the one "
-        "of a whole step, and every thread can use, train and save it",
+        "Ctrl-C at random moments of fit, predict, evaluate, train_on_batch and compile: afterwards the model is the "
+        "one of a whole step, and every thread can use, train and save it",
         "_interrupts", "run", 1000, 30,
     ),
     "fuzz": Campaign(
@@ -62,13 +62,13 @@ CAMPAIGNS = {
         "_fuzz", "run", 20_000, 500,
     ),
     "kills": Campaign(
-        "SIGKILL at random moments of a run with a checkpoint, which then goes on: the files are those of a run that was "
-        "not killed, byte for byte",
+        "SIGKILL at random moments of a run with a checkpoint, which then goes on: the files are those of a run that "
+        "was not killed, byte for byte",
         "test_resume", "kills", 1000, 4,
     ),
     "sanitizers": Campaign(
-        "Kernels, programs, the runner, bad input and files with extension modules built with gcc's sanitizers of addresses "
-        "and undefined behaviour, and the pool of threads with that of threads: no report",
+        "Kernels, programs, the runner, bad input and files with extension modules built with gcc's sanitizers of "
+        "addresses and of undefined behaviour: no report",
         "_watched", "run", "", "not slow",
     ),
     "cpus": Campaign(
@@ -96,7 +96,9 @@ def machine():
 
     from fastbp.kernels import cython_ext
 
-    cpu = next((line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "")
+    cpu = next(
+        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), ""
+    )
     return {
         "cpu": f"{cpu or 'unknown'}, level {cython_ext.level()}, {os.cpu_count()} CPUs",
         "versions": f"Python {sys.version.split()[0]}, NumPy {np.__version__}",
@@ -121,7 +123,9 @@ def page(results):
         parts = found["counts"]
         columns = list(dict.fromkeys(column for counts in parts.values() for column in counts))
         lines += [f"| | {' | '.join(columns)} |", "| --- |" + " ---: |" * len(columns)]
-        lines += [f"| {part} | {' | '.join(str(counts.get(c, '')) for c in columns)} |" for part, counts in parts.items()]
+        lines += [
+            f"| {part} | {' | '.join(str(counts.get(c, '')) for c in columns)} |" for part, counts in parts.items()
+        ]
         lines += ["", f"{found['faults'] or 'No'} fault{'s' * (found['faults'] != 1)}. "
                   f"{found['date']}, commit {found['commit']}, seed {found['seed']}, {found['minutes']} minutes; "
                   f"{found['cpu']}; {found['versions']}.", ""]  # fmt: skip

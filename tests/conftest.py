@@ -1,4 +1,4 @@
-"""Helpers for all tests; says in pytest's header which machine they ran on, and decides what the short suite leaves out."""
+"""Helpers for all tests: what pytest's header says, what the short suite leaves out, which skips pass."""
 
 import fnmatch
 import importlib.util

@@ -1,7 +1,7 @@
-"""What fastbp may cost before it trains: its import, the first step of a process. The wheel's size: `test_packaging.py`.
+"""What fastbp may cost before it trains: its import, the first step of a process. `test_packaging.py` has its size.
 
-Timings live in the benchmarks; these two are promises. What counts is the time of the CPU, not that of the clock, of processes
-that take turns, and of each the best: other work on the machine moves that least. More rounds follow where it is too long.
+Timings live in the benchmarks; these two are promises. What counts is the CPU's time and not the clock's, of processes
+that take turns, and the best of each: other work on the machine moves that least. If it is too long, there are more.
 """
 
 import os
@@ -15,7 +15,7 @@ resource = pytest.importorskip("resource", reason="needs a system of POSIX")
 
 SCRIPTS = Path(__file__).parents[1] / "benchmarks" / "peers"
 ROUNDS, TRIES = 9, 4
-#: Packages that are optional. threadpoolctl is one, too, and is imported where it is installed: it must learn of the pool.
+#: Optional packages. threadpoolctl is one, too, and imported where it is installed: it must learn of the pool.
 OPTIONAL = ("numba", "llvmlite", "matplotlib", "tqdm", "scipy", "sklearn", "pandas", "torch")
 
 

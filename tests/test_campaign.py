@@ -28,7 +28,9 @@ def test_a_sample(name):
 
 def test_the_command_lists_what_there_is():
     command = [sys.executable, "-m", "tests.campaign"]
-    done = subprocess.run(command, cwd=campaign.ROOT, env={**os.environ, "PYTHONSAFEPATH": ""}, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=campaign.ROOT, env={**os.environ, "PYTHONSAFEPATH": ""}, capture_output=True, text=True
+    )
     assert done.returncode == 0 and all(name in done.stdout for name in campaign.CAMPAIGNS), done.stderr
 
 
