@@ -1,0 +1,80 @@
+"""What the short suite leaves out, and which skips fail a run."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from _skips import ALLOWED
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MATRIX = """
+import pytest
+
+@pytest.mark.matrix("dtype")
+@pytest.mark.parametrize("name", ["a", "b"])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("build", ["numba", "cython-v2", "cython-v3"])
+def test_cell(name, dtype, build):
+    print("cell", name, build.partition("-")[0])
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_no_matrix(dtype):
+    print("all", dtype)
+"""
+SKIPS = """
+import pytest
+
+def test_here():
+    pass
+
+def test_unlisted():
+    pytest.skip("a reason")
+
+@pytest.mark.xfail(reason="no skip", strict=True)
+def test_expected_to_fail():
+    assert False
+"""
+
+
+def run_pytest(folder, source, *options):
+    """Run a test module with this folder's hooks; return what pytest prints."""
+    (folder / "test_made_up.py").write_text(source)
+    command = [sys.executable, "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", "-s", *options, str(folder)]
+    path = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")]))
+    return subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
+
+
+def test_the_short_suite_has_each_name_with_each_backend_once(tmp_path):
+    short = run_pytest(tmp_path, MATRIX, "-m", "not slow").stdout
+    assert sorted(re.findall(r"cell \w+ \w+", short)) == sorted(
+        f"cell {name} {backend}" for name in "ab" for backend in ("cython", "numba")
+    )
+    assert "all f4" in short and "all f8" in short
+    assert run_pytest(tmp_path, MATRIX).stdout.count("cell") == 12
+
+
+def test_a_skip_that_is_not_listed_is_a_failure(tmp_path):
+    done = run_pytest(tmp_path, SKIPS)
+    assert done.returncode == 0 and "1 passed, 1 skipped, 1 xfailed" in done.stdout
+    done = run_pytest(tmp_path, SKIPS, "--no-skips")
+    assert done.returncode == 1 and "1 failed, 1 passed, 1 xfailed" in done.stdout
+    assert "skipped, and not on the list of tests/_skips.py: a reason" in done.stdout
+    done = run_pytest(tmp_path, "import pytest\npytest.importorskip('no_such_module')\n", "--no-skips")
+    assert done.returncode and "no_such_module" in done.stdout and "1 error" in done.stdout
+
+
+def test_a_listed_skip_passes(tmp_path):
+    name, reason, why = ALLOWED[0]
+    test = name.partition("::")[2].partition("[")[0]
+    source = f"import pytest\ndef {test}():\n    pytest.skip({reason!r})\n"
+    (tmp_path / "test_cli.py").write_text(source)
+    done = run_pytest(tmp_path, "", "--no-skips")
+    assert name.startswith("test_cli.py") and why and "1 skipped" in done.stdout and done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("seed", ["5", "1234567890"])
+def test_the_header_says_the_seed(tmp_path, seed, monkeypatch):
+    monkeypatch.setenv("FASTBP_TEST_SEED", seed)
+    assert f"FASTBP_TEST_SEED={seed}\n" in run_pytest(tmp_path, "").stdout
