@@ -1,7 +1,8 @@
 """Another architecture, under an emulator: the portable primitives have the same hashes, the wheel keeps its promises.
 
 The wheel is cross-compiled and run where FASTBP_AARCH64_ROOT names a folder with a Python of that architecture: the
-packages python3.11, libpython3.11-dev and what they depend on, unpacked from Debian's arm64 by ``dpkg -x``.
+packages python3.11, libpython3.11-dev, libstdc++6 and what they depend on, unpacked from Debian's arm64 by ``dpkg -x``,
+as .ci/run does.
 """
 
 import os
