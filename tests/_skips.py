@@ -4,5 +4,5 @@
 ALLOWED = (
     ("test_cli.py::test_output_in_a_read_only_directory", "root may write everywhere", "CI runs as root"),
     ("test_outsiders.py::test_defaults_of_optimizers*", "PyTorch has no Lion", "there is nothing to compare with"),
-    ("test_packaging.py::test_another_python*", "there is no python3", "Debian has one Python, CI what pyenv has beside"),
+    ("test_packaging.py::test_another_python*", "there is no python3", "Debian has one; CI takes those of pyenv"),
 )

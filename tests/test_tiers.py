@@ -8,6 +8,8 @@ import sys
 import pytest
 from _skips import ALLOWED
 
+import fastbp
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 MATRIX = """
 import pytest
@@ -42,7 +44,8 @@ def run_pytest(folder, source, *options):
     """Run a test module with this folder's hooks; return what pytest prints."""
     (folder / "test_made_up.py").write_text(source)
     command = [sys.executable, "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", "-s", *options, str(folder)]
-    path = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")]))
+    # where this very fastbp lies, as the test runs elsewhere
+    path = os.pathsep.join([HERE, os.path.dirname(os.path.dirname(os.path.abspath(fastbp.__file__)))])
     return subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
 
 
