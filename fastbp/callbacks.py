@@ -402,7 +402,11 @@ class EarlyStopping(_Monitor):
         super().set_state(state)
         self.wait, self.best_epoch, self.stopped_epoch = (state[k] for k in ("wait", "best_epoch", "stopped_epoch"))
         names = sorted((name for name in state if name.startswith("weights/")), key=lambda name: int(name[8:]))
-        self._weights = [state[name] for name in names] or None
+        weights = [state[name] for name in names]
+        # now, and not when training ends
+        if weights and [w.shape for w in weights] != [w.shape for w in self.model.get_weights()]:
+            raise ValueError("the best weights do not fit the model")
+        self._weights = weights or None
 
     def on_train_end(self) -> None:
         """Put the best weights back."""

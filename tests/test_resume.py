@@ -463,3 +463,19 @@ def test_a_refused_checkpoint_leaves_streams_and_an_unbuilt_model(tmp_path):
     for name, array in model.snapshot().items():
         assert_same_bits(array, before[name], name)
     assert unbuilt.layout is None and unbuilt.seed is None
+
+
+@pytest.mark.parametrize(
+    "change", [lambda a: a.pop("training/1/weights/0"), lambda a: a.update({"training/1/weights/0": X})]
+)
+def test_best_weights_that_do_not_fit_are_refused(change, tmp_path):
+    path, stop = tmp_path / "run.npz", lambda: EarlyStopping("loss", patience=9, restore_best_weights=True)
+    fit(model_of(), path, [stop()], epochs=2)
+    config, arrays = load_arrays(path)
+    change(arrays)
+    save_arrays(path, config, arrays)
+    model, twin = model_of(), model_of()
+    with pytest.raises(FileFormatError, match="the best weights do not fit the model"):
+        fit(model, path, [stop()], epochs=3)
+    for got, want in zip(model.get_weights(), twin.get_weights(), strict=True):
+        assert_same_bits(got, want)
