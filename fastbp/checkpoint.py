@@ -134,8 +134,6 @@ class Checkpoint:
             self._compare(config, training, layout)
             layout.check_saved(arrays, model.dtype)
             states = [dict(state) for state in training["states"]]
-            if len(states) != len(self.hooks):
-                raise ValueError(f"there are states of {len(states)} callbacks, not of {len(self.hooks)}")
             for name, array in arrays.items():
                 if name.startswith("training/"):
                     number, _, key = name.removeprefix("training/").partition("/")

@@ -294,7 +294,7 @@ def _prepare(arrays, task, test_size, standardize):
     if classify and y.ndim != 1:
         raise ValueError(f"y has shape {y.shape}; classes are one label a row (of a one-hot y, y.argmax(axis=1))")
     if not classify and y.dtype.kind in "US":
-        raise ValueError(f"task is 'regression' and y is text ({y.flat[0]!r}); a regression takes numbers")
+        raise ValueError(f"task is 'regression' and y is text ({y.flat[0].item()!r}); a regression takes numbers")
     if "x_test" in arrays:
         x_test, y_test = _checked(arrays, "_test")
         if x.shape[1:] + y.shape[1:] != x_test.shape[1:] + y_test.shape[1:]:
