@@ -196,7 +196,8 @@ def _forward(
 def _keep_streams(network: Network, start: int) -> None:
     """Let layers draw from a copy that becomes the state with the update: a step that has none has drawn nothing."""
     program, drawn = network.program, network.drawn
-    if drawn is None or not any(b.parent is drawn for call in program.calls for b in call.buffers):
+    if not any(b.parent is drawn for call in program.calls for b in call.buffers if b.parent is not None):
+        network.drawn = None  # nobody draws
         return
     streams = program.find("streams")
     program.phase = "forward"

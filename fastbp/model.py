@@ -240,7 +240,7 @@ class Sequential:
         views = [{} for _ in self.layers] if memory is None else memory.views(len(self.layers))
         triples += [(layer, "_arrays", arrays) for layer, arrays in zip(self.layers, views, strict=True)]
         engine = None if memory is None else Engine(self.layers, memory, setup, self._turns)
-        return [*triples, (self, "_engine", engine), (self, "_stage", "")]
+        return [*triples, (self, "_engine", engine), (self, "_stage", ""), (self, "_by_hand", None)]
 
     @property
     def layout(self) -> Layout | None:
@@ -691,7 +691,7 @@ class Sequential:
             "seed": known_seed,
             "metrics": logged + [f"val_{name}" for name in logged if validation is not None],
         }
-        order = rng if shuffle else None
+        order, stop_on_nan = rng if shuffle else None, bool(stop_on_nan)
         run = None
         if checkpoint is not None:
             from .checkpoint import Checkpoint
@@ -740,11 +740,11 @@ class Sequential:
         float
         """
         # the short way for arrays that need no conversion: a microsecond, so nothing is wrapped around it
-        engine, turn = self._engine, self._turns.turn
-        if engine is not None and engine.step is not None and sample_weight is None and class_weight is None:
-            mine = (get_ident(), "train_on_batch")
+        turn, mine = self._turns.turn, (get_ident(), "train_on_batch")
+        if sample_weight is None and class_weight is None:
             try:
-                if turn.setdefault("turn", mine) is mine and not self._turns.readers:
+                engine = self._engine if turn.setdefault("turn", mine) is mine and not self._turns.readers else None
+                if engine is not None and engine.step is not None:
                     optimizer: Any = engine.setup.optimizer
                     if optimizer.schedule is not None:
                         optimizer.prepare()

@@ -314,6 +314,9 @@ def test_nothing_to_drop_costs_nothing():
     for model in (plain, idle):
         model.fit(x, y, epochs=2, seed=1, shuffle=False, verbose=0)
     assert [c.kernel.name for c in idle.program.calls] == [c.kernel.name for c in plain.program.calls]
+    streams = idle.snapshot()["streams"]
+    idle.forward(x)
+    assert_same_bits(idle.snapshot()["streams"], streams)
     for got, want in zip(idle.get_weights(), plain.get_weights(), strict=True):
         assert_same_bits(got, want)
 
