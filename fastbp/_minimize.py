@@ -121,7 +121,8 @@ def _minimize(
             )
     # a loss that is not finite ends a line search, not the run
     network = engine.compile("steps", data.weight is not None)
-    executor = make_executor(network.program, engine.backend, engine.shared, rows)
+    executor = make_executor(network.program, engine.backend, engine.shared, rows, turns=engine.turns)
+    engine.turns.hand = ""
     for buffer, array in inputs(network, data).items():
         executor.bind(buffer, array)
     span = network.program.span("gather")[1], network.program.commit

@@ -189,8 +189,8 @@ class Executor:
             rest *= 1 if length == BATCH else length
         return (0, rest) if BATCH in buffer.shape else (rest, 0)
 
-    def run(self, span: tuple[int, int], batch: int) -> None:
-        """Run the calls of a range once."""
+    def run(self, span: tuple[int, int], batch: int, counted: bool = False) -> None:
+        """Run the calls of a range once; `counted` says that this makes a step."""
         raise NotImplementedError
 
     def run_steps(
@@ -228,13 +228,13 @@ class Executor:
         self.turns.take("program.run", self._run_program, check)
 
     def _run_program(self, check: str | None) -> None:
+        self.turns.hand = ""
         start = self.program.span("gather")[1]
         stop = len(self.program.calls)
         self.unbind()
         if check is None:
-            self.run((start, stop), self.batch)
+            self.run((start, stop), self.batch, counted=True)
             return
-        taken = int(self.counter[0])
         reference = load("numpy", self.program.dtype, self.kernels, self.program.numerics)
         for i in range(start, stop):
             call = self.program.calls[i]
@@ -251,7 +251,7 @@ class Executor:
                     raise AssertionError(
                         f"call {i}, {call!r}: {buffer!r} differs from NumPy's bits in {at.size} of {got.size} elements"
                     )
-        self.counter[0] = taken + (self.commit < stop)
+        self.counter[0] += 1
 
     def unbind(self) -> None:
         """Return arrays of callers': inputs and results are the program's own memory again, at full length."""
@@ -269,7 +269,7 @@ class Executor:
         start, stop = program.span("gather")[1], len(program.calls)
         roles = "parameter", "gradient", "state"
         kept = [b for b in program.buffers if b.role in roles and b.parent is None]
-        lasting = [self.counter, *(self.arrays[b.number] for b in kept)]
+        lasting = [self.arrays[b.number] for b in kept]
         saved = [a.copy() for a in lasting]
         samples: list[list[float]] = [[] for _ in range(start, stop)]
         idle = []
@@ -325,11 +325,11 @@ class NumpyExecutor(Executor):
             ]
         return self._bound[batch]
 
-    def run(self, span: tuple[int, int], batch: int) -> None:
+    def run(self, span: tuple[int, int], batch: int, counted: bool = False) -> None:
         """Run the calls of a range once."""
-        self._execute(span, batch, 0)
+        self._execute(span, batch, 0, counted)
 
-    def _execute(self, span: tuple[int, int], batch: int, step: int) -> None:
+    def _execute(self, span: tuple[int, int], batch: int, step: int, counted: bool) -> None:
         self.batch = batch
         views, (first, last) = self._views(batch), span
         commit = min(max(self.commit, first), last)
@@ -337,20 +337,18 @@ class NumpyExecutor(Executor):
         try:
             with np.errstate(all="ignore"):
                 self._call(views[first:commit], first, step)
-                if commit < last:
-                    self._update(views, commit, last, step)
+                self._update(views[commit:last], commit, step, counted)
         finally:
             self.turns.stage = ""
 
-    def _update(self, views: list[Any], commit: int, last: int, step: int) -> None:
-        """Run the calls that change what lasts: all of them, or none where something interrupts them."""
-        lasting = {id(a): a for *_, outputs in views[commit:last] for a in outputs}
+    def _update(self, views: list[Any], commit: int, step: int, counted: bool) -> None:
+        """Run the calls that change what lasts, and count: all of it, or nothing where something interrupts it."""
+        lasting = {id(a): a for *_, outputs in views for a in (*outputs, self.counter)}
         saved = [(a, a.copy()) for a in lasting.values()]
         self.turns.stage = "update"
         try:
-            self._call(views[commit:last], commit, step)
-            if last == len(views) and commit == self.commit:
-                self.counter += 1
+            self._call(views, commit, step)
+            self.counter += counted
         except BaseException:
             put_values(saved)
             raise
@@ -390,7 +388,7 @@ class NumpyExecutor(Executor):
             for buffer, n in moved.items():
                 if buffer.role != "result":
                     self.arrays[buffer.number][:n] = flat[buffer][at[buffer] : at[buffer] + n]
-            self._execute(span, count, step)
+            self._execute(span, count, step, True)
             for buffer, n in moved.items():
                 if buffer.role == "result":
                     flat[buffer][at[buffer] : at[buffer] + n] = self.arrays[buffer.number][:n]
@@ -460,11 +458,11 @@ class CompiledExecutor(Executor):
                 if any(ROWS in b.shape for b in call.buffers):
                     self.runner.set_sizes(i, call.affine_sizes(self.rows))
 
-    def run(self, span: tuple[int, int], batch: int) -> None:
+    def run(self, span: tuple[int, int], batch: int, counted: bool = False) -> None:
         """Run the calls of a range once."""
         self.batch = batch
         self.runner.set_batch(batch)
-        self._raise(self.runner.run(*span, self.commit))
+        self._raise(self.runner.run(*span, self.commit, counted))
 
     def run_steps(
         self,

@@ -186,9 +186,13 @@ class History(Callback):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on with these lists."""
-        self.epoch = state["epoch"].tolist()
-        lists = {name: values.tolist() for name, values in state.items() if name != "epoch"}
-        self.history = {name.removeprefix("history/"): values for name, values in lists.items()}
+        epochs, lists = state["epoch"], {name: values for name, values in state.items() if name != "epoch"}
+        if epochs.dtype.kind != "i" or any(values.shape != epochs.shape for values in lists.values()):
+            raise ValueError("history has lists of different lengths, or no numbers of epochs")
+        if epochs.ndim != 1 or (epochs.size and "history/loss" not in lists):
+            raise ValueError("history has no losses of epochs")
+        self.epoch = epochs.tolist()
+        self.history = {name.removeprefix("history/"): values.tolist() for name, values in lists.items()}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the history as JSON, atomically.
@@ -400,7 +404,10 @@ class EarlyStopping(_Monitor):
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on with these."""
         super().set_state(state)
-        self.wait, self.best_epoch, self.stopped_epoch = (state[k] for k in ("wait", "best_epoch", "stopped_epoch"))
+        self.wait = integer("wait", state["wait"], 0)
+        self.best_epoch, self.stopped_epoch = (
+            None if state[name] is None else integer(name, state[name], 0) for name in ("best_epoch", "stopped_epoch")
+        )
         names = sorted((name for name in state if name.startswith("weights/")), key=lambda name: int(name[8:]))
         weights = [state[name] for name in names]
         # now, and not when training ends
@@ -474,7 +481,7 @@ class ReduceLROnPlateau(_Monitor):
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on with these."""
         super().set_state(state)
-        self.wait, self.rest = state["wait"], state["rest"]
+        self.wait, self.rest = (integer(name, state[name], 0) for name in ("wait", "rest"))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Compare with the best epoch."""
@@ -670,7 +677,7 @@ class CSVLogger(Callback):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        self._end = state["end"]
+        self._end = integer("end", state["end"], 0)
 
     def on_train_end(self) -> None:
         """Close the file."""

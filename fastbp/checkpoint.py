@@ -7,6 +7,7 @@ state of the history and of every callback.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,7 +16,7 @@ import numpy as np
 
 from . import schedules
 from .callbacks import ProgressBar, check_writable
-from .data import as_path
+from .data import as_path, integer, number, saved_seed
 from .io import FileFormatError, load_arrays, save_arrays
 from .optimizers import Optimizer
 from .turns import put_values
@@ -136,13 +137,13 @@ class Checkpoint:
             states = [dict(state) for state in training["states"]]
             for name, array in arrays.items():
                 if name.startswith("training/"):
-                    number, _, key = name.removeprefix("training/").partition("/")
-                    states[int(number)][key] = array
+                    k, _, key = name.removeprefix("training/").partition("/")
+                    states[int(k)][key] = array
             lr = training["lr"]
             if isinstance(lr, list):
                 lr = schedules.from_config(*lr)
             if lr is not None:
-                Optimizer(lr)  # which refuses what is no learning rate
+                Optimizer(lr if callable(lr) else number("lr", lr, 0, math.inf))  # which refuses what is no rate
             generator = None
             if self.rng is not None:
                 # tried on another one of its kind
@@ -150,16 +151,17 @@ class Checkpoint:
                 type(self.rng.bit_generator)().state = generator
             state = {name.removeprefix("optimizer."): a for name, a in arrays.items() if name.startswith("optimizer.")}
             model.optimizer.check_state(state, layout.n, model.dtype)
-            seed = training.get("seed")
-            if not (seed is None or isinstance(seed, int)):
-                raise TypeError(f"the seed is {seed!r}")
+            if not isinstance(training["stopped"], bool):
+                raise TypeError(f"stopped is {training['stopped']!r}")
             return _Found(
-                int(training["done"]),
-                bool(training["stopped"]),
-                float(training["first_lr"]),
+                integer("done", training["done"], 0),
+                training["stopped"],
+                number("first_lr", training["first_lr"], 0, math.inf),
                 lr,
                 generator,
-                seed,
+                saved_seed("seed", training.get("seed")),
+                saved_seed("seed", config.get("seed")),
+                [_changeable(options) for _, options in config["layers"]],
                 state,
                 arrays,
                 states,
@@ -178,6 +180,7 @@ class Checkpoint:
         pairs: dict[str, tuple[Any, Any]] = {
             name: (mine[name], its[name]) for name in ("input_shape", "dtype", "numerics", "layers", "loss")
         }
+        pairs["layers"] = _fixed(mine["layers"]), _fixed(its["layers"])
         one, other = ([kind, {**options, "lr": 0}] for kind, options in (mine["optimizer"], its["optimizer"]))
         pairs["optimizer"] = one, other
         pairs.update((name, (self._setup[name], training["setup"].get(name))) for name in self._setup)
@@ -204,6 +207,7 @@ class Checkpoint:
         if found is None:
             return
         arrays, lr = engine.copy(), optimizer.schedule or optimizer.lr
+        layers = [(layer.trainable, layer.lr_factor) for layer in engine.layers]
         iterations = optimizer.iterations
         generator: Any = None if rng is None else rng.bit_generator.state
 
@@ -213,6 +217,7 @@ class Checkpoint:
             engine.restore(arrays)
             if rng is not None:
                 rng.bit_generator.state = generator
+            _set_layers(engine, layers)
 
         self._undo.append(undo)
         if found.lr is not None:
@@ -221,6 +226,8 @@ class Checkpoint:
         if rng is not None:
             rng.bit_generator.state = found.generator
         put_values([(array, found.arrays[name]) for name, array in engine.memory.saved.items()])
+        self.model.seed = found.initial_seed
+        _set_layers(engine, found.layers)
 
     def undo(self) -> None:
         """Set all back that `restore` changed."""
@@ -285,11 +292,31 @@ class _Found(NamedTuple):
     lr: Any
     generator: Any
     seed: int | None
+    initial_seed: int | None  # of the weights that the run began with
+    layers: list[tuple[bool, float]]  # whether they are trained, and their learning rates
     state: dict[str, np.ndarray]  # of the optimizer
     arrays: dict[str, np.ndarray]
     states: list[dict[str, Any]]  # of the hooks
 
 
+def _set_layers(engine: Engine, values: list[tuple[bool, float]]) -> None:
+    for layer, (trainable, lr_factor) in zip(engine.layers, values, strict=True):
+        if (layer.trainable, layer.lr_factor) != (trainable, lr_factor):
+            layer.trainable, layer.lr_factor = trainable, lr_factor
+
+
+def _changeable(options: dict[str, Any]) -> tuple[bool, float]:
+    """Return what a callback may have changed of a layer, from its config."""
+    lr_factor = number("lr_factor", options.get("lr_factor", 1.0), 0, math.inf, closed_low=False)
+    return bool(options.get("trainable", True)), lr_factor
+
+
+def _fixed(layers: list[Any]) -> list[Any]:
+    """Return configs of layers without that."""
+    return [[kind, {k: v for k, v in options.items() if k not in _CHANGEABLE}] for kind, options in layers]
+
+
+_CHANGEABLE = "trainable", "lr_factor"
 #: What Python raises for values of other types than were written.
 _WRONG = (AttributeError, LookupError, OverflowError, TypeError, ValueError)
 

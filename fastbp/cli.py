@@ -488,9 +488,7 @@ def _compare(make, model, x, y, epochs, options):
     seconds = {id(m): _timed_fit(m, x[:rows], y[:rows], some, options) for m in trained}
     steps = len(ours.batch_losses)
     mine, numpys = 1e6 * seconds[id(ours)], 1e6 * seconds[id(plain)]
-    print(
-        f"time a step    {mine:.1f} us, NumPy {numpys:.1f} us: {numpys / mine:.1f} times as fast, over {steps} steps"
-    )
+    print(f"time a step    {mine:.1f} us, NumPy {numpys:.1f} us: {numpys / mine:.1f} times as fast, over {steps} steps")
     pairs = [(ours, reference)]
     if rows == len(x) and some == epochs:
         pairs.append((model, reference))

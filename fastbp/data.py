@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Rows", "as_array", "as_features", "as_generator", "as_list", "as_numbers", "as_path", "as_rows", "as_targets",
-    "as_weights", "check_kind", "integer", "number",
+    "as_weights", "check_kind", "integer", "number", "saved_seed",
 ]  # fmt: skip
 
 
@@ -54,6 +54,11 @@ def integer(name: str, value: Any, low: int) -> int:
     if n < low:
         raise ValueError(f"{name} is {n}; it must be at least {low}")
     return n
+
+
+def saved_seed(name: str, value: Any) -> int | None:
+    """Return a seed of a file, an integer or None, or raise an error that names it."""
+    return None if value is None else integer(name, value, 0)
 
 
 def number(name: str, value: Any, low: float, high: float, closed_low: bool = True, closed_high: bool = False) -> float:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .losses import Loss
     from .metrics import Metric
     from .optimizers import Optimizer
+    from .program import Program
     from .turns import Turns
 
 __all__ = ["Engine", "Memory", "Setup", "new_state"]
@@ -154,6 +155,8 @@ class Engine:
         `Runner.step` of the train step without weights, once that is made ready.
     least_rows : int
         Of a batch from which all layers learn.
+    changed : bool
+        Whether a layer was frozen or not, or has another learning rate, since the train steps were made.
     predictors : list of Executor
         Those of predictions that nobody uses now: taken and put back by whoever predicts.
     """
@@ -163,7 +166,7 @@ class Engine:
         self.layout = memory.layout
         self.step: Callable[[Any, Any], float | None] | None = None
         self.least_rows = 1
-        self._followed: list[tuple[bool, float]] | None = None  # what the layers said when programs were made
+        self.changed = True
         self._networks: dict[tuple[str, bool], Network] = {}
         self._kept: dict[tuple[str, bool], tuple[Network, Executor]] = {}
         # executors that nobody uses now, of the purposes that several threads may have at a time
@@ -186,13 +189,19 @@ class Engine:
 
     def _follow(self) -> None:
         """Let train steps be made anew if layers were frozen, or have other learning rates, since they were made."""
-        now = [(layer.trainable, layer.lr_factor) for layer in self.layers]
-        if now != self._followed:
+        if self.changed:
+            self.changed = False  # first: what changes from here on is seen the next time
             self._networks = {key: network for key, network in self._networks.items() if key[0] in _SHARED}
             self._kept = {}
             self.memory.arrays["gradients"][...] = 0  # of a layer that is not trained any more they stay so
+            self.turns.hand = ""
             self.least_rows = max((layer.least_rows for layer in self.layers), default=1)
-            self._followed = now
+
+    @property
+    def train_program(self) -> Program | None:
+        """The train step, where it is made and what the layers say now."""
+        kept = self._kept.get(("train", False))
+        return None if kept is None or self.changed else kept[0].program
 
     @property
     def shared(self) -> dict[str, np.ndarray]:

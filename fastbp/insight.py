@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,10 +70,12 @@ class _Probe:
 
     def __init__(self, model: Sequential, x: ArrayLike, y: ArrayLike) -> None:
         check_kind("model", model, Sequential, "a fastbp.Sequential")
-        self.data = model.prepare(x, y)
-        model.build(self.data.x.shape[1:])
-        self.model, self.arrays = model, model.snapshot()
-        engine = model.engine()
+        self.model = model
+        model.read("blame", self._make, x, y)
+
+    def _make(self, x: ArrayLike, y: ArrayLike) -> None:
+        model, engine = self.model, self.model.engine()
+        self.data, self.arrays = model.prepare(x, y), engine.copy()
         self.network: Network = engine.compile("steps")
         self.executor: Executor = make_executor(
             self.network.program, engine.backend, self.arrays, len(self.data.x), keep=True
@@ -627,6 +630,21 @@ class GradientCheck:
         return f"<GradientCheck: {'right' if self.ok else 'not right'}>"
 
 
+def _in_float64(model: Sequential, x: ArrayLike, y: ArrayLike) -> tuple[Network, Executor, dict[str, np.ndarray]]:
+    """Return a train step in float64 on copies of a model's arrays, and these."""
+    data, engine, arrays = model.prepare(x, y, dtype="float64"), model.engine(), {}
+    for name, array in engine.shared.items():
+        arrays[name] = aligned(array.size, np.float64 if array.dtype.kind == "f" else array.dtype).reshape(array.shape)
+        arrays[name][...] = array
+    network = compile_training(
+        model.layers, engine.layout, model.loss_function, model.optimizer, [], "float64", model.numerics, False
+    )
+    executor = make_executor(network.program, engine.backend, arrays, len(data.x), keep=True)
+    for buffer, array in inputs(network, data).items():
+        executor.bind(buffer, array)
+    return network, executor, arrays
+
+
 def gradient_check(
     model: Sequential,
     x: ArrayLike,
@@ -702,20 +720,8 @@ def gradient_check(
     tolerance = number("tolerance", tolerance, 0, math.inf, closed_low=False)
     generator = as_generator("seed", seed)
     sample = None if sample is None else integer("sample", sample, 1)
-    data = model.prepare(x, y, dtype="float64")
-    rows = len(data.x)
-    model.build(data.x.shape[1:])
-    arrays = {}
-    for name, array in model.snapshot().items():
-        arrays[name] = aligned(array.size, np.float64 if array.dtype.kind == "f" else array.dtype).reshape(array.shape)
-        arrays[name][...] = array
-    network = compile_training(
-        model.layers, model.engine().layout, model.loss_function, model.optimizer, [], "float64", model.numerics, False
-    )
-    program = network.program
-    executor = make_executor(program, model.engine().backend, arrays, rows, keep=True)
-    for buffer, array in inputs(network, data).items():
-        executor.bind(buffer, array)
+    network, executor, arrays = model.read("gradient_check", partial(_in_float64, model), x, y)
+    program, rows = network.program, executor.batch
     forward, backward = (program.span("gather")[1], program.span("loss")[1]), program.span("backward")
     flat = arrays["parameters"].reshape(-1)
 

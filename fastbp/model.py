@@ -28,6 +28,7 @@ from .data import (
     check_kind,
     integer,
     number,
+    saved_seed,
 )
 from .engine import Engine, Memory, Setup, new_state
 from .kernels import check_numerics, choose_backend
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 __all__ = ["Sequential", "load_model"]
 
 _DTYPES = ("float32", "float64")
+_OF_FIT = "history", "fit_seed", "seed"  # what a fit leaves on a model besides its numbers
 
 
 def _dtype_name(dtype: Any) -> str:
@@ -143,9 +145,7 @@ class Sequential:
         self._setup = Setup()
         self._memory: Memory | None = None
         self._engine: Engine | None = None
-        # of the four steps: the last one, and the program with its executor
-        self._stage = ""
-        self._by_hand: Any = None
+        self._by_hand: Any = None  # the program of the four steps, with its executor
         for layer in as_list("layers", layers, "layers, such as fastbp.Dense(10)"):
             self.add(layer)
         if self.input_shape is not None and self.layers:
@@ -240,7 +240,7 @@ class Sequential:
         views = [{} for _ in self.layers] if memory is None else memory.views(len(self.layers))
         triples += [(layer, "_arrays", arrays) for layer, arrays in zip(self.layers, views, strict=True)]
         engine = None if memory is None else Engine(self.layers, memory, setup, self._turns)
-        return [*triples, (self, "_engine", engine), (self, "_stage", ""), (self, "_by_hand", None)]
+        return [*triples, (self, "_engine", engine), (self._turns, "hand", ""), (self, "_by_hand", None)]
 
     @property
     def layout(self) -> Layout | None:
@@ -346,7 +346,7 @@ class Sequential:
     def layers_changed(self) -> None:
         """Note that a layer was frozen or not, or has another learning rate: the next train step follows."""
         if self._engine is not None:
-            self._engine.step = None  # the short way does not look
+            self._engine.changed = True
 
     def _last_activation(self) -> str | None:
         """Return the activation that makes the outputs, as far as predictions go."""
@@ -395,12 +395,9 @@ class Sequential:
     def program(self) -> Program:
         """The train step as `fit` and `train_on_batch` run it: print, `profile` or run it with ``check="numpy"``."""
         self._require_compiled()
-        return self._turns.take("program", self._train_program)
-
-    def _train_program(self) -> Program:
-        engine = self.engine()
         self.optimizer.prepare()
-        return engine.executor("train", 1)[0].program
+        made = None if self._engine is None else self._engine.train_program
+        return made or self._turns.take("program", lambda: self.engine().executor("train", 1)[0].program)
 
     def engine(self, shape: tuple[int, ...] | None = None) -> Engine:
         """Return what computes for this model, which is built if it was not; for calls that have their turn.
@@ -441,6 +438,33 @@ class Sequential:
             If the model is in use.
         """
         return self._turns.take(what, function, *args)
+
+    def read(self, what: str, function: Callable[..., Any], x: ArrayLike, *args: Any) -> Any:
+        """Call a function that reads the compiled model, which is built first if `x` says how.
+
+        Parameters
+        ----------
+        what : str
+            How messages call it.
+        function : callable
+        x : array_like
+            Its first argument: inputs of the model.
+        *args
+            The others; the first of them are targets.
+
+        Returns
+        -------
+        object
+            What the function returns.
+
+        Raises
+        ------
+        RuntimeError
+            If another thread is changing the model.
+        """
+        if self._memory is None:
+            self.build(self.prepare(x, args[0]).x.shape[1:])
+        return self._turns.read(what, function, x, *args)
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Return copies of all arrays that a train step reads and writes, by name.
@@ -589,10 +613,11 @@ class Sequential:
         A checkpoint is a model file, which `load_model` reads too, and holds besides: epochs done, the shuffling
         generator's state, the learning rate, the history, and what the callbacks' ``get_state`` return. A run that is
         finished is not trained again; with more `epochs` it goes on, unless a callback had stopped it. The file of a
-        run with other layers, loss, optimizer, schedule, batch size, number of rows or callbacks is refused; data and
-        constant learning rates are not compared, and the file's rate counts. It is written after the first and the last
-        epoch, and in between as often as takes at most a twentieth of the time. ``batch_losses`` are those since the
-        start of the process. A kill in the midst of a write leaves a file ``.fastbp-*.tmp`` behind.
+        run with other layers, loss, optimizer, schedule, batch size, number of rows or callbacks is refused. Data are
+        not compared, nor constant learning rates and whether layers are trained: there the file counts. It is written
+        after the first and the last epoch, and in between as often as takes at most a twentieth of the time.
+        ``batch_losses`` are those since the start of the process. A kill in the midst of a write leaves a file
+        ``.fastbp-*.tmp`` behind.
         """
         return self._turns.take(
             "fit",
@@ -699,10 +724,12 @@ class Sequential:
             run = Checkpoint(checkpoint, self, self._plan(data.x.shape[1:]), order, hooks, params)
         with contextlib.ExitStack() as undo:
             # until the first epoch begins a refusal, or Ctrl-C, leaves the model as it was
-            undo.callback(put_attributes, [(self, name, getattr(self, name)) for name in ("history", "fit_seed")])
+            undo.callback(put_attributes, [(self, name, getattr(self, name)) for name in _OF_FIT])
+            for given in (seed, self.seed):
+                if isinstance(given, np.random.Generator):
+                    undo.callback(setattr, given.bit_generator, "state", given.bit_generator.state)
             if self._memory is None:
-                before = [*self._placed(self._setup, None), (self, "seed", self.seed)]
-                undo.callback(put_attributes, before)
+                undo.callback(put_attributes, self._placed(self._setup, None))
                 self._build(data.x.shape[1:], seed if known_seed is None else known_seed)
             engine = self.engine()
             streams = engine.memory.arrays["streams"]
@@ -713,7 +740,7 @@ class Sequential:
                 run.restore(engine)
             for hook in hooks:
                 hook.model, hook.params = self, dict(params)
-            self.history, self.fit_seed, self._stage = hooks[0], params["seed"], ""
+            self.history, self.fit_seed = hooks[0], params["seed"]
             plan = Plan(data, validation, validates, batch, order, hooks, stop_on_nan, initial_epoch, epochs)
             train(self, engine, plan, run, undo.pop_all)
         return self.history
@@ -744,13 +771,13 @@ class Sequential:
         if sample_weight is None and class_weight is None:
             try:
                 engine = self._engine if turn.setdefault("turn", mine) is mine and not self._turns.readers else None
-                if engine is not None and engine.step is not None:
+                if engine is not None and engine.step is not None and not engine.changed:
                     optimizer: Any = engine.setup.optimizer
                     if optimizer.schedule is not None:
                         optimizer.prepare()
-                    self._stage = ""
                     loss = engine.step(x, y)
                     if loss is not None:
+                        self._turns.hand = ""
                         if engine.least_rows > 1:
                             rows = np.shape(x)[0]
                             warn_of_few_rows(engine, rows, rows)
@@ -766,14 +793,14 @@ class Sequential:
         engine = self.engine(data.x.shape[1:])
         network, executor = engine.executor("train", len(data.x), data.weight is not None)
         warn_of_few_rows(engine, len(data.x), len(data.x))
-        self._stage = ""
+        self._turns.hand = ""
         for buffer, array in inputs(network, data).items():
             executor.bind(buffer, array)
         executor.bind(network.loss)
         program = network.program
         self.optimizer.prepare()
         try:
-            executor.run((program.span("gather")[1], len(program.calls)), len(data.x))
+            executor.run((program.span("gather")[1], len(program.calls)), len(data.x), counted=True)
         except CallError as error:
             raise explain(engine, error, data, "this batch") from None
         finally:
@@ -798,12 +825,11 @@ class Sequential:
 
     def _forward(self, x: ArrayLike) -> np.ndarray:
         self._require_compiled()
-        rows = as_rows("x", x)
-        features = self._features("x", rows, self._plan(rows.shape[1:]), finite=False)
+        features = self._inputs(x)
         engine = self.engine(features.shape[1:])
         network, executor = engine.executor("steps", len(features))
-        self._stage = ""
-        executor.bind(network.x, features.copy() if np.may_share_memory(features, rows) else features)
+        self._turns.hand = ""
+        executor.bind(network.x, features.copy())
         executor.bind(network.y_true)
         executor.run(network.program.span("forward"), len(features))
         if network.drawn is not None:
@@ -811,7 +837,7 @@ class Sequential:
         for layer, buffer in network.layers:
             layer._arrays["y"] = executor.view(buffer)
             layer._arrays.pop("dy", None)
-        self._by_hand, self._stage = (network, executor), "forward"
+        self._by_hand, self._turns.hand = (network, executor), "forward"
         return executor.view(network.y_pred).copy()
 
     def loss(self, y_true: ArrayLike) -> float:
@@ -830,7 +856,7 @@ class Sequential:
 
     def _loss(self, y_true: ArrayLike) -> float:
         self._require_compiled()
-        if self._stage == "":
+        if self._turns.hand == "":
             raise RuntimeError("loss() needs the output of forward(x); call that first")
         network, executor = self._by_hand
         y = as_targets(
@@ -838,7 +864,7 @@ class Sequential:
         )
         executor.bind(network.y_true, y)
         executor.run(network.program.span("loss"), executor.batch)
-        self._stage = "loss"
+        self._turns.hand = "loss"
         return float(executor.view(network.loss))
 
     def backward(self) -> None:
@@ -847,13 +873,13 @@ class Sequential:
 
     def _backward(self) -> None:
         self._require_compiled()
-        if self._stage != "loss":
+        if self._turns.hand != "loss":
             raise RuntimeError("backward() needs a loss; call forward(x) and loss(y_true) first")
         network, executor = self._by_hand
         executor.run(network.program.span("backward"), executor.batch)
         for layer, buffer in network.gradients:
             layer._arrays["dy"] = executor.view(buffer)
-        self._stage = "backward"
+        self._turns.hand = "backward"
 
     def update(self) -> None:
         """Step 4: let the optimizer change the parameters."""
@@ -861,12 +887,12 @@ class Sequential:
 
     def _update(self) -> None:
         self._require_compiled()
-        if self._stage != "backward":
+        if self._turns.hand != "backward":
             raise RuntimeError("update() needs gradients; call forward(x), loss(y_true) and backward() first")
         network, executor = self._by_hand
         self.optimizer.prepare()
-        executor.run(network.program.span("update"), executor.batch)
-        self._stage = "update"
+        executor.run(network.program.span("update"), executor.batch, counted=True)
+        self._turns.hand = "update"
 
     # ------------------------------------------------------------------ using
 
@@ -902,13 +928,19 @@ class Sequential:
             if y is not None:
                 return y
         batch_size = integer("batch_size", batch_size, 1)
-        rows = as_rows("x", x)
-        x = self._features("x", rows, self._plan(rows.shape[1:]), finite=False)
-        self.build(x.shape[1:])
+        if self._memory is None:
+            rows = self._inputs(x)
+            self.build(rows.shape[1:])
         return self._turns.read("predict", self._predict, x, batch_size)
 
-    def _predict(self, x: np.ndarray, batch_size: int) -> np.ndarray:
-        engine = self.engine()
+    def _inputs(self, x: ArrayLike) -> np.ndarray:
+        """Return inputs as the first layer takes them, finite or not."""
+        rows = as_rows("x", x)
+        return self._features("x", rows, self._plan(rows.shape[1:]), finite=False)
+
+    def _predict(self, x: ArrayLike, batch_size: int) -> np.ndarray:
+        # within the turn: until then another thread may compile for another dtype
+        x, engine = self._inputs(x), self.engine()
         batch = min(batch_size, len(x))
         network, executor = engine.lend("predict", batch)
         y = np.empty((len(x), *engine.layout.output_shape), self.dtype)
@@ -938,9 +970,10 @@ class Sequential:
             A `ConfusionMatrix` is an array.
         """
         batch_size = integer("batch_size", batch_size, 1)
-        data = self.prepare(x, y, sample_weight)
-        self.build(data.x.shape[1:])
-        return self._turns.read("evaluate", lambda: evaluate(self.engine(), data, batch_size))
+        return self.read("evaluate", self._evaluate, x, y, batch_size, sample_weight)
+
+    def _evaluate(self, x: ArrayLike, y: ArrayLike, batch_size: int, sample_weight: ArrayLike | None) -> dict[str, Any]:
+        return evaluate(self.engine(), self.prepare(x, y, sample_weight), batch_size)
 
     # ------------------------------------------------------------------ weights and files
 
@@ -975,7 +1008,7 @@ class Sequential:
             if value.shape != entry.shape:
                 what = f"{self.layers[entry.layer].name}.{entry.name} has {entry.shape}"
                 raise ValueError(f"weights[{len(pairs)}] has shape {value.shape}; {what}")
-            pairs.append((array, value))
+            pairs.append((array, value.astype(array.dtype)))
         put_values(pairs)
 
     def count_params(self) -> int:
@@ -1099,7 +1132,7 @@ def load_model(path: str | os.PathLike[str]) -> Sequential:
     arrays = {name: array for name, array in arrays.items() if "training" not in config or "/" not in name}
     try:
         model = Sequential([from_config(kind, options) for kind, options in config["layers"]])
-        shape = tuple(int(n) for n in config["input_shape"])
+        shape = tuple(integer("input_shape", n, 1) for n in config["input_shape"])
         layout = model._plan(shape)
         dtype = _dtype_name(config["dtype"])
         # before any memory is taken: a damaged file may ask for much
@@ -1109,7 +1142,7 @@ def load_model(path: str | os.PathLike[str]) -> Sequential:
                 raise ValueError(f"nothing is known of the array {name!r}")
         model._setup = Setup(dtype=dtype)
         model.build(shape, seed=0)
-        model.seed, model.fit_seed = config.get("seed"), config.get("fit_seed")
+        model.seed, model.fit_seed = (saved_seed(name, config.get(name)) for name in ("seed", "fit_seed"))
         saved = model.engine().memory.saved
         put_values([(array, arrays[name]) for name, array in saved.items()])
         if "loss" in config:

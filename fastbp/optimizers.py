@@ -45,6 +45,7 @@ __all__ = [
     "get",
 ]
 
+_MOST = 2**63 - 1  # updates that can be counted
 _AHEAD = 256  # rates that are computed at a time where steps are taken one by one
 
 
@@ -134,6 +135,8 @@ class Optimizer:
     @iterations.setter
     def iterations(self, value: int) -> None:
         n = integer("iterations", value, 0)
+        if n > _MOST:
+            raise ValueError(f"iterations is {n}; it must be at most {_MOST}")
         put_values([(self._iterations, np.array([n])), *self._powers(self._state, n)])
 
     #: The same as `iterations`.
@@ -185,17 +188,16 @@ class Optimizer:
         """Put the learning rate of the next step where the program reads it."""
         if self._schedule is None:
             return
+        n = self.iterations  # once: another thread may be training
         if not isinstance(self._schedule, Schedule):
             # a function of the user's is asked for no step that may never come
-            rate = self._schedule(self.iterations)
+            rate = self._schedule(n)
         else:
             start, rates = self._ahead
-            if not start <= self.iterations < start + len(rates):
-                start = self.iterations
-                rates = self._schedule(np.arange(start, start + _AHEAD))
-                self._ahead = start, rates
-            rate = float(rates[self.iterations - start])
-        self._lr[0] = _number(f"the learning rate of step {self.iterations}", rate, 0, math.inf)
+            if not start <= n < start + len(rates):
+                start, rates = self._ahead = n, self._schedule(np.arange(n, n + _AHEAD))
+            rate = float(rates[n - start])
+        self._lr[0] = _number(f"the learning rate of step {n}", rate, 0, math.inf)
 
     #: The row of the table, the arrays of the parameters' size that it keeps, and the row that counts its powers.
     row: str
@@ -277,7 +279,8 @@ class Optimizer:
             The model.
         state : dict of str to ndarray
             New arrays, as `state` describes them, that the programs are to update; empty while the number of
-            parameters is not known. An optimizer that has updated this model goes on from where it was.
+            parameters is not known. An optimizer that has updated this model goes on from where it was, one whose
+            model is gone begins anew.
 
         Returns
         -------
@@ -291,12 +294,14 @@ class Optimizer:
         current = self._owner() if self._owner is not None else None
         if current is not None and current is not owner:
             raise ValueError("this optimizer belongs to another model; make one for each model")
-        if self._state and state:
+        iterations = self._iterations if self._owner is None or current is owner else np.zeros(1, np.int64)
+        if current is owner and self._state and state:
             for name, array in self._state.items():
                 state[name][...] = array
         else:
-            put_values(self._powers(state, self.iterations))
-        return [(self, "_owner", weakref.ref(owner)), (self, "_state", state)]
+            put_values(self._powers(state, int(iterations[0])))
+        names = ("_owner", weakref.ref(owner)), ("_state", state), ("_iterations", iterations)
+        return [(self, name, value) for name, value in names]
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Return copies of the state arrays by name, and the number of steps taken as ``"step"``.

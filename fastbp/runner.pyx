@@ -138,7 +138,7 @@ cdef class Runner:
     portable : bool
         Whether the calls round to nearest and keep subnormals whatever is found (``fpcontrol.h``).
     counter : ndarray of int64, shape (1,), optional
-        Counts the updates: it is 1 more after every run to the end of the calls that began at or before `commit`.
+        Counts the steps: of `run_steps` and `step`, and of `run` if it is told that it is one.
     turns : object, optional
         Its attribute ``stage`` is "step" while a handler of a signal runs in the middle of the calls.
     """
@@ -274,6 +274,13 @@ cdef class Runner:
         fastbp_set_control(self.found)
         return status
 
+    cdef int step_through(self, int first, int last, int commit) noexcept nogil:
+        # a whole step, and its count: no handler of a signal comes between the two
+        cdef int status = self.execute(first, last, commit)
+        if status == FASTBP_OK and self.counter is not NULL:
+            self.counter[0] += 1
+        return status
+
     cdef int run_calls(self, int first, int last, int commit) noexcept nogil:
         # calls from `commit` on write parameters: once begun they run to the end
         cdef int i, status
@@ -303,13 +310,11 @@ cdef class Runner:
                     if self.interrupted():
                         self.failed = i
                         return INTERRUPTED
-        if self.counter is not NULL and first <= commit < last and last == self.n_calls:
-            self.counter[0] += 1
         return FASTBP_OK
 
     cdef int enter(self) except -1:
         if self.busy:
-            raise RuntimeError("this model is running in another thread; give each thread a model of its own")
+            raise RuntimeError("this program is running already")
         self.busy = True
         self.credit = 1e6
         self.last_check = fastbp_now()
@@ -340,12 +345,12 @@ cdef class Runner:
             s += 1
         self.batch = -1
 
-    def run(self, int first, int last, int commit):
+    def run(self, int first, int last, int commit, bint counted=False):
         """Run the calls `first` to `last` - 1 once; return 0 or the status of the call `failed`."""
         cdef int status
         self.enter()
         with nogil:
-            status = self.execute(first, last, commit)
+            status = self.step_through(first, last, commit) if counted else self.execute(first, last, commit)
         return self.leave(status)
 
     def run_steps(self, int first, int last, int commit, intptr_t rows, intptr_t batch, list cursors,
@@ -391,7 +396,7 @@ cdef class Runner:
                 while done < rows:
                     count = rows - done if rows - done < batch else batch
                     self.resize(count)
-                    status = self.execute(first, last, commit)
+                    status = self.step_through(first, last, commit)
                     if status != FASTBP_OK:
                         break
                     done += count
@@ -477,7 +482,7 @@ cdef class Runner:
             return None
         self.resize(rows)
         with nogil:
-            status = self.execute(self.first, self.last, self.commit)
+            status = self.step_through(self.first, self.last, self.commit)
         if self.leave(status) != FASTBP_OK:
             return None
         if self.result.typenum == cnp.NPY_FLOAT:

@@ -171,10 +171,16 @@ def explain(engine: Engine, error: CallError, data: Rows, where: str) -> Excepti
     )
 
 
+def executor_of(engine: Engine, plan: Plan) -> tuple[Network, Executor]:
+    """Return the train step that a fit runs, as the layers want it now."""
+    purpose = "train" if plan.stop_on_nan else "train on"
+    return engine.executor(purpose, plan.batch, plan.data.weight is not None)
+
+
 def train(model: Sequential, engine: Engine, plan: Plan, run: Checkpoint | None, begun: Callable[[], Any]) -> None:
     """Run the epochs of a `fit` between its callbacks' beginnings and ends.
 
-    Every callback that has begun comes to its end, whatever happens; the first error is the one that comes out.
+    Every callback that has begun comes to its end, whatever the others do; the first error is the one that comes out.
 
     Parameters
     ----------
@@ -185,6 +191,8 @@ def train(model: Sequential, engine: Engine, plan: Plan, run: Checkpoint | None,
     begun : callable
         Called without arguments when nothing can be refused any more, before the first epoch.
     """
+    executor_of(engine, plan)  # before anybody is told that training begins: there may be no memory for it
+    warn_of_few_rows(engine, len(plan.data.x), plan.batch)
     errors: list[BaseException] = []
     losses: list[np.ndarray] = []
     started = []
@@ -195,10 +203,12 @@ def train(model: Sequential, engine: Engine, plan: Plan, run: Checkpoint | None,
         if run is not None:
             run.begin()
         begun()
+        model.batch_losses, engine.turns.hand = np.empty(0, engine.setup.dtype), ""
         _epochs(model, engine, plan, run, losses)
     except BaseException as error:
         errors.append(error)
-    model.batch_losses = np.concatenate(losses) if losses else np.empty(0, engine.setup.dtype)
+    if losses:
+        model.batch_losses = np.concatenate(losses)
     for hook in started:
         try:
             hook.on_train_end()
@@ -215,83 +225,81 @@ def _epochs(model: Sequential, engine: Engine, plan: Plan, run: Checkpoint | Non
     setup: Any = engine.setup
     data, rng, history = plan.data, plan.rng, plan.hooks[0]
     rows, together = len(data.x), setup.loss.rows_per_sample
-    network, executor = engine.executor(
-        "train" if plan.stop_on_nan else "train on", plan.batch, data.weight is not None
-    )
-    warn_of_few_rows(engine, rows, plan.batch)
     by_batch = any(has_hook(h, name) for h in plan.hooks for name in ("on_train_batch_begin", "on_train_batch_end"))
     counts = counts_of(rows, plan.batch)
-    epoch_run = _Epoch(model, engine, network, executor, plan, counts)
     order, first_lr, first = np.arange(rows), setup.optimizer.lr, plan.first
     stopped = False
     if run is not None:
         first_lr, first, stopped = run.first_lr, run.done, run.stopped
     model.stop_training = stopped
-    executor.unbind()
-    executor.bind(network.x_source, data.x)
-    executor.bind(network.y_source, data.y)
-    if data.weight is not None:
-        executor.bind(network.weight_source, data.weight)
-    try:
-        # a run that was stopped is finished
-        for epoch in range(first, first if stopped else plan.last):
-            for hook in plan.hooks:
-                hook.on_epoch_begin(epoch)
-            if rng is not None:
-                order = rng.permutation(rows // together)
-                if together > 1:
-                    order = (together * order[:, None] + np.arange(together)).reshape(-1)
+    # a run that was stopped is finished
+    for epoch in range(first, first if stopped else plan.last):
+        for hook in plan.hooks:
+            hook.on_epoch_begin(epoch)
+        if rng is not None:
+            order = rng.permutation(rows // together)
+            if together > 1:
+                order = (together * order[:, None] + np.arange(together)).reshape(-1)
+        with _Epoch(model, engine, plan, counts) as run_epoch:
+            network = run_epoch.network
             results = results_of(network, rows, len(counts), setup.dtype)
             # in their own order the rows are read where they lie, else gathered
             streams = inputs(network, data) if rng is None else {network.index: order}
             try:
-                steps, lr = (epoch_run.by_batches if by_batch else epoch_run.at_once)(epoch, streams, results)
+                steps, lr = (run_epoch.by_batches if by_batch else run_epoch.at_once)(epoch, streams, results)
             except CallError as error:
                 which = order[error.step * plan.batch : (error.step + 1) * plan.batch]
                 raise explain(engine, error, data.of(which), f"epoch {epoch + 1}, batch {error.step + 1}") from None
-            done = int(counts[:steps].sum())
-            known = part(results, 0, steps, 0, done)
-            losses.append(known[network.loss])
-            here = counts[:steps]
-            logs = logs_of(engine, network, known, done, here, counted(data, here, order[:done]))
-            if plan.validation is not None and epoch + 1 in plan.validates:
-                logs.update(_validate(engine, plan))
-            if setup.optimizer.schedule is not None or lr != first_lr or "lr" in history.history:
-                logs["lr"] = lr
-                if history.epoch and "lr" not in history.history:
-                    # the first change: the epochs before had the rate of the beginning
-                    history.history["lr"] = [first_lr] * len(history.epoch)
-            for hook in plan.hooks:
-                hook.on_epoch_end(epoch, logs)
-            if run is not None:
-                run.save(epoch + 1, last=model.stop_training or epoch + 1 == plan.last)
-            if model.stop_training:
-                break
-    finally:
-        executor.unbind()
+        done, here = int(counts[:steps].sum()), counts[:steps]
+        known = part(results, 0, steps, 0, done)
+        losses.append(known[network.loss])
+        logs = logs_of(engine, network, known, done, here, counted(data, here, order[:done]))
+        if plan.validation is not None and epoch + 1 in plan.validates:
+            logs.update(_validate(engine, plan))
+        if setup.optimizer.schedule is not None or lr != first_lr or "lr" in history.history:
+            logs["lr"] = lr
+            if history.epoch and "lr" not in history.history:
+                # the first change: the epochs before had the rate of the beginning
+                history.history["lr"] = [first_lr] * len(history.epoch)
+        for hook in plan.hooks:
+            hook.on_epoch_end(epoch, logs)
+        if run is not None:
+            run.save(epoch + 1, last=model.stop_training or epoch + 1 == plan.last)
+        if model.stop_training:
+            break
 
 
 def _validate(engine: Engine, plan: Plan) -> dict[str, float]:
     data: Any = plan.validation
     for hook in plan.hooks:
         hook.on_test_begin()
-    logs = evaluate(engine, data, BLOCK)
+    logs = engine.turns.read("evaluate", evaluate, engine, data, BLOCK)
     for hook in plan.hooks:
         hook.on_test_end(logs)
     return {f"val_{name}": value for name, value in logs.items() if np.ndim(value) == 0}
 
 
 class _Epoch:
-    """Runs the batches of an epoch."""
+    """Runs the batches of an epoch, by the program that the layers ask for now; within `with` it reads the data."""
 
-    def __init__(
-        self, model: Sequential, engine: Engine, network: Network, executor: Executor, plan: Plan, counts: np.ndarray
-    ) -> None:
-        self.model, self.engine, self.network, self.executor = model, engine, network, executor
-        self.plan, self.counts = plan, counts
+    def __init__(self, model: Sequential, engine: Engine, plan: Plan, counts: np.ndarray) -> None:
+        self.model, self.engine, self.plan, self.counts = model, engine, plan, counts
         self.optimizer: Any = engine.setup.optimizer
-        program = network.program
+        self.network, self.executor = executor_of(engine, plan)
+        program = self.network.program
         self.span = (0 if plan.rng is not None else program.span("gather")[1], len(program.calls))
+
+    def __enter__(self) -> _Epoch:
+        network, data = self.network, self.plan.data
+        self.executor.unbind()
+        sources = (network.x_source, data.x), (network.y_source, data.y), (network.weight_source, data.weight)
+        for buffer, array in sources:
+            if array is not None:
+                self.executor.bind(buffer, array)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.executor.unbind()
 
     def at_once(self, epoch: int, streams: Streams, results: Streams) -> tuple[int, float]:
         """Run them without Python in between; return their number and the last learning rate."""

@@ -6,6 +6,7 @@ What must be whole or not at all is therefore one call of a C function, or bytec
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from itertools import repeat, starmap
@@ -49,14 +50,17 @@ class Turns:
         The threads of the reading calls, by a token of each.
     stage : {"", "step", "update"}
         What a handler of a signal finds the changing call in the middle of; the executors say so.
+    hand : {"", "forward", "loss", "backward", "update"}
+        The last of the four steps by hand; "" again once anything else has changed what the next one needs.
     """
 
-    __slots__ = ("readers", "stage", "turn")
+    __slots__ = ("_process", "hand", "readers", "stage", "turn")
 
     def __init__(self) -> None:
         self.turn: dict[str, tuple[int, str]] = {}
         self.readers: dict[Any, int] = {}
-        self.stage = ""
+        self.stage = self.hand = ""
+        self._process = os.getpid()
 
     def take(self, what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function that changes the model.
@@ -79,6 +83,7 @@ class Turns:
         RuntimeError
             If the model is in use.
         """
+        self._look_for_fork()
         turn, mine = self.turn, (get_ident(), what)
         try:
             owner = turn.setdefault("turn", mine)
@@ -96,6 +101,7 @@ class Turns:
 
     def read(self, what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function that only reads the model; see `take`."""
+        self._look_for_fork()
         token = object()
         try:
             self.readers[token] = get_ident()
@@ -106,12 +112,24 @@ class Turns:
         finally:
             self.readers.pop(token, None)
 
+    def _look_for_fork(self) -> None:
+        """Forget, in a forked child, the calls of threads that it does not have."""
+        if self._process != os.getpid():
+            mine, self._process = get_ident(), os.getpid()
+            if self.turn.get("turn", (mine, ""))[0] != mine:
+                self.turn.clear()
+            for token in [token for token, thread in self.readers.items() if thread != mine]:
+                del self.readers[token]
+
     def between(self, what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function that changes the model, also within `fit` in this thread, but not in the middle of a step."""
         owner = self.turn.get("turn")
         if owner is None or owner[0] != get_ident():
             return self.take(what, function, *args, **kwargs)
-        if self.stage:
+        if owner[1] != "fit":
+            raise RuntimeError(_refusal(what, owner))
+        # a step, or an evaluation
+        if self.stage or get_ident() in self.readers.values():
             raise RuntimeError(f"{owner[1]} is in the middle of a step; {what} must wait for its end")
         return function(*args, **kwargs)
 

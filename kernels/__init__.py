@@ -16,6 +16,7 @@ array([[3.],
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -320,10 +321,13 @@ def _load_cython(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
+_PLAIN = {bool, int, float}
+
+
 def _masked(values: Any) -> bool:
     if isinstance(values, (list, tuple)):
-        return any(map(_masked, values))
-    # numpy.ma is not imported for arrays that cannot be its
+        # a row of numbers is looked at by its types: as fast as it is converted
+        return not _PLAIN.issuperset(map(type, values)) and any(map(_masked, values))
     return isinstance(values, np.ndarray) and type(values) is not np.ndarray and np.ma.is_masked(values)
 
 
@@ -348,13 +352,15 @@ def as_array(name: str, values: ArrayLike) -> np.ndarray:
     ValueError
         If nested lists are of different lengths.
     """
-    if _masked(values):
-        way = "fill them (numpy.ma.filled) or leave their rows out"
-        raise TypeError(f"{name} has masked entries; it must have none: {way}")
     try:
-        return np.asarray(values)
+        array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array: {error}") from None
+    # where nobody has imported it, nothing is masked
+    if "numpy.ma" in sys.modules and _masked(values):
+        way = "fill them (numpy.ma.filled) or leave their rows out"
+        raise TypeError(f"{name} has masked entries; it must have none: {way}")
+    return array
 
 
 _LOADERS = {"numpy": _load_numpy, "numba": _load_numba, "cython": _load_cython}

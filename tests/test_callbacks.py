@@ -496,13 +496,18 @@ def test_a_refusal_of_a_callback_changes_nothing():
     assert model.layout is None and model.seed is None and model.fit_seed is None and model.history is None
     with pytest.raises(AttributeError, match="has no w yet"):
         _ = model.layers[0].w
+    rng = np.random.default_rng(3)
+    with pytest.raises(ValueError, match="not I"):
+        model.fit(X, Y, seed=rng, verbose=0, callbacks=[Refuses()])
+    assert rng.bit_generator.state == np.random.default_rng(3).bit_generator.state
     model.fit(X, Y, seed=2, verbose=0)
+    losses = model.batch_losses
     before, history = model.snapshot(), model.history
     with pytest.raises(ValueError, match="not I"):
         model.fit(X, Y, seed=1, verbose=0, callbacks=[Refuses()])
     for name, array in model.snapshot().items():
         assert_same_bits(array, before[name], name)
-    assert model.history is history and model.fit_seed == 2
+    assert model.history is history and model.fit_seed == 2 and model.batch_losses is losses
 
 
 def test_a_folder_that_is_read_only_is_told_before_training(tmp_path, monkeypatch):

@@ -795,6 +795,7 @@ def test_a_run_without_a_seed_can_be_repeated(tmp_path):
         assert (loaded.seed, loaded.fit_seed) == (seed, seed)
     again = dropping()
     assert again.fit(X, Y, epochs=4, verbose=0, checkpoint=tmp_path / "run.npz").params["seed"] == seed
+    assert again.seed == again.fit_seed == seed
     two.fit(X, Y, epochs=4, initial_epoch=3, seed=5, verbose=0)
     assert two.fit_seed == 5
 

@@ -373,6 +373,13 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
 
 
 HOSTILE = {
+    "epoch before the first": lambda t, a: t.update(done=-5),
+    "half an epoch": lambda t, a: t.update(done=1.7),
+    "stopped as text": lambda t, a: t.update(stopped="no"),
+    "negative first rate": lambda t, a: t.update(first_lr=-1.0),
+    "negative seed": lambda t, a: t.update(seed=-4),
+    "history of two dimensions": lambda t, a: a.update({"training/0/epoch": np.zeros((2, 2), int)}),
+    "history without losses": lambda t, a: a.pop("training/0/history/loss"),
     "no history": lambda t, a: a.pop("training/0/epoch"),
     "one state too few": lambda t, a: t.update(states=[]),
     "seed as text": lambda t, a: t.update(seed="x"),
@@ -479,3 +486,19 @@ def test_best_weights_that_do_not_fit_are_refused(change, tmp_path):
         fit(model, path, [stop()], epochs=3)
     for got, want in zip(model.get_weights(), twin.get_weights(), strict=True):
         assert_same_bits(got, want)
+
+
+@pytest.mark.parametrize(
+    ("callback", "state"),
+    [
+        (EarlyStopping("loss"), {"best": np.array(1.0), "wait": "x", "best_epoch": 0, "stopped_epoch": None}),
+        (EarlyStopping("loss"), {"best": np.array(1.0), "wait": -1, "best_epoch": 0, "stopped_epoch": None}),
+        (EarlyStopping("loss"), {"best": np.array(1.0), "wait": 0, "best_epoch": [1], "stopped_epoch": None}),
+        (ReduceLROnPlateau("loss"), {"best": np.array(1.0), "wait": 0, "rest": "x"}),
+        (CSVLogger("log.csv"), {"end": -1}),
+        (CSVLogger("log.csv"), {"end": None}),
+    ],
+)
+def test_states_of_the_wrong_kind_are_refused(callback, state):
+    with pytest.raises((TypeError, ValueError), match="; it must be"):
+        callback.set_state(state)

@@ -347,6 +347,7 @@ def test_what_a_file_cannot_hold(lr, tmp_path):
         (lambda: CosineDecay(0.1, 5)("a"), ValueError, "step is 'a'"),
         (lambda: optimizers.Adam(lr=lambda step: -1), ValueError, "lr is .* the learning rate of step 0 is -1"),
         (lambda: optimizers.Adam(lr=lambda step: None), TypeError, "lr is .* step 0 is None; it must be a number"),
+        (lambda: setattr(optimizers.Adam(), "iterations", 2**63), ValueError, "iterations is 9.*; it must be at most"),
         (lambda: setattr(optimizers.Adam(), "step", -1), ValueError, "iterations is -1; it must be at least 0"),
     ],
 )

@@ -359,8 +359,12 @@ def test_a_turn_is_given_back_whatever_happens():
     with pytest.raises(RuntimeError, match="outer is running"):
         turns.take("outer", turns.read, "predict", ran.append, 4)
     with pytest.raises(RuntimeError, match="in the middle of a step"):
-        turns.take("outer", turns.between, "set", ran.append, 4)
+        turns.take("fit", turns.between, "set", ran.append, 4)
     turns.stage = ""
+    with pytest.raises(RuntimeError, match="in the middle of a step"):
+        turns.take("fit", turns.read, "evaluate", turns.between, "set", ran.append, 4)
+    with pytest.raises(RuntimeError, match="compile is running"):
+        turns.take("compile", turns.between, "set", ran.append, 4)
     assert ran == [1, 2, 3] and not turns.turn and not turns.readers
 
 
@@ -391,9 +395,11 @@ def test_a_reference_step_is_not_left_in_the_middle_of_its_update(backend):
     try:
         for k in range(12):
             with pytest.raises(KeyboardInterrupt):
-                signal.setitimer(signal.ITIMER_REAL, 0.003 + 0.0037 * k)
+                # again and again: Python ignores what is raised where nobody could catch it
+                signal.setitimer(signal.ITIMER_REAL, 0.003 + 0.0037 * k, 0.1)
                 while True:
                     model.train_on_batch(x, y)
+            signal.setitimer(signal.ITIMER_REAL, 0)
             states[model.optimizer.iterations] = bits(state_of_sgd(model))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -412,3 +418,170 @@ def test_a_lost_executor_is_made_anew():
     model.engine().predictors.clear()
     assert_same_bits(model.predict(X), want)
     assert len(model.engine().predictors) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_waits_for_no_thread_that_it_lacks():
+    model, inside, go = plain(), threading.Event(), threading.Event()
+    model.train_on_batch(X, Y)
+    for call in (lambda f: model._turns.read("predict", f), lambda f: model._turns.take("fit", f)):
+        inside.clear(), go.clear()
+        thread = threading.Thread(target=call, args=(lambda: (inside.set(), go.wait(60)),))
+        thread.start()
+        assert inside.wait(60)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)
+            model.predict(X)
+            model.train_on_batch(X, Y)
+            model.fit(X, Y, verbose=0)
+            os._exit(0)
+        go.set()
+        thread.join()
+        assert os.waitpid(child, 0)[1] == 0
+    assert np.isfinite(model.train_on_batch(X, Y))
+
+
+# ------------------------------------------------------------------------- what a fresh look found
+def test_data_are_converted_for_the_model_that_reads_them():
+    """Another thread may compile for another dtype, or another loss, just before."""
+    x, y = X.astype(float), np.eye(3)[Y]
+    model = plain()
+    want = {}
+    for dtype in ("float32", "float64"):
+        model.compile("sgd", "sparse_categorical_crossentropy", dtype=dtype)
+        want[dtype] = model.predict(x), model.evaluate(x, Y)["loss"]
+    read = model._turns.read
+
+    def late(what, function, *args):
+        model._turns = turns
+        model.compile("sgd", "sparse_categorical_crossentropy", dtype="float32")
+        return read(what, function, *args)
+
+    turns = model._turns
+    for call, check in (
+        (lambda: model.predict(x), lambda got: assert_same_bits(got, want["float32"][0])),
+        (lambda: model.evaluate(x, Y), lambda got: got["loss"] == want["float32"][1] or pytest.fail(str(got))),
+        (lambda: fastbp.blame(model, x, Y), lambda got: None),
+        (lambda: fastbp.gradient_check(model, x[:4], Y[:4], sample=2), lambda got: got.ok or pytest.fail(str(got))),
+    ):
+        model.compile("sgd", "sparse_categorical_crossentropy", dtype="float64")
+        late_turns = Turns()
+        late_turns_read = late
+
+        class Late:
+            turn, readers = late_turns.turn, late_turns.readers
+            read = staticmethod(late_turns_read)
+
+        model._turns = Late()
+        check(call())
+    model._turns = turns
+    with pytest.raises(ValueError, match="y has shape"):
+        model.evaluate(x, y)
+
+
+def test_an_optimizer_whose_model_is_gone_begins_anew():
+    import gc
+
+    optimizer = optimizers.Adam(lr=0.01)
+    for units in (16, 16, 7):
+        model = Sequential([Dense(units, activation="tanh"), Dense(3)], input_shape=8, seed=0)
+        model.compile(optimizer, "sparse_categorical_crossentropy")
+        fresh = Sequential([Dense(units, activation="tanh"), Dense(3)], input_shape=8, seed=0)
+        fresh.compile(optimizers.Adam(lr=0.01), "sparse_categorical_crossentropy")
+        for m in (model, fresh):
+            m.fit(X, Y, seed=0, verbose=0)
+        assert bits(state(model)) == bits(state(fresh))
+        del model
+        gc.collect()
+
+
+@pytest.mark.parametrize("change", ["freeze", "program.run", "minimize"])
+def test_what_comes_between_backward_and_update_ends_the_steps(change):
+    model = plain()
+    model.forward(X)
+    model.loss(Y)
+    model.backward()
+    if change == "freeze":
+        model.layers[0].trainable = False
+        _ = model.program
+    elif change == "minimize":
+        pytest.importorskip("scipy")
+        fastbp.minimize(model, X, Y, options={"maxiter": 1})
+    else:
+        model.program.run()
+    with pytest.raises(RuntimeError, match=r"update\(\) needs gradients"):
+        model.update()
+
+
+@every_backend
+def test_steps_of_a_frozen_model_count(backend):
+    model = plain(backend)
+    for layer in model.layers:
+        layer.trainable = False
+    model.fit(X, Y, batch_size=200, verbose=0)
+    model.train_on_batch(X, Y)
+    model.forward(X)
+    model.loss(Y)
+    model.backward()
+    model.update()
+    assert model.optimizer.iterations == 3 + 1 + 1
+
+
+def test_the_rate_may_be_read_while_others_train():
+    schedule = fastbp.schedules.CosineDecay(0.01, 10**6)
+    model = Sequential([Dense(4)], input_shape=8, seed=0)
+    model.compile(optimizers.SGD(lr=schedule), "mse")
+    x, y, stop, errors = X[:4], np.zeros((4, 4), "float32"), threading.Event(), []
+
+    def read():
+        while not stop.is_set():
+            try:
+                _ = model.optimizer.lr
+            except Exception as error:
+                errors.append(error)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    model.fit(np.resize(x, (400_000, 8)), np.resize(y, (400_000, 4)), batch_size=4, verbose=0)
+    stop.set()
+    thread.join()
+    assert not errors
+
+
+def test_a_freeze_that_comes_while_a_step_is_made_is_not_lost(monkeypatch):
+    from fastbp import engine
+
+    model, make = plain(), engine.make_executor
+
+    def late(*args, **kwargs):
+        made = make(*args, **kwargs)
+        model.layers[0].trainable = False
+        return made
+
+    monkeypatch.setattr(engine, "make_executor", late)
+    model.train_on_batch(X, Y)
+    monkeypatch.undo()
+    before = model.layers[0].w.copy()
+    model.train_on_batch(X, Y)
+    assert_same_bits(model.layers[0].w, before)
+
+
+def test_weights_are_not_set_in_the_midst_of_an_evaluation():
+    model, refused = plain(), []
+
+    class Meddle(Callback):
+        def on_test_begin(self):
+            # as a handler would that comes while the validation data are evaluated
+            call = partial(self.model.set_weights, self.model.get_weights())
+            refused.append(self.model._turns.read("evaluate", outcome, call)[0])
+
+    model.fit(X, Y, validation_data=(X, Y), verbose=0, callbacks=[Meddle()])
+    assert refused == [REFUSED]
+    with np.errstate(over="raise"):
+        weights = [w.astype(float) for w in model.get_weights()]
+        weights[-1][:] = 1e300
+        before = bits(model.get_weights())
+        with pytest.raises(FloatingPointError):
+            model.set_weights(weights)
+        assert bits(model.get_weights()) == before

@@ -115,7 +115,8 @@ class Layer:
     ----------
     trainable : bool
         Whether training changes the parameters. Like `lr_factor` it is set on the object, at any time: it takes
-        effect with the next call of `Sequential.fit`, `train_on_batch` or `forward`. The optimizer's state stays.
+        effect with the next epoch of `Sequential.fit`, or the next call of `train_on_batch` or `forward`. The
+        optimizer's state stays.
     lr_factor : float
         The learning rate of this layer's parameters over the optimizer's.
 
