@@ -291,15 +291,21 @@ class _Epoch:
 
     def __enter__(self) -> _Epoch:
         network, data = self.network, self.plan.data
-        self.executor.unbind()
-        sources = (network.x_source, data.x), (network.y_source, data.y), (network.weight_source, data.weight)
-        for buffer, array in sources:
-            if array is not None:
-                self.executor.bind(buffer, array)
+        for buffer in (network.x, network.y_true, network.weight):
+            if buffer is not None:
+                self.executor.bind(buffer)
+        self._bind(data.x, data.y, data.weight)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.executor.unbind()
+        self._bind(None, None, None)
+
+    def _bind(self, *arrays: np.ndarray | None) -> None:
+        network = self.network
+        sources = network.x_source, network.y_source, network.weight_source
+        for buffer, array in zip(sources, arrays, strict=True):
+            if buffer is not None:
+                self.executor.bind(buffer, array)
 
     def at_once(self, epoch: int, streams: Streams, results: Streams) -> tuple[int, float]:
         """Run them without Python in between; return their number and the last learning rate."""
