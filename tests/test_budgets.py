@@ -14,7 +14,7 @@ import pytest
 resource = pytest.importorskip("resource", reason="needs a system of POSIX")
 
 SCRIPTS = Path(__file__).parents[1] / "benchmarks" / "peers"
-ROUNDS, TRIES = 9, 4
+ROUNDS, TRIES = 5, 12
 #: Optional packages. threadpoolctl is one, too, and imported where it is installed: it must learn of the pool.
 OPTIONAL = ("numba", "llvmlite", "matplotlib", "tqdm", "scipy", "sklearn", "pandas", "torch")
 
