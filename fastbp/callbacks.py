@@ -537,6 +537,8 @@ def check_writable(name: str, path: str) -> None:
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"{name} is {path!r}; there is no directory {folder!r}")
+    if not os.path.basename(path):
+        raise ValueError(f"{name} is {path!r}; it must be the name of a file")
     if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError(f"{name} is {path!r}, which is not a regular file")
     for place in (folder, path):

@@ -518,6 +518,14 @@ def test_a_folder_that_is_read_only_is_told_before_training(tmp_path, monkeypatc
             fit(model_of(), callback)
 
 
+def test_a_path_of_no_file_is_told_before_training(tmp_path):
+    for options in ({"checkpoint": ""}, {"checkpoint": f"{tmp_path}/"}):
+        model, twin = model_of(), model_of()
+        with pytest.raises(ValueError, match=r"checkpoint is .*; it must be the name of a file"):
+            fit(model, **options)
+        assert_same_state(model, twin)
+
+
 def test_a_file_that_is_a_folder_is_told_before_training(tmp_path):
     for callback, name in ((ModelCheckpoint(tmp_path), "filepath"), (CSVLogger(tmp_path), "filename")):
         model, twin = model_of(), model_of()
