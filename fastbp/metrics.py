@@ -103,7 +103,7 @@ def _classes(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarr
 
 def _binary(name: str, y: np.ndarray) -> np.ndarray:
     if not np.isin(y, (0, 1)).all():
-        raise ValueError(f"{name} holds {y[~np.isin(y, (0, 1))][0].item()!r}; it must hold 0 and 1 only")
+        raise ValueError(f"{name} holds {y[~np.isin(y, (0, 1))].tolist()[0]!r}; it must hold 0 and 1 only")
     return y.astype(bool)
 
 

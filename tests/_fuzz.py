@@ -141,7 +141,8 @@ def mutated_arrays(arrays, rng):
     elif what == 4:
         arrays[name] = array[None]
     elif what == 5:
-        arrays[name] = np.full_like(array, rng.choice((np.nan, np.inf, -1)) if array.dtype.kind == "f" else -1)
+        value = rng.choice((np.nan, np.inf, -1)) if array.dtype.kind == "f" else -1
+        arrays[name] = np.full_like(array, np.array(value).astype(array.dtype))
 
 
 # ------------------------------------------------------------------------------------------ files
