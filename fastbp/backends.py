@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .program import Buffer, Call, Program
 
-__all__ = ["Executor", "Profile", "aligned", "make_executor"]
+__all__ = ["Executor", "Profile", "aligned", "aligned_copy", "make_executor"]
 
 _DTYPES = {"i8": np.dtype(np.int64), "f8": np.dtype(np.float64)}
 
@@ -35,6 +35,13 @@ def aligned(n: int, dtype: DTypeLike) -> np.ndarray:
     raw = np.zeros(n * dtype.itemsize + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + n * dtype.itemsize].view(dtype)
+
+
+def aligned_copy(array: np.ndarray, dtype: DTypeLike | None = None) -> np.ndarray:
+    """Return a copy that begins at a cache line, of the same dtype or another."""
+    copy = aligned(array.size, array.dtype if dtype is None else dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .backends import aligned, make_executor
+from .backends import aligned, aligned_copy, make_executor
 from .compiler import compile_evaluation, compile_prediction, compile_training
 from .kernels import choose_backend
 from .turns import put_values
@@ -320,11 +320,7 @@ class Engine:
 
     def copy(self) -> dict[str, np.ndarray]:
         """Return copies of all that a train step reads and writes."""
-        copies = {}
-        for name, array in self.shared.items():
-            copies[name] = aligned(array.size, array.dtype).reshape(array.shape)
-            copies[name][...] = array
-        return copies
+        return {name: aligned_copy(array) for name, array in self.shared.items()}
 
     def restore(self, copies: dict[str, np.ndarray]) -> None:
         """Set what `copy` returned."""

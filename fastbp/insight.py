@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .backends import aligned, make_executor
+from .backends import aligned_copy, make_executor
 from .callbacks import Callback
 from .compiler import compile_training
 from .data import as_generator, check_kind, integer, number
@@ -632,10 +632,8 @@ class GradientCheck:
 
 def _in_float64(model: Sequential, x: ArrayLike, y: ArrayLike) -> tuple[Network, Executor, dict[str, np.ndarray]]:
     """Return a train step in float64 on copies of a model's arrays, and these."""
-    data, engine, arrays = model.prepare(x, y, dtype="float64"), model.engine(), {}
-    for name, array in engine.shared.items():
-        arrays[name] = aligned(array.size, np.float64 if array.dtype.kind == "f" else array.dtype).reshape(array.shape)
-        arrays[name][...] = array
+    data, engine = model.prepare(x, y, dtype="float64"), model.engine()
+    arrays = {k: aligned_copy(a, "float64" if a.dtype.kind == "f" else a.dtype) for k, a in engine.shared.items()}
     network = compile_training(
         model.layers, engine.layout, model.loss_function, model.optimizer, [], "float64", model.numerics, False
     )

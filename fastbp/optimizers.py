@@ -152,6 +152,11 @@ class Optimizer:
         """The state and the learning rate, "lr", as programs read and change them."""
         return {**self._state, "lr": self._lr}
 
+    def _advance_attributes(self) -> dict[str, Any]:
+        """Return the attributes of the row that counts the powers."""
+        known = self.attributes()
+        return {name: known[name] for name in ROWS[self.advance or ""].attributes if name in known}
+
     def _powers(self, state: dict[str, np.ndarray], n: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return the state that depends on the number of updates alone, each with its values after n of them."""
         if self.advance is None or "power" not in state:
@@ -161,8 +166,7 @@ class Optimizer:
             from .kernels.numpy_ref import get as reference
 
             advance: Any = reference(f"{self.advance}_advance")
-            known = self.attributes()
-            options = {name: known[name] for name in ROWS[self.advance].attributes if name in known}
+            options = self._advance_attributes()
             for _ in range(n):
                 before, power = power, advance(power, **options)
                 if (before == power).all():
@@ -265,7 +269,7 @@ class Optimizer:
         known = self.attributes()
         shared = {name: buffer for name, buffer in state.items() if name not in self.slots}
         if self.advance is not None:
-            options = {name: known[name] for name in ROWS[self.advance].attributes if name in known}
+            options = self._advance_attributes()
             program.call(f"{self.advance}_advance", shared["power"], layer="optimizer", **options)
         for w, dw, slots, lr in groups:
             program.call(f"{self.row}_update", w, dw, *slots, *shared.values(), lr, layer="optimizer", **known)
