@@ -102,6 +102,53 @@ track_first_step_ratio_to_numpy.unit = "ratio"
 track_first_step_ratio_to_numpy.version = "1"
 
 
+class LongProgram:
+    """A recurrence that is unrolled over some steps, with its gradients: seven calls a step."""
+
+    version = "1"
+    params = [[128, 1430]]
+    param_names = ["steps"]
+    timeout = 120
+
+    def setup(self, steps):
+        try:
+            self.time_made_ready(steps)
+        except (ImportError, TypeError) as error:
+            raise NotImplementedError(f"the installed fastbp has no views that move with the batch: {error}") from error
+
+    def time_made_ready(self, steps):
+        """Made, verified, planned and bound to memory: 10,010 calls of the longer one."""
+        from fastbp.backends import make_executor
+
+        make_executor(_recurrence(steps), "cython", {}, 32)
+
+    def track_arena_bytes(self, steps):
+        return _recurrence(steps).plan(32).nbytes
+
+    track_arena_bytes.unit = "bytes"
+
+
+def _recurrence(steps):
+    from fastbp.program import BATCH, Program
+
+    program = Program("float32")
+    w = program.buffer("w", (4, 4), role="parameter")
+    dw = program.buffer("dw", (4, 4), role="gradient")
+    x = program.buffer("x", (steps, BATCH, 4), role="input")
+    h, saved = program.buffer("h", (BATCH, 4), role="input"), []
+    for t in range(steps):
+        now = program.buffer(f"x{t}", (BATCH, 4), role="input", parent=x, offset=t * BATCH * 4)
+        y = program.call("tanh_forward", program.call("add", program.call("matmul_nn", h, w), now))
+        saved.append((h, y))
+        h = y
+    dy = program.call("identity_forward", h)
+    for before, y in reversed(saved):
+        dz = program.call("tanh_backward", dy, y)
+        program.call("matmul_tn", before, dz, into={"y": dw})
+        dy = program.call("matmul_nt", dz, w)
+    return program
+
+
 class Memory:
     """The peak of a process that trains one epoch, and the bytes that a train step's program holds."""
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .data import integer
 from .kernels import choose_backend, load, primitives_address
-from .program import BATCH, ROWS, CallError
+from .program import CallError, Length
 from .turns import Turns, put_values
 
 if TYPE_CHECKING:
@@ -50,6 +50,11 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
         return np.array_equal(a, b)
     unsigned = f"u{a.itemsize}"
     return bool(((a.view(unsigned) == b.view(unsigned)) | ((a != a) & (b != b))).all())
+
+
+def _affine(n: int | Length) -> tuple[int, int]:
+    """Return a length as (fixed, per row of a batch)."""
+    return (n.fixed, n.per_row) if isinstance(n, Length) else (n, 0)
 
 
 class Profile:
@@ -130,10 +135,9 @@ class Executor:
         self.arrays = list(self.own)
         self._callers = [buffer for buffer in program.buffers if buffer.role in ("input", "result")]
         self._prepare()
-        program.executor = self
 
     def _memory(self) -> list[Any]:
-        """Return an array for each buffer, by number; None where one is bound before a run or no call uses it."""
+        """Return an array for each buffer, by number; None for a view, and where one is bound or no call uses it."""
         program, batch = self.program, self.plan.batch
         arena = aligned(self.plan.nbytes, np.uint8)
         own: list[Any] = []
@@ -142,11 +146,11 @@ class Executor:
             if buffer in self.plan.offsets:
                 start = self.plan.offsets[buffer]
                 array = arena[start : start + program.nbytes(buffer, batch)].view(dtype)
+            elif buffer.parent is not None:
+                array = None
             elif buffer.name in self.shared:
                 array = self.shared[buffer.name].reshape(-1)
-            elif buffer.parent is not None:
-                array = own[buffer.parent.number][buffer.offset : buffer.offset + buffer.size(batch)]
-            elif ROWS in buffer.shape or buffer.role == "temporary":
+            elif buffer.of_data_set or buffer.role == "temporary":
                 array = None
             else:
                 array = aligned(buffer.size(batch), dtype)
@@ -178,23 +182,26 @@ class Executor:
     def bind(self, buffer: Buffer, array: np.ndarray | None = None) -> None:
         """Let a buffer be `array` (contiguous, of its dtype), or its own memory again."""
         self.arrays[buffer.number] = self.own[buffer.number] if array is None else array.reshape(-1)
-        if array is not None and ROWS in buffer.shape:
+        if array is not None and buffer.of_data_set:
             self.rows = len(array)
 
     def view(self, buffer: Buffer, batch: int | None = None) -> np.ndarray:
         """Return a buffer as an array of its shape."""
-        shape = buffer.resolve(self.batch if batch is None else batch, self.rows)
+        batch = self.batch if batch is None else batch
+        shape = buffer.resolve(batch, self.rows)
         n = 1
         for length in shape:
             n *= length
-        return self.arrays[buffer.number][:n].reshape(shape)
+        root = buffer.root
+        if root.parent is None:
+            return self.arrays[root.number][:n].reshape(shape)
+        start = root.offset.at(batch) if isinstance(root.offset, Length) else root.offset
+        return self.arrays[root.parent.number][start : start + n].reshape(shape)
 
-    def _stride(self, buffer: Buffer) -> tuple[int, int]:
+    @staticmethod
+    def _stride(buffer: Buffer) -> tuple[int, int]:
         # elements that a stream moves on per step and per row
-        rest = 1
-        for length in buffer.shape:
-            rest *= 1 if length == BATCH else length
-        return (0, rest) if BATCH in buffer.shape else (rest, 0)
+        return _affine(buffer.elements)
 
     def run(self, span: tuple[int, int], batch: int, counted: bool = False) -> None:
         """Run the calls of a range once; `counted` says that this makes a step."""
@@ -317,7 +324,7 @@ class NumpyExecutor(Executor):
             self.batch = batch
             # the views of one batch length, so that a step does not make them again
             views = {
-                b: None if self.arrays[b.number] is None else self.view(b)
+                b: None if self.arrays[b.owner.number] is None else self.view(b)
                 for call in self.program.calls
                 for b in call.buffers
             }
@@ -433,10 +440,16 @@ class CompiledExecutor(Executor):
                 )
             )
         self._moved: dict[Buffer, tuple[int, int]] = {}
-        self.runner = Runner(calls, len(program.buffers), pool, portable, self.counter, self.turns)
+        views = [
+            (b.number, b.parent.number, *[n * program.itemsize(b) for n in _affine(b.offset)])
+            for b in program.buffers
+            if b.parent is not None
+        ]
+        self.runner = Runner(calls, len(program.buffers), pool, portable, self.counter, self.turns, views)
         self.runner.keep = self.own
         for buffer, array in zip(program.buffers, self.arrays, strict=True):
-            self.runner.bind(buffer.number, array)
+            if buffer.parent is None:
+                self.runner.bind(buffer.number, array)
 
     def open_ports(self, inputs: list[tuple[Buffer, bool]], result: Buffer) -> None:
         """Let `step` and `map` take arrays that need no conversion."""
@@ -462,7 +475,7 @@ class CompiledExecutor(Executor):
         self.runner.bind(buffer.number, self.arrays[buffer.number])
         if self.rows != rows:
             for i, call in enumerate(self.program.calls):
-                if any(ROWS in b.shape for b in call.buffers):
+                if any(b.of_data_set for b in call.buffers):
                     self.runner.set_sizes(i, call.affine_sizes(self.rows))
 
     def run(self, span: tuple[int, int], batch: int, counted: bool = False) -> None:

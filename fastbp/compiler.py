@@ -6,6 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from .program import BATCH, ROWS, Program
+from .program.passes import PASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from .losses import Loss
     from .metrics import Metric
     from .optimizers import Optimizer
-    from .program import Buffer
+    from .program import Buffer, Length
+    from .program.passes import Pass
     from .regularizers import Regularizer
 
     Backward = Callable[[Buffer, bool], Buffer | None]
@@ -211,8 +213,8 @@ def _regularized(layout: Layout) -> list[tuple[int, str, Regularizer]]:
     return [(k, name, r) for k, name, *_ in layout.entries if (r := layout.specs[k, name].regularizer) is not None]
 
 
-def _targets(program: Program, loss: Loss, layout: Layout, name: str, first: str) -> Buffer:
-    shape: tuple[int | str, ...] = (first, *loss.target_shape(layout.output_shape))
+def _targets(program: Program, loss: Loss, layout: Layout, name: str, first: Length) -> Buffer:
+    shape: tuple[int | Length, ...] = (first, *loss.target_shape(layout.output_shape))
     return program.buffer(name, shape, "i8" if loss.takes_integers else "real", role="input")
 
 
@@ -238,6 +240,15 @@ def _loss(
     if network.data_loss is not network.loss:
         network.data_loss.name, network.data_loss.role = "data loss", "result"
     return backward
+
+
+def _shortened(network: Network, passes: Sequence[Pass]) -> Network:
+    """Return the network after the passes."""
+    kept = {y.root for _, y in network.layers}
+    for shorten in passes:
+        shorten(network.program, kept)
+    network.metrics = [(metric, [b.root for b in found], value) for metric, found, value in network.metrics]
+    return network
 
 
 def _groups(
@@ -280,6 +291,7 @@ def compile_training(
     stop_on_nan: bool = True,
     weighted: bool = False,
     trained: Container[int] | None = None,
+    passes: Sequence[Pass] = PASSES,
 ) -> Network:
     """Return the network of one train step: gather, forward, loss, backward, update.
 
@@ -298,6 +310,8 @@ def compile_training(
         Whether samples have weights.
     trained : container of int, optional
         The numbers of the layers whose parameters change; by default all.
+    passes : sequence of callable
+        What shortens the program, in this order.
 
     Returns
     -------
@@ -356,7 +370,7 @@ def compile_training(
             constraint = layout.specs[k, name].constraint
             if constraint is not None and k in trained:
                 constraint.emit(program, network.parameters[k][name], layers[k].name)
-    return network
+    return _shortened(network, passes)
 
 
 def compile_evaluation(
@@ -367,6 +381,7 @@ def compile_evaluation(
     dtype: str,
     numerics: str = "numpy",
     weighted: bool = False,
+    passes: Sequence[Pass] = PASSES,
 ) -> Network:
     """Return the network that computes loss and metrics of a batch."""
     network = Network(dtype, numerics)
@@ -374,12 +389,14 @@ def compile_evaluation(
     if weighted:
         network.weight = network.program.buffer("sample_weight", (BATCH, 1), role="input")
     _loss(network, layers, layout, loss, metrics)
-    return network
+    return _shortened(network, passes)
 
 
-def compile_prediction(layers: Sequence[Layer], layout: Layout, dtype: str, numerics: str = "numpy") -> Network:
+def compile_prediction(
+    layers: Sequence[Layer], layout: Layout, dtype: str, numerics: str = "numpy", passes: Sequence[Pass] = PASSES
+) -> Network:
     """Return the network that computes the output of a batch."""
     network = Network(dtype, numerics)
     _forward(network, layers, layout, {})
     network.y_pred.role = "result"
-    return network
+    return _shortened(network, passes)

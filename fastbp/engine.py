@@ -269,6 +269,7 @@ class Engine:
             executor = make_executor(
                 network.program, self.backend, self.shared, batch, purpose == "steps", counter, self.turns
             )
+            network.program.executor = executor
             if key == ("train", False):
                 self._open_step(network, executor)
             self._kept[key] = kept = network, executor

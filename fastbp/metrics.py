@@ -420,19 +420,11 @@ def _explained(error: np.ndarray, y: np.ndarray) -> float:
 
 
 # --------------------------------------------------------------------------------------- of a program
-def _call(program: Program, kernel: str, *inputs: Buffer, **attributes: float) -> tuple[Buffer, ...]:
-    """Return the outputs of a kernel; metrics that count the same share the call."""
-    options: dict[str, Any] = {**KERNELS[kernel].attributes, **attributes}
-    for call in program.calls:
-        if (call.kernel.name, call.layer, call.reads, call.attributes) == (kernel, "metric", inputs, options):
-            return call.writes
-    program.call(kernel, *inputs, layer="metric", **options)
-    return program.calls[-1].writes
-
-
 def _result(program: Program, kernel: str, *inputs: Buffer, **attributes: float) -> Buffer:
     """Return the last output of a kernel, which becomes a result of the program."""
-    buffer = _call(program, kernel, *inputs, **attributes)[-1]
+    options: dict[str, Any] = attributes
+    outputs = program.call(kernel, *inputs, layer="metric", **options)
+    buffer: Buffer = outputs[-1] if isinstance(outputs, tuple) else outputs
     buffer.role = "result"
     return buffer
 
@@ -952,7 +944,7 @@ class R2Score(_Error):
 
     def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
         """Add the sum of squared errors of each output, and a copy of the targets."""
-        elements, _ = _call(program, "mean_squared_error_forward", y_pred, y_true, mean=0.0)
+        elements, _ = program.call("mean_squared_error_forward", y_pred, y_true, mean=0.0, layer="metric")
         totals = _result(program, "bias_backward", elements)
         y = _result(program, "identity_forward", y_true)
         return [totals, y], lambda rows, totals, y: _explained(totals.astype(np.float64).sum(axis=0), y)

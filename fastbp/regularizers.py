@@ -43,7 +43,7 @@ class Regularizer:
         Buffer
         """
         _, penalty = program.call("l1_l2_penalty", w, layer=layer, l1=self.l1, l2=self.l2)
-        return program.call("add_penalty", loss, penalty, layer=layer)
+        return program.call("add", loss, penalty, layer=layer)
 
     def emit_gradient(self, program: Program, w: Buffer, dw: Buffer, layer: str) -> None:
         """Add the derivative of the penalty to `dw`.

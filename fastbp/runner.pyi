@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ class Runner:
         portable: bool = False,
         counter: np.ndarray | None = None,
         turns: Any = None,
+        views: Sequence[tuple[int, int, int, int]] = (),
     ) -> None: ...
     def bind(self, buffer: int, array: np.ndarray | None) -> None: ...
     def set_batch(self, batch: int) -> None: ...

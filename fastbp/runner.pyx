@@ -63,6 +63,13 @@ cdef struct call_t:
     int operands        # of a pointwise kernel, else 0
 
 
+cdef struct view_t:
+    intptr_t buffer
+    intptr_t parent
+    intptr_t fixed
+    intptr_t per_row
+
+
 cdef struct share_t:
     const call_t *call
     void **pointers
@@ -141,6 +148,9 @@ cdef class Runner:
         Counts the steps: of `run_steps` and `step`, and of `run` if it is told that it is one.
     turns : object, optional
         Its attribute ``stage`` is "step" while a handler of a signal runs in the middle of the calls.
+    views : list of tuple, optional
+        ``(buffer, parent, fixed, per_row)`` for each buffer that lies in another one: where, in bytes,
+        ``fixed + per_row * batch``. A parent is no view.
     """
 
     cdef call_t *calls
@@ -148,6 +158,8 @@ cdef class Runner:
     cdef intptr_t *uses           # of each buffer in turn, which pointers are its address
     cdef intptr_t *first_use      # where in `uses` those of a buffer begin
     cdef char **addresses         # per buffer
+    cdef view_t *views            # those of a buffer are neighbours
+    cdef intptr_t *first_view     # of each buffer, where in `views` they begin
     cdef intptr_t *sizes
     cdef intptr_t *fixed
     cdef intptr_t *per_row
@@ -158,7 +170,7 @@ cdef class Runner:
     cdef bint portable
     cdef fastbp_control found     # the control word outside of `execute`
     cdef readonly int n_calls
-    cdef intptr_t n_pointers, n_sizes, n_buffers
+    cdef intptr_t n_pointers, n_sizes, n_buffers, n_views
     cdef readonly intptr_t batch
     cdef readonly int failed      # the call that returned a status
     cdef readonly intptr_t steps  # steps that the last run_steps completed
@@ -176,7 +188,7 @@ cdef class Runner:
     cdef public object keep       # what owns the memory behind the addresses
 
     def __cinit__(self, list calls, intptr_t n_buffers, intptr_t pool=0, bint portable=False,
-                  cnp.ndarray counter=None, turns=None):
+                  cnp.ndarray counter=None, turns=None, views=()):
         cdef intptr_t i, p = 0, s = 0, a = 0
         self.counted, self.turns = counter, turns
         self.counter = NULL if counter is None else <int64_t *>cnp.PyArray_DATA(counter)
@@ -220,6 +232,16 @@ cdef class Runner:
             for value in attributes:
                 self.attributes[a] = value
                 a += 1
+        self.n_views = len(views)
+        self.views = <view_t *>allocate(self.n_views, sizeof(view_t))
+        self.first_view = <intptr_t *>allocate(n_buffers + 1, sizeof(intptr_t))
+        for i, (buffer, parent, fixed, per_row) in enumerate(sorted(views, key=lambda view: view[1])):
+            if not (0 <= buffer < n_buffers and 0 <= parent < n_buffers):
+                raise ValueError(f"buffer {buffer} is a view of {parent}; there are {n_buffers}")
+            self.views[i] = view_t(buffer, parent, fixed, per_row)
+            self.first_view[parent + 1] = i + 1
+        for i in range(n_buffers):
+            self.first_view[i + 1] = max(self.first_view[i + 1], self.first_view[i])
         for number, numbers in enumerate(places):
             self.first_use[number + 1] = self.first_use[number] + len(numbers)
             for k, place in enumerate(numbers):
@@ -229,16 +251,27 @@ cdef class Runner:
     def __dealloc__(self):
         for p in (<intptr_t>self.calls, <intptr_t>self.pointers, <intptr_t>self.uses, <intptr_t>self.first_use,
                   <intptr_t>self.addresses, <intptr_t>self.sizes, <intptr_t>self.fixed, <intptr_t>self.per_row, <intptr_t>self.attributes,
-                  <intptr_t>self.costs, <intptr_t>self.items):
+                  <intptr_t>self.costs, <intptr_t>self.items, <intptr_t>self.views, <intptr_t>self.first_view):
             free(<void *><intptr_t>p)
+
+    cdef void point(self, intptr_t buffer, char *address) noexcept nogil:
+        cdef intptr_t i
+        self.addresses[buffer] = address
+        for i in range(self.first_use[buffer], self.first_use[buffer + 1]):
+            self.pointers[self.uses[i]] = address
 
     cdef void move(self, intptr_t buffer, char *address) noexcept nogil:
         cdef intptr_t i
         if self.addresses[buffer] == address:
             return
-        self.addresses[buffer] = address
-        for i in range(self.first_use[buffer], self.first_use[buffer + 1]):
-            self.pointers[self.uses[i]] = address
+        self.point(buffer, address)
+        for i in range(self.first_view[buffer], self.first_view[buffer + 1]):
+            self.follow(&self.views[i])
+
+    cdef void follow(self, const view_t *view) noexcept nogil:
+        # a view lies where its parent is
+        cdef char *parent = self.addresses[view.parent]
+        self.point(view.buffer, NULL if parent is NULL else parent + view.fixed + view.per_row * self.batch)
 
     cdef void resize(self, intptr_t batch) noexcept nogil:
         cdef intptr_t i
@@ -249,6 +282,9 @@ cdef class Runner:
             self.sizes[i] = self.fixed[i] + self.per_row[i] * batch
         for i in range(self.n_calls):
             self.calls[i].cost = self.costs[2 * i] + self.costs[2 * i + 1] * batch
+        for i in range(self.n_views):
+            if self.views[i].per_row:
+                self.follow(&self.views[i])
 
     cdef bint interrupted(self) noexcept with gil:
         if self.portable:

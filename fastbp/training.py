@@ -10,7 +10,7 @@ import numpy as np
 from .backends import make_executor
 from .callbacks import has_hook
 from .kernels.caller import warn
-from .program import BATCH, CallError
+from .program import CallError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -63,14 +63,14 @@ def results_of(network: Network, rows: int, steps: int, dtype: str) -> Streams:
     buffers = [network.loss, network.data_loss, *(buffer for _, found, _ in network.metrics for buffer in found)]
     arrays = {}
     for b in dict.fromkeys(buffers):
-        shape = b.resolve(rows) if BATCH in b.shape else (steps, *b.shape)
+        shape = b.resolve(rows) if b.with_rows else (steps, *b.shape)
         arrays[b] = np.empty(shape, dtype if b.dtype == "real" else np.int64)
     return arrays
 
 
 def part(streams: Streams, first: int, last: int, start: int, stop: int) -> Streams:
     """Return what steps `first` to `last` - 1 have of streams: one thing a step, or their rows."""
-    return {b: a[start:stop] if BATCH in b.shape else a[first:last] for b, a in streams.items()}
+    return {b: a[start:stop] if b.with_rows else a[first:last] for b, a in streams.items()}
 
 
 def counted(data: Rows, counts: np.ndarray, which: Any = slice(None)) -> np.ndarray:

@@ -1353,9 +1353,9 @@ _row(
     source="PyTorch's ignore_index",
 )
 _row(
-    "add_penalty", "weighting",
-    ("", "loss[n], penalty[n] -> total[n]", "total = loss + penalty", "total=loss", "total=penalty"),
-    source="the loss that a regularised model minimises",
+    "add", "weighting",
+    ("", "a[n], b[n] -> y[n]", "y = a + b", "y=a", "y=b"),
+    source="a loss and its penalty; the gradients of all uses of a parameter or an output",
 )
 
 # ---------------------------------------------------------------------------------------- update

@@ -253,7 +253,8 @@ class Layer:
             The input, shape (batch, ...).
         weights, gradients : dict of str to Buffer
             By the names of `parameters`; statistics and the generator are among the weights. There are no gradients of
-            a layer that is not trained. A gradient is written once: kernels overwrite, they do not add.
+            a layer that is not trained. A parameter may be used as often as is needed: what a second call is to
+            write into its gradient is added, so that the gradient is the sum of all uses, from the last one on.
 
         Returns
         -------

@@ -92,34 +92,13 @@ class Activation(Layer):
         return [], input_shape
 
     def emit(
-        self,
-        program: Program,
-        x: Buffer,
-        weights: dict[str, Buffer],
-        gradients: dict[str, Buffer],
-        done: bool = False,
+        self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
     ) -> tuple[Buffer, Backward]:
-        """Add ``y = f(x)``; where it is `done`, x is y already and f one that needs only y for its derivative.
-
-        Parameters
-        ----------
-        program : Program
-        x : Buffer
-        weights, gradients : dict of str to Buffer
-            Empty: an activation has none.
-        done : bool
-            Whether an earlier call computed y already, and `x` is that.
-
-        Returns
-        -------
-        y : Buffer
-        backward : callable
-            As of `Layer.emit`.
-        """
+        """Add ``y = f(x)``."""
         if self.activation == "identity":
             return x, lambda dy, need_dx: dy
         row = ROWS[self.activation]
-        y = x if done else program.call(f"{row.name}_forward", x, layer=self.name, **self.attributes)
+        y = program.call(f"{row.name}_forward", x, layer=self.name, **self.attributes)
 
         def backward(dy, need_dx):
             saved = {"x": x, "y": y}
@@ -242,12 +221,11 @@ class Dense(Layer):
         self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
     ) -> tuple[Buffer, Backward]:
         """Add ``y = activation(x @ w + b)``."""
-        relu = self.use_bias and self.activation.activation == "relu"
         if self.use_bias:
-            z = program.call("dense", x, weights["w"], weights["b"], layer=self.name, relu=float(relu))
+            z = program.call("dense", x, weights["w"], weights["b"], layer=self.name)
         else:
             z = program.call("matmul_nn", x, weights["w"], layer=self.name)
-        y, activation_backward = self.activation.emit(program, z, {}, {}, done=relu)
+        y, activation_backward = self.activation.emit(program, z, {}, {})
 
         def backward(dy, need_dx):
             dz: Any = activation_backward(dy, True)

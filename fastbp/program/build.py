@@ -1,0 +1,297 @@
+"""Programs: how calls are added, and what can be asked of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..kernels.table import KERNELS, suggest
+from .ir import Buffer, Call, CallList, Length, ProgramError, Shape, sizes_of
+from .listing import listing
+from .plan import Plan, plan_arena
+from .verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    class Host(Protocol):
+        """Who runs a program: an executor."""
+
+        plan: Plan
+
+        def run_program(self, check: str | None) -> None:
+            """Run what follows the gathering once."""
+
+        def profile(self, repeat: int) -> Any:
+            """Time each call."""
+
+
+__all__ = ["Program"]
+
+
+class Program(CallList):
+    """A flat list of kernel calls.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+        What "real" operands are.
+    numerics : {"numpy", "portable"}
+        Which bits the program promises.
+
+    Attributes
+    ----------
+    buffers : list of Buffer
+    calls : list of Call
+    training : bool
+        Whether this is a train step: what some layers compute depends on it.
+    deferred : list of callable
+        See `later`.
+    executor
+        Who runs it, once somebody does: an executor of ``fastbp.backends``.
+    """
+
+    def __init__(self, dtype: str, numerics: str = "numpy") -> None:
+        self.dtype, self.numerics = dtype, numerics
+        self.buffers: list[Buffer] = []
+        self.calls: list[Call] = []
+        self.phase = "forward"
+        self.training = False
+        self.deferred: list[Callable[[], None]] = []
+        self.executor: Host | None = None
+        self._gradients: set[Buffer] = set()  # that some call makes
+
+    # ------------------------------------------------------------------ building
+
+    def buffer(
+        self,
+        name: str,
+        shape: Shape,
+        dtype: str = "real",
+        role: str = "temporary",
+        parent: Buffer | None = None,
+        offset: int | Length = 0,
+    ) -> Buffer:
+        """Add a buffer.
+
+        Parameters
+        ----------
+        name : str
+            By convention the layer's and the array's, "dense_1.z".
+        shape : tuple of int or Length
+        dtype : {"real", "i8", "f8"}
+        role : str
+            As of a `Buffer`.
+        parent : Buffer, optional
+            Of which this is a view; of a view of something it is one, too.
+        offset : int or Length
+            Where in `parent` it begins, in elements.
+
+        Returns
+        -------
+        Buffer
+        """
+        if parent is not None:
+            parent = parent.root
+            if parent.parent is not None:
+                parent, offset = parent.parent, parent.offset + offset
+        made = Buffer(len(self.buffers), name, shape, dtype, role, parent, offset)
+        self.buffers.append(made)
+        return made
+
+    def call(
+        self, name: str, *inputs: Buffer, layer: str = "", into: dict[str, Buffer] | None = None, **attributes: float
+    ) -> Any:
+        """Add a call; outputs that are not given become temporaries.
+
+        Parameters
+        ----------
+        name : str
+            A kernel of the table.
+        *inputs : Buffer
+            In the order of the kernel's inputs.
+        layer : str
+            The name of the layer that adds the call; also the first part of new buffers' names.
+        into : dict of str to Buffer, optional
+            Buffers for outputs, by operand name. Operands that are updated in place need none. To a gradient that an
+            earlier call made the output is added.
+        **attributes
+            The row's attributes, where not the defaults.
+
+        Returns
+        -------
+        Buffer or tuple of Buffer
+            The outputs.
+
+        Raises
+        ------
+        ProgramError
+            If the kernel has no such inputs, outputs or attributes.
+        """
+        kernel = KERNELS[name]
+        if len(inputs) != len(kernel.inputs):
+            raise ProgramError(f"{name} takes {len(kernel.inputs)} inputs, got {len(inputs)}")
+        for attribute in attributes:
+            if attribute not in kernel.attributes:
+                raise ProgramError(f"{name} has no attribute {attribute!r}{suggest(attribute, kernel.attributes)}")
+        given = {o.name: b for o, b in zip(kernel.inputs, inputs, strict=True)}
+        made = [o.name for o in kernel.outputs if o.name not in given]
+        more: dict[str, Buffer] = {}
+        for output, target in (into or {}).items():
+            if output not in made:
+                what = ", ".join(made) or "nothing"
+                raise ProgramError(f"{name} makes no {output!r}, which into has; it makes {what}")
+            if target.root in self._gradients and target.root not in {b.root for b in inputs}:
+                more[output] = target
+            else:
+                given[output] = target
+        known = tuple([given[o.name].shape if o.name in given else None for o in kernel.operands])
+        sizes = sizes_of(kernel, known)
+        like = next((given[o.name].shape for o in kernel.inputs if o.dims == ("n",)), None)
+        for operand in kernel.outputs:
+            if operand.name not in given:
+                shape = kernel.shape(operand, sizes, like)
+                given[operand.name] = self.buffer(f"{layer}.{operand.name}", shape, operand.dtype)
+        buffers = tuple([given[o.name] for o in kernel.operands])
+        self._gradients.update(b.root for o in kernel.outputs if (b := given[o.name]).role == "gradient")
+        self.calls.append(Call(kernel, buffers, {**kernel.attributes, **attributes}, self.phase, layer))
+        for output, target in more.items():
+            part = given[output].reshaped(target.shape)
+            given[output] = self.call("add", target, part, layer=layer, into={"y": target})
+        outputs = tuple([given[o.name] for o in kernel.outputs])
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def later(self, function: Callable[[], None]) -> None:
+        """Let a function add calls to the update phase: what changes a layer's statistics.
+
+        From there on a step runs to its end, so that statistics and parameters change together or not at all.
+
+        Parameters
+        ----------
+        function : callable
+            Without arguments.
+        """
+        self.deferred.append(function)
+
+    def find(self, name: str) -> Buffer:
+        """Return the buffer of that name.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        Buffer
+
+        Raises
+        ------
+        KeyError
+            If there is none.
+        """
+        for buffer in self.buffers:
+            if buffer.name == name:
+                return buffer
+        raise KeyError(f"no buffer {name!r}{suggest(name, [b.name for b in self.buffers])}")
+
+    def span(self, first: str, last: str | None = None) -> tuple[int, int]:
+        """Return the calls of phases `first` to `last` as a range (start, stop).
+
+        Parameters
+        ----------
+        first : str
+            A phase, see `Call`.
+        last : str, optional
+            By default `first`.
+
+        Returns
+        -------
+        start, stop : int
+            Both 0 where there are none.
+        """
+        at = [i for i, call in enumerate(self.calls) if call.phase in (first, last or first)]
+        return (at[0], at[-1] + 1) if at else (0, 0)
+
+    @property
+    def commit(self) -> int:
+        """The first call that writes parameters or state: from there on a step runs to its end."""
+        return next((i for i, call in enumerate(self.calls) if call.phase == "update"), len(self.calls))
+
+    # ------------------------------------------------------------------ memory and rules
+
+    def plan(self, batch: int, keep: bool = False) -> Plan:
+        """Plan the arena for batches of up to `batch` rows.
+
+        Two temporaries share memory if one is last read before the other is first written; an output
+        takes its input's place where the kernel's row allows it and nobody reads the input later.
+
+        Parameters
+        ----------
+        batch : int
+        keep : bool
+            Share nothing, so that every intermediate result can be looked at afterwards.
+
+        Returns
+        -------
+        Plan
+        """
+        return plan_arena(self, batch, keep)
+
+    def verify(self, plan: Plan | None = None) -> None:
+        """Check the program without running it.
+
+        What is read was written, all of it; a buffer is written once, and after that only updated by calls that read
+        it; shapes and dtypes agree; no call writes what it also reads unless the kernel's row allows it; and (with
+        `plan`) no two buffers that live at the same time share memory, whatever the batch up to that of the plan.
+
+        Parameters
+        ----------
+        plan : Plan, optional
+
+        Raises
+        ------
+        ProgramError
+            The message names the call and the buffer.
+        """
+        verify(self, plan)
+
+    # ------------------------------------------------------------------ looking and running
+
+    def __str__(self) -> str:
+        batch = self.executor.plan.batch if self.executor else 1
+        return listing(self, self.executor.plan if self.executor else self.plan(batch))
+
+    def run(self, check: str | None = None) -> None:
+        """Run all calls after the gathering once, on the data that the executor holds.
+
+        Parameters
+        ----------
+        check : {None, "numpy"}
+            "numpy" runs every call on the reference as well and compares the bits.
+
+        Raises
+        ------
+        AssertionError
+            With ``check="numpy"``, at the first call whose bits differ; the message names it.
+        """
+        self._bound().run_program(check)
+
+    def profile(self, repeat: int = 100) -> Any:
+        """Time each call; parameters and optimizer state are left as they were.
+
+        Parameters
+        ----------
+        repeat : int
+            Times are medians of so many runs.
+
+        Returns
+        -------
+        Profile
+            Its rows are ``(call, seconds, bytes)``; `print` shows a table.
+        """
+        return self._bound().profile(repeat)
+
+    def _bound(self) -> Host:
+        if self.executor is None:
+            raise RuntimeError("this program has no executor; compile a model, then use model.program")
+        return self.executor

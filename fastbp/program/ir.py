@@ -1,0 +1,501 @@
+"""What a program is made of: lengths, buffers, and calls in their order."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import gcd, prod
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from ..kernels.table import STATUS
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+    from typing import Any
+
+    from ..kernels.table import Kernel
+
+__all__ = [
+    "BATCH", "ROWS", "Buffer", "Call", "CallError", "CallList", "Length", "ProgramError", "Shape", "at", "places",
+    "sizes_of",
+]  # fmt: skip
+
+_ITEMSIZE = {"float32": 4, "float64": 8, "i8": 8, "f8": 8}
+
+
+class ProgramError(ValueError):
+    """A program breaks a rule; the message names the call."""
+
+
+class CallError(RuntimeError):
+    """A call stopped the program.
+
+    Attributes
+    ----------
+    call : Call
+    status : int
+        Why, as in ``kernels.table.STATUS``.
+    step : int
+        Which batch of the run, from 0.
+    """
+
+    def __init__(self, call: Call, status: int, step: int = 0) -> None:
+        super().__init__(f"{call.kernel.name} in step {step}: {STATUS[status]}")
+        self.call, self.status, self.step = call, status, step
+
+
+class Length(NamedTuple):
+    """A length that a run decides: ``fixed + per_row * n``, where n is a number of rows.
+
+    Parameters
+    ----------
+    fixed, per_row : int
+    of : {"batch", "rows"}
+        Which rows: those of a batch, or those of the data set that batches are gathered from.
+
+    Examples
+    --------
+    >>> 3 * BATCH, BATCH * 3 + 2
+    (3*batch, 2+3*batch)
+    >>> (3 * BATCH).at(10)
+    30
+    """
+
+    fixed: int
+    per_row: int
+    of: str = "batch"
+
+    def at(self, batch: int, rows: int = 0) -> int:
+        """Return the length for given numbers of rows.
+
+        Parameters
+        ----------
+        batch, rows : int
+            Of a batch, of the data set.
+
+        Returns
+        -------
+        int
+        """
+        return self.fixed + self.per_row * (batch if self.of == "batch" else rows)
+
+    def __mul__(self, factor: Any) -> Any:
+        if isinstance(factor, Length):
+            raise ValueError(f"{self!r} * {factor!r} does not grow evenly with the rows")
+        if not isinstance(factor, int):
+            return NotImplemented
+        return Length(self.fixed * factor, self.per_row * factor, self.of) if factor else 0
+
+    def __rmul__(self, factor: Any) -> Any:
+        return self * factor
+
+    def __add__(self, other: Any) -> Any:
+        if isinstance(other, Length):
+            if other.of != self.of:
+                raise ValueError(f"{self!r} + {other!r} is of two kinds of rows")
+            per_row = self.per_row + other.per_row
+            fixed = self.fixed + other.fixed
+            return Length(fixed, per_row, self.of) if per_row else fixed
+        return Length(self.fixed + other, self.per_row, self.of) if isinstance(other, int) else NotImplemented
+
+    def __radd__(self, other: Any) -> Any:
+        return self + other
+
+    def __repr__(self) -> str:
+        rows = self.of if self.per_row == 1 else f"{self.per_row}*{self.of}"
+        return f"{self.fixed}+{rows}" if self.fixed else rows
+
+
+#: The length that is known only when a batch arrives.
+BATCH = Length(0, 1)
+#: The number of rows of the data set that batches are gathered from.
+ROWS = Length(0, 1, "rows")
+
+Shape: TypeAlias = "Sequence[int | Length]"
+
+
+def at(length: int | Length, batch: int, rows: int = 0) -> int:
+    """Return a length as a number."""
+    return length.at(batch, rows) if isinstance(length, Length) else length
+
+
+def _polynomial(shape: Shape) -> tuple[int, list[Length]]:
+    """Return what two shapes of equally many elements have in common: a factor and the lengths without one."""
+    factor, lengths = 1, []
+    for length in shape:
+        if isinstance(length, Length):
+            common = gcd(length.fixed, length.per_row)
+            factor *= common
+            lengths.append(Length(length.fixed // common, length.per_row // common, length.of))
+        else:
+            factor *= length
+    return factor, sorted(lengths) if factor else []
+
+
+class Buffer:
+    """A named piece of memory with a shape.
+
+    Attributes
+    ----------
+    number : int
+        Its place in ``program.buffers``.
+    name : str
+    shape : tuple of int or Length
+    dtype : {"real", "i8", "f8"}
+    role : {"input", "parameter", "gradient", "state", "temporary", "result"}
+        Inputs are bound or gathered; parameters, gradients and state outlive the program; temporaries
+        share the arena; results may be bound to arrays of the caller's.
+    parent, offset : Buffer or None, int or Length
+        A view: in which buffer it lies, and where it begins there, in elements.
+    root : Buffer
+        Itself, or the buffer of which this is another shape (`reshaped`) or whose contents it has (`become`).
+    """
+
+    __slots__ = ("_alias_of", "_name", "_number", "_role", "dtype", "offset", "parent", "shape")
+
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        shape: Shape,
+        dtype: str,
+        role: str,
+        parent: Buffer | None = None,
+        offset: int | Length = 0,
+    ) -> None:
+        self._number, self._name, self.dtype, self._role = number, name, dtype, role
+        self.shape: tuple[Any, ...] = tuple(shape)
+        self.parent, self.offset = parent, offset
+        self._alias_of: Buffer | None = None
+
+    @property
+    def root(self) -> Buffer:
+        """The buffer itself, or the one of which this is another shape or name."""
+        root = self
+        while root._alias_of is not None:
+            root = root._alias_of
+        return root
+
+    @property
+    def owner(self) -> Buffer:
+        """The buffer that has the memory: of a view its parent."""
+        root = self.root
+        return root if root.parent is None else root.parent
+
+    @property
+    def name(self) -> str:
+        """What listings call it."""
+        return self.root._name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self.root._name = name
+
+    @property
+    def number(self) -> int:
+        """Its place in ``program.buffers``."""
+        return self.root._number
+
+    @number.setter
+    def number(self, number: int) -> None:
+        self.root._number = number
+
+    @property
+    def role(self) -> str:
+        """What the memory is for."""
+        return self.root._role
+
+    @role.setter
+    def role(self, role: str) -> None:
+        self.root._role = role
+
+    def reshaped(self, shape: Shape) -> Buffer:
+        """Return the same memory in another shape: a buffer of the same number, which no call needs to fill.
+
+        Parameters
+        ----------
+        shape : tuple of int or Length
+
+        Returns
+        -------
+        Buffer
+
+        Raises
+        ------
+        ProgramError
+            If the shape has another number of elements.
+        """
+        other = Buffer(self.number, self.name, shape, self.dtype, self.role, self.parent, self.offset)
+        if _polynomial(other.shape) != _polynomial(self.shape):
+            raise ProgramError(f"{self!r} cannot be {other!r}")
+        other._alias_of = self.root
+        return other
+
+    def become(self, other: Buffer) -> None:
+        """Stand for another buffer of the same contents: whoever holds this one reads that.
+
+        Parameters
+        ----------
+        other : Buffer
+        """
+        self._alias_of = other.root
+        self.parent, self.offset = other.parent, other.offset
+
+    @property
+    def with_rows(self) -> bool:
+        """Whether the shape has a length of the batch."""
+        return any(isinstance(length, Length) and length.of == "batch" for length in self.shape)
+
+    @property
+    def of_data_set(self) -> bool:
+        """Whether the shape has the number of rows of the data set."""
+        return any(isinstance(length, Length) and length.of == "rows" for length in self.shape)
+
+    @property
+    def elements(self) -> Any:
+        """How many elements there are, as an integer or a `Length`."""
+        return prod(self.shape)
+
+    def resolve(self, batch: int, rows: int = 0) -> tuple[int, ...]:
+        """Return the shape for given lengths.
+
+        Parameters
+        ----------
+        batch, rows : int
+            The rows of a batch and of the data set.
+
+        Returns
+        -------
+        tuple of int
+        """
+        return tuple([at(length, batch, rows) for length in self.shape])
+
+    def size(self, batch: int, rows: int = 0) -> int:
+        """Return the number of elements for given lengths.
+
+        Parameters
+        ----------
+        batch, rows : int
+            The rows of a batch and of the data set.
+
+        Returns
+        -------
+        int
+        """
+        return prod(self.resolve(batch, rows))
+
+    def __repr__(self) -> str:
+        return f"{self.name}[{', '.join(map(str, self.shape))}]"
+
+
+@lru_cache(maxsize=4096)
+def sizes_of(kernel: Kernel, shapes: tuple[Any, ...]) -> dict[str, Any]:
+    # the layers of a model, and its programs, repeat themselves
+    return kernel.sizes(shapes)
+
+
+@lru_cache(maxsize=4096)
+def _work(kernel: Kernel, shapes: tuple[Any, ...], batch: int) -> int:
+    moved = sum(prod([at(n, batch, 1) for n in shape]) for shape in shapes if ROWS not in shape)
+    sizes = [at(n, batch) for n in sizes_of(kernel, shapes).values()]
+    multiplied = prod(sizes) if len(sizes) == 3 else 0
+    return 10 + moved // 8 + multiplied // 32
+
+
+@lru_cache(maxsize=1024)
+def places(kernel: Kernel) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return where the inputs and the outputs of a kernel are among its operands."""
+    at = {o.name: k for k, o in enumerate(kernel.operands)}
+    return tuple([at[o.name] for o in kernel.inputs]), tuple([at[o.name] for o in kernel.outputs])
+
+
+class Call:
+    """One kernel applied to buffers.
+
+    Attributes
+    ----------
+    kernel : Kernel
+    buffers : tuple of Buffer
+        In the order of ``kernel.operands``.
+    attributes : dict
+    phase : {"gather", "forward", "loss", "backward", "update"}
+    layer : str
+        The name of the layer that added the call, for listings.
+    """
+
+    __slots__ = ("attributes", "buffers", "kernel", "layer", "phase")
+
+    def __init__(
+        self, kernel: Kernel, buffers: tuple[Buffer, ...], attributes: dict[str, float], phase: str, layer: str
+    ) -> None:
+        self.kernel, self.buffers, self.attributes = kernel, buffers, attributes
+        self.phase, self.layer = phase, layer
+
+    def named(self) -> dict[str, Buffer]:
+        """Return the buffers by operand name.
+
+        Returns
+        -------
+        dict of str to Buffer
+        """
+        return {o.name: b for o, b in zip(self.kernel.operands, self.buffers, strict=True)}
+
+    @property
+    def reads(self) -> tuple[Buffer, ...]:
+        """Buffers that are read, in the order of the kernel's inputs."""
+        return tuple([self.buffers[k] for k in places(self.kernel)[0]])
+
+    @property
+    def writes(self) -> tuple[Buffer, ...]:
+        """Buffers that are written, in the order of the kernel's outputs."""
+        return tuple([self.buffers[k] for k in places(self.kernel)[1]])
+
+    @property
+    def lengths(self) -> dict[str, Any]:
+        """The kernel's sizes by dimension, as integers or `Length`.
+
+        Raises
+        ------
+        ValueError
+            If the buffers do not fit the kernel's operands.
+        """
+        return sizes_of(self.kernel, tuple([b.shape for b in self.buffers]))
+
+    def sizes(self, batch: int, rows: int = 0) -> dict[str, int]:
+        """Return the kernel's sizes for given lengths.
+
+        Parameters
+        ----------
+        batch, rows : int
+            The rows of a batch and of the data set.
+
+        Returns
+        -------
+        dict of str to int
+        """
+        return {dim: at(length, batch, rows) for dim, length in self.lengths.items()}
+
+    def affine_sizes(self, rows: int = 0) -> list[tuple[int, int]]:
+        """Return each size as ``(fixed, per_row)``: fixed + per_row * batch.
+
+        Parameters
+        ----------
+        rows : int
+            The rows of the data set.
+
+        Returns
+        -------
+        list of (int, int)
+        """
+        return [
+            (n.fixed, n.per_row) if isinstance(n, Length) and n.of == "batch" else (at(n, 0, rows), 0)
+            for n in self.lengths.values()
+        ]
+
+    def work(self, batch: int) -> int:
+        """Return a rough number of nanoseconds: what decides how often the runner looks at the clock.
+
+        Parameters
+        ----------
+        batch : int
+            The rows of a batch.
+
+        Returns
+        -------
+        int
+        """
+        return _work(self.kernel, tuple([b.shape for b in self.buffers]), batch)
+
+    def __repr__(self) -> str:
+        operands = {o.name: repr(b) for o, b in zip(self.kernel.operands, self.buffers, strict=True)}
+        inputs = ", ".join(operands[o.name] for o in self.kernel.inputs)
+        return f"{self.kernel.name}({inputs}) -> {', '.join(operands[o.name] for o in self.kernel.outputs)}"
+
+
+class CallList:
+    """Calls in the order in which they run, and the buffers that they name.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+        What "real" operands are.
+    numerics : {"numpy", "portable"}
+        Which bits the program promises.
+
+    Attributes
+    ----------
+    buffers : list of Buffer
+    calls : list of Call
+    """
+
+    def __init__(self, dtype: str, numerics: str = "numpy") -> None:
+        self.dtype, self.numerics = dtype, numerics
+        self.buffers: list[Buffer] = []
+        self.calls: list[Call] = []
+
+    def drop(self, calls: Container[int], names: dict[Buffer, Buffer]) -> None:
+        """Take calls out of the program, and let other buffers stand for what they made.
+
+        Parameters
+        ----------
+        calls : container of int
+            By their numbers.
+        names : dict of Buffer to Buffer
+            For each buffer that goes the one that has the same contents.
+        """
+        if not names:
+            return
+        self.calls = [call for i, call in enumerate(self.calls) if i not in calls]
+        for call in self.calls:
+            if not names.keys().isdisjoint(call.buffers):
+                call.buffers = tuple([names.get(b, b) for b in call.buffers])
+        self.buffers = [b for b in self.buffers if b not in names]
+        for old, new in names.items():
+            if old.role == "result":
+                new.role = "result"
+            old.become(new)
+        for number, buffer in enumerate(self.buffers):
+            buffer.number = number
+
+    def itemsize(self, buffer: Buffer) -> int:
+        """Return the bytes of one element.
+
+        Parameters
+        ----------
+        buffer : Buffer
+
+        Returns
+        -------
+        int
+        """
+        return _ITEMSIZE[self.dtype if buffer.dtype == "real" else buffer.dtype]
+
+    def nbytes(self, buffer: Buffer, batch: int, rows: int = 0) -> int:
+        """Return the bytes of a buffer for given lengths.
+
+        Parameters
+        ----------
+        buffer : Buffer
+        batch, rows : int
+            The rows of a batch and of the data set.
+
+        Returns
+        -------
+        int
+        """
+        return buffer.size(batch, rows) * self.itemsize(buffer)
+
+    def role_bytes(self, role: str, batch: int) -> int:
+        """Return the bytes of all buffers of one role, views not counted.
+
+        Parameters
+        ----------
+        role : str
+            As of a `Buffer`.
+        batch : int
+            The rows of a batch.
+
+        Returns
+        -------
+        int
+        """
+        return sum(self.nbytes(b, batch) for b in self.buffers if b.role == role and b.parent is None)

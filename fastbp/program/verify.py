@@ -1,0 +1,247 @@
+"""The rules of a program, checked in one walk over its calls.
+
+A part of memory is an interval of elements whose ends grow evenly with the batch. Two such intervals are apart for
+every length of batch if the same one is in front for one row and for the longest batch: hence an interval is written
+as its ends at both.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from typing import TYPE_CHECKING, NamedTuple
+
+from .ir import ProgramError, at, sizes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .ir import Buffer, Call, CallList
+    from .plan import Plan
+
+__all__ = ["verify"]
+
+#: The longest batch where there is no plan.
+_BATCH = 1 << 20
+#: Whose memory holds something before the first call.
+_LASTING = ("input", "parameter", "state")
+
+
+class _Part(NamedTuple):
+    """From where to where a buffer lies in its owner's memory, for one row and for the longest batch."""
+
+    start: int
+    far_start: int
+    end: int
+    far_end: int
+
+    def before(self, other: _Part) -> bool:
+        """Whether it ends where the other begins, or before."""
+        return self.end <= other.start and self.far_end <= other.far_start
+
+    def holds(self, other: _Part) -> bool:
+        """Whether all of the other is in it."""
+        starts = self.start <= other.start and self.far_start <= other.far_start
+        return starts and other.end <= self.end and other.far_end <= self.far_end
+
+
+class _Parts:
+    """Parts of one buffer's memory in order; neighbours that touch are one."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self) -> None:
+        self.parts: list[_Part] = []
+
+    def hold(self, part: _Part) -> bool:
+        """Return whether all of `part` is there."""
+        k = bisect_right(self.parts, part.start, key=lambda p: p.start)
+        return part.start == part.end or (k > 0 and self.parts[k - 1].holds(part))
+
+    def touch(self, part: _Part) -> bool:
+        """Return whether some of `part` is there."""
+        # those in front end in order, for one row and for many: the neighbours decide
+        k = bisect_left(self.parts, part)
+        clear = (k == 0 or self.parts[k - 1].before(part)) and (k == len(self.parts) or part.before(self.parts[k]))
+        return not clear
+
+    def add(self, part: _Part) -> None:
+        """Add a part, which may overlap others."""
+        start, far_start, end, far_end = part
+        k = bisect_left(self.parts, part)
+        while k and self.parts[k - 1].end >= start and self.parts[k - 1].far_end >= far_start:
+            k -= 1
+            last = self.parts.pop(k)
+            start, far_start = min(start, last.start), min(far_start, last.far_start)
+            end, far_end = max(end, last.end), max(far_end, last.far_end)
+        while k < len(self.parts) and self.parts[k].start <= end and self.parts[k].far_start <= far_end:
+            following = self.parts.pop(k)
+            end, far_end = max(end, following.end), max(far_end, following.far_end)
+        self.parts.insert(k, _Part(start, far_start, end, far_end))
+
+
+class _Memory:
+    """The arena: which temporaries hold something now, in the order of their addresses."""
+
+    def __init__(self, program: CallList, plan: Plan) -> None:
+        self.spans = {b: (at, at + program.nbytes(b, plan.batch), b.number) for b, at in plan.offsets.items()}
+        self.buffers = program.buffers
+        self.alive: list[tuple[int, int, int]] = []
+        self.last: dict[Buffer, int] = {}
+        for i, call in enumerate(program.calls):
+            self.last.update((b.owner, i) for b in call.buffers)
+        self.dying: dict[int, list[Buffer]] = {}
+        for buffer in self.spans:
+            self.dying.setdefault(self.last.get(buffer, -1), []).append(buffer)
+
+    def write(self, i: int, call: Call, where: int) -> None:
+        """Let an operand of a call be written."""
+        buffer = call.buffers[where].owner
+        span = self.spans.get(buffer)
+        if span is None:
+            return
+        k = bisect_left(self.alive, span)
+        if self.alive[k : k + 1] == [span]:
+            return
+        start, end, _ = span
+        while k and self.alive[k - 1][1] > start:
+            k -= 1
+        while k < len(self.alive) and self.alive[k][0] < end:
+            other = self.buffers[self.alive[k][2]]
+            if not (self.last[other] == i and _in_place(call, where, other)):
+                raise _error(i, call, f"{call.buffers[where]!r} would overwrite {other!r}, which is still to be read")
+            del self.alive[k]  # it ends here
+        insort(self.alive, span)
+
+    def leave(self, i: int) -> None:
+        """Let go of what no call after this one names."""
+        for buffer in self.dying.get(i, ()):
+            k = bisect_left(self.alive, self.spans[buffer])
+            if self.alive[k : k + 1] == [self.spans[buffer]]:
+                del self.alive[k]
+
+
+def _error(i: int, call: Call, what: str) -> ProgramError:
+    return ProgramError(f"call {i}, {call!r}: {what}")
+
+
+def _in_place(call: Call, where: int, other: Buffer) -> bool:
+    """Whether the kernel allows an output to lie where another operand, all of a buffer, does."""
+    output = call.kernel.operands[where].name
+    names = {o.name for o, b in zip(call.kernel.operands, call.buffers, strict=True) if b.root is other}
+    return any(out == output and source in names for out, source in call.kernel.inplace)
+
+
+def verify(program: CallList, plan: Plan | None = None) -> None:
+    """Raise ProgramError where a rule is broken; see `Program.verify`."""
+    _Walk(program, plan).calls()
+
+
+class _Walk:
+    def __init__(self, program: CallList, plan: Plan | None) -> None:
+        self.program = program
+        self.batch = _BATCH if plan is None else max(plan.batch, 1)
+        self.memory = None if plan is None else _Memory(program, plan)
+        self.fit: set[tuple[object, ...]] = set()  # kernels with shapes and dtypes that were looked at
+        self.parts: dict[Buffer, _Part] = {}
+        self.ready: dict[Buffer, _Parts] = {}  # of each owner what may be read
+        self.written: dict[Buffer, _Parts] = {}  # and what calls wrote
+        for buffer in program.buffers:
+            # the gradient of a layer that is not trained stays 0
+            if buffer.parent is not None and buffer.role == "state" and buffer.parent.role == "gradient":
+                self.ready.setdefault(buffer.parent, _Parts()).add(self.part(buffer))
+
+    def calls(self) -> None:
+        for i, call in enumerate(self.program.calls):
+            self.check_operands(i, call)
+            inputs, outputs = call.reads, call.writes
+            for buffer in inputs:
+                self.read(i, call, buffer)
+            owners = {b.owner for b in call.buffers}
+            if len(owners) < len(call.buffers):
+                self.check_aliases(i, call)
+            updated = {b.root for b in inputs}
+            for buffer in outputs:
+                self.write(i, call, buffer, buffer.root in updated)
+            if self.memory is not None:
+                for where, operand in enumerate(call.kernel.operands):
+                    if operand in call.kernel.outputs:
+                        self.memory.write(i, call, where)
+                self.memory.leave(i)
+
+    def part(self, buffer: Buffer) -> _Part:
+        """Return where a buffer lies in its owner."""
+        root = buffer.root
+        found = self.parts.get(root)
+        if found is None:
+            if root.parent is None:
+                start, far, end, far_end = 0, 0, root.size(1), root.size(self.batch, self.batch)
+            else:
+                start, far, n = at(root.offset, 1), at(root.offset, self.batch), root.elements
+                end, far_end = start + at(n, 1), far + at(n, self.batch)
+            found = self.parts[root] = _Part(start, far, end, far_end)
+        return found
+
+    def check_operands(self, i: int, call: Call) -> None:
+        key = (call.kernel, *[(b.shape, b.dtype) for b in call.buffers])
+        if key in self.fit:
+            return
+        for operand, buffer in zip(call.kernel.operands, call.buffers, strict=True):
+            if operand.dtype != buffer.dtype:
+                raise _error(i, call, f"{operand!r} is given {buffer!r} of type {buffer.dtype}")
+        try:
+            sizes_of(call.kernel, tuple([b.shape for b in call.buffers]))
+        except ValueError as error:
+            raise _error(i, call, str(error)) from None
+        self.fit.add(key)
+
+    def read(self, i: int, call: Call, buffer: Buffer) -> None:
+        owner = buffer.owner
+        if owner.role in _LASTING or buffer.role in _LASTING:
+            return
+        ready = self.ready.get(owner)
+        if ready is None or not ready.hold(self.part(buffer)):
+            raise _error(i, call, f"{self.missing(buffer, ready or _Parts())} is read before it is written")
+
+    def missing(self, buffer: Buffer, ready: _Parts) -> str:
+        """Return what of a buffer was not written."""
+        whole = self.part(buffer)
+        views = [b for b in self.program.buffers if b.parent is buffer.owner and whole.holds(self.part(b))]
+        lost = next((b for b in views if not ready.hold(self.part(b))), None)
+        if lost is not None:
+            return repr(lost)
+        return f"a part of {buffer.root!r}" if ready.touch(whole) else repr(buffer.root)
+
+    def write(self, i: int, call: Call, buffer: Buffer, updates: bool) -> None:
+        if buffer.role == "input" and call.phase != "gather":
+            raise _error(i, call, f"writes the input {buffer!r}")
+        owner, part = buffer.owner, self.part(buffer)
+        written = self.written.setdefault(owner, _Parts())
+        if not updates and written.touch(part):
+            raise _error(i, call, f"{self.first(i, buffer)}; after that only calls that read it too may change it")
+        written.add(part)
+        self.ready.setdefault(owner, _Parts()).add(part)
+
+    def first(self, i: int, buffer: Buffer) -> str:
+        """Return by which call a buffer, or some of it, was written before call `i`."""
+        part = self.part(buffer)
+        for j, call in enumerate(self.program.calls[:i]):
+            for other in call.writes:
+                there = self.part(other)
+                if other.owner is buffer.owner and not (there.before(part) or part.before(there)):
+                    return f"{buffer!r} is written again: call {j} wrote {other!r}"
+        raise AssertionError("no call wrote it")
+
+    def check_aliases(self, i: int, call: Call) -> None:
+        operands: Sequence[tuple[str, Buffer]] = [
+            (o.name, b) for o, b in zip(call.kernel.operands, call.buffers, strict=True)
+        ]
+        allowed = {frozenset(pair) for pair in call.kernel.inplace}
+        for output in call.kernel.outputs:
+            buffer = call.named()[output.name]
+            for name, other in operands:
+                if name == output.name or other.owner is not buffer.owner:
+                    continue
+                a, b = self.part(buffer), self.part(other)
+                in_place = a == b and frozenset((output.name, name)) in allowed
+                if not (in_place or a.before(b) or b.before(a)):
+                    raise _error(i, call, f"{output.name} and {name} may not be one buffer")
