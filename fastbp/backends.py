@@ -7,6 +7,7 @@ addresses to the runner. Both offer the same methods, so that a model does not k
 from __future__ import annotations
 
 import time
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -436,7 +437,7 @@ class CompiledExecutor(Executor):
                     call.affine_sizes(self.rows),
                     [*call.kernel.code, *call.attributes.values()],
                     (probes[0], (probes[1] - probes[0]) / 1024),
-                    self._items(call) if pool else [],
+                    self._cut(call) if pool else None,
                 )
             )
         self._moved: dict[Buffer, tuple[int, int]] = {}
@@ -462,11 +463,20 @@ class CompiledExecutor(Executor):
         self.runner.set_span(self.program.span("gather")[1], len(self.program.calls), self.commit, self.plan.batch)
         self.step, self.map = self.runner.step, self.runner.map
 
-    def _items(self, call: Call) -> list[int]:
-        if not call.kernel.pointwise:
-            return []
-        operands = zip(call.kernel.operands, call.buffers, strict=True)
-        return [self.program.itemsize(b) if o.dims == ("n",) else 0 for o, b in operands]
+    def _cut(self, call: Call) -> tuple[int, list[int], int] | None:
+        """Return what threads may share of a call, as `Runner` takes it."""
+        kernel, dim = call.kernel, call.kernel.split
+        if dim is None:
+            return None
+        items, widths = [], [1]
+        for operand, buffer in zip(kernel.operands, call.buffers, strict=True):
+            width = 0
+            if dim in operand.dims:
+                # of an elementwise kernel all elements are one length; of others the first is cut
+                width = 1 if kernel.elementwise else prod(buffer.shape[1:])
+            items.append(width * self.program.itemsize(buffer))
+            widths.append(width)
+        return kernel.dims.index(dim), items, max(widths)
 
     def bind(self, buffer: Buffer, array: np.ndarray | None = None) -> None:
         """Let a buffer be `array`, or its own memory again."""

@@ -49,7 +49,7 @@ cdef enum:
     INTERRUPTED = -1
     PORTS = 8
     CURSORS = 64        # at most, of a run: its data, the loss and what metrics count
-    OPERANDS = 16       # at most, of a kernel that is shared among threads
+    OPERANDS = 16       # at most, of a kernel that is shared among threads, and as many sizes
     SHARED = 1 << 15    # elements from which threads pay
 
 
@@ -60,7 +60,10 @@ cdef struct call_t:
     intptr_t sizes
     intptr_t attributes
     double cost
-    int operands        # of a pointwise kernel, else 0
+    int operands        # of a kernel that threads may share, else 0
+    int n_sizes
+    int cut             # which size threads share
+    intptr_t width      # how many elements the widest operand has for each of it
 
 
 cdef struct view_t:
@@ -74,21 +77,28 @@ cdef struct share_t:
     const call_t *call
     void **pointers
     const intptr_t *items
-    intptr_t n
+    const intptr_t *sizes
     const double *attributes
 
 
 cdef void share(void *context, int part, int parts) noexcept nogil:
-    # a part of a pointwise call: the same kernel on some cache lines of every array
+    # a part of a call: the same kernel on some elements, in whole cache lines, or on some rows of every array
     cdef const share_t *s = <const share_t *>context
-    cdef intptr_t lines = (s.n + 15) // 16
-    cdef intptr_t first = lines * part // parts * 16, end = lines * (part + 1) // parts * 16, count
+    cdef intptr_t n = s.sizes[s.call.cut], unit = 16 if s.call.width == 1 else 1
+    cdef intptr_t units = (n + unit - 1) // unit
+    cdef intptr_t first = units * part // parts * unit, end = units * (part + 1) // parts * unit
     cdef void *pointers[OPERANDS]
+    cdef intptr_t sizes[OPERANDS]
     cdef int i
-    count = (end if end < s.n else s.n) - first
+    end = end if end < n else n
+    if first >= end:
+        return
     for i in range(s.call.operands):
         pointers[i] = <char *>s.pointers[i] + first * s.items[i]
-    s.call.kernel(pointers, &count, s.attributes, s.call.primitives)
+    for i in range(s.call.n_sizes):
+        sizes[i] = s.sizes[i]
+    sizes[s.call.cut] = end - first
+    s.call.kernel(pointers, sizes, s.attributes, s.call.primitives)
 
 
 cdef struct cursor_t:
@@ -134,10 +144,10 @@ cdef class Runner:
     Parameters
     ----------
     calls : list of tuple
-        ``(kernel address, primitives address, buffer numbers, sizes, attributes, cost, items)`` for each call;
-        each size and the cost a pair ``(fixed, per_row)``. The cost is a rough count of nanoseconds. Items are
-        empty, or for a kernel that threads may share the bytes of an element of each operand (0 where the
-        operand is no array of that length).
+        ``(kernel address, primitives address, buffer numbers, sizes, attributes, cost, cut)`` for each call;
+        each size and the cost a pair ``(fixed, per_row)``. The cost is a rough count of nanoseconds. `cut` is None,
+        or for a kernel that threads may share ``(size, items, width)``: the number of the size that is cut, how many
+        bytes each operand has for each of it (0 where it has not that length), and how many elements the widest has.
     n_buffers : int
         How many buffers there are; `bind` gives each its address.
     pool : int
@@ -210,12 +220,15 @@ cdef class Runner:
         self.attributes = <double *>allocate(sum(len(c[4]) for c in calls), sizeof(double))
         self.costs = <double *>allocate(2 * self.n_calls, sizeof(double))
         self.items = <intptr_t *>allocate(self.n_pointers, sizeof(intptr_t))
-        for i, (kernel, primitives, buffers, sizes, attributes, cost, items) in enumerate(calls):
-            if len(items) not in (0, len(buffers)) or len(items) > OPERANDS:
-                raise ValueError(f"call {i} has {len(items)} items for {len(buffers)} buffers")
-            self.calls[i].operands = len(items)
-            for k, item in enumerate(items):
-                self.items[p + k] = item
+        for i, (kernel, primitives, buffers, sizes, attributes, cost, cut) in enumerate(calls):
+            if cut is not None:
+                size, items, width = cut
+                if len(items) != len(buffers) or not 0 <= size < len(sizes) or max(len(items), len(sizes)) > OPERANDS:
+                    raise ValueError(f"call {i} has {len(items)} items for {len(buffers)} buffers, cuts size {size}")
+                self.calls[i].operands, self.calls[i].n_sizes = len(buffers), len(sizes)
+                self.calls[i].cut, self.calls[i].width = size, width
+                for k, item in enumerate(items):
+                    self.items[p + k] = item
             self.calls[i].kernel = <fastbp_kernel><intptr_t>kernel
             self.calls[i].primitives = <const fastbp_primitive *><intptr_t>primitives
             self.calls[i].buffers = p
@@ -325,9 +338,10 @@ cdef class Runner:
         cdef share_t shared
         for i in range(first, last):
             call = &self.calls[i]
-            if call.operands and self.sizes[call.sizes] >= SHARED and self.pool and self.pool.threads() > 1:
+            if (call.operands and self.sizes[call.sizes + call.cut] * call.width >= SHARED
+                    and self.pool and self.pool.threads() > 1):
                 shared = share_t(call, self.pointers + call.buffers, self.items + call.buffers,
-                                 self.sizes[call.sizes], self.attributes + call.attributes)
+                                 self.sizes + call.sizes, self.attributes + call.attributes)
                 self.pool.run(share, &shared, 4 * self.pool.threads())
                 status = FASTBP_OK
             else:

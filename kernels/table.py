@@ -107,6 +107,7 @@ class Kernel:
         # a mean counts the elements
         arrays = {o.dims for o in self.outputs} == {("n",)}
         self.pointwise = self.elementwise and arrays and "mean" not in row.attributes
+        self.split = "n" if self.pointwise else None
         self.inplace = tuple(tuple(pair.split("=")) for pair in inplace)
 
     def sizes(self, shapes: Sequence[tuple[int, ...] | None]) -> dict[str, int]:
