@@ -150,7 +150,7 @@ class Buffer:
         Itself, or the buffer of which this is another shape (`reshaped`) or whose contents it has (`become`).
     """
 
-    __slots__ = ("_alias_of", "_name", "_number", "_role", "dtype", "offset", "parent", "shape")
+    __slots__ = ("_name", "_others", "_role", "dtype", "number", "offset", "parent", "root", "shape")
 
     def __init__(
         self,
@@ -162,18 +162,10 @@ class Buffer:
         parent: Buffer | None = None,
         offset: int | Length = 0,
     ) -> None:
-        self._number, self._name, self.dtype, self._role = number, name, dtype, role
+        self.number, self._name, self.dtype, self._role = number, name, dtype, role
         self.shape: tuple[Any, ...] = tuple(shape)
-        self.parent, self.offset = parent, offset
-        self._alias_of: Buffer | None = None
-
-    @property
-    def root(self) -> Buffer:
-        """The buffer itself, or the one of which this is another shape or name."""
-        root = self
-        while root._alias_of is not None:
-            root = root._alias_of
-        return root
+        self.parent, self.offset, self.root = parent, offset, self
+        self._others: list[Buffer] = []  # those that have this one as their root
 
     @property
     def owner(self) -> Buffer:
@@ -189,15 +181,6 @@ class Buffer:
     @name.setter
     def name(self, name: str) -> None:
         self.root._name = name
-
-    @property
-    def number(self) -> int:
-        """Its place in ``program.buffers``."""
-        return self.root._number
-
-    @number.setter
-    def number(self, number: int) -> None:
-        self.root._number = number
 
     @property
     def role(self) -> str:
@@ -227,7 +210,8 @@ class Buffer:
         other = Buffer(self.number, self.name, shape, self.dtype, self.role, self.parent, self.offset)
         if _polynomial(other.shape) != _polynomial(self.shape):
             raise ProgramError(f"{self!r} cannot be {other!r}")
-        other._alias_of = self.root
+        other.root = self.root
+        self.root._others.append(other)
         return other
 
     def become(self, other: Buffer) -> None:
@@ -237,8 +221,21 @@ class Buffer:
         ----------
         other : Buffer
         """
-        self._alias_of = other.root
-        self.parent, self.offset = other.parent, other.offset
+        root = other.root
+        for buffer in (self, *self._others):
+            buffer.root, buffer.parent, buffer.offset, buffer.number = root, root.parent, root.offset, root.number
+            root._others.append(buffer)
+        self._others = []
+
+    def renumber(self, number: int) -> None:
+        """Let this be another place in ``program.buffers``.
+
+        Parameters
+        ----------
+        number : int
+        """
+        for buffer in (self, *self._others):
+            buffer.number = number
 
     @property
     def with_rows(self) -> bool:
@@ -454,7 +451,7 @@ class CallList:
                 new.role = "result"
             old.become(new)
         for number, buffer in enumerate(self.buffers):
-            buffer.number = number
+            buffer.renumber(number)
 
     def itemsize(self, buffer: Buffer) -> int:
         """Return the bytes of one element.
