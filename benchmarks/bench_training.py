@@ -1,6 +1,7 @@
 """Train steps, epochs and predictions: float32, Adam, softmax cross-entropy, one thread."""
 
 import inspect
+import threading
 
 import numpy as np
 
@@ -147,6 +148,43 @@ class Predict(Benchmark):
         self.timer.run(lambda: self.model.predict(self.batch))
 
     time_batch.beside = "bench_training.PlainNumpy.time_predict_batch"
+
+
+class SharedModel(Benchmark):
+    """Predictions of two threads at a time: with one model, over those with a model for each."""
+
+    params = [["64-128-10 b32"], list(BACKENDS)]
+    param_names = ["net", "backend"]
+    timeout = 120
+
+    def prepare(self, net, backend):
+        task = Task(net)
+        self.models = [make_model(task.widths, backend) for _ in range(2)]
+        self.x = np.resize(task.x, (1797, task.widths[0]))
+
+    def track_ratio_to_a_model_each(self, net, backend):
+        """Less is better; 1 is that sharing costs nothing."""
+
+        def both(models):
+            def work(model):
+                for _ in range(50):
+                    model.predict(self.x)
+
+            threads = [threading.Thread(target=work, args=(model,)) for model in models]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+        jobs = {"one": lambda: both(self.models[:1] * 2), "each": lambda: both(self.models)}
+        try:
+            alternate(jobs, 1)
+        except RuntimeError as error:
+            raise NotImplementedError(f"the installed fastbp has one prediction at a time: {error}") from error
+        seconds = alternate(jobs, 15)
+        return float(np.median(seconds["one"] / seconds["each"]))
+
+    track_ratio_to_a_model_each.unit = "ratio"
 
 
 class Compile(Benchmark):
