@@ -1,8 +1,8 @@
 """Builds the extension modules; everything else about the package is in pyproject.toml."""
 
+import importlib
 import os
 import platform
-import runpy
 import shutil
 import subprocess
 import sys
@@ -151,11 +151,13 @@ class BuildExt(build_ext):
         super().build_extensions()
 
 
-# run and not imported: the package needs what is built here
-rows = runpy.run_path(str(KERNELS / "table.py"))["KERNELS"].values()
-sources = runpy.run_path(str(KERNELS / "pointwise.py"))
-write(POINTWISE, sources["cython_source"](rows))
-write(KERNELS / "numba_jit" / "pointwise.py", sources["numba_source"](rows))
+# by themselves: the package needs what is built here
+sys.path.insert(0, str(KERNELS))
+rows = importlib.import_module("table").KERNELS.values()
+sources = importlib.import_module("pointwise")
+del sys.path[0]
+write(POINTWISE, sources.cython_source(rows))
+write(KERNELS / "numba_jit" / "pointwise.py", sources.numba_source(rows))
 
 missing = missing_compiler()
 modules = [

@@ -6,6 +6,7 @@ large one what an element costs.
 """
 
 import importlib.util
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +17,9 @@ from .common import BACKENDS, DTYPES, Benchmark, choice
 
 def _table():
     # the working tree's, whatever commit is installed: asv numbers parameters, and a commit must not renumber them
-    path = Path(__file__).resolve().parents[1] / "kernels" / "table.py"
+    path = Path(__file__).resolve().parents[1] / "kernels" / "table" / "__init__.py"
     spec = importlib.util.spec_from_file_location("_fastbp_working_tree_table", path)
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
@@ -46,10 +47,11 @@ def operand(kernel, operand, sizes, dtype, rng):
     shape = tuple(sizes[d] if isinstance(d, str) else d for d in operand.dims)
     domain = kernel.row.domain.get(operand.name)
     if operand.dtype == "i8":
-        stop = {"label": sizes.get("n"), "index": sizes.get("rows")}.get(domain, 10)
+        stop = {"label": sizes.get("n"), "compared": sizes.get("n"), "index": sizes.get("rows")}.get(domain, 10)
         return rng.integers(0, stop, shape)
     make = {
         None: lambda: rng.standard_normal(shape),
+        "finite": lambda: rng.standard_normal(shape),
         "probability": lambda: rng.uniform(0.01, 0.99, shape),
         "binary": lambda: rng.integers(0, 2, shape),
         "sign": lambda: 2 * rng.integers(0, 2, shape) - 1,

@@ -14,6 +14,7 @@ import numpy as np
 
 from .data import integer
 from .kernels import choose_backend, load, primitives_address
+from .kernels.table import NotFiniteError, OutOfRangeError
 from .program import CallError, Length
 from .turns import Turns, put_values
 
@@ -258,7 +259,7 @@ class Executor:
                 expected = reference[call.kernel.name](*inputs, **call.attributes)
             self.run((i, i + 1), self.batch)
             expected = expected if isinstance(expected, tuple) else (expected,)
-            for buffer, value in zip(call.writes, expected, strict=True):
+            for buffer, value in zip(call.results, expected, strict=True):
                 got = self.view(buffer)
                 value = np.asarray(value, got.dtype).reshape(got.shape)
                 if not same_bits(got, value):
@@ -334,7 +335,7 @@ class NumpyExecutor(Executor):
                     self.kernels[call.kernel.name],
                     [views[b] for b in call.reads],
                     call.attributes,
-                    [views[b] for b in call.writes],
+                    [views[b] for b in call.results],
                 )
                 for call in self.program.calls
             ]
@@ -372,9 +373,8 @@ class NumpyExecutor(Executor):
         for i, (function, inputs, attributes, outputs) in enumerate(views, first):
             try:
                 values = function(*inputs, **attributes)
-            except (IndexError, FloatingPointError) as error:
-                status = 1 if isinstance(error, IndexError) else 2
-                raise CallError(self.program.calls[i], status, step) from error
+            except (OutOfRangeError, NotFiniteError) as error:
+                raise CallError(self.program.calls[i], error.status, step) from error
             if len(outputs) == 1:
                 outputs[0][...] = values
             else:

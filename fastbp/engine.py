@@ -84,7 +84,7 @@ class Memory:
         chosen = [i for i, k in enumerate(random) if own or layers[k].seed is None]
         if not chosen:
             return streams
-        from .kernels.numpy_ref.common import pcg64_state
+        from .kernels.numpy_ref.words import pcg64_state
 
         for i, child in zip(chosen, rng.spawn(len(chosen)), strict=True):
             seed = layers[random[i]].seed

@@ -197,7 +197,7 @@ class Loss:
     @property
     def of_samples(self) -> bool:
         """Whether the loss is a sum over samples, which may weigh differently."""
-        return self.targets != "groups"
+        return self.row.sample is not None
 
     @property
     def takes_integers(self) -> bool:
@@ -277,9 +277,9 @@ class Loss:
         known = self._forward(program, y_pred, y_true)
         loss = known["loss"]
         if weight is not None:
-            weighed = self._times(program, self._losses(known), weight)
+            weighed = self._times(program, known[self.row.sample or ""], weight)
             # a mean over rows divides by fewer
-            others = prod(weighed.shape[1:]) - 1 if self._over_rows else 0
+            others = prod(weighed.shape[1:]) - 1 if self.row.mean_over == "rows" else 0
             mean = float(self.reduction == "mean")
             loss = program.call("reduce_loss", weighed, layer="loss", mean=mean, others=others)
         return loss, lambda: self._backward(program, known, weight)
@@ -294,8 +294,8 @@ class Loss:
         """Add the forward call; return its operands by name."""
         forward = self.row.kernels[f"{self.row.name}_forward"]
         inputs = (y_pred, y_true)[: len(forward.inputs)]
-        outputs = program.call(forward.name, *inputs, layer="loss", **self.attributes())
-        return dict(zip((o.name for o in (*forward.inputs, *forward.outputs)), (*inputs, *outputs), strict=True))
+        results = program.call(forward.name, *inputs, layer="loss", **self.attributes())
+        return dict(zip((o.name for o in (*forward.inputs, *forward.results)), (*inputs, *results), strict=True))
 
     def _gradient(self, program: Program, known: dict[str, Buffer]) -> Buffer:
         """Add the backward call; return dy_pred."""
@@ -309,21 +309,11 @@ class Loss:
         return dy if weight is None else self._times(program, dy, weight)
 
     @staticmethod
-    def _losses(known: dict[str, Buffer]) -> Buffer:
-        """Return what the forward call left of each sample."""
-        return known["sample_loss" if "sample_loss" in known else "elements"]
-
-    @staticmethod
     def _times(program: Program, x: Buffer, weight: Buffer) -> Buffer:
         if len(x.shape) > 2:
             raise ValueError("weights of samples need outputs of one dimension")
         result: Buffer = program.call("weigh_rows" if len(x.shape) == 2 else "weigh_samples", x, weight, layer="loss")
         return result
-
-    @property
-    def _over_rows(self) -> bool:
-        """Whether the mean of the elements is one over rows: of distributions."""
-        return "elements.sum() / (len(" in self.row.kernels[f"{self.row.name}_forward"].expression
 
     def __call__(
         self, y_true: ArrayLike, y_pred: ArrayLike, backend: str | None = None, sample_weight: ArrayLike | None = None
@@ -383,13 +373,13 @@ class Loss:
             return self.emit(program, y, t, weight)
         t, weight = self._selected(program, y, t, weight)
         known = self._forward(program, y, t)
-        losses: Any = self._losses(known)
+        losses: Any = known[self.row.sample or ""]
         if weight is not None:
             losses = self._times(program, losses, weight)
         if losses.ndim == 1:
             return losses, lambda: self._backward(program, known, weight)
         axes = tuple(range(1, losses.ndim))
-        if self._over_rows:
+        if self.row.mean_over == "rows":
             return losses.sum(axes), lambda: self._backward(program, known, weight)
         return losses.mean(axes), lambda: self._backward(program, known, weight) / prod(losses.shape[1:])
 

@@ -252,7 +252,7 @@ class Optimizer:
                 if name == "clipvalue":
                     program.call("clip_value", gradient, **options)
                 else:
-                    _, squares = program.call("clip_norm_squares", gradient, **options)
+                    squares = program.call("clip_norm_squares", gradient, **options)
                     program.call("clip_norm_rescale", gradient, squares, **options)
 
     def emit(self, program: Program, groups: Sequence[Group], state: dict[str, Buffer]) -> None:

@@ -42,7 +42,7 @@ class Regularizer:
         -------
         Buffer
         """
-        _, penalty = program.call("l1_l2_penalty", w, layer=layer, l1=self.l1, l2=self.l2)
+        penalty = program.call("l1_l2_penalty", w, layer=layer, l1=self.l1, l2=self.l2)
         return program.call("add", loss, penalty, layer=layer)
 
     def emit_gradient(self, program: Program, w: Buffer, dw: Buffer, layer: str) -> None:

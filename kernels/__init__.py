@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .caller import warn
-from .table import KERNELS, ROWS, STATUS, Kernel, Row, suggest
+from .table import ERRORS, KERNELS, ROWS, STATUS, Kernel, Row, suggest
 from .threads import MISSING
 
 if TYPE_CHECKING:
@@ -162,16 +162,31 @@ def load(
     return found
 
 
-_SIGNATURES = {
+#: Of rows that are added at run time: signature and `Kernel.split` of their kernels.
+_SIGNATURES: dict[str, tuple[tuple[str, str, str | None], ...]] = {
     "activation": (
-        ("forward", "x[n] -> y[n]"),
-        ("backward", "dy[n], x[n] -> dx[n]"),
+        ("forward", "x[n] -> y[n]", "n"),
+        ("backward", "dy[n], x[n] -> dx[n]", "n"),
     ),
     "loss": (
-        ("forward", "y_pred[n], y_true[n] -> elements[n], loss[]"),
-        ("backward", "y_pred[n], y_true[n] -> dy_pred[n]"),
+        ("forward", "y_pred[n], y_true[n] -> elements[n], loss[]", None),
+        ("backward", "y_pred[n], y_true[n] -> dy_pred[n]", None),
     ),
 }
+
+
+def _new_row(name: str, family: str) -> Row:
+    if not name.isidentifier():
+        raise ValueError(f"the name of a row is {name!r}; it must be an identifier")
+    if name in ROWS:
+        raise ValueError(f"there is a row {name!r} already; give yours another name")
+    said: dict[str, Any] = {
+        "activation": {"saved": ["x"]},
+        "loss": {
+            "attributes": {"mean": 1.0}, "saved": ["y_pred", "y_true"], "mean_over": "elements", "sample": "elements",
+        },
+    }  # fmt: skip
+    return Row(name, family, source="added at run time", **said[family])
 
 
 def add_row(name: str, family: str, forward: str, backward: str) -> None:
@@ -183,7 +198,8 @@ def add_row(name: str, family: str, forward: str, backward: str) -> None:
         Its kernels are ``name_forward`` and ``name_backward``.
     family : {"activation", "loss"}
     forward, backward : str
-        Expressions in the vocabulary of ``pointwise.py``. Nothing else is accepted, so that they may come from a file.
+        NumPy statements that assign every output, in the vocabulary of ``pointwise.py``. Nothing else is accepted, so
+        that they may come from a file.
 
     Raises
     ------
@@ -192,14 +208,11 @@ def add_row(name: str, family: str, forward: str, backward: str) -> None:
     """
     from .chain import encode
 
-    row = ROWS.get(name)
-    if row is not None:
-        if [kernel.expression for kernel in row.kernels.values()] != [forward, backward]:
-            raise ValueError(f"there is a row {name!r} already; give yours another name")
+    if name in ROWS and [kernel.expression for kernel in ROWS[name].kernels.values()] == [forward, backward]:
         return
-    row = Row(name, family, {"mean": 1.0} if family == "loss" else {}, {}, (), "", "added at run time")
-    for (suffix, signature), expression in zip(_SIGNATURES[family], (forward, backward), strict=True):
-        kernel = Kernel(f"{name}_{suffix}", row, signature, expression)
+    row = _new_row(name, family)
+    for (suffix, signature, split), expression in zip(_SIGNATURES[family], (forward, backward), strict=True):
+        kernel = Kernel(f"{name}_{suffix}", row, signature, split=split, expression=expression)
         kernel.code = encode(kernel)
         row.kernels[kernel.name] = kernel
     ROWS[name] = row
@@ -226,14 +239,14 @@ def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> N
     ValueError
         If there is a row of that name.
     """
-    if name in ROWS:
-        raise ValueError(f"there is a row {name!r} already; give yours another name")
+    row = _new_row(name, family)
     from .numba_jit import foreign
 
     made = {"activation": foreign.activation, "loss": foreign.loss}[family](function, derivative)
-    row = Row(name, family, {"mean": 1.0} if family == "loss" else {}, {}, (), "", "added at run time")
-    for (suffix, signature), kernel_of, python in zip(_SIGNATURES[family], made, (function, derivative), strict=True):
-        kernel = Kernel(f"{name}_{suffix}", row, signature, f"the Numba function {python.py_func.__name__}")
+    for (suffix, signature, split), kernel_of, python in zip(
+        _SIGNATURES[family], made, (function, derivative), strict=True
+    ):
+        kernel = Kernel(f"{name}_{suffix}", row, signature, python.py_func, split=split)
         kernel.foreign = kernel_of
         row.kernels[kernel.name] = kernel
     ROWS[name] = row
@@ -294,7 +307,7 @@ def _load_numpy(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
     from .numpy_ref import get
 
     own = {name: KERNELS[name].foreign for name in names}
-    return {name: own[name].reference if own[name] else _named("numpy", get(name), name) for name in names}
+    return {name: own[name].reference if own[name] else get(name) for name in names}
 
 
 def _load_numba(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
@@ -398,7 +411,7 @@ def _common_shape(kernel: Kernel, arrays: dict[str, np.ndarray]) -> tuple[int, .
 
 def _outputs(kernel: Kernel, out: Any) -> tuple[np.ndarray | None, ...]:
     """Return what a user gave for the outputs, one by one."""
-    n = len(kernel.outputs)
+    n = len(kernel.results)
     if out is None:
         return (None,) * n
     given = tuple(out) if isinstance(out, (tuple, list)) else (out,)
@@ -414,9 +427,11 @@ def _attribute(kernel: Kernel, name: str, value: Any) -> float:
     if name not in kernel.attributes:
         raise TypeError(f"{kernel.name} has no attribute {name!r}{suggest(name, kernel.attributes)}")
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{kernel.name}: {name} is {value!r}; it must be a number") from None
+    kernel.row.check(f"{kernel.name}: {name}", name, number)
+    return number
 
 
 def _call(
@@ -433,11 +448,11 @@ def _call(
     found = [as_array(f"{kernel.name}: {o.name}", value) for o, value in zip(kernel.inputs, inputs, strict=True)]
     real = _real_dtype(kernel, found)
     arrays = {o.name: _as_operand(kernel, o, array, real) for o, array in zip(kernel.inputs, found, strict=True)}
-    sizes = kernel.sizes([arrays[o.name].shape if o.name in arrays else None for o in kernel.operands])
+    sizes = kernel.sizes([arrays[o.name].shape if o.name in arrays else None for o in kernel.operands], values)
     like = _common_shape(kernel, arrays)
-    shapes = [kernel.shape(o, sizes, like) for o in kernel.outputs]
     results = []
-    for operand, shape, target in zip(kernel.outputs, shapes, given, strict=True):
+    for operand, target in zip(kernel.results, given, strict=True):
+        shape = kernel.shape(operand, sizes, like)
         dtype = _DTYPES.get(operand.dtype, real)
         if target is not None and (target.shape != shape or target.dtype != dtype or not target.flags.writeable):
             raise ValueError(
@@ -455,7 +470,9 @@ def _call(
     else:
         from .primitives import call
 
-        arrays.update((o.name, r) for o, r in zip(kernel.outputs, results, strict=True))
+        arrays.update((o.name, r) for o, r in zip(kernel.results, results, strict=True))
+        work = (o for o in kernel.outputs if o.name in kernel.work)
+        arrays.update((o.name, np.empty(kernel.shape(o, sizes, like), _DTYPES.get(o.dtype, real))) for o in work)
         status = call(
             function,
             primitives_address(real.name, numerics, backend),
@@ -464,7 +481,7 @@ def _call(
             [*kernel.code, *values.values()],
         )
         if status:
-            raise (IndexError if status == 1 else FloatingPointError)(f"{kernel.name}: {STATUS[status]}")
+            raise ERRORS[status](f"{kernel.name}: {STATUS[status]}")
     for k, target in enumerate(given):
         if target is not None:
             target[...] = results[k]
@@ -495,16 +512,17 @@ def _function(kernel: Kernel) -> Callable[..., Any]:
     function.__module__ = __name__
     row = kernel.row
     what = kernel.name.removeprefix(row.name).strip("_")
-    lines = [f"{row.name}{', ' if what else ''}{what}: ``{kernel.signature.strip()}``.", "", "Defined as::", ""]
-    lines += ["    " + part for part in kernel.expression.split("; ")] + [""]
+    lines = [f"{row.name}{', ' if what else ''}{what}: ``{kernel.signature.strip()}``.", ""]
+    if source := kernel.source:
+        lines += ["Defined as::", "", *("    " + line for line in source.splitlines()), ""]
     lines += [row.note[0].upper() + row.note[1:] + ".", ""] if row.note else []
     lines += ["Parameters", "----------"]
     lines += [f"{o.name} : array_like{_kind(o)}" for o in kernel.inputs]
     lines += ["out : ndarray or tuple of ndarray, optional", "    Where to put the outputs."]
     lines += ['backend : {"cython", "numba", "numpy"}, optional', 'numerics : {"numpy", "portable"}']
     lines += [f"{name} : float, default {default}" for name, default in kernel.attributes.items()]
-    lines += ["", "Returns", "-------", *(() if kernel.outputs else ("None",))]
-    lines += [f"{o.name} : {'ndarray' if o.dims else 'NumPy scalar'}{_kind(o)}" for o in kernel.outputs]
+    lines += ["", "Returns", "-------", *(() if kernel.results else ("None",))]
+    lines += [f"{o.name} : {'ndarray' if o.dims else 'NumPy scalar'}{_kind(o)}" for o in kernel.results]
     lines += ["", "References", "----------", row.source] if row.source != "-" else []
     function.__doc__ = "\n".join(lines)
     kinds = [Parameter(n, Parameter.POSITIONAL_ONLY) for n in names]

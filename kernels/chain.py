@@ -15,10 +15,9 @@ shares its buffer with no input. The module needs the standard library only.
 
 from __future__ import annotations
 
-import ast
 from typing import TYPE_CHECKING
 
-from .pointwise import Graph
+from .pointwise import Graph, Scalar, number
 
 if TYPE_CHECKING:
     from .table import Kernel
@@ -34,8 +33,9 @@ _OPERATIONS = (
 )  # fmt: skip
 #: What a condition is, 1 or 0, makes of these.
 _OF_BITS = {"and": "*", "or": "maximum"}
-_SHARE = "(1.0 / (length if attributes[0] != 0 else 1.0))"
-_TOTAL = "(length if attributes[0] != 0 else 1.0)"
+#: ``y_pred.size if mean else 1``
+_COUNT = Scalar("choice", (Scalar("attribute", text="0"), Scalar("length"), number(1)))
+_SHARE = Scalar("/", (number(1), _COUNT))
 
 
 def encode(kernel: Kernel) -> tuple[float, ...]:
@@ -52,15 +52,15 @@ def encode(kernel: Kernel) -> tuple[float, ...]:
         if k in needed:
             needed.update(graph.nodes[k].args)
     inputs = [o.name for o in kernel.operands if o.name in {i.name for i in kernel.inputs}]
-    place = {k: inputs.index(node.text) for k, node in enumerate(graph.nodes) if node.op == "input"}
+    place = {k: inputs.index(node.name) for k, node in enumerate(graph.nodes) if node.op == "input"}
     constants: list[float] = []
     share = -1
     for k, node in enumerate(graph.nodes):
-        if node.op == "scalar" and k in needed:
+        if node.scalar and k in needed:
             place[k] = len(inputs) + len(constants)
-            if node.text == _SHARE:
+            if node.scalar == _SHARE:
                 share = len(constants)
-            constants.append(1.0 if node.text == _SHARE else _number(kernel, node.text))
+            constants.append(1.0 if node.scalar == _SHARE else _number(kernel, node.scalar))
     last_use = {a: k for k, node in enumerate(graph.nodes) if k in needed for a in node.args}
     last_use.update((k, len(graph.nodes)) for k in graph.outputs.values())
     free = list(range(REGISTERS - 1, len(inputs) + len(constants) - 1, -1))
@@ -80,15 +80,16 @@ def encode(kernel: Kernel) -> tuple[float, ...]:
     registers = max([1, len(constants), *(result + 1 - len(inputs) for result in steps[1::5])])
     head = [len(inputs), len(results), len(constants), len(steps) // 5, counts, share, registers]
     code = [*head, *constants, *steps, *results]
-    if graph.total and graph.total[1] != _TOTAL:
+    if graph.total and (graph.total.divisor != _COUNT or graph.total.array != next(iter(graph.outputs))):
         raise ValueError(f"{kernel.name}: the loss must be elements.sum() / (y_pred.size if mean else 1)")
     if len(code) > LONGEST:
         raise ValueError(f"{kernel.name}: the expression has too many operations, {len(steps) // 5}")
     return tuple(map(float, [len(code) + 1, *code]))
 
 
-def _number(kernel: Kernel, text: str) -> float:
-    try:
-        return float(ast.literal_eval(text))
-    except (SyntaxError, TypeError, ValueError):
-        raise ValueError(f"{kernel.name}: {text} is not a number") from None
+def _number(kernel: Kernel, scalar: Scalar) -> float:
+    if scalar.op == "-" and len(scalar.args) == 1:
+        return -_number(kernel, scalar.args[0])
+    if scalar.op != "number":
+        raise ValueError(f"{kernel.name}: a scalar is computed; it must be a number")
+    return float(scalar.text)

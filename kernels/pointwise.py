@@ -1,35 +1,46 @@
-"""Pointwise kernels are written once: the NumPy expression in their row is the definition, and from it
-follow the function of the reference and the sources that Cython and Numba compile.
+"""Pointwise kernels are written once: the function in their row is the definition, and from it follow the sources
+that Cython and Numba compile.
 
-An expression becomes a graph of operations, each of which IEEE 754 defines exactly, except the calls of a
+A definition becomes a graph of operations, each of which IEEE 754 defines exactly, except the calls of a
 primitive (exp, log ...). Scalars are computed in double and rounded where they meet an array, as NumPy does;
-nothing is reordered, so the compiled kernels return the expression's bits. A call of a primitive works on a
+nothing is reordered, so the compiled kernels return the definition's bits. A call of a primitive works on a
 block that stays in L1. The module needs the standard library only: setup.py runs it.
 
-The vocabulary of an expression: operands, attributes, numbers, ``+ - * /``, comparisons, ``&``, ``|``,
-``np.where``, ``np.abs``, ``np.sqrt``, ``np.maximum`` and ``np.minimum`` of an array and a scalar, ``clip``,
-`BLOCK_FUNCTIONS`, ``below_one(x, eps)``, ``x.dtype.type(scalar)``, ``x.size``, ``len(x)``,
-``a if attribute else b``, and as the last statement ``loss = elements.sum() / scalar``.
+The vocabulary of a definition: operands, attributes, numbers, numbers of its module, ``+ - * /``, comparisons, ``&``,
+``|``, ``np.where``, ``np.abs``, ``np.sqrt``, ``np.maximum`` and ``np.minimum`` of an array and a scalar, ``clip``,
+`BLOCK_FUNCTIONS`, ``below_one(x, eps)``, ``polynomial(x, coefficients)`` with a tuple of its module,
+``x.dtype.type(scalar)``, ``x.size``, ``len(x)``, ``a if attribute else b``, and of a loss ``elements.sum() / scalar``.
 """
 
 from __future__ import annotations
 
 import ast
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any
+    from collections.abc import Iterable, Iterator
 
     from .table import Kernel
 
-__all__ = ["BLOCK_FUNCTIONS", "Graph", "cython_source", "definition", "is_pointwise", "numba_source"]
+__all__ = ["BLOCK_FUNCTIONS", "Cython", "Graph", "Numba", "Scalar", "cython_source", "is_pointwise", "numba_source"]
 
-#: Functions of a block. The first five are NumPy's (``np.exp``), the others go by their own name.
-BLOCK_FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "erf")
+#: Functions of a block: NumPy's (``np.exp``), and those that NumPy has not, which go by their own name.
+NUMPY_FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh")
+OWN_FUNCTIONS = ("sigmoid", "softplus", "erf")
+BLOCK_FUNCTIONS = NUMPY_FUNCTIONS + OWN_FUNCTIONS
+#: The block functions that are composed of primitives; each of the others is one.
+COMPOSED = ("sigmoid", "softplus")
 _BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
 _LOGIC = {ast.BitAnd: "and", ast.BitOr: "or"}
+_CONDITIONS = {*_COMPARE.values(), *_LOGIC.values()}
+
+
+def _tree(kernel: Kernel) -> ast.FunctionDef:
+    (tree,) = ast.parse(kernel.source).body
+    assert isinstance(tree, ast.FunctionDef)
+    return tree
 
 
 def is_pointwise(kernel: Kernel) -> bool:
@@ -40,34 +51,54 @@ def is_pointwise(kernel: Kernel) -> bool:
         shapes in ({("n",)}, {("batch", "n")})
         and all(o.dtype == "real" for o in arrays)
         and all("n" in o.dims or o.dtype == "f8" for o in kernel.inputs)
-        and all("n" in o.dims or o.name == "loss" for o in kernel.outputs)
-        and "axis=" not in kernel.expression
+        and all("n" in o.dims or (o.dims == () and o.dtype == "real") for o in kernel.outputs)
         and len(kernel.dims) == len(*shapes)
+        # a sum or a maximum of rows or columns is no operation of elements
+        and not any(isinstance(node, ast.keyword) and node.arg == "axis" for node in ast.walk(_tree(kernel)))
     )
 
 
-def definition(kernel: Kernel, namespace: dict[str, Any]) -> Callable[..., Any]:
-    """Return the kernel of the reference: its expression as a function of inputs and attributes.
+class Scalar(NamedTuple):
+    """A number that is computed in double: `op` is an operator between `args`, or one of
 
-    Parameters
-    ----------
-    kernel : Kernel
-    namespace : dict
-        What the expression may name besides: ``np`` and the functions that NumPy lacks.
+    "number", "attribute" (its place among them), "item" (``lr[0]``), "length" (of all arrays), "rows" (of a batch),
+    "sqrt", "below_one" and "choice" (a test, what it is unless that is 0, what it is then).
     """
-    parameters = [o.name for o in kernel.inputs] + [f"{k}={v!r}" for k, v in kernel.attributes.items()]
-    lines = [f"def {kernel.name}({', '.join(parameters)}):", *kernel.expression.split("; ")]
-    lines.append("return " + ", ".join(o.name for o in kernel.outputs))
-    exec(compile("\n    ".join(lines), f"<the table, {kernel.name}>", "exec"), namespace)
-    return namespace[kernel.name]
+
+    op: str
+    args: tuple[Scalar, ...] = ()
+    text: str = ""
+
+    def has(self, op: str) -> bool:
+        """Whether an operation is part of it."""
+        return self.op == op or any(arg.has(op) for arg in self.args)
+
+
+def number(value: float) -> Scalar:
+    """Return a number as a `Scalar`."""
+    return Scalar("number", text=repr(float(value)))
 
 
 class Node(NamedTuple):
-    """One operation of a graph: `args` are the numbers of other nodes; scalars are nodes of their own."""
+    """One operation of a graph: `args` are the numbers of other nodes; an "input" has a name, a "scalar" its value."""
 
     op: str
-    args: tuple[int, ...]
-    text: str = ""  # of an input its name, of a scalar its expression in double
+    args: tuple[int, ...] = ()
+    name: str = ""
+    scalar: Scalar | None = None
+
+
+class Total(NamedTuple):
+    """The sum of an array over a scalar, which is a loss: names of operands, but for the divisor."""
+
+    result: str
+    array: str
+    divisor: Scalar
+
+
+class _Sum(NamedTuple):
+    array: int
+    divisor: Scalar
 
 
 class Graph:
@@ -76,7 +107,7 @@ class Graph:
     Parameters
     ----------
     kernel : Kernel
-    choices : dict of str to bool
+    choices : dict of Scalar to bool
         Which branch an ``a if attribute else b`` of arrays takes.
 
     Attributes
@@ -85,74 +116,108 @@ class Graph:
         Operands before their operations; equal ones are one.
     outputs : dict of str to int
         The node of each array.
-    total : tuple of (str, str) or None
-        The array whose sum is the loss, and by what it is divided.
+    total : Total or None
 
     Raises
     ------
     ValueError
-        If the expression has a word that is not in the vocabulary.
+        If the definition has a word that is not in the vocabulary.
     KeyError
         The test of an ``if`` that `choices` lacks.
     """
 
-    def __init__(self, kernel: Kernel, choices: dict[str, bool]) -> None:
+    def __init__(self, kernel: Kernel, choices: dict[Scalar, bool]) -> None:
         self.kernel, self.choices = kernel, choices
         self.nodes: list[Node] = []
-        self.total: tuple[str, str] | None = None
+        self.outputs: dict[str, int] = {}
+        self.total: Total | None = None
         self._known: dict[Node, int] = {}
-        self._arrays = [o.name for o in kernel.inputs if "n" in o.dims]
         self._lists = {o.name for o in kernel.inputs if o.dtype == "f8"}
-        # what a name stands for now: the number of a node, or the text of a scalar
-        self._names: dict[str, int | str] = {name: self._node("input", text=name) for name in self._arrays}
-        self._names |= {name: f"attributes[{k}]" for k, name in enumerate(kernel.attributes)}
-        for statement in ast.parse(kernel.expression).body:
-            self._assign(statement)
-        arrays = [o.name for o in kernel.outputs if o.name != "loss"]
-        self.outputs = {name: self._number(self._names[name]) for name in arrays}
+        # what a name stands for now: the number of a node, a scalar, or a sum that nothing may be done with
+        self._names: dict[str, int | Scalar | _Sum] = {
+            o.name: self._node(Node("input", name=o.name)) for o in kernel.inputs if "n" in o.dims
+        }
+        self._names |= {name: Scalar("attribute", text=str(k)) for k, name in enumerate(kernel.attributes)}
+        *statements, last = _tree(kernel).body
+        for statement in statements:
+            if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
+                raise self._unknown(statement)
+            self._names[statement.targets[0].id] = self._result(statement.value)
+        if not isinstance(last, ast.Return) or last.value is None:
+            raise self._unknown(last)
+        self._return(last.value.elts if isinstance(last.value, ast.Tuple) else [last.value])
 
-    def _node(self, op: str, *args: int, text: str = "") -> int:
-        node = Node(op, args, text)
+    @cached_property
+    def counts(self) -> set[str]:
+        """Which of "rows" and "length" the scalars need."""
+        scalars = [node.scalar for node in self.nodes if node.scalar]
+        scalars += [self.total.divisor] if self.total else []
+        return {op for op in ("rows", "length") if any(scalar.has(op) for scalar in scalars)}
+
+    @cached_property
+    def calls(self) -> list[int]:
+        """The nodes that are functions of a block."""
+        return [k for k, node in enumerate(self.nodes) if node.op in BLOCK_FUNCTIONS]
+
+    def _node(self, node: Node) -> int:
         if node not in self._known:
             self._known[node] = len(self.nodes)
             self.nodes.append(node)
         return self._known[node]
 
-    def _number(self, value: int | str) -> int:
-        return value if isinstance(value, int) else self._node("scalar", text=value)
-
-    def _assign(self, statement: ast.stmt) -> None:
-        if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
-            raise self._unknown(statement)
-        name = statement.targets[0].id
-        if name == "loss":
-            self.total = self._total(statement.value)
-        else:
-            self._names[name] = self._value(statement.value)
+    def _number(self, value: int | Scalar) -> int:
+        return value if isinstance(value, int) else self._node(Node("scalar", scalar=value))
 
     def _unknown(self, tree: ast.AST) -> ValueError:
         return ValueError(f"{self.kernel.name}: {ast.unparse(tree)!r} is not in the vocabulary of pointwise kernels")
 
-    def _total(self, tree: ast.expr) -> tuple[str, str]:
-        if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Div):
-            summed, divisor = ast.unparse(tree.left), self._value(tree.right)
-            if summed.endswith(".sum()") and isinstance(divisor, str):
-                return summed.removesuffix(".sum()"), divisor
-        raise self._unknown(tree)
+    def _return(self, trees: list[ast.expr]) -> None:
+        results = {o.name: self._result(tree) for o, tree in zip(self.kernel.results, trees, strict=True)}
+        sums = [(name, value) for name, value in results.items() if isinstance(value, _Sum)]
+        for operand in self.kernel.outputs:
+            if "n" in operand.dims:
+                # what is summed, and nobody else asks for, lies in an array to work in
+                value = results[operand.name] if operand.name in results else sums[0][1].array
+                if isinstance(value, _Sum):
+                    raise ValueError(f"{self.kernel.name}: {operand!r} is an array; it must not be a sum")
+                self.outputs[operand.name] = self._number(value)
+            elif not isinstance(results[operand.name], _Sum):
+                raise ValueError(f"{self.kernel.name}: {operand!r} must be a sum over a scalar")
+        for name, value in sums:
+            arrays = {k: output for output, k in self.outputs.items()}
+            array = self.nodes[value.array].name or arrays.get(value.array)
+            if array is None:
+                raise ValueError(f"{self.kernel.name}: {name} must be the sum of an operand")
+            self.total = Total(name, array, value.divisor)
 
-    def _value(self, tree: ast.expr) -> int | str:
-        """Return the node of an array, or the text of a scalar."""
+    def _result(self, tree: ast.expr) -> int | Scalar | _Sum:
+        """Return the value of a statement, which may be a sum."""
+        if isinstance(tree, ast.Name) and isinstance(value := self._names.get(tree.id), _Sum):
+            return value
+        match tree:
+            case ast.BinOp(ast.Call(ast.Attribute(summed, "sum"), [], []), ast.Div(), divisor):
+                array, by = self._value(summed), self._value(divisor)
+                if isinstance(array, int) and isinstance(by, Scalar):
+                    return _Sum(array, by)
+        return self._value(tree)
+
+    def _value(self, tree: ast.expr) -> int | Scalar:
+        """Return the node of an array, or a scalar."""
         if isinstance(tree, ast.Constant) and isinstance(tree.value, (int, float)):
-            return repr(float(tree.value))
-        if isinstance(tree, ast.Name) and tree.id in self._names:
-            return self._names[tree.id]
+            return number(tree.value)
+        if isinstance(tree, ast.Name):
+            value = self._names[tree.id] if tree.id in self._names else self._constant(tree)
+            if isinstance(value, float):
+                return number(value)
+            if isinstance(value, (int, Scalar)):
+                return value
         if isinstance(tree, ast.Subscript) and isinstance(tree.value, ast.Name) and tree.value.id in self._lists:
-            return f"{tree.value.id}[{ast.unparse(tree.slice)}]"
+            return Scalar("item", text=f"{tree.value.id}[{ast.unparse(tree.slice)}]")
         if isinstance(tree, ast.Attribute) and tree.attr == "size":
-            return "length"
+            return Scalar("length")
         if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub):
             value = self._value(tree.operand)
-            return f"(-{value})" if isinstance(value, str) else self._node("-", value)
+            return self._node(Node("-", (value,))) if isinstance(value, int) else Scalar("-", (value,))
         if isinstance(tree, ast.IfExp):
             return self._choice(tree)
         if isinstance(tree, ast.Call):
@@ -163,45 +228,57 @@ class Graph:
             return self._binary(_COMPARE[type(tree.ops[0])], self._value(tree.left), self._value(tree.comparators[0]))
         raise self._unknown(tree)
 
-    def _binary(self, op: str, a: int | str, b: int | str) -> int | str:
-        if isinstance(a, str) and isinstance(b, str):
-            return f"({a} {op} {b})"
-        return self._node(op, self._number(a), self._number(b))
+    def _constant(self, tree: ast.expr) -> float | tuple[float, ...] | None:
+        """Return a number, or a tuple of numbers, of the definition's module."""
+        known = getattr(self.kernel.function, "__globals__", {})
+        value = known.get(tree.id) if isinstance(tree, ast.Name) else None
+        return value if isinstance(value, (float, tuple)) else None
 
-    def _choice(self, tree: ast.IfExp) -> int | str:
+    def _binary(self, op: str, a: int | Scalar, b: int | Scalar) -> int | Scalar:
+        if isinstance(a, Scalar) and isinstance(b, Scalar):
+            return Scalar(op, (a, b))
+        return self._node(Node(op, (self._number(a), self._number(b))))
+
+    def _choice(self, tree: ast.IfExp) -> int | Scalar:
         test = self._value(tree.test)
-        if not isinstance(test, str):
+        if not isinstance(test, Scalar):
             raise self._unknown(tree)
         a, b = self._value(tree.body), self._value(tree.orelse)
-        if isinstance(a, str) and isinstance(b, str):
-            return f"({a} if {test} != 0 else {b})"
+        if isinstance(a, Scalar) and isinstance(b, Scalar):
+            return Scalar("choice", (test, a, b))
         return a if self.choices[test] else b
 
-    def _call(self, tree: ast.Call) -> int | str:
+    def _call(self, tree: ast.Call) -> int | Scalar:
         name = ast.unparse(tree.func)
         if name == "len":
-            return "rows"
-        values = [self._value(a) for a in tree.args] if not name.startswith("below") else []
+            return Scalar("rows")
+        if name == "below_one" and isinstance(eps := self._value(tree.args[1]), Scalar):
+            return Scalar("below_one", (eps,))
+        if name == "polynomial" and isinstance(coefficients := self._constant(tree.args[1]), tuple):
+            return self._polynomial(self._value(tree.args[0]), coefficients)
+        values = [self._value(a) for a in tree.args]
         short = name.removeprefix("np.")
-        if name == "below_one":
-            return f"below_one({self._value(tree.args[1])})"
-        if name.endswith(".dtype.type") and isinstance(values[0], str):
+        if name.endswith(".dtype.type") and isinstance(values[0], Scalar):
             return values[0]
-        if name == "np.sqrt" and isinstance(values[0], str):
-            return f"sqrt({values[0]})"
-        if short in BLOCK_FUNCTIONS and (name != short) == (short in BLOCK_FUNCTIONS[:5]):
-            return self._node(short, self._number(values[0]))
-        if name in ("np.abs", "np.sqrt"):
-            return self._node(short, self._number(values[0]))
-        if name in ("np.maximum", "np.minimum") and isinstance(values[0], int) and isinstance(values[1], str):
-            return self._node(short, values[0], self._number(values[1]))
+        if name == "np.sqrt" and isinstance(values[0], Scalar):
+            return Scalar("sqrt", (values[0],))
+        if short in (OWN_FUNCTIONS if name == short else (*NUMPY_FUNCTIONS, "abs", "sqrt")):
+            return self._node(Node(short, (self._number(values[0]),)))
+        if name in ("np.maximum", "np.minimum") and isinstance(values[0], int) and isinstance(values[1], Scalar):
+            return self._node(Node(short, (values[0], self._number(values[1]))))
         if name in ("np.where", "clip") and isinstance(values[0], int):
-            return self._node(short, *map(self._number, values))
+            return self._node(Node(short, tuple(map(self._number, values))))
         raise self._unknown(tree)
 
+    def _polynomial(self, x: int | Scalar, coefficients: tuple[float, ...]) -> int | Scalar:
+        y: int | Scalar = number(coefficients[-1])
+        for c in coefficients[-2::-1]:
+            y = self._binary("+", self._binary("*", y, x), number(c))
+        return y
 
-def _graphs(kernel: Kernel, choices: dict[str, bool] | None = None) -> Iterable[tuple[dict[str, bool], Graph]]:
-    """Yield a graph for each combination of choices between arrays that the expression has."""
+
+def _graphs(kernel: Kernel, choices: dict[Scalar, bool] | None = None) -> Iterator[tuple[dict[Scalar, bool], Graph]]:
+    """Yield a graph for each combination of choices between arrays that the definition has."""
     choices = choices or {}
     try:
         yield choices, Graph(kernel, choices)
@@ -210,171 +287,281 @@ def _graphs(kernel: Kernel, choices: dict[str, bool] | None = None) -> Iterable[
             yield from _graphs(kernel, {**choices, test.args[0]: branch})
 
 
-class _Writer:
-    """Writes one kernel as source. `cython` chooses the language; what they share is most of it."""
+class Language:
+    """How one language says what a kernel is made of. What stands here is the same in Cython and in Numba's Python.
 
-    def __init__(self, kernel: Kernel, cython: bool) -> None:
-        self.kernel, self.cython = kernel, cython
-        self.lines: list[str] = []
+    Parameters
+    ----------
+    kernel : Kernel
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
         self.like = next(o.name for o in kernel.operands if "n" in o.dims)
+
+    #: What a kernel returns where nothing is wrong.
+    ok: str
+    #: Around the statements of a loop over elements, and how much deeper they stand.
+    loop: str
+    end: str | None
+    deeper: int
+    #: Before, at the head of and at the end of a loop over blocks.
+    blocks: tuple[str | None, str, str | None]
+
+    def head(self) -> list[str]:
+        """Return the lines of the function's head."""
+        raise NotImplementedError
+
+    def operand(self, k: int, name: str, double: bool, written: bool) -> str:
+        """Return what declares an operand: buffer number k."""
+        raise NotImplementedError
+
+    def declared(self, numbers: set[str], locals_: list[str], blocks: list[str], starts: bool) -> list[str]:
+        """Return what declares n, "rows" and "length" where they are in `numbers`, local numbers, and blocks."""
+        raise NotImplementedError
+
+    def at(self, name: str) -> str:
+        """Return where the part of an operand begins that belongs to a block."""
+        raise NotImplementedError
+
+    def call(self, op: str, source: str, target: str) -> str:
+        """Return the call of a block function."""
+        name = op if op in COMPOSED else "unary"
+        first = ["primitives"] if op in COMPOSED else ["primitives", self.primitive(op)]
+        return f"{name}({', '.join([*first, source, target])}, stop - start)"
+
+    def primitive(self, op: str) -> str:
+        """Return the name of a primitive's number."""
+        return op.upper()
+
+    def rounded(self, scalar: Scalar) -> str:
+        """Return a scalar, which is computed in double, as a number of the arrays' type."""
+        raise NotImplementedError
+
+    def scalar(self, scalar: Scalar) -> str:
+        """Return an expression in double."""
+        args = [self.scalar(arg) for arg in scalar.args]
+        match scalar.op:
+            case "number" | "item":
+                return scalar.text
+            case "attribute":
+                return f"attributes[{scalar.text}]"
+            case "length" | "rows":
+                return scalar.op
+            case "sqrt" | "below_one":
+                return f"{scalar.op}({', '.join(args)})"
+            case "choice":
+                return f"({self.choice(f'{args[0]} != 0', *args[1:])})"
+        return f"({args[0]} {scalar.op} {args[1]})" if len(args) == 2 else f"({scalar.op}{args[0]})"
+
+    def choice(self, test: str, a: str, b: str) -> str:
+        """Return `a` where a test holds, else `b`."""
+        return f"{a} if {test} else {b}"
+
+    def branch(self, choices: dict[Scalar, bool]) -> str:
+        """Return the head of the statements for some choices."""
+        tests = [f"{self.scalar(test)} {'!=' if taken else '=='} 0" for test, taken in choices.items()]
+        return f"if {' and '.join(tests)}:"
+
+    def operation(self, op: str, args: list[str]) -> str:
+        """Return one operation of elements."""
+        match op:
+            case "maximum":  # NaN stays, and of equals the second: numpy.maximum
+                return self.choice(f"{args[0]} <= {args[1]}", args[1], args[0])
+            case "minimum":
+                return self.choice(f"{args[0]} >= {args[1]}", args[1], args[0])
+            case "where":
+                return self.choice(*args)
+            case "clip" | "abs" | "sqrt":
+                return f"{op}({', '.join(args)})"
+        return f"{args[0]} {op} {args[1]}" if len(args) == 2 else f"{op}{args[0]}"
+
+
+class Cython(Language):
+    """A C function of the ABI."""
+
+    ok = "FASTBP_OK"
+    loop, end, deeper = "each(&i, {}, {})", "end()", 0
+    blocks = "start = 0", "while start < n:", "start += BLOCK"
+
+    def head(self) -> list[str]:
+        arguments = (
+            "real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives"
+        )
+        return [f"cdef api int {self.kernel.name}(", f"    {arguments}", ") noexcept nogil:"]
+
+    def operand(self, k: int, name: str, double: bool, written: bool) -> str:
+        constant = "" if written else "const "
+        cast = f"<{constant}double *>" if double else ""
+        return f"cdef {constant}{'double' if double else 'real'} *{name} = {cast}buffers[{k}]"
+
+    def declared(self, numbers: set[str], locals_: list[str], blocks: list[str], starts: bool) -> list[str]:
+        lines = [f"cdef intptr_t {'i, start, stop' if starts else 'i'}, n = {_size(self.kernel)}"]
+        lines += ["cdef double rows = <double>sizes[0]"] * ("rows" in numbers)
+        lines += ["cdef double length = <double>n"] * ("length" in numbers)
+        lines += [f"cdef real {', '.join(locals_)}"] * bool(locals_)
+        return lines + [f"cdef real {name}[BLOCK]" for name in blocks]
+
+    def at(self, name: str) -> str:
+        return f"{name} + start"
+
+    def primitive(self, op: str) -> str:
+        return f"FASTBP_{op.upper()}"
+
+    def rounded(self, scalar: Scalar) -> str:
+        return f"<real>({self.scalar(scalar)})"
+
+    def operation(self, op: str, args: list[str]) -> str:
+        # C's own are those of double
+        named = {"abs": "<real>fabs({})", "sqrt": "square_root({})"}
+        return named[op].format(*args) if op in named else super().operation(op, args)
+
+
+class Numba(Language):
+    """A Python function that Numba compiles."""
+
+    ok = "OK"
+    loop, end, deeper = "for i in range({}, {}):", None, 1
+    blocks = None, "for start in range(0, n, BLOCK):", None
+
+    def head(self) -> list[str]:
+        return [f"def {self.kernel.name}(buffers, sizes, attributes, primitives):"]
+
+    def operand(self, k: int, name: str, double: bool, written: bool) -> str:
+        return f"{name} = doubles(buffers[{k}])" if double else f"{name} = buffers[{k}]"
+
+    def declared(self, numbers: set[str], locals_: list[str], blocks: list[str], starts: bool) -> list[str]:
+        lines = [f"n = {_size(self.kernel)}"]
+        lines += ["rows = float(sizes[0])"] * ("rows" in numbers)
+        lines += ["length = float(n)"] * ("length" in numbers)
+        return lines + [f"{name} = stack({self.like}, BLOCK)" for name in blocks]
+
+    def at(self, name: str) -> str:
+        return f"offset({name}, start)"
+
+    def rounded(self, scalar: Scalar) -> str:
+        return f"real({self.like}, {self.scalar(scalar)})"
+
+    def scalar(self, scalar: Scalar) -> str:
+        if scalar.op == "below_one":
+            return f"below_one({self.like}, {self.scalar(scalar.args[0])})"
+        return super().scalar(scalar)
+
+
+def _size(kernel: Kernel) -> str:
+    return " * ".join(f"sizes[{k}]" for k in range(len(kernel.dims)))
+
+
+class _Writer:
+    """Writes one kernel as source."""
+
+    def __init__(self, kernel: Kernel, language: type[Language]) -> None:
+        self.kernel, self.language = kernel, language(kernel)
+        self.lines: list[str] = []
+        self.locals: set[str] = set()
+        self.blocks: set[str] = set()
 
     def add(self, depth: int, text: str) -> None:
         self.lines.append("    " * depth + text)
 
     def source(self) -> str:
-        written = {o.name for o in self.kernel.outputs}
-        if self.cython:
-            self.add(0, f"cdef api int {self.kernel.name}(")
-            self.add(1, "real **buffers, const intptr_t *sizes, const double *attributes, ")
-            self.lines[-1] += "const fastbp_primitive *primitives"
-            self.add(0, ") noexcept nogil:")
-        else:
-            self.add(0, f"def {self.kernel.name}(buffers, sizes, attributes, primitives):")
-        for k, o in enumerate(self.kernel.operands):
-            pointer = "double" if o.dtype == "f8" else "real"
-            if self.cython:
-                constant = "" if o.name in written else "const "
-                cast = "" if pointer == "real" else f"<{constant}double *>"
-                self.add(1, f"cdef {constant}{pointer} *{o.name} = {cast}buffers[{k}]")
-            else:
-                self.add(1, f"{o.name} = " + (f"doubles(buffers[{k}])" if pointer == "double" else f"buffers[{k}]"))
-        body = len(self.lines)
-        self.locals: set[str] = set()
-        self.blocks: set[str] = set()
-        graphs = list(_graphs(self.kernel))
+        kernel, language = self.kernel, self.language
+        graphs = list(_graphs(kernel))
         for choices, graph in graphs:
-            depth = 1
             if choices:
-                tests = [f"{test} {'!=' if branch else '=='} 0" for test, branch in choices.items()]
-                self.add(1, f"if {' and '.join(tests)}:")
-                depth = 2
-            self.loops(graph, depth)
+                self.add(1, language.branch(choices))
+            self.loops(graph, 2 if choices else 1)
         total = graphs[0][1].total
         if total:
-            name, divisor = total
-            self.add(1, f"loss[0] = total(primitives, {name}, n) / {self.rounded(divisor)}")
-        self.add(1, "return FASTBP_OK" if self.cython else "return OK")
-        counters = "i, start, stop" if any("start" in line for line in self.lines[body:]) else "i"
-        count = " * ".join(f"sizes[{k}]" for k in range(len(self.kernel.dims)))
-        declared = [f"cdef intptr_t {counters}, n = {count}" if self.cython else f"n = {count}"]
-        if any("rows" in line for line in self.lines[body:]):
-            declared.append("cdef double rows = <double>sizes[0]" if self.cython else "rows = float(sizes[0])")
-        if any("length" in line for line in self.lines[body:]):
-            declared.append("cdef double length = <double>n" if self.cython else "length = float(n)")
-        if self.cython:
-            declared += [f"cdef real {', '.join(sorted(self.locals))}"] * bool(self.locals)
-            declared += [f"cdef real {name}[BLOCK]" for name in sorted(self.blocks)]
-        else:
-            declared += [f"{name} = stack({self.like}, BLOCK)" for name in sorted(self.blocks)]
-        self.lines[body:body] = ["    " + line for line in declared]
-        return "\n".join(self.lines) + "\n"
-
-    def rounded(self, scalar: str) -> str:
-        return f"<real>({scalar})" if self.cython else f"real({self.like}, {scalar})"
+            divisor = language.rounded(total.divisor)
+            self.add(1, f"{total.result}[0] = total(primitives, {total.array}, n) / {divisor}")
+        self.add(1, f"return {language.ok}")
+        body, self.lines = self.lines, language.head()
+        written = {o.name for o in kernel.outputs}
+        for k, o in enumerate(kernel.operands):
+            self.add(1, language.operand(k, o.name, o.dtype == "f8", o.name in written))
+        numbers = {op for _, graph in graphs for op in graph.counts}
+        starts = any(graph.calls for _, graph in graphs)
+        for line in language.declared(numbers, sorted(self.locals), sorted(self.blocks), starts):
+            self.add(1, line)
+        return "\n".join(self.lines + body) + "\n"
 
     def loops(self, graph: Graph, depth: int) -> None:
-        nodes = graph.nodes
-        calls = [k for k, node in enumerate(nodes) if node.op in BLOCK_FUNCTIONS]
+        nodes, language = graph.nodes, self.language
         for k, node in enumerate(nodes):
-            if node.op == "scalar":
-                value = node.text if self.cython else node.text.replace("below_one(", f"below_one({self.like}, ")
-                self.add(depth, f"s{k} = {self.rounded(value)}")
+            if node.scalar:
+                self.add(depth, f"s{k} = {language.rounded(node.scalar)}")
                 self.locals.add(f"s{k}")
-        if not graph.outputs:
+        stores = list(graph.outputs.items())
+        if not graph.calls:
+            self.loop(graph, depth, "0", "n", [(f"{name}[i]", k) for name, k in stores])
             return
-        if not calls:
-            self.loop(graph, depth, "0", "n", [(f"{name}[i]", k) for name, k in graph.outputs.items()])
-            return
-        if self.cython:
-            self.add(depth, "start = 0")
-        self.add(depth, "while start < n:" if self.cython else "for start in range(0, n, BLOCK):")
+        before, head, after = language.blocks
+        if before:
+            self.add(depth, before)
+        self.add(depth, head)
         self.add(depth + 1, "stop = min(start + BLOCK, n)")
-        only = list(graph.outputs.items())
-        for call in calls:
+        for call in graph.calls:
             (argument,) = nodes[call].args
             if nodes[argument].op == "input":
-                source = self.at(nodes[argument].text)
+                source = language.at(nodes[argument].name)
             else:
                 source = f"b{argument}"
                 self.blocks.add(source)
                 if nodes[argument].op not in BLOCK_FUNCTIONS:
                     self.loop(graph, depth + 1, "start", "stop", [(f"{source}[i - start]", argument)])
-            if only[0][1] == call and len(only) == 1:
-                target = self.at(only[0][0])  # the last operation: nothing is read after it
+            if len(stores) == 1 and stores[0][1] == call:
+                target = language.at(stores.pop()[0])  # the last operation: nothing is read after it
             else:
                 target = f"b{call}"
                 self.blocks.add(target)
-            self.add(depth + 1, self.block_call(nodes[call].op, source, target))
-        stores = [(f"{name}[i]", k) for name, k in only if not (len(only) == 1 and k == calls[-1])]
-        if stores:
-            self.loop(graph, depth + 1, "start", "stop", stores)
-        if self.cython:
-            self.add(depth + 1, "start += BLOCK")
-
-    def at(self, name: str) -> str:
-        return f"{name} + start" if self.cython else f"offset({name}, start)"
-
-    def block_call(self, op: str, source: str, target: str) -> str:
-        if op in BLOCK_FUNCTIONS[:5] or op == "erf":
-            prefix = "FASTBP_" if self.cython else ""
-            return f"unary(primitives, {prefix}{op.upper()}, {source}, {target}, stop - start)"
-        return f"{op}(primitives, {source}, {target}, stop - start)"
+            self.add(depth + 1, language.call(nodes[call].op, source, target))
+        self.loop(graph, depth + 1, "start", "stop", [(f"{name}[i]", k) for name, k in stores])
+        if after:
+            self.add(depth + 1, after)
 
     def loop(self, graph: Graph, depth: int, start: str, stop: str, stores: list[tuple[str, int]]) -> None:
         """Write one loop that stores some nodes; what is not in a block is computed (again)."""
-        self.add(depth, f"each(&i, {start}, {stop})" if self.cython else f"for i in range({start}, {stop}):")
-        inside = depth if self.cython else depth + 1
+        if not stores:
+            return
+        self.add(depth, self.language.loop.format(start, stop))
+        inside = depth + self.language.deeper
         done: dict[int, str] = {}
         names = [self.element(graph, k, inside, done) for _, k in stores]
         # all values before the first store: an output may share its buffer with an input
         for (place, _), name in zip(stores, names, strict=True):
             self.add(inside, f"{place} = {name}")
-        if self.cython:
-            self.add(depth, "end()")
+        if self.language.end:
+            self.add(depth, self.language.end)
 
     def element(self, graph: Graph, k: int, depth: int, done: dict[int, str]) -> str:
         if k in done:
             return done[k]
         node = graph.nodes[k]
-        if node.op == "scalar":
+        if node.scalar:
             return f"s{k}"
         name = f"e{k}"
         if node.op == "input":
-            text = f"{node.text}[i]"
+            text = f"{node.name}[i]"
         elif node.op in BLOCK_FUNCTIONS:
             text = f"b{k}[i - start]"
         else:
-            text = self.operation(node, [self.element(graph, a, depth, done) for a in node.args])
+            text = self.language.operation(node.op, [self.element(graph, a, depth, done) for a in node.args])
         done[k] = name
-        if node.op in _COMPARE.values() or node.op in _LOGIC.values():
+        if node.op in _CONDITIONS:
             done[k] = f"({text})"  # a condition is written where it is used
             return done[k]
         self.add(depth, f"{name} = {text}")
         self.locals.add(name)
         return name
 
-    def operation(self, node: Node, args: list[str]) -> str:
-        if node.op == "abs":
-            return f"<real>fabs({args[0]})" if self.cython else f"abs({args[0]})"
-        if node.op == "sqrt":
-            return f"square_root({args[0]})" if self.cython else f"sqrt({args[0]})"
-        if node.op == "maximum":  # NaN stays, and of equals the second: numpy.maximum
-            return f"{args[1]} if {args[0]} <= {args[1]} else {args[0]}"
-        if node.op == "minimum":
-            return f"{args[1]} if {args[0]} >= {args[1]} else {args[0]}"
-        if node.op == "clip":
-            return f"clip({', '.join(args)})"
-        if node.op == "where":
-            return f"{args[1]} if {args[0]} else {args[2]}"
-        return f"{args[0]} {node.op} {args[1]}" if len(args) == 2 else f"-{args[0]}"
-
 
 def cython_source(kernels: Iterable[Kernel]) -> str:
     """Return the Cython source of all pointwise kernels, to be included in one module for each dtype and level."""
-    return "\n\n".join(_Writer(kernel, True).source() for kernel in kernels if is_pointwise(kernel))
+    return "\n\n".join(_Writer(kernel, Cython).source() for kernel in kernels if is_pointwise(kernel))
 
 
-_NUMBA_HEAD = '''"""Made by setup.py from kernels/table.py; see kernels/pointwise.py."""
+_NUMBA_HEAD = '''"""Made by setup.py from kernels/table/; see kernels/pointwise.py."""
 
 from math import sqrt
 
@@ -387,5 +574,5 @@ from .common import (
 
 def numba_source(kernels: Iterable[Kernel]) -> str:
     """Return the source of a module with all pointwise kernels as functions that Numba compiles."""
-    sources = [_Writer(kernel, False).source() for kernel in kernels if is_pointwise(kernel)]
+    sources = [_Writer(kernel, Numba).source() for kernel in kernels if is_pointwise(kernel)]
     return "\n\n".join([_NUMBA_HEAD, *sources])

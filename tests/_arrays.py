@@ -281,6 +281,7 @@ _DOMAINS = {
     "nonnegative": _nonnegative,
     "power": _power,
     "uniform": _uniform,
+    "finite": _real,
 }
 
 
@@ -295,7 +296,7 @@ def operands(kernel, sizes, dtype, kind, rng):
             array = _generator(rng, shape, kind)
         elif operand.dtype == "i8":
             # labels count the columns, indexes the rows; labels that are only moved are any numbers
-            stop = {"label": "n", "index": "rows"}.get(domain)
+            stop = {"label": "n", "compared": "n", "index": "rows"}.get(domain)
             array = np.array(_integers(rng, shape, sizes[stop] if stop else 1 << 40, kind), np.int64)
             if domain == "group":
                 array = np.array(_groups(rng, shape, kind), np.int64)
@@ -325,7 +326,7 @@ def cases(kernel, dtype):
     domains = kernel.row.domain.values()
     for lengths in SIZES[len(kernel.dims)]:
         sizes = dict(zip(kernel.dims, lengths, strict=True))
-        if ("label" in domains and sizes["batch"] and not sizes["n"]) or (
+        if ({"label", "compared"} & {*domains} and sizes["batch"] and not sizes["n"]) or (
             "index" in domains and sizes["batch"] and not sizes["rows"]
         ):
             continue  # no label and no index would be valid
@@ -343,9 +344,9 @@ def output_dtype(operand, dtype):
 
 
 def reference(kernel, inputs, attributes, numerics="numpy"):
-    """Return the status and the outputs by name that the NumPy definition gives.
+    """Return the status and the results by name that the NumPy definition gives.
 
-    The outputs are None where the definition itself cannot be evaluated: a mean or a maximum over nothing.
+    The results are None where the definition itself cannot be evaluated: a mean or a maximum over nothing.
     """
     function = load("numpy", names=[kernel.name], numerics=numerics)[kernel.name]
     with np.errstate(all="ignore"):
@@ -359,7 +360,7 @@ def reference(kernel, inputs, attributes, numerics="numpy"):
             assert any(array.size == 0 for array in inputs.values())
             return 0, None
     returned = returned if isinstance(returned, tuple) else (returned,)
-    return 0, {o.name: value for o, value in zip(kernel.outputs, returned, strict=True)}
+    return 0, {o.name: value for o, value in zip(kernel.results, returned, strict=True)}
 
 
 def address(build, dtype, name):
@@ -395,7 +396,7 @@ def run_both(function, kernel, dtype, sizes, inputs, attributes, shared=None, of
     Returns
     -------
     want, got : tuple of int and dict
-        The status and the outputs by name; see `reference`.
+        The status and the results by name; see `reference`.
 
     Raises
     ------
@@ -426,7 +427,7 @@ def guarded(kernel, dtype, sizes, inputs, shared=None, offset=0):
 
 
 def run_guarded(function, table, kernel, sizes, inputs, attributes, buffers, shared=None):
-    """Run a compiled kernel on guarded buffers; return its status and the outputs by name."""
+    """Run a compiled kernel on guarded buffers; return its status and the results by name."""
     status = call(
         function,
         table,
@@ -440,7 +441,7 @@ def run_guarded(function, table, kernel, sizes, inputs, attributes, buffers, sha
     for name, array in inputs.items():
         if name not in written:
             assert buffers[name].array.tobytes() == array.tobytes(), f"the input {name} was changed"
-    return status, {o.name: buffers[o.name].array for o in kernel.outputs}
+    return status, {o.name: buffers[o.name].array for o in kernel.results}
 
 
 def kernels_with(*domains):

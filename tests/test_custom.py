@@ -315,3 +315,11 @@ def test_an_expression_from_a_file_is_data(fresh):
     for expression in ("y = __import__('os').getcwd()", "y = x.__class__", "y = [x for x in ()]", "import os; y = x"):
         with pytest.raises(ValueError, match="not in the vocabulary"):
             fastbp.Activation(fresh(), expressions=(expression, "dx = dy"))
+    for name in ("f(x, a=print(1)): return x\ndef g", "a b", "", "1"):
+        with pytest.raises(ValueError, match=r"the name of a row is .*; it must be an identifier"):
+            fastbp.Activation(name, expressions=("y = x", "dx = dy"))
+        assert name not in ROWS
+    # the one sum that compiled kernels know is that of what they return
+    for value in ("loss = y_pred.sum() / (y_pred.size if mean else 1)", "loss = elements.sum() / y_pred.size"):
+        with pytest.raises(ValueError, match=r"the loss must be elements\.sum"):
+            fastbp.losses.CustomLoss(fresh(), (f"elements = y_pred * y_true; {value}", "dy_pred = y_true"))

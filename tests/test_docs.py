@@ -64,9 +64,12 @@ def test_an_example_that_is_wrong_fails(tmp_path, monkeypatch, capsys):
     assert pages.run(page) == (1, 0)
 
 
-def test_the_row_that_is_shown_is_one_of_the_table():
-    (shown,) = re.findall(r"^ +_row\(\n(?: +.*\n)+", (DOCS / "adding_an_op.rst").read_text(), re.MULTILINE)
-    assert textwrap.dedent(shown).rstrip() in (DOCS.parent / "kernels" / "table.py").read_text()
+@pytest.mark.parametrize("page", ["docs/adding_an_op.rst", "ARCHITECTURE.md"])
+def test_the_row_that_is_shown_is_one_of_the_table(page):
+    root = DOCS.parent
+    row = r"^ *SOFTSIGN = Row\(\n(?: *\S.*\n|\n)*? *return dy.*\n"
+    (shown,) = re.findall(row, (root / page).read_text(), re.MULTILINE)
+    assert textwrap.dedent(shown) in (root / "kernels" / "table" / "activation.py").read_text()
 
 
 def test_every_public_name_is_documented(public):
@@ -149,7 +152,7 @@ def check_table(site):
         assert f'id="op-{row.name.replace("_", "-")}"' in text
         for kernel in row.kernels.values():
             assert kernel.signature.strip() in plain
-            assert all(statement in plain for statement in kernel.expression.split("; "))
+            assert kernel.source in plain
         assert row.source in plain
         for name, default in row.attributes.items():
             assert f"{name}={default:.10g}" in plain

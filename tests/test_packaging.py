@@ -141,7 +141,7 @@ def test_sdist_and_wheel(built, tmp_path):
     python = environment(tmp_path / "venv")
     run(python, "-m", "pip", "install", "-q", wheel, "pytest>=8", cwd=tmp_path)
     # nothing of a wheel could change these definitions, which take their time
-    options = "-k", "not portable_bits and not expression"
+    options = "-k", "not portable_bits"
     names = "kernels", "training_exact", "worked_examples", "model", "datasets", "io"
     suite(python, tmp_path, *names, options=options, FASTBP_TEST_BACKENDS="cython")
     where = Path(run(python, "-c", TRAIN, cwd=tmp_path).strip()).parent
@@ -160,7 +160,7 @@ def test_another_python(built, tmp_path, version):
     python = environment(tmp_path / "venv", python)
     run(python, "-m", "pip", "install", "-q", wheel, "pytest>=8", cwd=tmp_path)
     names = "kernels", "training_exact", "worked_examples", "model", "datasets", "io", "runner", "primitives"
-    suite(python, tmp_path, *names, options=("-m", "not slow", "-k", "not portable_bits and not expression"))
+    suite(python, tmp_path, *names, options=("-m", "not slow", "-k", "not portable_bits"))
     run(python, "-c", TRAIN, cwd=tmp_path)
 
 

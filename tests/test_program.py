@@ -11,7 +11,7 @@ from fastbp import Dense, Sequential, gradient_check
 from fastbp.backends import make_executor
 from fastbp.compiler import compile_evaluation, compile_prediction, compile_training
 from fastbp.initializers import Ones
-from fastbp.kernels import load
+from fastbp.kernels import load, numpy_ref
 from fastbp.kernels.table import KERNELS
 from fastbp.layers import Layer, ParameterSpec
 from fastbp.program import BATCH, ROWS, Length, Program, ProgramError
@@ -342,8 +342,8 @@ class Twice(Layer):
 
         def backward(dy, need_dx):
             into = {"dgamma": gradients["w"]} if gradients else {}
-            dh = program.call("scale_backward", dy, h, weights["w"], layer=self.name, into=into)[1]
-            return program.call("scale_backward", dh, x, weights["w"], layer=self.name, into=into)[1]
+            dh = program.call("scale_backward", dy, h, weights["w"], layer=self.name, into=into)[0]
+            return program.call("scale_backward", dh, x, weights["w"], layer=self.name, into=into)[0]
 
         return y, backward
 
@@ -580,6 +580,30 @@ def test_forbidden_alias_of_views():
     program.call("matmul_nn", a, a, into={"y": over})
     with pytest.raises(ProgramError, match=r"call 1, matmul_nn.*may not be one buffer"):
         program.verify()
+
+
+def test_a_bug_in_a_definition_is_not_called_a_wrong_label(monkeypatch):
+    def broken(x):
+        return x[len(x)]
+
+    monkeypatch.setattr(KERNELS["tanh_forward"], "function", broken)
+    numpy_ref.get.cache_clear()
+    try:
+        model = Sequential([Dense(2, activation="tanh", input_shape=2)])
+        model.compile("sgd", "mse", backend="numpy")
+        with pytest.raises(IndexError, match="out of bounds"):
+            model.predict(np.ones((3, 2)))
+    finally:
+        numpy_ref.get.cache_clear()
+
+
+def test_memory_to_work_in_is_written_and_no_result():
+    program = Program("float64")
+    dy, y = (program.buffer(name, ("batch", 3), role="input") for name in ("dy", "y"))
+    dx = program.call("softmax_backward", dy, y)
+    (call,) = program.calls
+    assert call.results == (dx,) and [b.name for b in call.writes] == [".scratch", ".dx"]
+    assert "softmax_backward(dy[batch, 3], y[batch, 3]) -> .scratch[batch, 3], .dx[batch, 3]" in repr(call)
 
 
 @pytest.mark.parametrize("kernel", [k for k in KERNELS.values() if k.inplace], ids=lambda k: k.name)

@@ -72,7 +72,7 @@ def test_weighted_losses_by_their_formula(name, reduction, backend):
     forward = ROWS[loss.row.name].kernels[f"{loss.row.name}_forward"]
     as_it_is = y_pred.reshape(13, 2, 3) if kind == "means" else y_pred
     outputs = getattr(kernels, forward.name)(as_it_is, y_true, backend="numpy", **loss.attributes())
-    known = dict(zip((o.name for o in forward.outputs), outputs, strict=True))
+    known = dict(zip((o.name for o in forward.results), outputs, strict=True))
     if "sample_loss" in known:
         weighed = known["sample_loss"] * weight
         want = weighed.sum() / (13 if reduction == "mean" else 1)

@@ -143,7 +143,7 @@ class Ops(SphinxDirective):
             lines += [f"Kinks at {', '.join(f'{kink:g}' for kink in row.kinks)}.", ""]
         for kernel in row.kernels.values():
             lines += [f":py:obj:`~fastbp.kernels.{kernel.name}` ``{kernel.signature.strip()}``", "", "::", ""]
-            lines += [*("    " + part for part in kernel.expression.split("; ")), ""]
+            lines += [*("    " + line for line in kernel.source.splitlines()), ""]
         if row.source != "-":
             lines += [f"Source: {escaped(row.source)}.", ""]
         return "\n".join([*lines, ""])

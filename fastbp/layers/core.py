@@ -68,15 +68,15 @@ class Activation(Layer):
             add_row(activation, "activation", *expressions)
         check_name("activation", activation, [name for name, row in ROWS.items() if row.family == "activation"])
         self.activation = activation
-        known = ROWS[activation].attributes
+        row = ROWS[activation]
+        known = row.attributes
         for attribute, value in attributes.items():
             if attribute not in known:
                 allowed = f"; it has {', '.join(known)}" if known else "; it has none"
                 raise TypeError(f"activation {activation!r} has no attribute {attribute!r}{allowed}")
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
                 raise ValueError(f"{attribute} is {value!r}; it must be a finite number")
-            if value == 0 and activation == "celu":
-                raise ValueError(f"{attribute} is {value!r}; celu divides by it")
+            row.check(attribute, attribute, value)
         self.attributes: dict[str, Any] = {**known, **{k: float(v) for k, v in attributes.items()}}
 
     @property
@@ -103,9 +103,7 @@ class Activation(Layer):
         def backward(dy, need_dx):
             saved = {"x": x, "y": y}
             inputs = [saved[name] for name in row.saved]
-            outputs = program.call(f"{row.name}_backward", dy, *inputs, layer=self.name, **self.attributes)
-            # dx is the last output; others are scratch
-            return outputs[-1] if isinstance(outputs, tuple) else outputs
+            return program.call(f"{row.name}_backward", dy, *inputs, layer=self.name, **self.attributes)
 
         return y, backward
 

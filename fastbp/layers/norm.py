@@ -46,13 +46,12 @@ class _RowNorm(Layer):
             if not gradients and not need_dx:
                 return None
             into = {f"d{name}": gradient for name, gradient in gradients.items()}
-            _, dnormal, *_ = program.call(
+            dnormal, *_ = program.call(
                 f"{self.scale}_backward", dy, normal, weights["gamma"], layer=self.name, into=into
             )
             if not need_dx:
                 return None
-            _, dx = program.call(f"{self.row}_backward", dnormal, normal, inverse, layer=self.name, eps=self.eps)
-            return dx
+            return program.call(f"{self.row}_backward", dnormal, normal, inverse, layer=self.name, eps=self.eps)
 
         return y, backward
 
@@ -241,7 +240,7 @@ class BatchNorm(Layer):
                 program.call("bias_backward", dy, layer=self.name, into={"db": gradients["beta"]})
             elif self.scale:
                 into = {f"d{name}": gradient for name, gradient in gradients.items()}
-                _, dy, *_ = program.call(f"{row}_backward", dy, normal, weights["gamma"], layer=self.name, into=into)
+                dy, *_ = program.call(f"{row}_backward", dy, normal, weights["gamma"], layer=self.name, into=into)
             if not need_dx:
                 return None
             if learns:

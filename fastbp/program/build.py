@@ -121,7 +121,7 @@ class Program(CallList):
         Returns
         -------
         Buffer or tuple of Buffer
-            The outputs.
+            The kernel's results.
 
         Raises
         ------
@@ -145,8 +145,9 @@ class Program(CallList):
                 more[output] = target
             else:
                 given[output] = target
+        chosen = {**kernel.attributes, **attributes}
         known = tuple([given[o.name].shape if o.name in given else None for o in kernel.operands])
-        sizes = sizes_of(kernel, known)
+        sizes = sizes_of(kernel, known, chosen)
         like = next((given[o.name].shape for o in kernel.inputs if o.dims == ("n",)), None)
         for operand in kernel.outputs:
             if operand.name not in given:
@@ -154,12 +155,12 @@ class Program(CallList):
                 given[operand.name] = self.buffer(f"{layer}.{operand.name}", shape, operand.dtype)
         buffers = tuple([given[o.name] for o in kernel.operands])
         self._gradients.update(b.root for o in kernel.outputs if (b := given[o.name]).role == "gradient")
-        self.calls.append(Call(kernel, buffers, {**kernel.attributes, **attributes}, self.phase, layer))
+        self.calls.append(Call(kernel, buffers, chosen, self.phase, layer))
         for output, target in more.items():
             part = given[output].reshaped(target.shape)
             given[output] = self.call("add", target, part, layer=layer, into={"y": target})
-        outputs = tuple([given[o.name] for o in kernel.outputs])
-        return outputs[0] if len(outputs) == 1 else outputs
+        results = tuple([given[o.name] for o in kernel.results])
+        return results[0] if len(results) == 1 else results
 
     def later(self, function: Callable[[], None]) -> None:
         """Let a function add calls to the update phase: what changes a layer's statistics.

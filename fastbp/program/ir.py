@@ -285,17 +285,22 @@ class Buffer:
 
 
 @lru_cache(maxsize=4096)
-def sizes_of(kernel: Kernel, shapes: tuple[Any, ...]) -> dict[str, Any]:
+def _sizes(kernel: Kernel, shapes: tuple[Any, ...], attributes: tuple[tuple[str, float], ...]) -> dict[str, Any]:
     # the layers of a model, and its programs, repeat themselves
-    return kernel.sizes(shapes)
+    return kernel.sizes(shapes, dict(attributes))
+
+
+def sizes_of(kernel: Kernel, shapes: tuple[Any, ...], attributes: dict[str, float]) -> dict[str, Any]:
+    """Return a kernel's sizes, as integers or `Length`; as `Kernel.sizes`."""
+    return _sizes(kernel, shapes, tuple(attributes.items()) if kernel.row.lengths else ())
 
 
 @lru_cache(maxsize=4096)
-def _work(kernel: Kernel, shapes: tuple[Any, ...], batch: int) -> int:
+def _work(kernel: Kernel, shapes: tuple[Any, ...], attributes: tuple[tuple[str, float], ...], batch: int) -> int:
     moved = sum(prod([at(n, batch, 1) for n in shape]) for shape in shapes if ROWS not in shape)
-    sizes = [at(n, batch) for n in sizes_of(kernel, shapes).values()]
-    multiplied = prod(sizes) if len(sizes) == 3 else 0
-    return 10 + moved // 8 + multiplied // 32
+    known = dict(attributes)
+    sizes = {dim: at(n, batch) for dim, n in sizes_of(kernel, shapes, known).items()}
+    return 10 + moved // 8 + kernel.cost(sizes, known) // 32
 
 
 @lru_cache(maxsize=1024)
@@ -347,6 +352,12 @@ class Call:
         return tuple([self.buffers[k] for k in places(self.kernel)[1]])
 
     @property
+    def results(self) -> tuple[Buffer, ...]:
+        """Buffers that hold something afterwards: what is written, but for memory to work in."""
+        named = self.named()
+        return tuple([named[o.name] for o in self.kernel.results])
+
+    @property
     def lengths(self) -> dict[str, Any]:
         """The kernel's sizes by dimension, as integers or `Length`.
 
@@ -355,7 +366,7 @@ class Call:
         ValueError
             If the buffers do not fit the kernel's operands.
         """
-        return sizes_of(self.kernel, tuple([b.shape for b in self.buffers]))
+        return sizes_of(self.kernel, tuple([b.shape for b in self.buffers]), self.attributes)
 
     def sizes(self, batch: int, rows: int = 0) -> dict[str, int]:
         """Return the kernel's sizes for given lengths.
@@ -400,7 +411,7 @@ class Call:
         -------
         int
         """
-        return _work(self.kernel, tuple([b.shape for b in self.buffers]), batch)
+        return _work(self.kernel, tuple([b.shape for b in self.buffers]), tuple(self.attributes.items()), batch)
 
     def __repr__(self) -> str:
         operands = {o.name: repr(b) for o, b in zip(self.kernel.operands, self.buffers, strict=True)}

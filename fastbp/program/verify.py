@@ -182,14 +182,15 @@ class _Walk:
         return found
 
     def check_operands(self, i: int, call: Call) -> None:
-        key = (call.kernel, *[(b.shape, b.dtype) for b in call.buffers])
+        fixed = tuple(call.attributes.items()) if call.kernel.row.lengths else ()
+        key = (call.kernel, fixed, *[(b.shape, b.dtype) for b in call.buffers])
         if key in self.fit:
             return
         for operand, buffer in zip(call.kernel.operands, call.buffers, strict=True):
             if operand.dtype != buffer.dtype:
                 raise _error(i, call, f"{operand!r} is given {buffer!r} of type {buffer.dtype}")
         try:
-            sizes_of(call.kernel, tuple([b.shape for b in call.buffers]))
+            sizes_of(call.kernel, tuple([b.shape for b in call.buffers]), call.attributes)
         except ValueError as error:
             raise _error(i, call, str(error)) from None
         self.fit.add(key)

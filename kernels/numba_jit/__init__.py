@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from numba import cfunc, types
 
-from ..pointwise import is_pointwise
 from ..table import KERNELS
 from .chain import chain
 from .common import cached, kernel_types
@@ -30,9 +29,9 @@ def kernel_function(name: str) -> Callable[..., int] | None:
     """Return the Python function of a kernel, or None if there is none. "chain" runs rows that are data."""
     if name == "chain":
         return chain
-    kernel = KERNELS[name]
-    module = "pointwise" if is_pointwise(kernel) else kernel.row.family
-    return getattr(importlib.import_module(f"{__name__}.{module}"), name, None)
+    modules = (importlib.import_module(f"{__name__}.{module}") for module in ("pointwise", KERNELS[name].row.family))
+    # what is not made from the table is written by hand
+    return next((getattr(module, name) for module in modules if hasattr(module, name)), None)
 
 
 def address(function: Callable[..., int], dtype: str) -> int:

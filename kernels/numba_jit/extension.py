@@ -158,7 +158,7 @@ def _source(kernel, real, given):
     lines.append(f"status = run(kernel, {', '.join(packed)}, pointer)")
     for status, message in STATUS.items():
         lines += [f"if status == {status}:", f"    raise {_EXCEPTIONS[status]}({kernel.name + ': ' + message!r})"]
-    lines.append("return " + ", ".join(o.name if o.dims else f"{o.name}[()]" for o in kernel.outputs))
+    lines.append("return " + ", ".join(o.name if o.dims else f"{o.name}[()]" for o in kernel.results))
     return "\n    ".join([f"def {kernel.name}({', '.join(parameters)}):", *lines])
 
 

@@ -1,4 +1,4 @@
-"""What an expression of the table may name besides NumPy."""
+"""What a definition of the table may name besides NumPy."""
 
 import numpy as np
 
@@ -31,11 +31,38 @@ def below_one(x, eps):
     return min(x.dtype.type(1 - eps), np.nextafter(one, one - one))
 
 
-def indexes(x, rows):
-    """Return whole numbers from 0 to rows - 1, which are held as reals, as integers."""
-    if not ((x >= 0) & (x < rows) & (x == np.trunc(x))).all():
-        raise IndexError(f"row numbers must be whole and in 0 .. {rows - 1}")
-    return x.astype(np.int64)
+def polynomial(x, coefficients):
+    """Return ``c[0] + c[1] * x + ...`` in Horner's form."""
+    y = coefficients[-1]
+    for c in coefficients[-2::-1]:
+        y = y * x + c
+    return y
+
+
+def semi_hard(pairwise, y_true, margin):
+    """Return the hinge of each pair (anchor, positive), how often each pair is one less a negative one, and a count.
+
+    The row `triplet_semi_hard` says which negative an anchor and a positive have.
+    """
+    # comparisons and single operations, which are exact: plain arrays will do
+    kind, pairwise, y_true = type(pairwise), np.asarray(pairwise), np.asarray(y_true)
+    other = y_true[:, None] != y_true
+    farthest = np.where(other, pairwise, -1).argmax(axis=1)
+    key = np.where(np.isnan(pairwise), -1, pairwise)
+    elements, weights, count = np.zeros_like(pairwise), np.zeros_like(pairwise), 0
+    for a in np.flatnonzero(other.any(axis=1)):
+        distances = pairwise[a]
+        positives, order = np.flatnonzero(~other[a]), np.flatnonzero(other[a])
+        positives = positives[positives != a]
+        order = order[key[a, order].argsort(kind="stable")]
+        fits = ~(distances[order] <= distances[positives, None])
+        negatives = np.where(fits.any(axis=1), order[fits.argmax(axis=1)], farthest[a])
+        elements[a, positives] = np.maximum(distances[positives] - distances[negatives] + margin, 0)
+        active = elements[a, positives] > 0
+        weights[a, positives[active]] = 1
+        np.subtract.at(weights[a], negatives[active], 1)
+        count += len(positives)
+    return elements.view(kind), weights.view(kind), count
 
 
 def pcg64(state):

@@ -1,0 +1,92 @@
+"""The table: one row for each op, and all that its readers need to know of it.
+
+A row names the op, its family (the module that holds its kernels in each backend), its kernels with
+their operands, the function of NumPy arrays that defines each, its attributes, domain and source. Tests, the
+reference, the backends' loaders, the layers and losses, the documentation and the benchmark ids are all derived from
+it. The package needs the standard library only, so that the table can be read where nothing is built.
+
+Operands are written as in a signature: ``"dy[n], y[n] -> dx[n]"``. A letter or word in brackets is a
+dimension; equal names are equal lengths. Where every operand with an n is a lone ``[n]``, the kernel is
+elementwise and takes arrays of any one shape. The element type is the program's (float32 or float64)
+unless ``:i8`` (int64) or ``:f8`` (float64) follows. An operand on both sides is updated in place. A kernel's
+buffers are its operands in the order in which their names first appear, its sizes the dimensions
+likewise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import activation, data, loss, matmul, metric, norm, optimizer, random, update, weighting
+from .row import Bound, Kernel, Operand, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "ERRORS",
+    "FAMILIES",
+    "KERNELS",
+    "ROWS",
+    "STATUS",
+    "Bound",
+    "Kernel",
+    "NotFiniteError",
+    "Operand",
+    "OutOfRangeError",
+    "Row",
+    "suggest",
+]
+
+#: What a kernel's return value means (``abi.h``).
+STATUS = {1: "an index or label is out of range", 2: "the loss is not finite"}
+
+
+class OutOfRangeError(IndexError):
+    """An input holds a label or an index that there is not."""
+
+    status = 1
+
+
+class NotFiniteError(FloatingPointError):
+    """An input that must be finite is not."""
+
+    status = 2
+
+
+#: What a kernel's return value is as an exception.
+ERRORS: dict[int, type[OutOfRangeError | NotFiniteError]] = {e.status: e for e in (OutOfRangeError, NotFiniteError)}
+
+_MODULES = matmul, activation, norm, random, loss, optimizer, weighting, update, data, metric
+
+#: The rows by name.
+ROWS: dict[str, Row] = {row.name: row for module in _MODULES for row in vars(module).values() if isinstance(row, Row)}
+#: The kernels of all rows by name.
+KERNELS: dict[str, Kernel] = {name: kernel for row in ROWS.values() for name, kernel in row.kernels.items()}
+#: Families in the order of the table: the names of the kernel modules in every backend.
+FAMILIES = tuple(dict.fromkeys(row.family for row in ROWS.values()))
+
+
+def suggest(name: object, names: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest of `names`, or an empty string.
+
+    Parameters
+    ----------
+    name : object
+        What was written.
+    names : iterable of str
+        What may be.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> suggest("rellu", ["relu", "tanh"])
+    "; did you mean 'relu'?"
+    """
+    import difflib  # only needed where something already went wrong
+
+    near = difflib.get_close_matches(str(name).lower(), list(names), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""

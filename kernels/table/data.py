@@ -1,0 +1,57 @@
+"""Moving rows: the batches of an epoch are gathered by index, and so is an embedding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .row import Row
+
+if TYPE_CHECKING:
+    import numpy as np
+
+GATHER = Row(
+    "gather",
+    "data",
+    domain={"index": "index"},
+    source="the rows of a mini-batch",
+)
+
+
+@GATHER.kernel("source[rows,n], index[batch]:i8 -> y[batch,n]", split="batch")
+def gather(source, index):
+    return source[index]
+
+
+GATHER_LABELS = Row(
+    "gather_labels",
+    "data",
+    domain={"index": "index"},
+    source="the integer labels of a mini-batch",
+)
+
+
+@GATHER_LABELS.kernel("source[rows]:i8, index[batch]:i8 -> y[batch]:i8", split="batch")
+def gather_labels(source, index):
+    return source[index]
+
+
+EMBEDDING = Row(
+    "embedding",
+    "data",
+    domain={"x": "index"},
+    saved=["x", "w"],
+    note="x holds row numbers as reals, which must be whole; those of dy that share a row are added in their order",
+    source="the rows of w that x names",
+)
+
+
+@EMBEDDING.kernel("x[batch,n], w[rows,width] -> y[batch,n,width]", split="batch")
+def embedding_forward(x, w):
+    return w[x.astype(np.int64)]
+
+
+@EMBEDDING.kernel("dy[batch,n,width], x[batch,n], w[rows,width] -> dw[rows,width]")
+def embedding_backward(dy, x, w):
+    dw = np.zeros_like(w)
+    np.add.at(dw, x.astype(np.int64), dy)
+    return dw

@@ -1,0 +1,102 @@
+"""What happens to gradients and parameters around the optimizer's step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .row import Row
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..numpy_ref.words import clip
+
+L1_L2 = Row(
+    "l1_l2",
+    "update",
+    attributes={"l1": 0.01, "l2": 0.01},
+    note="the derivative of abs(w) at 0 is 0",
+    source="Tikhonov 1943; Tibshirani 1996, J. R. Stat. Soc. B 58; Keras' L1L2",
+)
+
+
+@L1_L2.kernel("w[n] -> elements[n], loss[]", work=["elements"])
+def l1_l2_penalty(w, l1, l2):
+    elements = l1 * np.abs(w) + l2 * (w * w)
+    return elements.sum() / 1
+
+
+@L1_L2.kernel("w[n], dw[n] -> dw[n]", split="n")
+def l1_l2_gradient(w, dw, l1, l2):
+    return dw + (np.where(w > 0, l1, np.where(w < 0, -l1, w * 0)) + 2 * l2 * w)
+
+
+CLIP_VALUE = Row(
+    "clip_value",
+    "update",
+    attributes={"limit": 0.5},
+    source="Mikolov 2012, thesis, section 3.2.2",
+)
+
+
+@CLIP_VALUE.kernel("dw[n] -> dw[n]", split="n")
+def clip_value(dw, limit):
+    return clip(dw, -limit, limit)
+
+
+CLIP_NORM = Row(
+    "clip_norm",
+    "update",
+    attributes={"limit": 0.5},
+    domain={"squares": "nonnegative"},
+    note="a gradient that is short enough keeps its bits",
+    source="Pascanu, Mikolov & Bengio 2013, ICML, algorithm 1",
+)
+
+
+@CLIP_NORM.kernel("dw[n] -> elements[n], loss[]", work=["elements"])
+def clip_norm_squares(dw, limit):
+    elements = dw * dw
+    return elements.sum() / 1
+
+
+@CLIP_NORM.kernel("dw[n], squares[] -> dw[n]", split="n")
+def clip_norm_rescale(dw, squares, limit):
+    return dw * (limit / np.maximum(np.sqrt(squares), limit))
+
+
+MAX_NORM = Row(
+    "max_norm",
+    "update",
+    attributes={"limit": 2.0},
+    note="of each column, the weights that lead to one unit; Keras divides by norm + 1e-7",
+    source="Srivastava et al. 2014, JMLR 15, section 5.1",
+)
+
+
+@MAX_NORM.kernel("w[m,n] -> squares[m,n], norm[n], w[m,n]", work=["squares", "norm"])
+def max_norm(w, limit):
+    squares = w * w
+    norm = np.sqrt(squares.sum(axis=0))
+    return w * (limit / np.maximum(norm, limit))
+
+
+NON_NEGATIVE = Row("non_negative", "update", source="Keras' NonNeg")
+
+
+@NON_NEGATIVE.kernel("w[n] -> w[n]", split="n")
+def non_negative(w):
+    return np.maximum(w, 0)
+
+
+SCALE_RATE = Row(
+    "scale_rate",
+    "update",
+    attributes={"factor": 0.5},
+    source="a learning rate for each group of parameters",
+)
+
+
+@SCALE_RATE.kernel("lr[1]:f8 -> scaled[1]:f8")
+def scale_rate(lr, factor):
+    return lr * factor

@@ -1,0 +1,66 @@
+"""What weighs the samples of a loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .row import Row
+
+if TYPE_CHECKING:
+    import numpy as np
+
+WEIGH_SAMPLES = Row("weigh_samples", "weighting", source="weights of samples, one number each")
+
+
+@WEIGH_SAMPLES.kernel("x[batch], weight[batch,1] -> y[batch]", inplace=["y=x"], split="batch")
+def weigh_samples(x, weight):
+    return x * weight[:, 0]
+
+
+WEIGH_ROWS = Row("weigh_rows", "weighting", source="weights of samples that have a row of numbers each")
+
+
+@WEIGH_ROWS.kernel("x[batch,n], weight[batch,1] -> y[batch,n]", inplace=["y=x"], split="batch")
+def weigh_rows(x, weight):
+    return x * weight
+
+
+REDUCE_LOSS = Row(
+    "reduce_loss",
+    "weighting",
+    attributes={"mean": 1.0, "others": 0.0},
+    note="others is how many elements a row has besides the first, where the mean is one over rows",
+    source="the loss of weighted samples",
+)
+
+
+@REDUCE_LOSS.kernel("elements[n] -> loss[]")
+def reduce_loss(elements, mean, others):
+    return elements.sum() / (elements.size / (1 + others) if mean else 1)
+
+
+IGNORE_LABEL = Row(
+    "ignore_label",
+    "weighting",
+    attributes={"mean": 1.0, "ignored": 255.0},
+    note="rows of the ignored label weigh 0, the others so much that a mean over the batch is one over them",
+    source="PyTorch's ignore_index",
+)
+
+
+@IGNORE_LABEL.kernel("y_pred[batch,n], y_true[batch]:i8 -> kept[batch]:i8, weight[batch,1]")
+def ignore_label(y_pred, y_true, mean, ignored):
+    counted = y_true != int(ignored)
+    kept = np.where(counted, y_true, 0)
+    count = max(int(np.count_nonzero(counted)), 1)
+    return kept, counted[:, None].astype(y_pred.dtype) * y_pred.dtype.type(len(y_true) / count if mean else 1)
+
+
+ADD = Row(
+    "add", "weighting", source="a loss and its penalty; the gradients of all uses of a parameter or an output"
+)
+
+
+@ADD.kernel("a[n], b[n] -> y[n]", inplace=["y=a", "y=b"], split="n")
+def add(a, b):
+    return a + b
