@@ -13,11 +13,12 @@ from .callbacks import Callback
 from .compiler import compile_training
 from .data import as_generator, check_kind, integer, number
 from .kernels.caller import warn
+from .kernels.table import ROWS
 from .model import Sequential
 from .training import inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
     from numpy.typing import ArrayLike
@@ -33,15 +34,6 @@ __all__ = ["Blame", "BlameLog", "Finding", "GradientCheck", "LayerBlame", "blame
 VANISHING, EXPLODING, STEP, DEAD, SATURATED, ENOUGH_ROWS = 1e-3, 1e2, 1.0, 0.8, 0.9, 32
 #: An output is saturated where the slope is below this share of the activation's steepest.
 FLAT = 0.04
-#: The slope at an output y as a share of the steepest, of activations that can saturate.
-_SLOPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "sigmoid": lambda y: 4 * y * (1 - y),
-    "tanh": lambda y: 1 - y * y,
-    "softsign": lambda y: (1 - abs(y)) ** 2,
-    "hard_sigmoid": lambda y: ((y > 0) & (y < 1)).astype(float),
-    "hard_tanh": lambda y: (abs(y) < 1).astype(float),
-}
-_DYING = ("relu", "relu6")
 
 
 def _norm(*arrays: np.ndarray) -> float:
@@ -179,11 +171,12 @@ class LayerBlame:
             each = _over(self.neurons["update"], self.neurons["w"]) if "update" in self.neurons else None
             self._set("ratio", float(_over(self.update, self.w)), each)
         flat = y.reshape(-1, self.units)
-        if self.activation in _DYING:
+        row = ROWS.get(self.activation)
+        if row is not None and row.dies:
             each = ~(flat != 0).any(axis=0)
             self._set("dead", float(each.mean()), each)
-        if self.activation in _SLOPES:
-            each = (_SLOPES[self.activation](flat.astype(np.float64)) < FLAT).mean(axis=0)
+        if row is not None and row.saturates is not None:
+            each = (row.saturates(flat.astype(np.float64)) < FLAT).mean(axis=0)
             self._set("saturated", float(each.mean()), each)
 
     def _set(self, column: str, value: float, neurons: np.ndarray | None) -> None:

@@ -76,7 +76,9 @@ ALLOWED = {
         "layers", "losses", "metrics", "optimizers", "program", "training", "turns",
     },
     "_minimize": {"backends", "data", "training", "turns"},
-    "insight": {"backends", "callbacks", "compiler", "data", "kernels.caller", "model", "training"},
+    "insight": {
+        "backends", "callbacks", "compiler", "data", "kernels.caller", "kernels.table", "model", "training",
+    },
 }  # fmt: skip
 #: The same for what a function imports when it runs.
 LATER = {
