@@ -84,6 +84,8 @@ class Loss:
 
     #: The name of the row, where there is one only.
     row_name: str
+    #: Arguments of the constructor that the row has as attributes of these names.
+    options: tuple[str, ...] = ()
 
     @property
     def row(self) -> Row:
@@ -97,7 +99,7 @@ class Loss:
         -------
         dict of str to float
         """
-        own = {k: float(v) for k, v in self.get_config().items() if k in self.row.attributes}
+        own = {name: float(getattr(self, name)) for name in self.options}
         return {"mean": float(self.reduction == "mean"), **own}
 
     def resolve(self, last_activation: str | None) -> Loss:
@@ -390,7 +392,7 @@ class Loss:
         -------
         dict of str to object
         """
-        return {"reduction": self.reduction}
+        return {**{name: getattr(self, name) for name in self.options}, "reduction": self.reduction}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
@@ -467,15 +469,11 @@ class Huber(Loss):
     1.3125
     """
 
-    row_name = "huber"
+    row_name, options = "huber", ("delta",)
 
     def __init__(self, delta: float = 1.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.delta = number("delta", delta, 0, math.inf, closed_low=False)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain data."""
-        return {"delta": self.delta, **super().get_config()}
 
 
 class LogCosh(Loss):
@@ -580,15 +578,11 @@ class CosineSimilarity(Loss):
     -0.853553
     """
 
-    row_name = "cosine_similarity"
+    row_name, options = "cosine_similarity", ("eps",)
 
     def __init__(self, eps: float = 1e-8, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.eps = number("eps", eps, 0, math.inf, closed_low=False)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain data."""
-        return {"eps": self.eps, **super().get_config()}
 
 
 class Contrastive(Loss):
@@ -619,15 +613,11 @@ class Contrastive(Loss):
     """
 
     targets = "binary"
-    row_name = "contrastive"
+    row_name, options = "contrastive", ("margin",)
 
     def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.margin = number("margin", margin, 0, math.inf, closed_low=False)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain data."""
-        return {"margin": self.margin, **super().get_config()}
 
 
 class TripletMargin(Loss):
@@ -668,7 +658,7 @@ class TripletMargin(Loss):
 
     targets = "groups"
     rows_per_sample = 3
-    row_name = "triplet_margin"
+    row_name, options = "triplet_margin", ("margin", "eps")
 
     def __init__(self, margin: float = 1.0, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(reduction)
@@ -729,10 +719,6 @@ class TripletMargin(Loss):
             raise ValueError(f"the shapes are {shapes}; they must be one and the same (triplets, n)")
         return np.stack(arrays, axis=1).reshape(-1, arrays[0].shape[1])
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain data."""
-        return {"margin": self.margin, "eps": self.eps, **super().get_config()}
-
 
 class TripletSemiHard(Loss):
     """``mean(max(d(anchor, positive) - d(anchor, negative) + margin, 0))`` over triplets found in the batch [1]_.
@@ -774,15 +760,11 @@ class TripletSemiHard(Loss):
     """
 
     targets = "groups"
-    row_name = "triplet_semi_hard"
+    row_name, options = "triplet_semi_hard", ("margin", "squared")
 
     def __init__(self, margin: float = 1.0, squared: bool = False, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.margin, self.squared = number("margin", margin, 0, math.inf, closed_low=False), bool(squared)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain data."""
-        return {"margin": self.margin, "squared": self.squared, **super().get_config()}
 
 
 class Poisson(Loss):
@@ -807,7 +789,7 @@ class Poisson(Loss):
     def __init__(self, log_input: bool = False, eps: float = 1e-7, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.log_input, self.eps = bool(log_input), number("eps", eps, 0, math.inf, closed_low=False)
-        self.row_name = "poisson_log" if self.log_input else "poisson"
+        self.row_name, self.options = ("poisson_log", ()) if self.log_input else ("poisson", ("eps",))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
@@ -901,6 +883,7 @@ class BinaryFocalCrossEntropy(Loss):
     """
 
     row_name, link, from_logits = "focal", "sigmoid", True
+    options = "gamma", "alpha"
 
     def __init__(self, gamma: float = 2.0, alpha: float = 0.25, reduction: str = "mean") -> None:
         super().__init__(reduction)
@@ -913,10 +896,6 @@ class BinaryFocalCrossEntropy(Loss):
             remedy = f"leave the model's last {last_activation} away"
             raise ValueError(f"loss BinaryFocalCrossEntropy takes logits; {remedy}")
         return self
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain data."""
-        return {"gamma": self.gamma, "alpha": self.alpha, **super().get_config()}
 
 
 class _CrossEntropy(Loss):
@@ -1002,6 +981,7 @@ class BinaryCrossEntropy(_CrossEntropy):
         if self.pos_weight != 1:
             self.on_probabilities = "weighted_binary_cross_entropy"
             self.on_logits = "weighted_sigmoid_cross_entropy"
+            self.options = ("pos_weight",)
 
     def _smoothed(self, program: Program, y_pred: Buffer, y_true: Buffer) -> Buffer:
         options: dict[str, Any] = {"smoothing": self.label_smoothing, "share": 0.5}

@@ -207,6 +207,8 @@ class Optimizer:
     row: str
     slots: tuple[str, ...] = ()
     advance: str | None = None
+    #: Arguments of the constructor that the row has as attributes of these names.
+    options: tuple[str, ...] = ()
 
     def attributes(self) -> dict[str, Any]:
         """Return the row's attributes.
@@ -215,7 +217,7 @@ class Optimizer:
         -------
         dict of str to float
         """
-        return {k: float(v) for k, v in self.get_config().items() if k != "lr" and k not in self.clipping}
+        return {name: float(getattr(self, name)) for name in self.options}
 
     def state(self, n: int) -> State:
         """Return the initial state for n parameters.
@@ -354,7 +356,8 @@ class Optimizer:
         -------
         dict of str to object
         """
-        return {"lr": self.lr if self._schedule is None else self._schedule, **self.clipping}
+        own = {name: getattr(self, name) for name in self.options}
+        return {"lr": self.lr if self._schedule is None else self._schedule, **self.clipping, **own}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
@@ -410,13 +413,9 @@ class SGD(Optimizer):
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov is True and momentum is 0; Nesterov's variant needs a momentum")
         if self.momentum:
-            self.row, self.slots = "momentum", ("velocity",)
+            self.row, self.slots, self.options = "momentum", ("velocity",), ("momentum", "nesterov")
         else:
             self.row = "sgd"
-
-    def attributes(self) -> dict[str, Any]:
-        """Return the row's attributes."""
-        return super().attributes() if self.momentum else {}
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
@@ -452,6 +451,7 @@ class Adam(Optimizer):
 
     row, advance = "adam", "adam"
     slots: tuple[str, ...] = ("m", "v")
+    options: tuple[str, ...] = ("beta1", "beta2", "eps")
 
     def __init__(
         self,
@@ -465,10 +465,6 @@ class Adam(Optimizer):
         self.beta1 = _number("beta1", beta1, 0, 1)
         self.beta2 = _number("beta2", beta2, 0, 1)
         self.eps = _number("eps", eps, 0, math.inf, closed_low=False)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain data."""
-        return {**super().get_config(), "beta1": self.beta1, "beta2": self.beta2, "eps": self.eps}
 
 
 class AdamW(Adam):
@@ -493,7 +489,7 @@ class AdamW(Adam):
     0.01
     """
 
-    row = "adamw"
+    row, options = "adamw", (*Adam.options, "weight_decay")
 
     def __init__(
         self,
@@ -506,10 +502,6 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(lr, beta1, beta2, eps, **clipping)
         self.weight_decay = _number("weight_decay", weight_decay, 0, math.inf)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain data."""
-        return {**super().get_config(), "weight_decay": self.weight_decay}
 
 
 class AMSGrad(Adam):
@@ -620,8 +612,7 @@ class Nadam(Adam):
         # rounded once, and so the same on every machine, which a power of floats is not
         with decimal.localcontext(prec=40):
             decay = float(decimal.Decimal("0.96") ** decimal.Decimal(self.momentum_decay))
-        own = super().attributes()
-        return {**{name: value for name, value in own.items() if name != "momentum_decay"}, "decay": decay}
+        return {**super().attributes(), "decay": decay}
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
@@ -654,15 +645,11 @@ class Adagrad(Optimizer):
     Adagrad(lr=0.01, eps=1e-10)
     """
 
-    row, slots = "adagrad", ("v",)
+    row, slots, options = "adagrad", ("v",), ("eps",)
 
     def __init__(self, lr: float | Rate = 0.01, eps: float = 1e-10, **clipping: float | None) -> None:
         super().__init__(lr, **clipping)
         self.eps = _number("eps", eps, 0, math.inf, closed_low=False)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain data."""
-        return {**super().get_config(), "eps": self.eps}
 
 
 class Adadelta(Optimizer):
@@ -689,16 +676,12 @@ class Adadelta(Optimizer):
     Adadelta(lr=1.0, rho=0.9, eps=1e-06)
     """
 
-    row, slots = "adadelta", ("v", "d")
+    row, slots, options = "adadelta", ("v", "d"), ("rho", "eps")
 
     def __init__(self, lr: float | Rate = 1.0, rho: float = 0.9, eps: float = 1e-6, **clipping: float | None) -> None:
         super().__init__(lr, **clipping)
         self.rho = _number("rho", rho, 0, 1)
         self.eps = _number("eps", eps, 0, math.inf, closed_low=False)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain data."""
-        return {**super().get_config(), "rho": self.rho, "eps": self.eps}
 
 
 class RMSprop(Optimizer):
@@ -731,6 +714,7 @@ class RMSprop(Optimizer):
     """
 
     row, slots = "rmsprop", ("v", "velocity", "g")
+    options = "rho", "momentum", "eps", "centered"
 
     def __init__(
         self,
@@ -746,11 +730,6 @@ class RMSprop(Optimizer):
         self.momentum = _number("momentum", momentum, 0, 1)
         self.eps = _number("eps", eps, 0, math.inf, closed_low=False)
         self.centered = bool(centered)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain data."""
-        own = {"rho": self.rho, "momentum": self.momentum, "eps": self.eps, "centered": self.centered}
-        return {**super().get_config(), **own}
 
 
 class Lion(Optimizer):
@@ -776,7 +755,7 @@ class Lion(Optimizer):
     Lion(lr=0.0001, beta1=0.9, beta2=0.99, weight_decay=0.0)
     """
 
-    row, slots = "lion", ("m",)
+    row, slots, options = "lion", ("m",), ("beta1", "beta2", "weight_decay")
 
     def __init__(
         self,
@@ -790,11 +769,6 @@ class Lion(Optimizer):
         self.beta1 = _number("beta1", beta1, 0, 1)
         self.beta2 = _number("beta2", beta2, 0, 1)
         self.weight_decay = _number("weight_decay", weight_decay, 0, math.inf)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain data."""
-        own = {"beta1": self.beta1, "beta2": self.beta2, "weight_decay": self.weight_decay}
-        return {**super().get_config(), **own}
 
 
 _CLASSES: dict[str, type[Any]] = {

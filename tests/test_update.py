@@ -1,5 +1,6 @@
 """What happens around the optimizer's step: penalties, clipping, constraints, rates of layers, frozen layers."""
 
+import inspect
 import itertools
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from _arrays import BACKENDS, assert_same_bits
 
 import fastbp
-from fastbp import Dense, Sequential, constraints, optimizers, regularizers
+from fastbp import Dense, Sequential, constraints, losses, optimizers, regularizers
 from fastbp.kernels.table import ROWS
 
 ALL = ("numpy", *BACKENDS)
@@ -395,3 +396,20 @@ def test_what_is_refused():
     with pytest.raises(ValueError, match=r"lr_factor is -1; it must be in \(0, inf\)"):
         layer.lr_factor = -1
     assert layer.lr_factor == 1
+
+
+CHOOSERS = [cls(**options) for cls, options in (
+    *((cls, {}) for cls in dict.fromkeys((*losses._CLASSES.values(), *optimizers._CLASSES.values()))),
+    (optimizers.SGD, {"momentum": 0.5}), (losses.Poisson, {"log_input": True}),
+    (losses.BinaryCrossEntropy, {"pos_weight": 2.0}), (losses.BinaryCrossEntropy, {"label_smoothing": 0.1}),
+)]  # fmt: skip
+
+
+@pytest.mark.parametrize("chooser", CHOOSERS, ids=repr)
+def test_the_options_are_all_that_the_row_is_given(chooser):
+    row = chooser.row if isinstance(chooser, losses.Loss) else ROWS[chooser.row]
+    config, attributes = chooser.get_config(), chooser.attributes()
+    # none is missing, and none is what the row has not
+    assert set(chooser.options) == set(inspect.signature(type(chooser)).parameters) & set(row.attributes)
+    assert {name: attributes[name] for name in chooser.options} == {name: config[name] for name in chooser.options}
+    assert set(attributes) <= set(row.attributes)
