@@ -34,6 +34,8 @@ COMPOSED = ("sigmoid", "softplus")
 _BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
 _LOGIC = {ast.BitAnd: "and", ast.BitOr: "or"}
+#: How many arguments functions have that do not have one.
+_ARITY = {"maximum": 2, "minimum": 2, "where": 3, "clip": 3}
 _CONDITIONS = {*_COMPARE.values(), *_LOGIC.values()}
 
 
@@ -140,9 +142,11 @@ class Graph:
         self._names |= {name: Scalar("attribute", text=str(k)) for k, name in enumerate(kernel.attributes)}
         *statements, last = _tree(kernel).body
         for statement in statements:
-            if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
-                raise self._unknown(statement)
-            self._names[statement.targets[0].id] = self._result(statement.value)
+            match statement:
+                case ast.Assign([ast.Name(name)], value):
+                    self._names[name] = self._result(value)
+                case _:
+                    raise self._unknown(statement)
         if not isinstance(last, ast.Return) or last.value is None:
             raise self._unknown(last)
         self._return(last.value.elts if isinstance(last.value, ast.Tuple) else [last.value])
@@ -173,17 +177,19 @@ class Graph:
 
     def _return(self, trees: list[ast.expr]) -> None:
         results = {o.name: self._result(tree) for o, tree in zip(self.kernel.results, trees, strict=True)}
-        sums = [(name, value) for name, value in results.items() if isinstance(value, _Sum)]
+        sums = {name: value for name, value in results.items() if isinstance(value, _Sum)}
+        # what is summed, and nobody else asks for, lies in an array to work in
+        work = next((value.array for value in sums.values()), None)
         for operand in self.kernel.outputs:
-            if "n" in operand.dims:
-                # what is summed, and nobody else asks for, lies in an array to work in
-                value = results[operand.name] if operand.name in results else sums[0][1].array
-                if isinstance(value, _Sum):
-                    raise ValueError(f"{self.kernel.name}: {operand!r} is an array; it must not be a sum")
+            value = results.get(operand.name, work)
+            if "n" not in operand.dims:
+                if operand.name not in sums:
+                    raise ValueError(f"{self.kernel.name}: {operand!r} must be a sum over a scalar")
+            elif isinstance(value, (int, Scalar)):
                 self.outputs[operand.name] = self._number(value)
-            elif not isinstance(results[operand.name], _Sum):
-                raise ValueError(f"{self.kernel.name}: {operand!r} must be a sum over a scalar")
-        for name, value in sums:
+            else:
+                raise ValueError(f"{self.kernel.name}: {operand!r} must be an array")
+        for name, value in sums.items():
             arrays = {k: output for output, k in self.outputs.items()}
             array = self.nodes[value.array].name or arrays.get(value.array)
             if array is None:
@@ -211,10 +217,11 @@ class Graph:
                 return number(value)
             if isinstance(value, (int, Scalar)):
                 return value
-        if isinstance(tree, ast.Subscript) and isinstance(tree.value, ast.Name) and tree.value.id in self._lists:
-            return Scalar("item", text=f"{tree.value.id}[{ast.unparse(tree.slice)}]")
-        if isinstance(tree, ast.Attribute) and tree.attr == "size":
-            return Scalar("length")
+        match tree:
+            case ast.Subscript(ast.Name(name), ast.Constant(int(k))) if name in self._lists:
+                return Scalar("item", text=f"{name}[{k}]")
+            case ast.Attribute(array, "size") if self._is_array(array):
+                return Scalar("length")
         if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub):
             value = self._value(tree.operand)
             return self._node(Node("-", (value,))) if isinstance(value, int) else Scalar("-", (value,))
@@ -227,6 +234,10 @@ class Graph:
         if isinstance(tree, ast.Compare) and type(tree.ops[0]) in _COMPARE and len(tree.ops) == 1:
             return self._binary(_COMPARE[type(tree.ops[0])], self._value(tree.left), self._value(tree.comparators[0]))
         raise self._unknown(tree)
+
+    def _is_array(self, tree: ast.expr) -> bool:
+        """Whether it is the name of an array: what is not computed has to be one, for it may come from a file."""
+        return isinstance(tree, ast.Name) and isinstance(self._names.get(tree.id), int)
 
     def _constant(self, tree: ast.expr) -> float | tuple[float, ...] | None:
         """Return a number, or a tuple of numbers, of the definition's module."""
@@ -249,17 +260,29 @@ class Graph:
         return a if self.choices[test] else b
 
     def _call(self, tree: ast.Call) -> int | Scalar:
-        name = ast.unparse(tree.func)
-        if name == "len":
-            return Scalar("rows")
-        if name == "below_one" and isinstance(eps := self._value(tree.args[1]), Scalar):
-            return Scalar("below_one", (eps,))
-        if name == "polynomial" and isinstance(coefficients := self._constant(tree.args[1]), tuple):
-            return self._polynomial(self._value(tree.args[0]), coefficients)
-        values = [self._value(a) for a in tree.args]
+        match tree:
+            case ast.Call(ast.Name("len"), [array], []) if self._is_array(array):
+                return Scalar("rows")
+            case ast.Call(ast.Name("below_one"), [array, eps], []) if self._is_array(array):
+                value = self._value(eps)
+                if isinstance(value, Scalar):
+                    return Scalar("below_one", (value,))
+            case ast.Call(ast.Name("polynomial"), [x, constant], []):
+                coefficients = self._constant(constant)
+                if isinstance(coefficients, tuple):
+                    return self._polynomial(self._value(x), coefficients)
+            case ast.Call(ast.Attribute(ast.Attribute(array, "dtype"), "type"), [x], []) if self._is_array(array):
+                value = self._value(x)
+                if isinstance(value, Scalar):
+                    return value
+            case ast.Call(function, [_, *_], []):
+                return self._function(tree, ast.unparse(function), [self._value(a) for a in tree.args])
+        raise self._unknown(tree)
+
+    def _function(self, tree: ast.Call, name: str, values: list[int | Scalar]) -> int | Scalar:
         short = name.removeprefix("np.")
-        if name.endswith(".dtype.type") and isinstance(values[0], Scalar):
-            return values[0]
+        if len(values) != _ARITY.get(short, 1):
+            raise self._unknown(tree)
         if name == "np.sqrt" and isinstance(values[0], Scalar):
             return Scalar("sqrt", (values[0],))
         if short in (OWN_FUNCTIONS if name == short else (*NUMPY_FUNCTIONS, "abs", "sqrt")):

@@ -312,7 +312,13 @@ def test_what_numba_functions_may_not_be(jitted, fresh):
 
 
 def test_an_expression_from_a_file_is_data(fresh):
-    for expression in ("y = __import__('os').getcwd()", "y = x.__class__", "y = [x for x in ()]", "import os; y = x"):
+    for expression in (
+        "y = __import__('os').getcwd()", "y = x.__class__", "y = [x for x in ()]", "import os; y = x",
+        "y = x * print().size", "y = x * len(print())", "y = x * below_one(print(), 0)", "y = x * (x.sum()).size",
+        "y = x * print().dtype.type(1)", "y = np.pi = x", "y = np.exp(x, out=x)", "y = np.exp(*x)", "y = np.exp()",
+        "y = np.exp(x, 1)", "y = np.maximum(x)", "y = np.where(x > 0)", "y = clip(x, 0)",
+        "y = (x := x)", "y = x if print() else x", "y = x; return print()", "global np; y = x", "y: print() = x",
+    ):  # fmt: skip
         with pytest.raises(ValueError, match="not in the vocabulary"):
             fastbp.Activation(fresh(), expressions=(expression, "dx = dy"))
     for name in ("f(x, a=print(1)): return x\ndef g", "a b", "", "1"):
