@@ -437,7 +437,7 @@ class CompiledExecutor(Executor):
                     call.affine_sizes(self.rows),
                     [*call.kernel.code, *call.attributes.values()],
                     (probes[0], (probes[1] - probes[0]) / 1024),
-                    self._cut(call) if pool else None,
+                    self.cut(call) if pool else None,
                 )
             )
         self._moved: dict[Buffer, tuple[int, int]] = {}
@@ -463,7 +463,7 @@ class CompiledExecutor(Executor):
         self.runner.set_span(self.program.span("gather")[1], len(self.program.calls), self.commit, self.plan.batch)
         self.step, self.map = self.runner.step, self.runner.map
 
-    def _cut(self, call: Call) -> tuple[int, list[int], int] | None:
+    def cut(self, call: Call) -> tuple[int, list[int], int] | None:
         """Return what threads may share of a call, as `Runner` takes it."""
         kernel, dim = call.kernel, call.kernel.split
         if dim is None:

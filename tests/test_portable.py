@@ -12,7 +12,7 @@ import pytest
 from _arrays import BACKENDS, DTYPES, assert_same_bits, operands
 
 import fastbp
-from fastbp import kernels
+from fastbp import Dense, LayerNorm, PReLU, RMSNorm, Sequential, kernels
 from fastbp._selfcheck import NETWORKS
 from fastbp.kernels import cython_ext, primitives
 from fastbp.kernels.portable import array
@@ -247,6 +247,27 @@ def test_updates_are_shared_among_threads():
         model = model_of(widths=(300, 400, 10))
         model.fit(x, y, epochs=3, seed=0, verbose=0)
         found.append(model.get_weights() + list(model.optimizer.get_state().values()))
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            assert_same_bits(b, a)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_rows_are_shared_among_threads(backend):
+    """Normalisations and the softmax of a batch so large that threads pay: an uneven number of rows, the same bits."""
+    x, y = np.random.default_rng(0).standard_normal((1003, 70)), np.arange(1003) % 40
+    found = []
+    for n in (1, 2, 3, 7):
+        fastbp.set_num_threads(n)
+        layers = [LayerNorm(), Dense(64, activation="softmax"), RMSNorm(), PReLU(), Dense(40, activation="log_softmax")]
+        model = Sequential(layers, input_shape=70, seed=0)
+        model.compile("adam", "mse", backend=backend, numerics="portable")
+        model.fit(x, np.eye(40)[y], batch_size=1003, epochs=2, seed=0, verbose=0)
+        found.append([*model.get_weights(), model.predict(x)])
+    executor = model.program.executor
+    cut = {call.kernel.name: executor.cut(call) for call in model.program.calls if call.kernel.split == "batch"}
+    assert cut["layer_norm_forward"] == (0, [280, 280, 4], 70)
+    assert cut["softmax_backward"] == (0, [256] * 4, 64) and cut["prelu_forward"] == (0, [256, 0, 256], 64)
     for other in found[1:]:
         for a, b in zip(found[0], other, strict=True):
             assert_same_bits(b, a)
