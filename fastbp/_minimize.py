@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .backends import make_executor
-from .data import check_kind
+from .checks import check_kind
 from .training import inputs
 from .turns import put_values
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import platform
 from functools import partial
 from itertools import product
@@ -14,12 +13,13 @@ import numpy as np
 from . import losses, optimizers
 from ._version import __version__
 from .kernels import fpcontrol
+from .kernels.backend import BACKENDS, REFERENCE
 from .kernels.threads import MISSING, available, get_num_threads, set_num_threads
 from .layers import Dense
 from .model import Sequential
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import Any
 
 __all__ = ["NETWORKS", "Certificate", "Network", "selfcheck"]
@@ -140,13 +140,8 @@ class Certificate:
         return "\n".join([head, *body, tail])
 
 
-def _backends() -> Iterator[str]:
-    if MISSING is not None:
-        yield "numpy"
-        return
-    yield "cython"
-    if importlib.util.find_spec("numba"):
-        yield "numba"
+def _backends() -> list[str]:
+    return [name for name, backend in BACKENDS.items() if backend.compiled and backend.available()] or [REFERENCE]
 
 
 def _level() -> str:

@@ -1,18 +1,17 @@
 """What fastbp runs on: CPU, BLAS, backends, threads."""
 
 import ctypes
-import importlib
-import importlib.metadata
 import os
 import platform
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from . import __version__
-from .kernels import BACKENDS, load
+from ._version import __version__
+from .kernels.backend import BACKENDS
 from .kernels.fpcontrol import floating_point
-from .kernels.threads import MISSING, get_num_threads
+from .kernels.threads import get_num_threads
 
 __all__ = ["show_versions", "versions"]
 
@@ -98,18 +97,16 @@ def versions() -> dict[str, str]:
         "fastbp threads": f"{get_num_threads()}, in portable numerics",
         "floating point": floating_point(),
     }
-    for backend in BACKENDS:
-        if backend != "numpy" and MISSING is not None:
-            found[f"backend {backend}"] = f"no: {MISSING}"
-            continue
+    for name, backend in BACKENDS.items():
         try:
-            if backend == "numba":
-                found["backend numba"] = f"numba {importlib.metadata.version('numba')}"
-            else:
-                load(backend, "float32", [])
-                found[f"backend {backend}"] = "yes"
-        except (ImportError, importlib.metadata.PackageNotFoundError) as error:
-            found[f"backend {backend}"] = f"no: {error}"
+            if backend.missing is not None:
+                raise backend.missing
+            if backend.needs is None:
+                backend.load("float32", [], "numpy")
+            # what a backend needs is not imported, which would take long
+            found[f"backend {name}"] = f"{backend.needs} {version(backend.needs)}" if backend.needs else "yes"
+        except ImportError as error:
+            found[f"backend {name}"] = f"no: {error}"
     advice = _advice(kernel, cpu_level)
     if advice:
         found["advice"] = advice

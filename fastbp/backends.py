@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .data import integer
-from .kernels import choose_backend, load, primitives_address
+from .checks import integer
+from .kernels import BACKENDS, choose_backend, load, primitives_address
 from .kernels.table import NotFiniteError, OutOfRangeError
 from .program import CallError, Length
 from .turns import Turns, put_values
@@ -543,5 +543,5 @@ def make_executor(
         If it needs the extension modules and they are missing.
     """
     backend = choose_backend(backend)
-    kind = NumpyExecutor if backend == "numpy" else CompiledExecutor
-    return kind(program, backend, shared, batch, keep, counter, turns)
+    made: Executor = BACKENDS[backend].executor_class()(program, backend, shared, batch, keep, counter, turns)
+    return made

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .data import as_path, integer, number
-from .names import check_name
+from .checks import as_path, check_name, integer, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable

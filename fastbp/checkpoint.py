@@ -16,7 +16,7 @@ import numpy as np
 
 from . import schedules
 from .callbacks import ProgressBar, check_writable
-from .data import as_path, integer, number, saved_seed
+from .checks import as_path, integer, number, saved_seed
 from .io import FileFormatError, load_arrays, save_arrays
 from .optimizers import Optimizer
 from .turns import put_values

@@ -54,7 +54,7 @@ def _parse(argv):
     import argparse
 
     from . import __version__
-    from .kernels.table import suggest
+    from .checks import suggest
 
     class Parser(argparse.ArgumentParser):
         def error(self, message):
@@ -139,7 +139,7 @@ def _parse(argv):
 
     args, unknown = parser.parse_known_args(argv)
     if unknown:
-        options = [option for action in train._actions for option in action.option_strings]
+        options = [f"--{name.replace('_', '-')}" for name in vars(args) if name not in ("data", "run")]
         raise ValueError(f"there is no option {unknown[0]!r}{suggest(unknown[0], options)}")
     return args
 
@@ -190,7 +190,7 @@ def _load_numpy(path):
 def _load_csv(path, target):
     import csv
 
-    from .kernels.table import suggest
+    from .checks import suggest
 
     with open(path, newline="", encoding="utf-8-sig") as file:
         lines = csv.reader(file)
@@ -200,7 +200,7 @@ def _load_csv(path, target):
                 raise ValueError(f"{path}: line 1 must be a header of two columns or more, with commas between")
             if len(set(names)) < len(names):
                 raise ValueError(f"{path}: two columns of the header have one name")
-            if all(_number(name) is not None for name in names):
+            if all(_finite(name) is not None for name in names):
                 raise ValueError(f"{path}: line 1 holds numbers; it must be a header with the names of the columns")
             if target is not None and target not in names:
                 raise ValueError(f"target is {target!r}; {path} has no such column{suggest(target, names)}")
@@ -214,7 +214,7 @@ def _load_csv(path, target):
                 if len(fields) != len(names) + 1:
                     raise ValueError(f"{place}: there are {len(fields)} fields; the header has {len(names) + 1}")
                 label = fields.pop(at).strip()
-                row = [_number(field) for field in fields]
+                row = [_finite(field) for field in fields]
                 if None in row:
                     i = row.index(None)
                     raise ValueError(f"{place}: column {names[i]!r} is {fields[i]!r}; it must be a finite number")
@@ -238,7 +238,7 @@ def _load_csv(path, target):
     return {"x": np.array(x), "y": labels, "features": names, "target": target}
 
 
-def _number(text):
+def _finite(text):
     """Return the finite number that a text says, or None."""
     try:
         number = float(text)
@@ -477,13 +477,15 @@ def _compare(make, model, x, y, epochs, options):
     bool
         Whether losses, weights and the optimizer's state are those of the definition, bit for bit.
     """
-    if model.backend == "numpy":
+    from .kernels.backend import REFERENCE
+
+    if model.backend == REFERENCE:
         print("NumPy          is the backend; there is nothing to compare")
         return True
     portable = model.numerics == "portable"
-    rows, some = _affordable(make("numpy"), x, y, epochs, options)
-    ours, reference = make(model.backend), make("numpy")
-    plain = make("numpy", "numpy") if portable else reference
+    rows, some = _affordable(make(REFERENCE), x, y, epochs, options)
+    ours, reference = make(model.backend), make(REFERENCE)
+    plain = make(REFERENCE, "numpy") if portable else reference
     trained = [ours, reference, plain] if portable else [ours, reference]
     seconds = {id(m): _timed_fit(m, x[:rows], y[:rows], some, options) for m in trained}
     steps = len(ours.batch_losses)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
+from .kernels.pcg64 import WORDS
 from .program import BATCH, ROWS, Program
 from .program.passes import PASSES
 
@@ -97,7 +98,7 @@ class Layout:
         wanted = {
             "parameters": (self.n, dtype),
             "statistics": (self.n_statistics, dtype),
-            "streams": (6 * len(self.random), "int64"),
+            "streams": (WORDS * len(self.random), "int64"),
         }
         for name, (n, kind) in wanted.items():
             shape, found = (arrays[name].shape, arrays[name].dtype) if name in arrays else ((0,), kind)
@@ -179,11 +180,11 @@ def _forward(
         for k, views in _views(program, layers, layout, "statistics", "state")[1].items():
             weights[k].update(views)
     if layout.random and program.training:
-        streams = program.buffer("streams", (6 * len(layout.random),), "i8", role="state")
+        streams = program.buffer("streams", (WORDS * len(layout.random),), "i8", role="state")
         drawn = network.drawn = program.buffer("drawn", streams.shape, "i8", role="state")
         for i, k in enumerate(layout.random):
             name = f"{layers[k].name}.generator"
-            weights[k]["generator"] = program.buffer(name, (6,), "i8", "state", parent=drawn, offset=6 * i)
+            weights[k]["generator"] = program.buffer(name, (WORDS,), "i8", "state", parent=drawn, offset=WORDS * i)
     y, steps = network.x, []
     for k, layer in enumerate(layers):
         y, backward = layer.emit(program, y, weights[k], gradients.get(k, {}))

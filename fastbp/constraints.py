@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .data import number
+from .checks import number
 from .names import configured
 
 if TYPE_CHECKING:

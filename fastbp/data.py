@@ -1,16 +1,14 @@
-"""Checks and conversions of what users pass in: arrays go in as they are wherever possible."""
+"""Data made ready for a program: arrays go in as they are wherever possible."""
 
 from __future__ import annotations
 
 import math
-import operator
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .kernels import as_array
+from .checks import as_numbers, integer, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,10 +18,7 @@ if TYPE_CHECKING:
 
     from .losses import Loss
 
-__all__ = [
-    "Rows", "as_array", "as_features", "as_generator", "as_list", "as_numbers", "as_path", "as_rows", "as_targets",
-    "as_weights", "check_kind", "integer", "number", "saved_seed",
-]  # fmt: skip
+__all__ = ["Rows", "as_features", "as_rows", "as_targets", "as_weights"]
 
 
 class Rows(NamedTuple):
@@ -43,75 +38,6 @@ class Rows(NamedTuple):
 #: The two numbers that targets of a kind may be.
 _PAIRS = {"signs": (-1, 1), "binary": (0, 1)}
 _CHECKED = 1 << 20  # elements that are looked at in one go, about a millisecond
-
-
-def integer(name: str, value: Any, low: int) -> int:
-    """Return an integer of at least `low`, or raise an error that names it."""
-    try:
-        n = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}; it must be an integer") from None
-    if n < low:
-        raise ValueError(f"{name} is {n}; it must be at least {low}")
-    return n
-
-
-def saved_seed(name: str, value: Any) -> int | None:
-    """Return a seed of a file, an integer or None, or raise an error that names it."""
-    return None if value is None else integer(name, value, 0)
-
-
-def number(name: str, value: Any, low: float, high: float, closed_low: bool = True, closed_high: bool = False) -> float:
-    """Return a finite number between `low` and `high`, or raise an error that names it."""
-    try:
-        x = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} is {value!r}; it must be a number") from None
-    inside = (low <= x if closed_low else low < x) and (x <= high if closed_high else x < high)
-    if not inside or not math.isfinite(x):
-        bracket = "[" if closed_low else "(", "]" if closed_high else ")"
-        raise ValueError(f"{name} is {value!r}; it must be in {bracket[0]}{low:g}, {high:g}{bracket[1]}")
-    return x
-
-
-def check_kind(name: str, value: Any, kind: type | tuple[type, ...], what: str) -> None:
-    """Raise an error that names a value unless it is of a kind; `what` is that in words."""
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} is {value!r}; it must be {what}")
-
-
-def as_list(name: str, values: Any, what: str) -> list[Any]:
-    """Return what can be iterated over as a list, or raise an error that names it; `what` is its elements in words."""
-    try:
-        return list(values)
-    except TypeError:
-        raise TypeError(f"{name} is {values!r}; it must be a list of {what}") from None
-
-
-def as_generator(name: str, seed: Any) -> np.random.Generator:
-    """Return a generator of random numbers from a seed, or raise an error that names it."""
-    try:
-        return np.random.default_rng(seed)
-    except (TypeError, ValueError) as error:
-        kind = ValueError if isinstance(error, ValueError) else TypeError
-        what = "an integer of at least 0, a numpy.random.Generator or None"
-        raise kind(f"{name} is {seed!r}; it must be {what}") from None
-
-
-def as_path(name: str, value: Any) -> str:
-    """Return a path as text, or raise an error that names it."""
-    try:
-        return os.fsdecode(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}; it must be a path") from None
-
-
-def as_numbers(name: str, values: ArrayLike) -> np.ndarray:
-    """Return an array of real numbers, of whatever dtype, or raise an error that names it."""
-    array = as_array(name, values)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} has dtype {array.dtype}; it must hold real numbers")
-    return array
 
 
 def _real(name: str, array: np.ndarray, dtype: DTypeLike, finite: bool) -> np.ndarray:

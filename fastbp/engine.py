@@ -14,6 +14,7 @@ import numpy as np
 from .backends import aligned, aligned_copy, make_executor
 from .compiler import compile_evaluation, compile_prediction, compile_training
 from .kernels import choose_backend
+from .kernels.pcg64 import WORDS, pcg64_state
 from .turns import put_values
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Memory:
             "parameters": aligned(layout.n, dtype),
             "gradients": aligned(layout.n, dtype),
             "statistics": aligned(layout.n_statistics, dtype),
-            "streams": aligned(6 * len(layout.random), np.int64),
+            "streams": aligned(WORDS * len(layout.random), np.int64),
         }
 
     def draw(self, layers: Sequence[Layer], rng: np.random.Generator) -> None:
@@ -84,13 +85,11 @@ class Memory:
         chosen = [i for i, k in enumerate(random) if own or layers[k].seed is None]
         if not chosen:
             return streams
-        from .kernels.numpy_ref.words import pcg64_state
-
         for i, child in zip(chosen, rng.spawn(len(chosen)), strict=True):
             seed = layers[random[i]].seed
             bits: Any = child.bit_generator.seed_seq if seed is None else seed
             # PCG64 whatever the caller's generator is: it is what the kernels know
-            streams[6 * i : 6 * i + 6] = pcg64_state(np.random.Generator(np.random.PCG64(bits)))
+            streams[WORDS * i : WORDS * (i + 1)] = pcg64_state(np.random.Generator(np.random.PCG64(bits)))
         return streams
 
     def converted(self, dtype: str) -> Memory:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .checks import number
 from .names import configured
 
 if TYPE_CHECKING:
@@ -76,16 +77,6 @@ class Initializer:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
 
 
-def _number(name: str, value: Any, low: float = -math.inf) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} is {value!r}; it must be a number") from None
-    if not (math.isfinite(number) and number >= low):
-        raise ValueError(f"{name} is {value!r}; it must be finite" + (f" and at least {low:g}" if low == 0 else ""))
-    return number
-
-
 class Zeros(Initializer):
     """``np.zeros(shape)``, as biases begin.
 
@@ -128,7 +119,7 @@ class Constant(Initializer):
     """
 
     def __init__(self, value: float = 0.0) -> None:
-        self.value = _number("value", value)
+        self.value = number("value", value)
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Return an array of that shape."""
@@ -150,7 +141,7 @@ class RandomUniform(Initializer):
     """
 
     def __init__(self, low: float = -0.05, high: float = 0.05) -> None:
-        self.low, self.high = _number("low", low), _number("high", high)
+        self.low, self.high = number("low", low), number("high", high)
         if self.low > self.high or not math.isfinite(self.high - self.low):
             raise ValueError(f"low is {low!r} and high is {high!r}; low may not be above high, nor infinitely below it")
 
@@ -175,7 +166,7 @@ class RandomNormal(Initializer):
     """
 
     def __init__(self, mean: float = 0.0, std: float = 0.05) -> None:
-        self.mean, self.std = _number("mean", mean), _number("std", std, 0)
+        self.mean, self.std = number("mean", mean), number("std", std, 0)
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Return an array of that shape."""
@@ -207,7 +198,7 @@ class TruncatedNormal(Initializer):
     """
 
     def __init__(self, mean: float = 0.0, std: float = 0.05) -> None:
-        self.mean, self.std = _number("mean", mean), _number("std", std, 0)
+        self.mean, self.std = number("mean", mean), number("std", std, 0)
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Return an array of that shape."""
@@ -367,7 +358,7 @@ class Orthogonal(Initializer):
     """
 
     def __init__(self, gain: float = 1.0) -> None:
-        self.gain = _number("gain", gain)
+        self.gain = number("gain", gain)
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Return an array of that shape."""

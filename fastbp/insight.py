@@ -10,8 +10,8 @@ import numpy as np
 
 from .backends import aligned_copy, make_executor
 from .callbacks import Callback
+from .checks import as_generator, check_kind, integer, number
 from .compiler import compile_training
-from .data import as_generator, check_kind, integer, number
 from .kernels.caller import warn
 from .kernels.table import ROWS
 from .model import Sequential

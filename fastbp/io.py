@@ -21,7 +21,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .data import as_array, as_path, check_kind
+from .checks import as_array, as_path, check_kind
 
 __all__ = ["FileFormatError", "load_arrays", "load_history", "replacing", "save_arrays", "save_history", "save_json"]
 
@@ -460,10 +460,10 @@ def load_history(path):
             raise ValueError("its history must be an object of lists")
         if len({len(values) for values in history.values()}) > 1:
             raise ValueError("its lists are of unequal length")
-        return {name: [_number(value, name) for value in values] for name, values in history.items()}
+        return {name: [_decoded(value, name) for value in values] for name, values in history.items()}
 
 
-def _number(value, name):
+def _decoded(value, name):
     if isinstance(value, str) and value in _NON_FINITE:
         return _NON_FINITE[value]
     if isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .data import as_numbers, integer, number
-from .kernels.table import ROWS, suggest
-from .names import check_name, named
+from .checks import as_numbers, check_name, integer, number, suggest
+from .kernels.table import ROWS
+from .names import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .data import as_array, as_numbers
+from .checks import as_array, as_numbers, check_name
 from .kernels.table import KERNELS
-from .names import check_name, named
+from .names import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,26 +15,12 @@ import numpy as np
 
 from . import losses, optimizers
 from .callbacks import Callback, History, ProgressBar
+from .checks import as_generator, as_list, as_numbers, check_kind, integer, number, saved_seed, suggest
 from .compiler import Layout
-from .data import (
-    Rows,
-    as_features,
-    as_generator,
-    as_list,
-    as_numbers,
-    as_rows,
-    as_targets,
-    as_weights,
-    check_kind,
-    integer,
-    number,
-    saved_seed,
-)
+from .data import Rows, as_features, as_rows, as_targets, as_weights
 from .engine import Engine, Memory, Setup, new_state
-from .kernels import check_numerics, choose_backend
+from .kernels import BACKENDS, check_numerics, choose_backend
 from .kernels.caller import warn
-from .kernels.table import suggest
-from .kernels.threads import MISSING
 from .layers import Layer, as_shape, from_config
 from .metrics import Metric
 from .metrics import get as get_metric
@@ -238,7 +224,7 @@ class Sequential:
         if setup.optimizer is not None:
             triples += setup.optimizer.attached(self, {} if memory is None else new_state(setup.optimizer, memory))
         views = [{} for _ in self.layers] if memory is None else memory.views(len(self.layers))
-        triples += [(layer, "_arrays", arrays) for layer, arrays in zip(self.layers, views, strict=True)]
+        triples += [(layer, "arrays", arrays) for layer, arrays in zip(self.layers, views, strict=True)]
         engine = None if memory is None else Engine(self.layers, memory, setup, self._turns)
         return [*triples, (self, "_engine", engine), (self._turns, "hand", ""), (self, "_by_hand", None)]
 
@@ -835,8 +821,8 @@ class Sequential:
         if network.drawn is not None:
             put_values([(engine.memory.arrays["streams"], executor.view(network.drawn))])
         for layer, buffer in network.layers:
-            layer._arrays["y"] = executor.view(buffer)
-            layer._arrays.pop("dy", None)
+            layer.arrays["y"] = executor.view(buffer)
+            layer.arrays.pop("dy", None)
         self._by_hand, self._turns.hand = (network, executor), "forward"
         return executor.view(network.y_pred).copy()
 
@@ -878,7 +864,7 @@ class Sequential:
         network, executor = self._by_hand
         executor.run(network.program.span("backward"), executor.batch)
         for layer, buffer in network.gradients:
-            layer._arrays["dy"] = executor.view(buffer)
+            layer.arrays["dy"] = executor.view(buffer)
         self._turns.hand = "backward"
 
     def update(self) -> None:
@@ -1151,7 +1137,7 @@ def load_model(path: str | os.PathLike[str]) -> Sequential:
             state = {k.removeprefix("optimizer."): array for k, array in arrays.items() if k.startswith("optimizer.")}
             optimizer.check_state(state, layout.n, dtype)
             backend = config["backend"]
-            if MISSING is not None and backend in ("cython", "numba"):
+            if backend in BACKENDS and BACKENDS[backend].missing:
                 backend = None  # the default, which warns: the bits are the same
             model.compile(optimizer, loss, config["metrics"], backend, dtype, config.get("numerics", "numpy"))
             optimizer.set_state(state)

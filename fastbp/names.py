@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .kernels.table import suggest
+from .checks import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from typing import Any, TypeVar
 
     T = TypeVar("T")
 
-__all__ = ["check_name", "configured", "named"]
-
-
-def check_name(kind: str, name: object, names: Iterable[str]) -> None:
-    """Raise ValueError unless `name` is one of `names`; the message suggests the nearest and lists all."""
-    names = tuple(names)
-    if not isinstance(name, str) or name not in names:
-        raise ValueError(f"there is no {kind} {name!r}{suggest(name, names)}; there are {', '.join(names)}")
+__all__ = ["configured", "named"]
 
 
 def named(kind: str, value: Any, base: type[T], classes: Mapping[str, type[T]]) -> T:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .data import as_numbers, check_kind, integer
-from .data import number as _number
+from .checks import as_numbers, check_kind, integer, number
 from .kernels.table import KERNELS, ROWS
 from .names import named
 from .schedules import Schedule, check_first, rates_of
@@ -89,7 +88,7 @@ class Optimizer:
     ) -> None:
         given = {"clipvalue": clipvalue, "clipnorm": clipnorm, "global_clipnorm": global_clipnorm}
         self.clipping = {
-            name: _number(name, value, 0, math.inf, closed_low=False)
+            name: number(name, value, 0, math.inf, closed_low=False)
             for name, value in given.items()
             if value is not None
         }
@@ -114,7 +113,7 @@ class Optimizer:
             check_first("lr", value)
             self._schedule: Rate | None = value
         else:
-            self._lr[0] = _number("lr", value, 0, math.inf, closed_low=False)
+            self._lr[0] = number("lr", value, 0, math.inf, closed_low=False)
             self._schedule = None
         self._ahead: tuple[int, np.ndarray] = 0, np.empty(0)
 
@@ -201,7 +200,7 @@ class Optimizer:
             if not start <= n < start + len(rates):
                 start, rates = self._ahead = n, self._schedule(np.arange(n, n + _AHEAD))
             rate = float(rates[n - start])
-        self._lr[0] = _number(f"the learning rate of step {n}", rate, 0, math.inf)
+        self._lr[0] = number(f"the learning rate of step {n}", rate, 0, math.inf)
 
     #: The row of the table, the arrays of the parameters' size that it keeps, and the row that counts its powers.
     row: str
@@ -408,7 +407,7 @@ class SGD(Optimizer):
         self, lr: float | Rate = 0.01, momentum: float = 0.0, nesterov: bool = False, **clipping: float | None
     ) -> None:
         super().__init__(lr, **clipping)
-        self.momentum = _number("momentum", momentum, 0, 1)
+        self.momentum = number("momentum", momentum, 0, 1)
         self.nesterov = bool(nesterov)
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov is True and momentum is 0; Nesterov's variant needs a momentum")
@@ -462,9 +461,9 @@ class Adam(Optimizer):
         **clipping: float | None,
     ) -> None:
         super().__init__(lr, **clipping)
-        self.beta1 = _number("beta1", beta1, 0, 1)
-        self.beta2 = _number("beta2", beta2, 0, 1)
-        self.eps = _number("eps", eps, 0, math.inf, closed_low=False)
+        self.beta1 = number("beta1", beta1, 0, 1)
+        self.beta2 = number("beta2", beta2, 0, 1)
+        self.eps = number("eps", eps, 0, math.inf, closed_low=False)
 
 
 class AdamW(Adam):
@@ -501,7 +500,7 @@ class AdamW(Adam):
         **clipping: float | None,
     ) -> None:
         super().__init__(lr, beta1, beta2, eps, **clipping)
-        self.weight_decay = _number("weight_decay", weight_decay, 0, math.inf)
+        self.weight_decay = number("weight_decay", weight_decay, 0, math.inf)
 
 
 class AMSGrad(Adam):
@@ -603,7 +602,7 @@ class Nadam(Adam):
         **clipping: float | None,
     ) -> None:
         super().__init__(lr, beta1, beta2, eps, **clipping)
-        self.momentum_decay = _number("momentum_decay", momentum_decay, 0, math.inf)
+        self.momentum_decay = number("momentum_decay", momentum_decay, 0, math.inf)
 
     def attributes(self) -> dict[str, Any]:
         """Return the row's attributes."""
@@ -649,7 +648,7 @@ class Adagrad(Optimizer):
 
     def __init__(self, lr: float | Rate = 0.01, eps: float = 1e-10, **clipping: float | None) -> None:
         super().__init__(lr, **clipping)
-        self.eps = _number("eps", eps, 0, math.inf, closed_low=False)
+        self.eps = number("eps", eps, 0, math.inf, closed_low=False)
 
 
 class Adadelta(Optimizer):
@@ -680,8 +679,8 @@ class Adadelta(Optimizer):
 
     def __init__(self, lr: float | Rate = 1.0, rho: float = 0.9, eps: float = 1e-6, **clipping: float | None) -> None:
         super().__init__(lr, **clipping)
-        self.rho = _number("rho", rho, 0, 1)
-        self.eps = _number("eps", eps, 0, math.inf, closed_low=False)
+        self.rho = number("rho", rho, 0, 1)
+        self.eps = number("eps", eps, 0, math.inf, closed_low=False)
 
 
 class RMSprop(Optimizer):
@@ -726,9 +725,9 @@ class RMSprop(Optimizer):
         **clipping: float | None,
     ) -> None:
         super().__init__(lr, **clipping)
-        self.rho = _number("rho", rho, 0, 1)
-        self.momentum = _number("momentum", momentum, 0, 1)
-        self.eps = _number("eps", eps, 0, math.inf, closed_low=False)
+        self.rho = number("rho", rho, 0, 1)
+        self.momentum = number("momentum", momentum, 0, 1)
+        self.eps = number("eps", eps, 0, math.inf, closed_low=False)
         self.centered = bool(centered)
 
 
@@ -766,9 +765,9 @@ class Lion(Optimizer):
         **clipping: float | None,
     ) -> None:
         super().__init__(lr, **clipping)
-        self.beta1 = _number("beta1", beta1, 0, 1)
-        self.beta2 = _number("beta2", beta2, 0, 1)
-        self.weight_decay = _number("weight_decay", weight_decay, 0, math.inf)
+        self.beta1 = number("beta1", beta1, 0, 1)
+        self.beta2 = number("beta2", beta2, 0, 1)
+        self.weight_decay = number("weight_decay", weight_decay, 0, math.inf)
 
 
 _CLASSES: dict[str, type[Any]] = {

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from .data import as_array, integer, number
-from .names import check_name
+from .checks import as_array, check_name, integer, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .compiler import Network
     from .data import Rows
     from .engine import Engine
-    from .model import Sequential
     from .program import Buffer
 
     Streams = dict[Buffer, np.ndarray]
@@ -43,6 +42,13 @@ class Plan(NamedTuple):
     stop_on_nan: bool
     first: int
     last: int
+
+
+class Trained(Protocol):
+    """What the loop reads and sets of a model."""
+
+    batch_losses: np.ndarray
+    stop_training: bool
 
 
 def counts_of(rows: int, batch: int) -> np.ndarray:
@@ -177,14 +183,15 @@ def executor_of(engine: Engine, plan: Plan) -> tuple[Network, Executor]:
     return engine.executor(purpose, plan.batch, plan.data.weight is not None)
 
 
-def train(model: Sequential, engine: Engine, plan: Plan, run: Checkpoint | None, begun: Callable[[], Any]) -> None:
+def train(model: Trained, engine: Engine, plan: Plan, run: Checkpoint | None, begun: Callable[[], Any]) -> None:
     """Run the epochs of a `fit` between its callbacks' beginnings and ends.
 
     Every callback that has begun comes to its end, whatever the others do; the first error is the one that comes out.
 
     Parameters
     ----------
-    model : Sequential
+    model : Trained
+        A `Sequential`.
     engine : Engine
     plan : Plan
     run : Checkpoint or None
@@ -221,7 +228,7 @@ def train(model: Sequential, engine: Engine, plan: Plan, run: Checkpoint | None,
             del errors  # it holds this frame, by way of the traceback
 
 
-def _epochs(model: Sequential, engine: Engine, plan: Plan, run: Checkpoint | None, losses: list[np.ndarray]) -> None:
+def _epochs(model: Trained, engine: Engine, plan: Plan, run: Checkpoint | None, losses: list[np.ndarray]) -> None:
     setup: Any = engine.setup
     data, rng, history = plan.data, plan.rng, plan.hooks[0]
     rows, together = len(data.x), setup.loss.rows_per_sample
@@ -282,7 +289,7 @@ def _validate(engine: Engine, plan: Plan) -> dict[str, float]:
 class _Epoch:
     """Runs the batches of an epoch, by the program that the layers ask for now; within `with` it reads the data."""
 
-    def __init__(self, model: Sequential, engine: Engine, plan: Plan, counts: np.ndarray) -> None:
+    def __init__(self, model: Trained, engine: Engine, plan: Plan, counts: np.ndarray) -> None:
         self.model, self.engine, self.plan, self.counts = model, engine, plan, counts
         self.optimizer: Any = engine.setup.optimizer
         self.network, self.executor = executor_of(engine, plan)

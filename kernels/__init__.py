@@ -16,13 +16,14 @@ array([[3.],
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..checks import as_array, suggest
+from .backend import BACKENDS, DEFAULT, REFERENCE, Given
 from .caller import warn
-from .table import ERRORS, KERNELS, ROWS, STATUS, Kernel, Row, suggest
+from .table import KERNELS, ROWS, Kernel, Row
 from .threads import MISSING
 
 if TYPE_CHECKING:
@@ -35,12 +36,10 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKENDS", "NUMERICS", "add_foreign_row", "add_row", "get_include", "load", "primitives_address", *KERNELS]
 
-#: Who can execute kernels; "numpy" is the reference.
-BACKENDS = ("numpy", "numba", "cython")
 #: Which bits: NumPy's in this process, or the same ones everywhere.
 NUMERICS = ("numpy", "portable")
 
-_checked = _warned = _told = False
+_told = False
 #: What to do where the extension modules are missing.
 _REMEDY = (
     "they are compiled when fastbp is installed: install a C compiler, then "
@@ -78,36 +77,7 @@ def primitives_address(dtype: str, numerics: str = "numpy", backend: str = "cyth
     RuntimeError
         If NumPy's loops do not return NumPy's bits when called from C.
     """
-    global _checked
-    if numerics == "portable":
-        return _portable_address(dtype, backend)
-    from .primitives import address, check, lend_erf
-
-    if not _checked:
-        from .cython_ext import portable_address
-
-        check()
-        for name in ("float32", "float64"):
-            lend_erf(name, portable_address(name))
-        _checked = True
-    return address(dtype)
-
-
-def _portable_address(dtype: str, backend: str) -> int:
-    global _warned
-    if backend == "numba":
-        from .numba_jit.portable import address
-
-        return address(dtype)
-    from .cython_ext import level, portable_address
-
-    if level() == "v2" and not _warned:
-        _warned = True
-        warn(
-            "portable numerics runs without fused multiply-add at level v2: the same bits, some twenty times slower",
-            RuntimeWarning,
-        )
-    return portable_address(dtype)
+    return BACKENDS[choose_backend(backend)].primitives(dtype, numerics)
 
 
 def load(
@@ -146,20 +116,7 @@ def load(
     for name in names:
         if name not in KERNELS:
             raise ValueError(f"there is no kernel {name!r}{suggest(name, KERNELS)}")
-    try:
-        found = _LOADERS[backend](dtype, names)
-    except ImportError as error:
-        remedy = "; pip install 'fastbp[numba]'" if backend == "numba" else ""
-        raise ImportError(f"backend {backend!r} cannot be imported here ({error}){remedy}") from error
-    if numerics == "portable" and (foreign := [name for name in names if KERNELS[name].foreign]):
-        raise ValueError(
-            f"{foreign[0]} is made of Numba functions, whose bits may differ between machines; numerics must be 'numpy'"
-        )
-    if backend == "numpy" and numerics == "portable":
-        from .portable.array import portable
-
-        return {name: portable(function) for name, function in found.items()}
-    return found
+    return BACKENDS[backend].load(dtype, names, numerics)
 
 
 #: Of rows that are added at run time: signature and `Kernel.split` of their kernels.
@@ -240,8 +197,7 @@ def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> N
         If there is a row of that name.
     """
     row = _new_row(name, family)
-    from .numba_jit import foreign
-
+    foreign = BACKENDS["numba"].module("foreign")
     made = {"activation": foreign.activation, "loss": foreign.loss}[family](function, derivative)
     for (suffix, signature, split), kernel_of, python in zip(
         _SIGNATURES[family], made, (function, derivative), strict=True
@@ -270,18 +226,19 @@ def choose_backend(backend: str | None) -> str:
         if MISSING is not None and not _told:
             _told = True
             warn(
-                f"fastbp's extension modules are missing ({MISSING}), so backend='numpy' is used: the same bits, "
+                f"fastbp's extension modules are missing ({MISSING}), so backend={REFERENCE!r} is used: the same bits, "
                 f"but slower; {_REMEDY}",
                 RuntimeWarning,
             )
-        return "cython" if MISSING is None else "numpy"
+        return DEFAULT if MISSING is None else REFERENCE
     if backend not in BACKENDS:
         raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}{suggest(backend, BACKENDS)}")
-    if backend != "numpy" and MISSING is not None:
+    missing = BACKENDS[backend].missing
+    if missing is not None:
         raise ImportError(
-            f"backend={backend!r} needs fastbp's extension modules, which are missing ({MISSING}); {_REMEDY}. "
-            "backend='numpy' works without them"
-        ) from MISSING
+            f"backend={backend!r} needs fastbp's extension modules, which are missing ({missing}); {_REMEDY}. "
+            f"backend={REFERENCE!r} works without them"
+        ) from missing
     return backend
 
 
@@ -292,91 +249,6 @@ def check_numerics(numerics: str) -> None:
         raise ValueError(f"numerics is {numerics!r}; it must be 'numpy' or 'portable'{hint}")
 
 
-def _named(backend: str, found: Any, name: str) -> Any:
-    # a hole is an error, never a fallback to another backend
-    if found is None:
-        raise NotImplementedError(f"backend {backend!r} lacks the kernel {name!r} of the table")
-    return found
-
-
-def _compiled(name: str) -> str:
-    return "chain" if KERNELS[name].code else name
-
-
-def _load_numpy(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
-    from .numpy_ref import get
-
-    own = {name: KERNELS[name].foreign for name in names}
-    return {name: own[name].reference if own[name] else get(name) for name in names}
-
-
-def _load_numba(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
-    from .numba_jit import address, kernel_function
-
-    return {
-        name: KERNELS[name].foreign.address(dtype)
-        if KERNELS[name].foreign
-        else address(_named("numba", kernel_function(_compiled(name)), name), dtype)
-        for name in names
-    }
-
-
-def _load_cython(dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
-    from .cython_ext import capsules
-    from .primitives import capsule_address
-
-    found = capsules(dtype)
-    return {
-        name: KERNELS[name].foreign.address(dtype)
-        if KERNELS[name].foreign
-        else capsule_address(_named("cython", found.get(_compiled(name)), name))
-        for name in names
-    }
-
-
-_PLAIN = {bool, int, float}
-
-
-def _masked(values: Any) -> bool:
-    if isinstance(values, (list, tuple)):
-        # a row of numbers is looked at by its types: as fast as it is converted
-        return not _PLAIN.issuperset(map(type, values)) and any(map(_masked, values))
-    return isinstance(values, np.ndarray) and type(values) is not np.ndarray and np.ma.is_masked(values)
-
-
-def as_array(name: str, values: ArrayLike) -> np.ndarray:
-    """Return an array of what a user gave, or raise an error that names it.
-
-    Parameters
-    ----------
-    name : str
-        For error messages.
-    values : array_like
-        A masked array where nothing is masked is its data.
-
-    Returns
-    -------
-    ndarray
-
-    Raises
-    ------
-    TypeError
-        If entries are masked: they have no value.
-    ValueError
-        If nested lists are of different lengths.
-    """
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{name} is not a rectangular array: {error}") from None
-    # where nobody has imported it, nothing is masked
-    if "numpy.ma" in sys.modules and _masked(values):
-        way = "fill them (numpy.ma.filled) or leave their rows out"
-        raise TypeError(f"{name} has masked entries; it must have none: {way}")
-    return array
-
-
-_LOADERS = {"numpy": _load_numpy, "numba": _load_numba, "cython": _load_cython}
 _DTYPES = {"i8": np.dtype(np.int64), "f8": np.dtype(np.float64)}
 
 
@@ -443,6 +315,7 @@ def _call(
     attributes: dict[str, float],
 ) -> Any:
     backend = choose_backend(backend)
+    check_numerics(numerics)
     values = {**kernel.attributes, **{name: _attribute(kernel, name, value) for name, value in attributes.items()}}
     given = _outputs(kernel, out)
     found = [as_array(f"{kernel.name}: {o.name}", value) for o, value in zip(kernel.inputs, inputs, strict=True)]
@@ -461,27 +334,9 @@ def _call(
             )
         # computed apart and copied at the end: nothing is half-written, and `out` may overlap an input
         results.append(arrays[operand.name].copy() if operand.name in arrays else np.empty(shape, dtype))
-    function = load(backend, real.name, [kernel.name], numerics)[kernel.name]
-    if backend == "numpy":
-        with np.errstate(all="ignore"):
-            returned = function(*arrays.values(), **values)
-        for result, value in zip(results, returned if isinstance(returned, tuple) else (returned,), strict=True):
-            result[...] = value
-    else:
-        from .primitives import call
-
-        arrays.update((o.name, r) for o, r in zip(kernel.results, results, strict=True))
-        work = (o for o in kernel.outputs if o.name in kernel.work)
-        arrays.update((o.name, np.empty(kernel.shape(o, sizes, like), _DTYPES.get(o.dtype, real))) for o in work)
-        status = call(
-            function,
-            primitives_address(real.name, numerics, backend),
-            [arrays[o.name].ctypes.data for o in kernel.operands],
-            list(sizes.values()),
-            [*kernel.code, *values.values()],
-        )
-        if status:
-            raise ERRORS[status](f"{kernel.name}: {STATUS[status]}")
+    outputs = {o.name: result for o, result in zip(kernel.results, results, strict=True)}
+    shapes = {o.name: kernel.shape(o, sizes, like) for o in kernel.outputs if o.name in kernel.work}
+    BACKENDS[backend].call(kernel, Given(arrays, outputs, shapes, list(sizes.values()), values), real.name, numerics)
     for k, target in enumerate(given):
         if target is not None:
             target[...] = results[k]

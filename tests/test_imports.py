@@ -1,7 +1,8 @@
-"""The house: imports run one way, and `import fastbp` takes along only what it needs."""
+"""Import layering: imports run one way, and `import fastbp` takes along only what it needs."""
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -17,96 +18,33 @@ PACKAGE = os.path.dirname(os.path.abspath(fastbp.__file__))
 KERNELS = os.path.dirname(os.path.abspath(kernels.__file__))
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-#: What each module may import at its top, of fastbp's own. A module that is missing here fails the test.
-ALLOWED = {
-    "kernels.table": {"kernels.table.row", *(f"kernels.table.{family}" for family in FAMILIES)},
-    "kernels.table.row": set(),
-    **{f"kernels.table.{family}": {"kernels.table.row"} for family in FAMILIES},
-    "kernels.pointwise": set(),
-    "kernels.chain": {"kernels.pointwise"},
-    "kernels.caller": set(),
-    "kernels": {"kernels.caller", "kernels.table", "kernels.threads"},
-    "kernels.primitives": set(),
-    "kernels.pool": set(),
-    "kernels.threads": {"kernels.pool"},
-    "kernels.fpcontrol": {"kernels.pool", "kernels.threads"},
-    "kernels.portable": set(),
-    "kernels.portable.fma": set(),
-    "kernels.portable.elementary": {"kernels.portable.fma"},
-    "kernels.portable.array": {
-        "kernels.fpcontrol", "kernels.portable", "kernels.portable.elementary", "kernels.portable.fma",
-    },
-    "program": {"program.build", "program.ir", "program.plan"},
-    "program.ir": {"kernels.table"},
-    "program.plan": set(),
-    "program.verify": {"program.ir"},
-    "program.listing": set(),
-    "program.passes": set(),
-    "program.build": {"kernels.table", "program.ir", "program.listing", "program.plan", "program.verify"},
-    "names": {"kernels.table"},
-    "custom": {"kernels", "layers", "losses"},
-    "initializers": {"names"},
-    "layers": {
-        "layers.base", "layers.core", "layers.embedding", "layers.norm", "layers.random", "layers.shape", "names",
-    },
-    "regularizers": {"data", "names"},
-    "constraints": {"data", "names"},
-    "layers.base": {"data"},
-    "layers.core": {"constraints", "initializers", "kernels.table", "layers.base", "names", "regularizers"},
-    "layers.embedding": {"data", "initializers", "layers.base"},
-    "layers.norm": {"data", "initializers", "layers.base"},
-    "layers.random": {"data", "layers.base"},
-    "layers.shape": {"layers.base"},
-    "losses": {"data", "kernels.table", "names"},
-    "schedules": {"data", "names"},
-    "optimizers": {"data", "kernels.table", "names", "schedules", "turns"},
-    "metrics": {"data", "kernels.table", "names"},
-    "callbacks": {"data", "names"},
-    "data": {"kernels"},
-    "io": {"data"},
-    "turns": set(),
-    "checkpoint": {"callbacks", "data", "io", "optimizers", "schedules", "turns"},
-    "compiler": {"program", "program.passes"},
-    "backends": {"data", "kernels", "kernels.table", "program", "turns"},
-    "engine": {"backends", "compiler", "kernels", "turns"},
-    "training": {"backends", "callbacks", "kernels.caller", "program"},
-    "runner": set(),
-    "model": {
-        "callbacks", "compiler", "data", "engine", "kernels", "kernels.caller", "kernels.table", "kernels.threads",
-        "layers", "losses", "metrics", "optimizers", "program", "training", "turns",
-    },
-    "_minimize": {"backends", "data", "training", "turns"},
-    "insight": {
-        "backends", "callbacks", "compiler", "data", "kernels.caller", "kernels.table", "model", "training",
-    },
-}  # fmt: skip
-#: The same for what a function imports when it runs.
-LATER = {
-    "kernels": {
-        "kernels.numpy_ref", "kernels.numba_jit", "kernels.numba_jit.portable", "kernels.cython_ext",
-        "kernels.primitives", "kernels.portable.array", "kernels.chain", "kernels.numba_jit.foreign",
-    },
-    "backends": {"kernels.pool", "runner"},
-    "losses": {"kernels"},
-    "layers.core": {"kernels"},
-    "callbacks": {"io"},
-    "_minimize": {"model"},
-    "engine": {"kernels.numpy_ref.words"},
-    "optimizers": {"kernels.numpy_ref"},
-    "model": {"checkpoint", "io"},
-}
-#: Modules at the top of the house, which may use all others.
-TOP = {"", "__main__", "_selfcheck", "_show_versions", "_threadpoolctl", "_version", "cli"}
+#: From the ground up: a module imports from its own floor and from those below. A name stands for what is in it, too.
+FLOORS = (
+    ("_version", "checks", "runner", "turns"),
+    ("kernels",),
+    ("names", "program"),
+    ("constraints", "initializers", "io", "regularizers", "schedules"),
+    ("callbacks", "layers", "losses", "optimizers"),
+    ("data", "metrics"),
+    ("compiler",),
+    ("backends",),
+    ("engine",),
+    ("checkpoint", "training"),
+    ("model",),
+    ("_minimize", "custom", "datasets", "insight"),
+    ("", "__main__", "_selfcheck", "_show_versions", "_threadpoolctl", "cli"),
+)
 
 
 def modules():
-    """Yield (name in fastbp, path) of all Python modules."""
+    """Yield (name in fastbp, path) of all modules in Python and Cython."""
     for folder, prefix in ((PACKAGE, ""), (KERNELS, "kernels")):
         for path, folders, files in os.walk(folder):
             folders[:] = [f for f in folders if f not in ("__pycache__", "kernels")]
             for file in sorted(files):
-                if file.endswith(".py"):
-                    parts = [prefix, *os.path.relpath(os.path.join(path, file)[:-3], folder).split(os.sep)]
+                stem, suffix = os.path.splitext(file)
+                if suffix in (".py", ".pyx"):
+                    parts = [prefix, *os.path.relpath(os.path.join(path, stem), folder).split(os.sep)]
                     yield ".".join(p for p in parts if p not in ("", "__init__")), os.path.join(path, file)
 
 
@@ -114,45 +52,78 @@ MODULES = dict(modules())
 
 
 class Imports(ast.NodeVisitor):
-    """Collects what a module imports: at its top, in functions; imports for type checkers are left out."""
+    """Collects what a module imports: at its top, in functions and for type checkers.
+
+    Attributes
+    ----------
+    top, later, types : set of str
+        Full names; those of fastbp begin with "fastbp.".
+    """
 
     def __init__(self, name, path):
+        self.name = name
         self.package = name if os.path.basename(path) == "__init__.py" else name.rpartition(".")[0]
-        self.top, self.later, self.depth = set(), set(), 0
+        self.top, self.later, self.types = set(), set(), set()
+        self.into = self.top
         with open(path, encoding="utf-8") as file:
-            self.visit(ast.parse(file.read()))
+            source = file.read()
+        if path.endswith(".pyx"):
+            # Cython is no Python: of it only the lines that import are read
+            lines = [line.replace("cimport", "import") for line in source.splitlines()]
+            source = "\n".join(line for line in lines if re.match(r"(from|import) (?!cpython|libc|cython)", line))
+        self.visit(ast.parse(source))
+
+    def visit_under(self, node, into):
+        before, self.into = self.into, into if self.into is self.top else self.into
+        self.generic_visit(node)
+        self.into = before
 
     def visit_If(self, node):
-        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            return
-        self.generic_visit(node)
+        guard = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        self.visit_under(node, self.types if guard else self.into)
 
     def visit_FunctionDef(self, node):
-        self.depth += 1
-        self.generic_visit(node)
-        self.depth -= 1
+        self.visit_under(node, self.later)
 
-    def note(self, name):
-        (self.later if self.depth else self.top).add(name)
+    def visit_Lambda(self, node):
+        self.visit_under(node, self.later)
 
     def visit_Import(self, node):
-        for alias in node.names:
-            self.note(alias.name)
+        self.into.update(alias.name for alias in node.names)
 
     def visit_ImportFrom(self, node):
         if not node.level:
-            self.note(node.module)
+            self.into.add(node.module)
             return
-        parts = ["fastbp", *(p for p in self.package.split(".") if p)]
-        base = ".".join(parts[: len(parts) - node.level + 1] + ([node.module] if node.module else []))
+        base = self.absolute("." * node.level + (node.module or ""))
         for alias in node.names:
             inner = f"{base}.{alias.name}".removeprefix("fastbp.")
-            compiled = inner in ("runner", "kernels.primitives", "kernels.pool")
-            self.note(f"fastbp.{inner}" if inner in MODULES or compiled else base)
+            self.into.add(f"fastbp.{inner}" if inner in MODULES else base)
 
-    def own(self, later=False):
-        names = self.later if later else self.top
-        return {n.removeprefix("fastbp").lstrip(".") for n in names if n.partition(".")[0] == "fastbp"}
+    def visit_Call(self, node):
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if called == "import_module" and isinstance(node.args[0], ast.Constant):
+            self.into.add(self.absolute(node.args[0].value))
+        self.generic_visit(node)
+
+    def absolute(self, name):
+        inner = name.lstrip(".")
+        level = len(name) - len(inner)
+        if not level:
+            return name
+        parts = ["fastbp", *(p for p in self.package.split(".") if p)]
+        return ".".join([*parts[: len(parts) - level + 1], *([inner] if inner else [])])
+
+    def own(self, *kinds):
+        """Return the modules of fastbp that are imported, by default in any way."""
+        found = set().union(*(getattr(self, kind) for kind in kinds or ("top", "later", "types")))
+        return {n.removeprefix("fastbp").lstrip(".") for n in found if n.partition(".")[0] == "fastbp"}
+
+    def run(self):
+        """Return what `own` does, and the packages that are run before: those which the importing module is not in."""
+        found = self.own()
+        parents = {".".join(n.split(".")[:k]) for n in found for k in range(1, n.count(".") + 1)}
+        return (found | {p for p in parents if not f"{self.name}.".startswith(f"{p}.")}) - {self.name}
 
     def foreign(self):
         return {n.partition(".")[0] for n in self.top | self.later} - {"fastbp"}
@@ -161,49 +132,139 @@ class Imports(ast.NodeVisitor):
 IMPORTS = {name: Imports(name, path) for name, path in MODULES.items()}
 
 
+def circles(graph):
+    """Return the strongly connected components of more than one node (Tarjan 1972), each sorted."""
+    number, low, stack, found = {}, {}, [], []
+
+    def visit(node):
+        number[node] = low[node] = len(number)
+        stack.append(node)
+        for other in sorted(graph[node]):
+            if other not in number:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], number[other])
+        if low[node] == number[node]:
+            at = stack.index(node)
+            if len(stack) - at > 1:
+                found.append(sorted(stack[at:]))
+            del stack[at:]
+
+    for node in sorted(graph):
+        if node not in number:
+            visit(node)
+    return found
+
+
+def floor(name):
+    """Return the number of a module's floor: that of the longest name in `FLOORS` which it is, or is in."""
+    places = {place: k for k, places in enumerate(FLOORS) for place in places}
+    package = name
+    while package not in places:
+        assert "." in package, f"{name} has no floor; give it one in FLOORS"
+        package = package.rpartition(".")[0]
+    return places[package]
+
+
 def backend_module(name):
     return name.startswith(("kernels.numpy_ref", "kernels.numba_jit", "kernels.cython_ext"))
 
 
-def test_the_walk_finds_the_house():
-    some = {"", "program", "model", "layers.core", "kernels", "kernels.table", "kernels.table.loss"}
-    assert some <= set(MODULES)
-    assert IMPORTS["model"].own() >= {"compiler", "engine"} and "numpy" in IMPORTS["model"].foreign()
-    assert "runner" in IMPORTS["backends"].own(later=True)
+def test_the_walk_finds_the_modules():
+    names = {"", "program", "model", "runner", "layers.core", "kernels", "kernels.table", "kernels.table.loss"}
+    assert names <= set(MODULES)
+    assert IMPORTS["model"].own("top") >= {"compiler", "engine"} and "numpy" in IMPORTS["model"].foreign()
+    assert "runner" in IMPORTS["backends"].own("later") and "program" in IMPORTS["regularizers"].own("types")
+    assert "kernels" in IMPORTS["kernels.numba_jit.extension"].own()
 
 
-@pytest.mark.parametrize("name", [n for n in MODULES if n not in TOP and not backend_module(n)])
-def test_imports_run_one_way(name):
-    if name.startswith("datasets"):
-        assert all(m.startswith(("datasets", "io", "data")) for m in IMPORTS[name].own())
-        return
-    top, later = IMPORTS[name].own(), IMPORTS[name].own(later=True)
-    assert top <= ALLOWED[name], f"{name} imports {sorted(top - ALLOWED[name])}"
-    assert later <= ALLOWED[name] | LATER.get(name, set()), f"{name} imports {sorted(later)} in a function"
+def test_the_search_finds_circles():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    graph = {"a": {"b"}, "b": {"c", "d"}, "c": {"a"}, "d": {"e"}, "e": {"d"}, "f": {"a", "e"}}
+    assert sorted(circles(graph)) == [["a", "b", "c"], ["d", "e"]]
 
 
-def test_the_order_has_no_circle():
-    order, left = [], dict(ALLOWED)
-    while left:
-        free = [name for name, uses in left.items() if uses <= set(order) | {name}]
-        assert free, f"a circle among {sorted(left)}"
-        order += free
-        for name in free:
-            del left[name]
-    places = [order.index(n) for n in ("kernels.table", "program", "compiler", "engine", "training", "model")]
-    assert places == sorted(places)
+def test_no_circle():
+    """No modules import each other, at the top, in a function or for type checkers."""
+    graph = {name: found.run() & set(MODULES) for name, found in IMPORTS.items()}
+    assert circles(graph) == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_run_down(name):
+    up = {other for other in IMPORTS[name].own() if floor(other) > floor(name)}
+    assert not up, f"{name} imports from a floor above"
+
+
+class Names(ast.NodeVisitor):
+    """Collects the private names that a module defines, and those that it takes from another object or module."""
+
+    def __init__(self, name, path):
+        self.name, self.own, self.taken = name, set(), {}
+        with open(path, encoding="utf-8") as file:
+            self.visit(ast.parse(file.read()))
+
+    def take(self, name, node):
+        if name.startswith("_") and not name.endswith("__"):
+            self.taken.setdefault(name, node.lineno)
+
+    def visit_define(self, node):
+        self.own.add(node.name)
+        self.generic_visit(node)
+
+    visit_FunctionDef = visit_ClassDef = visit_define
+
+    def visit_Name(self, node):
+        if isinstance(node.ctx, ast.Store):
+            self.own.add(node.id)
+
+    def visit_Attribute(self, node):
+        if isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+            self.own.add(node.attr)
+        self.take(node.attr, node)
+        self.generic_visit(node)
+
+    def visit_quoted(self, node, place):
+        if len(place) > 1 and isinstance(place[1], ast.Constant) and isinstance(place[1].value, str):
+            self.take(place[1].value, node)
+        self.generic_visit(node)
+
+    def visit_Call(self, node):
+        self.visit_quoted(node, node.args if getattr(node.func, "id", "").endswith("attr") else [])
+
+    def visit_Tuple(self, node):
+        # as `put_attributes` takes them: object, name, value
+        self.visit_quoted(node, node.elts if len(node.elts) == 3 and isinstance(node.elts[0], ast.Name) else [])
+
+    def visit_ImportFrom(self, node):
+        base = IMPORTS[self.name].absolute("." * node.level + (node.module or ""))
+        for alias in node.names:
+            # a module may be private to the package
+            if f"{base}.{alias.name}".removeprefix("fastbp.") not in MODULES:
+                self.take(alias.name, node)
+
+
+#: Public names of other libraries that begin like private ones, and a private one of Numba's that has no other door.
+FOREIGN = {"_getframe", "_reload_init", "_replace"}
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if MODULES[n].endswith(".py")])
+def test_no_private_name_crosses_a_file(name):
+    names = Names(name, MODULES[name])
+    crossing = {n: line for n, line in names.taken.items() if n not in names.own | FOREIGN}
+    assert not crossing, f"{name} uses private names of others, here by line: {crossing}"
 
 
 @pytest.mark.parametrize("name", [n for n in MODULES if backend_module(n)])
 def test_kernel_modules_are_leaves(name):
     backend, module = ".".join(name.split(".")[:2]), name.split(".")[-1]
-    inside = IMPORTS[name].own() | IMPORTS[name].own(later=True)
     # families stand on each other and their backend's helpers; those that load them may read the table
     allowed = {f"{backend}.{module}" for module in (*FAMILIES, "common", "words")}
     allowed |= {"kernels.primitives", "kernels.pool"}
     if module not in FAMILIES:
         allowed |= {m for m in MODULES if m.startswith("kernels")}
-    assert inside <= allowed
+    assert IMPORTS[name].own() <= allowed
     libraries = {"numpy"} | ({"numba", "llvmlite"} if backend == "kernels.numba_jit" else set())
     assert IMPORTS[name].foreign() <= libraries | sys.stdlib_module_names
 
@@ -216,7 +277,7 @@ def test_a_module_for_each_family(package):
 def test_the_table_needs_the_standard_library_only():
     table = [name for name in MODULES if name.startswith("kernels.table")]
     for name in (*table, "kernels.pointwise", "kernels.chain"):
-        assert IMPORTS[name].own() <= {"kernels.pointwise", *table}
+        assert IMPORTS[name].own("top", "later") <= {"kernels.pointwise", *table}
         assert IMPORTS[name].foreign() <= sys.stdlib_module_names
     code = f"import sys; sys.path.insert(0, {KERNELS!r}); import table; print([m for m in sys.modules if 'numpy' in m])"
     assert run(code) == "[]"

@@ -31,7 +31,7 @@ from _arrays import (
 from fastbp import kernels
 from fastbp.kernels import cython_ext, load, numpy_ref
 from fastbp.kernels.primitives import capsule_address
-from fastbp.kernels.table import KERNELS, ROWS
+from fastbp.kernels.table import KERNELS, ROWS, STATUS
 
 ALL_BACKENDS = ("numpy", *BACKENDS)
 every_kernel = pytest.mark.parametrize("name", KERNELS)
@@ -344,7 +344,7 @@ def test_include_directory_holds_the_header():
     assert "fastbp_kernel" in text
     # STATUS and the header are one list
     assert "enum { FASTBP_OK, FASTBP_INDEX_ERROR, FASTBP_NOT_FINITE };" in text
-    assert set(kernels.STATUS) == {1, 2}
+    assert set(STATUS) == {1, 2}
 
 
 # ------------------------------------------------------------------- kernels as ordinary functions

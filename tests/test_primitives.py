@@ -148,7 +148,7 @@ def test_check_sees_one_wrong_bit(name, dtype, wrong_loop, monkeypatch):
     with pytest.raises(RuntimeError, match=message):
         primitives.check()
     # the first program of a process runs the check
-    monkeypatch.setattr(kernels, "_checked", False)
+    monkeypatch.setattr(cython_ext, "_checked", False)
     with pytest.raises(RuntimeError, match=message):
         kernels.primitives_address(dtype)
 

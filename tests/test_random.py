@@ -11,7 +11,7 @@ from _arrays import BACKENDS, BUILDS, DTYPES, address, assert_same_bits, guarded
 
 import fastbp
 from fastbp import AlphaDropout, Dense, Dropout, GaussianNoise, Sequential, kernels, load_model
-from fastbp.kernels.numpy_ref.words import pcg64, pcg64_state
+from fastbp.kernels.pcg64 import pcg64, pcg64_state
 from fastbp.kernels.table import KERNELS
 
 HERE = os.path.dirname(os.path.abspath(__file__))

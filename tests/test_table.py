@@ -12,8 +12,8 @@ import pytest
 from _arrays import operands
 
 from fastbp import kernels
-from fastbp.kernels import numpy_ref, table
-from fastbp.kernels.numpy_ref import words
+from fastbp.checks import suggest
+from fastbp.kernels import numpy_ref, table, words
 from fastbp.kernels.table import (
     ERRORS,
     FAMILIES,
@@ -25,7 +25,6 @@ from fastbp.kernels.table import (
     NotFiniteError,
     OutOfRangeError,
     Row,
-    suggest,
 )
 
 DOMAINS = {

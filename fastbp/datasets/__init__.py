@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..data import as_array, integer, number
+from ..checks import as_array, integer, number
 
 __all__ = ["load_digits", "train_test_split"]
 
@@ -51,7 +51,7 @@ def _splitmix64(state):
     return z ^ (z >> np.uint64(31))
 
 
-def _number(y):
+def _first_fraction(y):
     """Return the place of the first element that is no class since it is no whole number, or None."""
     if y.dtype.kind not in "fc":
         return None
@@ -117,10 +117,10 @@ def train_test_split(x, y, test_size=0.2, seed=0, stratify="auto"):
     if not isinstance(stratify, (bool, np.bool_)) and stratify != "auto":
         raise ValueError(f"stratify is {stratify!r}; it must be True, False or 'auto'")
     if stratify == "auto":
-        stratify = y.ndim == 1 and _number(y) is None and 5 * len(np.unique(y)) <= len(y)
+        stratify = y.ndim == 1 and _first_fraction(y) is None and 5 * len(np.unique(y)) <= len(y)
     elif stratify and y.ndim != 1:
         raise ValueError(f"y has shape {y.shape}; to stratify it must be (n,), stratify=False takes any")
-    elif stratify and (at := _number(y)) is not None:
+    elif stratify and (at := _first_fraction(y)) is not None:
         raise ValueError(f"y[{at}] is {y[at]}; classes must be whole numbers or text, stratify=False takes any")
 
     key = _splitmix64(_splitmix64(np.array([seed], np.uint64)) + np.arange(len(x), dtype=np.uint64))

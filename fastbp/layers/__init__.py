@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..names import check_name
+from ..checks import check_name
 from .base import Layer, ParameterSpec, as_shape
 from .core import ACTIVATIONS, Activation, Dense, PReLU
 from .embedding import Embedding

@@ -7,7 +7,7 @@ import operator
 import re
 from typing import TYPE_CHECKING
 
-from ..data import as_numbers, number
+from ..checks import as_numbers, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,7 +161,8 @@ class Layer:
             raise ValueError(f"name is {name!r}; it must begin with a letter and hold letters, digits, '_', '.' or '-'")
         self.input_shape = as_shape(input_shape)
         self.name: Any = name  # a model gives a name to a layer without one
-        self._arrays: dict[str, np.ndarray] = {}
+        # parameters, statistics and gradients, and y and dy, by name: the model puts them here
+        self.arrays: dict[str, np.ndarray] = {}
         self.owner: Any = None  # a weak reference to the model
         self.trainable = True
         self.lr_factor = 1.0
@@ -192,12 +193,12 @@ class Layer:
         self._tell_the_model()
 
     def _array(self, name: str) -> np.ndarray:
-        if name not in self._arrays:
+        if name not in self.arrays:
             raise AttributeError(
                 f"layer {self.name or type(self).__name__} has no {name} yet; "
                 "give the model an input_shape or data, and compile it for gradients"
             )
-        return self._arrays[name]
+        return self.arrays[name]
 
     @property
     def y(self) -> np.ndarray:

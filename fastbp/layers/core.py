@@ -7,8 +7,8 @@ import operator
 from typing import TYPE_CHECKING
 
 from .. import constraints, initializers, regularizers
+from ..checks import check_name
 from ..kernels.table import ROWS
-from ..names import check_name
 from .base import Layer, ParameterSpec
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import initializers
-from ..data import integer
+from ..checks import integer
 from .base import Layer, ParameterSpec
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from .. import initializers
-from ..data import number
+from ..checks import number
 from .base import Layer, ParameterSpec
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ..data import integer, number
+from ..checks import integer, number
 from .base import Layer
 
 if TYPE_CHECKING:

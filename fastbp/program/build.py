@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..kernels.table import KERNELS, suggest
+from ..checks import suggest
+from ..kernels.table import KERNELS
 from .ir import Buffer, Call, CallList, Length, ProgramError, Shape, sizes_of
 from .listing import listing
 from .plan import Plan, plan_arena

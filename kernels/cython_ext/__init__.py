@@ -6,13 +6,17 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
+from ..caller import warn
 from ..pool import lend_pool
-from ..primitives import cpu_level
+from ..primitives import address, capsule_address, check, cpu_level, lend_erf
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
-__all__ = ["capsules", "level", "levels", "portable_address"]
+__all__ = ["capsules", "find", "level", "levels", "numpy_address", "portable_address"]
+
+_checked = _warned = False
 
 
 def levels() -> tuple[str, ...]:
@@ -76,7 +80,56 @@ def portable_address(dtype: str, at: str | None = None) -> int:
     -------
     int
     """
+    global _warned
+    if at is None and level() == "v2" and not _warned:
+        _warned = True
+        warn(
+            "portable numerics runs without fused multiply-add at level v2: the same bits, some twenty times slower",
+            RuntimeWarning,
+        )
     return lend_pool(_exports(dtype, at)["portable_primitives"])
+
+
+def numpy_address(dtype: str) -> int:
+    """Return the address of the primitives of numerics "numpy": NumPy's own loops, proven the first time.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    RuntimeError
+        If NumPy's loops do not return NumPy's bits when called from C.
+    """
+    global _checked
+    if not _checked:
+        check()
+        for name in ("float32", "float64"):
+            # NumPy has no erf: it is the same in both numerics
+            lend_erf(name, portable_address(name, level()))
+        _checked = True
+    return address(dtype)
+
+
+def find(dtype: str, names: Iterable[str]) -> dict[str, int]:
+    """Return the addresses of those kernels that were compiled, by name.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+    names : iterable of str
+
+    Returns
+    -------
+    dict of str to int
+    """
+    found = capsules(dtype)
+    return {name: capsule_address(found[name]) for name in names if name in found}
 
 
 def _exports(dtype: str, at: str | None) -> dict[str, Any]:

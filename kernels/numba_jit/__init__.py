@@ -7,31 +7,20 @@ it with `numba.cfunc` for float32 or float64. Importing this package also makes 
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 from numba import cfunc, types
 
-from ..table import KERNELS
-from .chain import chain
 from .common import cached, kernel_types
 from .extension import register
+from .functions import kernel_function
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-__all__ = ["address", "kernel_function", "register"]
+__all__ = ["address", "find", "kernel_function", "portable_address", "register"]
 
 _compiled = {}
-
-
-def kernel_function(name: str) -> Callable[..., int] | None:
-    """Return the Python function of a kernel, or None if there is none. "chain" runs rows that are data."""
-    if name == "chain":
-        return chain
-    modules = (importlib.import_module(f"{__name__}.{module}") for module in ("pointwise", KERNELS[name].row.family))
-    # what is not made from the table is written by hand
-    return next((getattr(module, name) for module in modules if hasattr(module, name)), None)
 
 
 def address(function: Callable[..., int], dtype: str) -> int:
@@ -49,6 +38,18 @@ def address(function: Callable[..., int], dtype: str) -> int:
         # setdefault: of two threads that compile at once, both return the one that is kept alive
         _compiled.setdefault(key, cached(cfunc, function, signature))
     return _compiled[key].address
+
+
+def find(dtype: str, names: Iterable[str]) -> dict[str, int]:
+    """Return the addresses of those kernels that Numba has, by name."""
+    return {name: address(function, dtype) for name in names if (function := kernel_function(name)) is not None}
+
+
+def portable_address(dtype: str) -> int:
+    """Return the address of the primitives of portable numerics, compiled now if they are not."""
+    from .portable import address as compiled
+
+    return compiled(dtype)
 
 
 register()

@@ -25,9 +25,10 @@ from numba import njit, types
 from numba.core import errors
 from numba.extending import intrinsic, overload
 
-from .. import primitives_address
+from ..cython_ext import numpy_address
 from ..table import KERNELS, STATUS
 from .common import DIGEST, OPTIONS, PRIMITIVES, cached, helper, on_stack
+from .functions import kernel_function
 
 __all__ = ["register"]
 
@@ -41,7 +42,7 @@ class _Link:
 
     def __call__(self):
         for dtype in ("float32", "float64"):
-            binding.add_symbol(_SYMBOL.format(dtype), primitives_address(dtype))
+            binding.add_symbol(_SYMBOL.format(dtype), numpy_address(dtype))
 
     def __reduce__(self):
         return _load_link, (DIGEST,)
@@ -71,7 +72,7 @@ def primitives(typingctx, pointer):
             variable = builder.module.globals.get(name) or ir.GlobalVariable(builder.module, llvm_type.pointee, name)
         else:
             # before Numba 0.63 nothing could be called on loading: Numba says that it does not cache the function
-            variable = context.add_dynamic_addr(builder, primitives_address(dtype), info="fastbp's primitives")
+            variable = context.add_dynamic_addr(builder, numpy_address(dtype), info="fastbp's primitives")
         return builder.bitcast(variable, llvm_type)
 
     return PRIMITIVES(pointer), codegen
@@ -97,8 +98,6 @@ def run(kernel, arrays, sizes, attributes, pointer):
 
 @functools.cache
 def _dispatcher(kernel):
-    from . import kernel_function
-
     return cached(njit, kernel_function(kernel.name))
 
 

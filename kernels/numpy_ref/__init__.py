@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import words
 from ..table import KERNELS, STATUS, NotFiniteError, OutOfRangeError
-from . import words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from ..table import Kernel
 
-__all__ = ["definition", "get"]
+__all__ = ["definition", "find", "get"]
 
 #: By domain: of which dimension an operand holds positions.
 _POSITIONS = {"label": "n", "index": "rows"}
@@ -42,6 +42,11 @@ def get(name: str) -> Callable[..., Any]:
         return function(*inputs, **attributes)
 
     return checked
+
+
+def find(dtype: str, names: Iterable[str]) -> dict[str, Callable[..., Any]]:
+    """Return the definitions of kernels by name; they are the same for each dtype."""
+    return {name: get(name) for name in names}
 
 
 def definition(kernel: Kernel) -> Callable[..., Any]:

@@ -15,13 +15,8 @@ likewise.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from . import activation, data, loss, matmul, metric, norm, optimizer, random, update, weighting
 from .row import Bound, Kernel, Operand, Row
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = [
     "ERRORS",
@@ -35,7 +30,6 @@ __all__ = [
     "Operand",
     "OutOfRangeError",
     "Row",
-    "suggest",
 ]
 
 #: What a kernel's return value means (``abi.h``).
@@ -65,28 +59,3 @@ ROWS: dict[str, Row] = {row.name: row for module in _MODULES for row in vars(mod
 KERNELS: dict[str, Kernel] = {name: kernel for row in ROWS.values() for name, kernel in row.kernels.items()}
 #: Families in the order of the table: the names of the kernel modules in every backend.
 FAMILIES = tuple(dict.fromkeys(row.family for row in ROWS.values()))
-
-
-def suggest(name: object, names: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the nearest of `names`, or an empty string.
-
-    Parameters
-    ----------
-    name : object
-        What was written.
-    names : iterable of str
-        What may be.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> suggest("rellu", ["relu", "tanh"])
-    "; did you mean 'relu'?"
-    """
-    import difflib  # only needed where something already went wrong
-
-    near = difflib.get_close_matches(str(name).lower(), list(names), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -9,7 +9,7 @@ from .row import Bound, Row
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..numpy_ref.words import clip, erf, sigmoid, softplus
+    from ..words import clip, erf, sigmoid, softplus
 
 _BISHOP = "Bishop 2006, Pattern Recognition and Machine Learning"
 

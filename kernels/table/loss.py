@@ -9,7 +9,7 @@ from .row import Row
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..numpy_ref.words import below_one, clip, semi_hard, sigmoid, softplus
+    from ..words import below_one, clip, semi_hard, sigmoid, softplus
 
 _BISHOP = "Bishop 2006, Pattern Recognition and Machine Learning"
 _CLIP = (

@@ -9,7 +9,7 @@ from .row import Bound, Row
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..numpy_ref.words import below_one, pcg64, pcg64_state, polynomial
+    from ..words import below_one, pcg64, pcg64_state, polynomial
 
 # of PPND16: numerators and denominators for |u - 0.5| <= 0.425, for the tails, for the tails below exp(-25)
 _A = (

@@ -61,7 +61,7 @@ class Kernel:
         ``"inputs -> outputs"``.
     function : callable or None
         The definition: of the inputs and the row's attributes, in order; it returns the `results`. ``np`` and the
-        other names in it are those of the namespace in which the reference runs it (``numpy_ref/words.py``).
+        other names in it are those of the namespace in which the reference runs it (``words.py``).
     inputs, outputs : tuple of Operand
     results : tuple of Operand
         The outputs that hold something when the kernel is done: those that are not `work`.

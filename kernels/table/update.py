@@ -9,7 +9,7 @@ from .row import Row
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..numpy_ref.words import clip
+    from ..words import clip
 
 L1_L2 = Row(
     "l1_l2",

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .pcg64 import pcg64, pcg64_state  # noqa: F401
+
 # a portable array has sigmoid and softplus as methods: each is one function there
 
 
@@ -15,7 +17,7 @@ def softplus(x):
 
 def erf(x):
     # NumPy has none: the same one in both numerics
-    from ..portable import elementary
+    from .portable import elementary
 
     return elementary.erf(x)
 
@@ -63,23 +65,3 @@ def semi_hard(pairwise, y_true, margin):
         np.subtract.at(weights[a], negatives[active], 1)
         count += len(positives)
     return elements.view(kind), weights.view(kind), count
-
-
-def pcg64(state):
-    """Return a numpy.random.Generator in a state of PCG64 that is given as six integers (row `uniform`)."""
-    high, low, inc_high, inc_low, has_uint32, uinteger = (int(word) & (1 << 64) - 1 for word in state)
-    bits = np.random.PCG64(0)
-    bits.state = {
-        "bit_generator": "PCG64",
-        "state": {"state": high << 64 | low, "inc": inc_high << 64 | inc_low},
-        "has_uint32": has_uint32,
-        "uinteger": uinteger,
-    }
-    return np.random.Generator(bits)
-
-
-def pcg64_state(rng):
-    """Return the state of such a Generator as six integers."""
-    state = rng.bit_generator.state
-    words = [word >> shift & (1 << 64) - 1 for word in state["state"].values() for shift in (64, 0)]
-    return np.array([*words, state["has_uint32"], state["uinteger"]], np.uint64).view(np.int64)

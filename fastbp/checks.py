@@ -1,0 +1,176 @@
+"""Checks of what users pass in that need no knowledge of models: every module of the package may use them.
+
+An error names the argument, what it was and what is allowed.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+__all__ = [
+    "as_array", "as_generator", "as_list", "as_numbers", "as_path", "check_kind", "check_name", "integer", "number",
+    "saved_seed", "suggest",
+]  # fmt: skip
+
+_PLAIN = {bool, int, float}
+
+
+def suggest(name: object, names: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest of `names`, or an empty string.
+
+    Parameters
+    ----------
+    name : object
+        What was written.
+    names : iterable of str
+        What may be.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> suggest("rellu", ["relu", "tanh"])
+    "; did you mean 'relu'?"
+    """
+    import difflib  # only needed where something already went wrong
+
+    near = difflib.get_close_matches(str(name).lower(), list(names), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def check_name(kind: str, name: object, names: Iterable[str]) -> None:
+    """Raise ValueError unless `name` is one of `names`; the message suggests the nearest and lists all."""
+    names = tuple(names)
+    if not isinstance(name, str) or name not in names:
+        raise ValueError(f"there is no {kind} {name!r}{suggest(name, names)}; there are {', '.join(names)}")
+
+
+def integer(name: str, value: Any, low: int) -> int:
+    """Return an integer of at least `low`, or raise an error that names it."""
+    try:
+        n = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}; it must be an integer") from None
+    if n < low:
+        raise ValueError(f"{name} is {n}; it must be at least {low}")
+    return n
+
+
+def saved_seed(name: str, value: Any) -> int | None:
+    """Return a seed of a file, an integer or None, or raise an error that names it."""
+    return None if value is None else integer(name, value, 0)
+
+
+def number(
+    name: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    closed_low: bool = True,
+    closed_high: bool = False,
+) -> float:
+    """Return a finite number between `low` and `high`, or raise an error that names it."""
+    try:
+        x = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} is {value!r}; it must be a number") from None
+    inside = (low <= x if closed_low else low < x) and (x <= high if closed_high else x < high)
+    if not inside or not math.isfinite(x):
+        bracket = "[" if closed_low else "(", "]" if closed_high else ")"
+        bounded = math.isfinite(low) or math.isfinite(high)
+        what = f"in {bracket[0]}{low:g}, {high:g}{bracket[1]}" if bounded else "finite"
+        raise ValueError(f"{name} is {value!r}; it must be {what}")
+    return x
+
+
+def check_kind(name: str, value: Any, kind: type | tuple[type, ...], what: str) -> None:
+    """Raise an error that names a value unless it is of a kind; `what` is that in words."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {value!r}; it must be {what}")
+
+
+def as_list(name: str, values: Any, what: str) -> list[Any]:
+    """Return what can be iterated over as a list, or raise an error that names it; `what` is its elements in words."""
+    try:
+        return list(values)
+    except TypeError:
+        raise TypeError(f"{name} is {values!r}; it must be a list of {what}") from None
+
+
+def as_generator(name: str, seed: Any) -> np.random.Generator:
+    """Return a generator of random numbers from a seed, or raise an error that names it."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        what = "an integer of at least 0, a numpy.random.Generator or None"
+        raise kind(f"{name} is {seed!r}; it must be {what}") from None
+
+
+def as_path(name: str, value: Any) -> str:
+    """Return a path as text, or raise an error that names it."""
+    try:
+        return os.fsdecode(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}; it must be a path") from None
+
+
+def _masked(values: Any) -> bool:
+    if isinstance(values, (list, tuple)):
+        # a row of numbers is looked at by its types: as fast as it is converted
+        return not _PLAIN.issuperset(map(type, values)) and any(map(_masked, values))
+    return isinstance(values, np.ndarray) and type(values) is not np.ndarray and np.ma.is_masked(values)
+
+
+def as_array(name: str, values: ArrayLike) -> np.ndarray:
+    """Return an array of what a user gave, or raise an error that names it.
+
+    Parameters
+    ----------
+    name : str
+        For error messages.
+    values : array_like
+        A masked array where nothing is masked is its data.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError
+        If entries are masked: they have no value.
+    ValueError
+        If nested lists are of different lengths.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} is not a rectangular array: {error}") from None
+    # where nobody has imported it, nothing is masked
+    if "numpy.ma" in sys.modules and _masked(values):
+        way = "fill them (numpy.ma.filled) or leave their rows out"
+        raise TypeError(f"{name} has masked entries; it must have none: {way}")
+    return array
+
+
+def as_numbers(name: str, values: ArrayLike) -> np.ndarray:
+    """Return an array of real numbers, of whatever dtype, or raise an error that names it."""
+    array = as_array(name, values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} has dtype {array.dtype}; it must hold real numbers")
+    return array

@@ -1,0 +1,192 @@
+"""Who can run kernels: an object for each backend. A new one is a package beside this module, and an object here."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from .table import ERRORS, KERNELS, STATUS
+from .threads import MISSING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import ModuleType
+    from typing import Any
+
+    from .table import Kernel
+
+__all__ = ["BACKENDS", "DEFAULT", "REFERENCE", "Backend", "Compiled", "Functions", "Given"]
+
+
+class Given(NamedTuple):
+    """What one kernel is called with."""
+
+    inputs: dict[str, np.ndarray]  # in the order of the row
+    outputs: dict[str, np.ndarray]  # what is updated in place has its value already
+    work: dict[str, tuple[int, ...]]  # the shapes of memory to work in
+    sizes: list[int]
+    attributes: dict[str, float]
+
+
+class Backend:
+    """Who runs kernels.
+
+    Parameters
+    ----------
+    name : str
+    package : str
+        Where its kernels are, beside this module; it is imported when first used. Its ``find(dtype, names)`` returns
+        a dict of what it has of the kernels of those names.
+    executor : str
+        The class that runs programs, as an entry point is written: ``"module:name"``.
+    needs : str, optional
+        The distribution that has to be installed for it. An extra of fastbp's has the same name.
+    """
+
+    #: Whether kernels are addresses of ``fastbp_kernel`` functions (``abi.h``), which need the extension modules.
+    compiled: bool
+
+    def __init__(self, name: str, package: str, executor: str, needs: str | None = None) -> None:
+        self.name, self.package, self.executor, self.needs = name, package, executor, needs
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    @property
+    def missing(self) -> ImportError | None:
+        """Why there are no extension modules, if the backend needs them and there are none."""
+        return MISSING if self.compiled else None
+
+    def available(self) -> bool:
+        """Return whether the backend can run here; nothing is imported for it."""
+        from importlib.util import find_spec
+
+        return self.missing is None and (self.needs is None or find_spec(self.needs) is not None)
+
+    def module(self, name: str = "") -> ModuleType:
+        """Return the package, or a module of it."""
+        return importlib.import_module(f"{__package__}.{self.package}" + (f".{name}" if name else ""))
+
+    def executor_class(self) -> Any:
+        """Return the class that runs programs."""
+        module, _, name = self.executor.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+    def load(self, dtype: str, names: Iterable[str], numerics: str) -> dict[str, Any]:
+        """Return kernels by name; see `fastbp.kernels.load`."""
+        names = tuple(names)
+        if numerics == "portable" and (foreign := [name for name in names if KERNELS[name].foreign]):
+            raise ValueError(
+                f"{foreign[0]} is made of Numba functions, whose bits may differ between machines; "
+                "numerics must be 'numpy'"
+            )
+        try:
+            found = self._found(dtype, names)
+        except ImportError as error:
+            remedy = f"; pip install 'fastbp[{self.needs}]'" if self.needs else ""
+            raise ImportError(f"backend {self.name!r} cannot be imported here ({error}){remedy}") from error
+        for name, kernel in found.items():
+            # a hole is an error, never a fallback to another backend
+            if kernel is None:
+                raise NotImplementedError(f"backend {self.name!r} lacks the kernel {name!r} of the table")
+        return found
+
+    def _found(self, dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def primitives(self, dtype: str, numerics: str) -> int:
+        """Return the address of the primitives; see `fastbp.kernels.primitives_address`."""
+        raise ValueError(f"backend is {self.name!r}; its kernels are not compiled, and take no primitives")
+
+    def call(self, kernel: Kernel, given: Given, dtype: str, numerics: str) -> None:
+        """Run one kernel.
+
+        Parameters
+        ----------
+        kernel : Kernel
+        given : Given
+        dtype, numerics : str
+        """
+        raise NotImplementedError
+
+
+class Functions(Backend):
+    """Kernels are functions that take arrays and return them."""
+
+    compiled = False
+
+    def load(self, dtype: str, names: Iterable[str], numerics: str) -> dict[str, Any]:
+        """Return kernels by name; for portable numerics they run on arrays that compute in that way."""
+        found = super().load(dtype, names, numerics)
+        if numerics == "portable":
+            from .portable.array import portable
+
+            return {name: portable(function) for name, function in found.items()}
+        return found
+
+    def _found(self, dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
+        own = {name: foreign.reference for name in names if (foreign := KERNELS[name].foreign)}
+        found = {**self.module().find(dtype, [name for name in names if name not in own]), **own}
+        return {name: found.get(name) for name in names}
+
+    def call(self, kernel: Kernel, given: Given, dtype: str, numerics: str) -> None:
+        """Run one kernel."""
+        function = self.load(dtype, [kernel.name], numerics)[kernel.name]
+        with np.errstate(all="ignore"):
+            returned = function(*given.inputs.values(), **given.attributes)
+        values = returned if isinstance(returned, tuple) else (returned,)
+        for output, value in zip(given.outputs.values(), values, strict=True):
+            output[...] = value
+
+
+class Compiled(Backend):
+    """Kernels are addresses of C functions. The package has ``portable_address(dtype)``, its portable primitives."""
+
+    compiled = True
+
+    def _found(self, dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
+        own = {name: foreign.address(dtype) for name in names if (foreign := KERNELS[name].foreign)}
+        # rows that are data are run by one kernel
+        runs = {name: "chain" if KERNELS[name].code else name for name in names if name not in own}
+        found = self.module().find(dtype, set(runs.values()))
+        return {name: own[name] if name in own else found.get(runs[name]) for name in names}
+
+    def primitives(self, dtype: str, numerics: str) -> int:
+        """Return the address of the primitives; see `fastbp.kernels.primitives_address`."""
+        if numerics == "portable":
+            address: int = self.module().portable_address(dtype)
+            return address
+        from .cython_ext import numpy_address
+
+        return numpy_address(dtype)
+
+    def call(self, kernel: Kernel, given: Given, dtype: str, numerics: str) -> None:
+        """Run one kernel."""
+        from .primitives import call
+
+        work = {name: np.empty(shape, dtype) for name, shape in given.work.items()}
+        buffers = {**given.inputs, **given.outputs, **work}
+        status = call(
+            self.load(dtype, [kernel.name], numerics)[kernel.name],
+            self.primitives(dtype, numerics),
+            [buffers[o.name].ctypes.data for o in kernel.operands],
+            given.sizes,
+            [*kernel.code, *given.attributes.values()],
+        )
+        if status:
+            raise ERRORS[status](f"{kernel.name}: {STATUS[status]}")
+
+
+#: Who is asked where nobody is named, and whose functions are the definitions.
+DEFAULT, REFERENCE = "cython", "numpy"
+#: All backends by name.
+BACKENDS: dict[str, Backend] = {
+    backend.name: backend
+    for backend in (
+        Functions("numpy", "numpy_ref", "fastbp.backends:NumpyExecutor"),
+        Compiled("numba", "numba_jit", "fastbp.backends:CompiledExecutor", needs="numba"),
+        Compiled("cython", "cython_ext", "fastbp.backends:CompiledExecutor"),
+    )
+}

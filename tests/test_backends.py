@@ -1,0 +1,80 @@
+"""A backend is one object: what knows it, and what happens where it cannot run."""
+
+import ast
+import os
+
+import numpy as np
+import pytest
+from _arrays import assert_same_bits
+
+import fastbp
+from fastbp import kernels
+from fastbp._show_versions import versions
+from fastbp.backends import NumpyExecutor
+from fastbp.kernels.backend import BACKENDS, DEFAULT, REFERENCE, Functions
+
+X, Y = np.random.default_rng(0).normal(size=(9, 3)), np.arange(9) % 2
+
+
+def trained(backend, numerics="numpy"):
+    model = fastbp.Sequential([fastbp.Dense(4, activation="tanh"), fastbp.Dense(2)], seed=0)
+    model.compile("adam", "sparse_categorical_crossentropy", backend=backend, numerics=numerics)
+    model.fit(X, Y, epochs=2, batch_size=4, seed=0, verbose=0)
+    return model
+
+
+@pytest.fixture
+def twin(monkeypatch):
+    """A backend more, whose kernels are those of another."""
+    monkeypatch.setitem(BACKENDS, "twin", Functions("twin", "numpy_ref", "fastbp.backends:NumpyExecutor"))
+
+
+def test_the_objects_say_who_they_are():
+    assert all(backend.name == name for name, backend in BACKENDS.items())
+    assert not BACKENDS[REFERENCE].compiled and BACKENDS[REFERENCE].available() and BACKENDS[DEFAULT].compiled
+    assert BACKENDS[REFERENCE].executor_class() is NumpyExecutor
+    assert repr(BACKENDS["numba"]) == "<Compiled numba>"
+
+
+@pytest.mark.parametrize("numerics", ["numpy", "portable"])
+def test_one_object_is_all_that_a_new_backend_needs(twin, numerics, tmp_path):
+    model = trained("twin", numerics)
+    assert model.backend == "twin" and versions()["backend twin"] == "yes"
+    for ours, reference in zip(model.get_weights(), trained(REFERENCE, numerics).get_weights(), strict=True):
+        assert_same_bits(ours, reference)
+    ours, reference = (kernels.tanh_forward(X, backend=name, numerics=numerics) for name in ("twin", REFERENCE))
+    assert_same_bits(ours, reference)
+    model.save(tmp_path / "model.npz")
+    assert fastbp.load_model(tmp_path / "model.npz").backend == "twin"
+    with pytest.raises(ValueError, match=r"backend is 'twim'; it must be one of .*, twin; did you mean 'twin'"):
+        model.compile("adam", "mse", backend="twim")
+
+
+def test_what_a_backend_needs_is_named(monkeypatch):
+    lacking = Functions("lacking", "no_such_package", "fastbp.backends:NumpyExecutor", needs="no_such_distribution")
+    monkeypatch.setitem(BACKENDS, "lacking", lacking)
+    assert not lacking.available() and versions()["backend lacking"].startswith("no: ")
+    with pytest.raises(ImportError, match=r"'lacking' cannot be imported here .*; pip install 'fastbp\[no_such"):
+        kernels.load("lacking")
+
+
+def test_only_compiled_kernels_take_primitives():
+    with pytest.raises(ValueError, match="backend is 'numpy'; its kernels are not compiled, and take no primitives"):
+        kernels.primitives_address("float32", backend="numpy")
+
+
+def test_no_name_of_a_backend_is_compared():
+    """What depends on the backend asks its object."""
+    roots = [os.path.dirname(os.path.abspath(module.__file__)) for module in (fastbp, kernels)]
+    for path in (os.path.join(place, file) for root in roots for place, _, files in os.walk(root) for file in files):
+        if not path.endswith(".py"):
+            continue
+        with open(path, encoding="utf-8") as file:
+            tree = ast.parse(file.read())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Compare):
+                sides = [node.left, *node.comparators]
+                names = {getattr(side, "attr", getattr(side, "id", "")) for side in sides}
+                texts = {n.value for side in sides for n in ast.walk(side) if isinstance(n, ast.Constant)}
+                compared = texts & ({*BACKENDS} if "backend" in names else {*BACKENDS} - {REFERENCE})
+                assert not compared, f"{path}:{node.lineno}"
