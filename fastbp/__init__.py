@@ -33,43 +33,16 @@ from . import (
 from ._version import __version__
 from .callbacks import Callback, History
 from .kernels.threads import get_num_threads, set_num_threads
-from .layers import (
-    Activation,
-    AlphaDropout,
-    BatchNorm,
-    Dense,
-    Dropout,
-    Embedding,
-    Flatten,
-    GaussianNoise,
-    Layer,
-    LayerNorm,
-    PReLU,
-    Reshape,
-    RMSNorm,
-)
+from .layers import *
 from .model import Sequential, load_model
 
 if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
-    "Activation",
-    "AlphaDropout",
-    "BatchNorm",
     "BlameLog",
     "Callback",
-    "Dense",
-    "Dropout",
-    "Embedding",
-    "Flatten",
-    "GaussianNoise",
     "History",
-    "Layer",
-    "LayerNorm",
-    "PReLU",
-    "RMSNorm",
-    "Reshape",
     "Sequential",
     "__version__",
     "blame",
@@ -95,6 +68,7 @@ __all__ = [
     "set_num_threads",
     "show_versions",
 ]
+__all__ += layers.__all__
 
 # now, and not with the first program: limits that are entered in between must be felt
 _threadpoolctl.register()

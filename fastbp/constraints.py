@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from .checks import number
-from .names import configured
+from .registry import Registered, make, name_of
 
 if TYPE_CHECKING:
     from typing import Any
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Constraint", "MaxNorm", "NonNeg", "get"]
 
 
-class Constraint:
+class Constraint(Registered, kind="constraint"):
     """A condition that parameters are made to meet after each update."""
 
     def emit(self, program: Program, w: Buffer, layer: str) -> None:
@@ -39,13 +39,13 @@ class Constraint:
         -------
         list
         """
-        return [type(self).__name__, dict(vars(self))]
+        return [name_of(type(self)), dict(vars(self))]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
 
 
-class MaxNorm(Constraint):
+class MaxNorm(Constraint, names=("max_norm",)):
     """The weights that lead to one unit, a column of `w`, are scaled down to a Euclidean norm of `max_value` [1]_.
 
     A column that is short enough keeps its bits. Keras divides by the norm plus 1e-7.
@@ -75,7 +75,7 @@ class MaxNorm(Constraint):
         program.call("max_norm", w, layer=layer, limit=self.max_value)
 
 
-class NonNeg(Constraint):
+class NonNeg(Constraint, names=("non_neg",)):
     """Negative parameters become 0: ``w = max(w, 0)``.
 
     Examples
@@ -90,9 +90,6 @@ class NonNeg(Constraint):
         program.call("non_negative", w, layer=layer)
 
 
-_CLASSES: dict[str, type[Any]] = {"max_norm": MaxNorm, "non_neg": NonNeg}
-
-
 def get(constraint: Constraint | str | list[Any] | None) -> Constraint | None:
     """Return a constraint from an object, its name or its `get_config`; None stays None.
 
@@ -104,4 +101,4 @@ def get(constraint: Constraint | str | list[Any] | None) -> Constraint | None:
     -------
     Constraint or None
     """
-    return None if constraint is None else configured("constraint", constraint, Constraint, _CLASSES)
+    return None if constraint is None else make(Constraint, constraint)

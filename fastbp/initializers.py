@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .checks import number
-from .names import configured
+from .registry import Registered, make, name_of
 
 if TYPE_CHECKING:
     from typing import Any
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 
-class Initializer:
+class Initializer(Registered, kind="initializer"):
     """Draws the initial values of a parameter.
 
     Call it with a shape ``(n_in, n_out)`` and a `numpy.random.Generator`; it returns a float64 array. Its attributes
@@ -70,14 +70,14 @@ class Initializer:
         -------
         str or list
         """
-        name = type(self).__name__
+        name = name_of(type(self))
         return [name, dict(vars(self))] if vars(self) else name
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
 
 
-class Zeros(Initializer):
+class Zeros(Initializer, names=("zeros",)):
     """``np.zeros(shape)``, as biases begin.
 
     Examples
@@ -91,7 +91,7 @@ class Zeros(Initializer):
         return np.zeros(shape)
 
 
-class Ones(Initializer):
+class Ones(Initializer, names=("ones",)):
     """``np.ones(shape)``.
 
     Examples
@@ -105,7 +105,7 @@ class Ones(Initializer):
         return np.ones(shape)
 
 
-class Constant(Initializer):
+class Constant(Initializer, names=("constant",)):
     """``np.full(shape, value)``.
 
     Parameters
@@ -126,7 +126,7 @@ class Constant(Initializer):
         return np.full(shape, self.value)
 
 
-class RandomUniform(Initializer):
+class RandomUniform(Initializer, names=("random_uniform", "uniform")):
     """``rng.uniform(low, high, shape)``.
 
     Parameters
@@ -150,7 +150,7 @@ class RandomUniform(Initializer):
         return rng.uniform(self.low, self.high, shape)
 
 
-class RandomNormal(Initializer):
+class RandomNormal(Initializer, names=("random_normal", "normal")):
     """``rng.normal(mean, std, shape)``.
 
     Parameters
@@ -173,7 +173,7 @@ class RandomNormal(Initializer):
         return rng.normal(self.mean, self.std, shape)
 
 
-class TruncatedNormal(Initializer):
+class TruncatedNormal(Initializer, names=("truncated_normal",)):
     """Normal numbers of which none is farther than two standard deviations from the mean: others are drawn again.
 
     Exactly::
@@ -208,7 +208,7 @@ class TruncatedNormal(Initializer):
         return self.mean + self.std * z
 
 
-class GlorotUniform(Initializer):
+class GlorotUniform(Initializer, names=("glorot_uniform",)):
     """``rng.uniform(-limit, limit, shape)`` with ``limit = sqrt(6 / (n_in + n_out))`` [1]_.
 
     References
@@ -227,7 +227,7 @@ class GlorotUniform(Initializer):
         return rng.uniform(-limit, limit, shape)
 
 
-class GlorotNormal(Initializer):
+class GlorotNormal(Initializer, names=("glorot_normal",)):
     """``rng.normal(0.0, sqrt(2 / (n_in + n_out)), shape)`` [1]_; Keras cuts the ends off.
 
     References
@@ -245,7 +245,7 @@ class GlorotNormal(Initializer):
         return rng.normal(0.0, math.sqrt(2 / (shape[0] + shape[-1])), shape)
 
 
-class HeUniform(Initializer):
+class HeUniform(Initializer, names=("he_uniform",)):
     """``rng.uniform(-limit, limit, shape)`` with ``limit = sqrt(6 / n_in)`` [1]_.
 
     References
@@ -264,7 +264,7 @@ class HeUniform(Initializer):
         return rng.uniform(-limit, limit, shape)
 
 
-class HeNormal(Initializer):
+class HeNormal(Initializer, names=("he_normal",)):
     """``rng.normal(0.0, sqrt(2 / n_in), shape)`` [1]_; Keras cuts the ends off.
 
     References
@@ -282,7 +282,7 @@ class HeNormal(Initializer):
         return rng.normal(0.0, math.sqrt(2 / shape[0]), shape)
 
 
-class LecunUniform(Initializer):
+class LecunUniform(Initializer, names=("lecun_uniform",)):
     """``rng.uniform(-limit, limit, shape)`` with ``limit = sqrt(3 / n_in)`` [1]_.
 
     References
@@ -301,7 +301,7 @@ class LecunUniform(Initializer):
         return rng.uniform(-limit, limit, shape)
 
 
-class LecunNormal(Initializer):
+class LecunNormal(Initializer, names=("lecun_normal",)):
     """``rng.normal(0.0, sqrt(1 / n_in), shape)`` [1]_; Keras cuts the ends off.
 
     References
@@ -332,7 +332,7 @@ def _sum(x: np.ndarray) -> np.ndarray:
     return x[0]
 
 
-class Orthogonal(Initializer):
+class Orthogonal(Initializer, names=("orthogonal",)):
     """`gain` times a random matrix whose columns are orthonormal (whose rows are, where it is wider than high) [1]_.
 
     It is the factor q of ``rng.standard_normal((long, short)) = q @ r`` with a positive diagonal of r, or its
@@ -384,25 +384,6 @@ class Orthogonal(Initializer):
         return self.gain * np.ascontiguousarray(q if n_in >= n_out else q.T).reshape(shape)
 
 
-_CLASSES: dict[str, type[Any]] = {
-    "zeros": Zeros,
-    "ones": Ones,
-    "constant": Constant,
-    "random_uniform": RandomUniform,
-    "uniform": RandomUniform,
-    "random_normal": RandomNormal,
-    "normal": RandomNormal,
-    "truncated_normal": TruncatedNormal,
-    "glorot_uniform": GlorotUniform,
-    "glorot_normal": GlorotNormal,
-    "he_uniform": HeUniform,
-    "he_normal": HeNormal,
-    "lecun_uniform": LecunUniform,
-    "lecun_normal": LecunNormal,
-    "orthogonal": Orthogonal,
-}
-
-
 def get(initializer: Initializer | str | list[Any]) -> Initializer:
     """Return an initializer from an object, from its name in Keras' spelling, or from `Initializer.get_config`.
 
@@ -426,4 +407,4 @@ def get(initializer: Initializer | str | list[Any]) -> Initializer:
     >>> get(["Constant", {"value": 2.0}])
     Constant(value=2.0)
     """
-    return configured("initializer", initializer, Initializer, _CLASSES)
+    return make(Initializer, initializer)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .checks import as_numbers, check_name, integer, number, suggest
 from .kernels.table import ROWS
-from .names import named
+from .registry import Registered, make, restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BinaryCrossEntropy",
+    "BinaryCrossentropy",
     "BinaryFocalCrossEntropy",
+    "BinaryFocalCrossentropy",
     "CategoricalCrossEntropy",
+    "CategoricalCrossentropy",
     "CategoricalHinge",
     "Contrastive",
     "CosineSimilarity",
@@ -39,6 +42,7 @@ __all__ = [
     "MeanSquaredError",
     "Poisson",
     "SparseCategoricalCrossEntropy",
+    "SparseCategoricalCrossentropy",
     "SquaredHinge",
     "TripletMargin",
     "TripletSemiHard",
@@ -50,7 +54,7 @@ __all__ = [
 _PROBABILITIES = ("sigmoid", "hard_sigmoid", "softmax")
 
 
-class Loss:
+class Loss(Registered, kind="loss"):
     """A loss over a batch.
 
     Parameters
@@ -415,7 +419,7 @@ class _Arrays:
         return getattr(kernels, name)(*inputs, backend=self.backend, **attributes)
 
 
-class MeanSquaredError(Loss):
+class MeanSquaredError(Loss, names=("mean_squared_error", "mse")):
     """``mean((y_pred - y_true)**2)`` over all elements of the batch.
 
     Parameters
@@ -434,7 +438,7 @@ class MeanSquaredError(Loss):
     row_name = "mean_squared_error"
 
 
-class MeanAbsoluteError(Loss):
+class MeanAbsoluteError(Loss, names=("mean_absolute_error", "mae")):
     """``mean(|y_pred - y_true|)`` over all elements of the batch; the derivative at 0 is 0.
 
     Parameters
@@ -450,7 +454,7 @@ class MeanAbsoluteError(Loss):
     row_name = "mean_absolute_error"
 
 
-class Huber(Loss):
+class Huber(Loss, names=("huber",)):
     """Half the square of the difference up to `delta`, ``delta * (|d| - delta / 2)`` beyond, mean over all elements.
 
     Parameters
@@ -476,7 +480,7 @@ class Huber(Loss):
         self.delta = number("delta", delta, 0, math.inf, closed_low=False)
 
 
-class LogCosh(Loss):
+class LogCosh(Loss, names=("log_cosh",)):
     """``mean(log(cosh(y_pred - y_true)))`` over all elements: a square near 0, a distance far away.
 
     Parameters
@@ -492,7 +496,7 @@ class LogCosh(Loss):
     row_name = "log_cosh"
 
 
-class Hinge(Loss):
+class Hinge(Loss, names=("hinge",)):
     """``mean(max(1 - y_true * y_pred, 0))`` over all elements; y_true holds -1 and 1.
 
     Parameters
@@ -514,7 +518,7 @@ class Hinge(Loss):
     row_name = "hinge"
 
 
-class SquaredHinge(Hinge):
+class SquaredHinge(Hinge, names=("squared_hinge",)):
     """``mean(max(1 - y_true * y_pred, 0)**2)`` over all elements; y_true holds -1 and 1.
 
     Parameters
@@ -530,7 +534,7 @@ class SquaredHinge(Hinge):
     row_name = "squared_hinge"
 
 
-class CategoricalHinge(Loss):
+class CategoricalHinge(Loss, names=("categorical_hinge",)):
     """``mean(max(1 + max((1 - y_true) * y_pred) - sum(y_true * y_pred), 0))`` of one-hot rows, the mean over rows.
 
     Parameters
@@ -554,7 +558,7 @@ class CategoricalHinge(Loss):
     row_name = "categorical_hinge"
 
 
-class CosineSimilarity(Loss):
+class CosineSimilarity(Loss, names=("cosine_similarity",)):
     """Minus the cosine of the angle between the rows of y_true and y_pred, the mean over rows: -1 where all agree.
 
     Parameters
@@ -585,7 +589,7 @@ class CosineSimilarity(Loss):
         self.eps = number("eps", eps, 0, math.inf, closed_low=False)
 
 
-class Contrastive(Loss):
+class Contrastive(Loss, names=("contrastive",)):
     """``mean(y_true * y_pred**2 + (1 - y_true) * max(margin - y_pred, 0)**2)``, y_pred being distances of pairs [1]_.
 
     Pairs that belong together (y_true is 1) are drawn together, others (y_true is 0) pushed apart up to the margin.
@@ -620,7 +624,7 @@ class Contrastive(Loss):
         self.margin = number("margin", margin, 0, math.inf, closed_low=False)
 
 
-class TripletMargin(Loss):
+class TripletMargin(Loss, names=("triplet_margin",)):
     """``mean(max(d(anchor, positive) - d(anchor, negative) + margin, 0))`` over triplets of rows [1]_.
 
     ``d(a, b)`` is the Euclidean distance ``norm(a - b + eps)``. Anchor and positive belong together, the negative does
@@ -720,7 +724,7 @@ class TripletMargin(Loss):
         return np.stack(arrays, axis=1).reshape(-1, arrays[0].shape[1])
 
 
-class TripletSemiHard(Loss):
+class TripletSemiHard(Loss, names=("triplet_semi_hard",)):
     """``mean(max(d(anchor, positive) - d(anchor, negative) + margin, 0))`` over triplets found in the batch [1]_.
 
     y_pred holds embeddings, mostly of length 1, y_true an integer for each row that is equal where rows belong
@@ -767,7 +771,7 @@ class TripletSemiHard(Loss):
         self.margin, self.squared = number("margin", margin, 0, math.inf, closed_low=False), bool(squared)
 
 
-class Poisson(Loss):
+class Poisson(Loss, names=("poisson",)):
     """The negative log-likelihood of counts: ``mean(y_pred - y_true * log(y_pred + eps))``, y_pred being the rate.
 
     Parameters
@@ -796,7 +800,7 @@ class Poisson(Loss):
         return {"log_input": self.log_input, "eps": self.eps, **super().get_config()}
 
 
-class GaussianNLL(Loss):
+class GaussianNLL(Loss, names=("gaussian_nll",)):
     """The negative log-likelihood of normal distributions: ``mean((log(v) + (y_true - m)**2 / v) / 2)`` [1]_.
 
     The outputs of a model are the means m and the logarithms of the variances v: the first half of the columns are the
@@ -859,7 +863,9 @@ class GaussianNLL(Loss):
         return super()._of_arrays(y_true, y_pred, backend, sample_weight)
 
 
-class BinaryFocalCrossEntropy(Loss):
+class BinaryFocalCrossEntropy(
+    Loss, names=("binary_focal_crossentropy", "binary_focal_cross_entropy", "BinaryFocalCrossentropy")
+):
     """Binary cross-entropy on logits with less weight for what is easy [1]_: ``mean(a * (1 - p_t)**gamma * BCE)``.
 
     ``p_t`` is the probability given to the target, and ``a`` is alpha where the target is 1, else 1 - alpha.
@@ -936,7 +942,7 @@ class _CrossEntropy(Loss):
         return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing, **super().get_config()}
 
 
-class BinaryCrossEntropy(_CrossEntropy):
+class BinaryCrossEntropy(_CrossEntropy, names=("binary_crossentropy", "binary_cross_entropy", "BinaryCrossentropy")):
     """``-mean(y * log(p) + (1 - y) * log(1 - p))`` over all elements of the batch.
 
     Parameters
@@ -993,7 +999,9 @@ class BinaryCrossEntropy(_CrossEntropy):
         return {"pos_weight": self.pos_weight, **super().get_config()}
 
 
-class CategoricalCrossEntropy(_CrossEntropy):
+class CategoricalCrossEntropy(
+    _CrossEntropy, names=("categorical_crossentropy", "categorical_cross_entropy", "CategoricalCrossentropy")
+):
     """``-mean(sum(y * log(p)))`` of one-hot targets, the mean over the rows of the batch.
 
     Parameters
@@ -1026,7 +1034,10 @@ class CategoricalCrossEntropy(_CrossEntropy):
     on_probabilities, on_logits = "categorical_cross_entropy", "softmax_cross_entropy"
 
 
-class SparseCategoricalCrossEntropy(_CrossEntropy):
+class SparseCategoricalCrossEntropy(
+    _CrossEntropy,
+    names=("sparse_categorical_crossentropy", "sparse_categorical_cross_entropy", "SparseCategoricalCrossentropy"),
+):
     """Categorical cross-entropy of integer labels, ``-mean(log(p[label]))``.
 
     Parameters
@@ -1089,7 +1100,7 @@ class SparseCategoricalCrossEntropy(_CrossEntropy):
         return smoothed
 
 
-class KLDivergence(Loss):
+class KLDivergence(Loss, names=("kl_divergence",)):
     """``mean(sum(y_true * log(y_true / y_pred)))`` of distributions, the mean over the rows of the batch.
 
     Parameters
@@ -1136,28 +1147,11 @@ class CustomLoss(Loss):
         return {"name": self.row_name, "expressions": own, **super().get_config()}
 
 
-_CLASSES = {
-    "mean_squared_error": MeanSquaredError,
-    "mse": MeanSquaredError,
-    "mean_absolute_error": MeanAbsoluteError,
-    "mae": MeanAbsoluteError,
-    "huber": Huber,
-    "log_cosh": LogCosh,
-    "hinge": Hinge,
-    "squared_hinge": SquaredHinge,
-    "categorical_hinge": CategoricalHinge,
-    "contrastive": Contrastive,
-    "triplet_margin": TripletMargin,
-    "triplet_semi_hard": TripletSemiHard,
-    "cosine_similarity": CosineSimilarity,
-    "gaussian_nll": GaussianNLL,
-    "poisson": Poisson,
-    "kl_divergence": KLDivergence,
-    "binary_focal_crossentropy": BinaryFocalCrossEntropy,
-    "binary_crossentropy": BinaryCrossEntropy,
-    "categorical_crossentropy": CategoricalCrossEntropy,
-    "sparse_categorical_crossentropy": SparseCategoricalCrossEntropy,
-}
+#: The cross-entropies in Keras' spelling: the same classes.
+BinaryCrossentropy = BinaryCrossEntropy
+BinaryFocalCrossentropy = BinaryFocalCrossEntropy
+CategoricalCrossentropy = CategoricalCrossEntropy
+SparseCategoricalCrossentropy = SparseCategoricalCrossEntropy
 
 
 def get(loss: Loss | str) -> Loss:
@@ -1181,11 +1175,9 @@ def get(loss: Loss | str) -> Loss:
     >>> get("mse")
     MeanSquaredError(reduction='mean')
     """
-    return named("loss", loss, Loss, _CLASSES)
+    return make(Loss, loss)
 
 
 def from_config(kind: str, config: dict[str, Any]) -> Loss:
     """Return a loss from its class name and `Loss.get_config`."""
-    classes = {cls.__name__: cls for cls in (*_CLASSES.values(), CustomLoss)}
-    check_name("loss", kind, classes)
-    return classes[kind](**config)
+    return restore(Loss, kind, config)

@@ -18,7 +18,7 @@ import numpy as np
 
 from .checks import as_array, as_numbers, check_name
 from .kernels.table import KERNELS
-from .names import named
+from .registry import Registered, make, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -446,7 +446,7 @@ def _cut(threshold: float, loss: Loss) -> float:
     return math.log(threshold / (1 - threshold)) if loss.from_logits else threshold
 
 
-class Metric:
+class Metric(Registered, kind="metric"):
     """A number that tells how good predictions are.
 
     Parameters
@@ -461,14 +461,13 @@ class Metric:
     """
 
     scalar = True
-    _name = ""
     #: What its loss must be, for the error message.
     needs = ""
 
     def __init__(self, name: str | None = None) -> None:
         if name is not None and not (isinstance(name, str) and name):
             raise ValueError(f"name is {name!r}; it must be a text")
-        self.name = name or self._name
+        self.name = name or self.names[0]
 
     def suits(self, loss: Loss) -> bool:
         """Return whether the metric makes sense for the outputs and targets of a loss.
@@ -520,10 +519,10 @@ class Metric:
         -------
         str or list
         """
-        kind = _CLASSES.get(self.name)
-        if kind is type(self) and vars(kind(name=self.name)) == vars(self):
+        kind = self.registry.named.get(self.name)
+        if kind is type(self) and name_of(kind) == kind.__name__ and vars(kind(name=self.name)) == vars(self):
             return self.name
-        return [type(self).__name__, dict(vars(self))]
+        return [name_of(type(self)), dict(vars(self))]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
@@ -538,7 +537,7 @@ class _Hits(Metric):
         return [hits], lambda rows, hits: float(hits.sum() / (rows * per_row))
 
 
-class BinaryAccuracy(_Hits):
+class BinaryAccuracy(_Hits, names=("binary_accuracy",)):
     """The share of outputs on the right side of a threshold, ``((y_pred > threshold) == (y_true > 0.5)).mean()``.
 
     Parameters
@@ -553,7 +552,7 @@ class BinaryAccuracy(_Hits):
     BinaryAccuracy(name='binary_accuracy', threshold=0.75)
     """
 
-    _name, needs = "binary_accuracy", "targets of 0 and 1 for each output"
+    needs = "targets of 0 and 1 for each output"
 
     def __init__(self, threshold: float = 0.5, name: str | None = None) -> None:
         super().__init__(name)
@@ -568,7 +567,7 @@ class BinaryAccuracy(_Hits):
         return self._emit(program, "binary_accuracy", y_pred, y_true, threshold=_cut(self.threshold, loss))
 
 
-class CategoricalAccuracy(_Hits):
+class CategoricalAccuracy(_Hits, names=("categorical_accuracy",)):
     """The share of rows with the largest output where the one-hot target is, ``argmax`` against ``argmax``.
 
     Parameters
@@ -581,7 +580,7 @@ class CategoricalAccuracy(_Hits):
     CategoricalAccuracy(name='categorical_accuracy')
     """
 
-    _name, needs = "categorical_accuracy", "one-hot targets"
+    needs = "one-hot targets"
 
     def suits(self, loss: Loss) -> bool:
         """Return whether targets may be one-hot."""
@@ -592,7 +591,7 @@ class CategoricalAccuracy(_Hits):
         return self._emit(program, "categorical_accuracy", y_pred, y_true)
 
 
-class SparseCategoricalAccuracy(_Hits):
+class SparseCategoricalAccuracy(_Hits, names=("sparse_categorical_accuracy",)):
     """The share of rows with the largest output at the label, ``(y_pred.argmax(axis=1) == y_true).mean()``.
 
     Parameters
@@ -605,7 +604,7 @@ class SparseCategoricalAccuracy(_Hits):
     SparseCategoricalAccuracy(name='sparse_categorical_accuracy')
     """
 
-    _name, needs = "sparse_categorical_accuracy", "a loss on integer labels"
+    needs = "a loss on integer labels"
 
     def suits(self, loss: Loss) -> bool:
         """Return whether targets are labels."""
@@ -616,7 +615,7 @@ class SparseCategoricalAccuracy(_Hits):
         return self._emit(program, "sparse_categorical_accuracy", y_pred, y_true)
 
 
-class Accuracy(_Hits):
+class Accuracy(_Hits, names=("accuracy",)):
     """The accuracy that belongs to a cross-entropy: sparse categorical, categorical or binary.
 
     Parameters
@@ -629,7 +628,7 @@ class Accuracy(_Hits):
     Accuracy(name='accuracy')
     """
 
-    _name, needs = "accuracy", "a cross-entropy loss"
+    needs = "a cross-entropy loss"
 
     def suits(self, loss: Loss) -> bool:
         """Return whether the loss is a cross-entropy."""
@@ -641,7 +640,7 @@ class Accuracy(_Hits):
         return next(kind for kind in kinds if kind.suits(loss)).emit(program, loss, y_pred, y_true)
 
 
-class TopKCategoricalAccuracy(CategoricalAccuracy):
+class TopKCategoricalAccuracy(CategoricalAccuracy, names=("top_k_categorical_accuracy",)):
     """The share of rows with the output of the one-hot target among the k largest.
 
     Of equal outputs the first comes first, so that for k = 1 it is the accuracy; Keras counts all of them.
@@ -657,8 +656,6 @@ class TopKCategoricalAccuracy(CategoricalAccuracy):
     TopKCategoricalAccuracy(name='top_k_categorical_accuracy', k=3)
     """
 
-    _name = "top_k_categorical_accuracy"
-
     def __init__(self, k: int = 5, name: str | None = None) -> None:
         super().__init__(name)
         self.k = _k(k)
@@ -668,7 +665,7 @@ class TopKCategoricalAccuracy(CategoricalAccuracy):
         return self._emit(program, "top_k_categorical_accuracy", y_pred, y_true, k=float(min(self.k, y_pred.shape[-1])))
 
 
-class SparseTopKCategoricalAccuracy(SparseCategoricalAccuracy):
+class SparseTopKCategoricalAccuracy(SparseCategoricalAccuracy, names=("sparse_top_k_categorical_accuracy",)):
     """The share of rows with the label's output among the k largest.
 
     Of equal outputs the first comes first, so that for k = 1 it is the accuracy; Keras counts all of them.
@@ -683,8 +680,6 @@ class SparseTopKCategoricalAccuracy(SparseCategoricalAccuracy):
     >>> SparseTopKCategoricalAccuracy(k=3, name="top3")
     SparseTopKCategoricalAccuracy(name='top3', k=3)
     """
-
-    _name = "sparse_top_k_categorical_accuracy"
 
     def __init__(self, k: int = 5, name: str | None = None) -> None:
         super().__init__(name)
@@ -703,7 +698,7 @@ def _cells(program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Buff
     return _result(program, kernel, y_pred, y_true)
 
 
-class Precision(Metric):
+class Precision(Metric, names=("precision",)):
     """`precision_score` of the predicted classes: of the rows that are given a class, the share that has it.
 
     After a binary cross-entropy an output above the threshold is class 1, and all outputs are counted together; after a
@@ -723,7 +718,7 @@ class Precision(Metric):
     Precision(name='precision', threshold=0.25, average='macro')
     """
 
-    _name, needs = "precision", "a cross-entropy loss"
+    needs = "a cross-entropy loss"
     _score: Callable[..., Any] = staticmethod(_precision)
 
     def __init__(self, threshold: float = 0.5, average: str = "macro", name: str | None = None) -> None:
@@ -751,7 +746,7 @@ class Precision(Metric):
         return [cells], lambda rows, cells: _averaged(score, _tallies(cells // n, cells % n, n), average)
 
 
-class Recall(Precision):
+class Recall(Precision, names=("recall",)):
     """`recall_score` of the predicted classes: of the rows that have a class, the share that is given it.
 
     Parameters
@@ -767,10 +762,10 @@ class Recall(Precision):
     Recall(name='recall', threshold=0.5, average='macro')
     """
 
-    _name, _score = "recall", staticmethod(_recall)
+    _score = staticmethod(_recall)
 
 
-class F1Score(Precision):
+class F1Score(Precision, names=("f1_score",)):
     """`f1_score` of the predicted classes: the harmonic mean of precision and recall.
 
     Parameters
@@ -786,10 +781,10 @@ class F1Score(Precision):
     F1Score(name='f1_score', threshold=0.5, average='micro')
     """
 
-    _name, _score = "f1_score", staticmethod(_f1)
+    _score = staticmethod(_f1)
 
 
-class ConfusionMatrix(Metric):
+class ConfusionMatrix(Metric, names=("confusion_matrix",)):
     """How many rows of each class (a row of the matrix) are given each class (a column); only `evaluate` returns it.
 
     Parameters
@@ -805,7 +800,7 @@ class ConfusionMatrix(Metric):
     """
 
     scalar = False
-    _name, needs = "confusion_matrix", "a cross-entropy loss"
+    needs = "a cross-entropy loss"
 
     def __init__(self, threshold: float = 0.5, name: str | None = None) -> None:
         super().__init__(name)
@@ -825,7 +820,7 @@ class ConfusionMatrix(Metric):
         return [cells], lambda rows, cells: np.bincount(cells, minlength=n * n).reshape(n, n)
 
 
-class AUC(Metric):
+class AUC(Metric, names=("auc",)):
     """`roc_auc_score` of the outputs: the area under the ROC curve, exact and not, as in Keras, of some thresholds.
 
     It needs a copy of all outputs and targets. In `fit` each row has the score that it had in its batch.
@@ -840,7 +835,7 @@ class AUC(Metric):
     AUC(name='auc')
     """
 
-    _name, needs = "auc", "the binary cross-entropy"
+    needs = "the binary cross-entropy"
 
     def suits(self, loss: Loss) -> bool:
         """Return whether outputs are scores of class 1."""
@@ -860,7 +855,7 @@ class _Error(Metric):
         return loss.targets == "real" and not loss.from_logits
 
 
-class MeanAbsoluteError(_Error):
+class MeanAbsoluteError(_Error, names=("mean_absolute_error", "mae")):
     """`mean_absolute_error`, ``abs(y_pred - y_true).mean()`` over all elements.
 
     Parameters
@@ -873,8 +868,6 @@ class MeanAbsoluteError(_Error):
     MeanAbsoluteError(name='mean_absolute_error')
     """
 
-    _name = "mean_absolute_error"
-
     def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
         """Add the sum of absolute errors."""
         n = math.prod(y_pred.shape[1:])
@@ -882,7 +875,7 @@ class MeanAbsoluteError(_Error):
         return [total], lambda rows, total: math.fsum(total.tolist()) / (rows * n)
 
 
-class MeanSquaredError(_Error):
+class MeanSquaredError(_Error, names=("mean_squared_error", "mse")):
     """`mean_squared_error`, ``((y_pred - y_true)**2).mean()`` over all elements.
 
     Parameters
@@ -895,8 +888,6 @@ class MeanSquaredError(_Error):
     MeanSquaredError(name='mse')
     """
 
-    _name = "mean_squared_error"
-
     def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
         """Add the sum of squared errors."""
         n = math.prod(y_pred.shape[1:])
@@ -904,7 +895,7 @@ class MeanSquaredError(_Error):
         return [total], lambda rows, total: math.fsum(total.tolist()) / (rows * n)
 
 
-class RootMeanSquaredError(MeanSquaredError):
+class RootMeanSquaredError(MeanSquaredError, names=("root_mean_squared_error", "rmse")):
     """`root_mean_squared_error`, the square root of the mean squared error.
 
     Parameters
@@ -917,15 +908,13 @@ class RootMeanSquaredError(MeanSquaredError):
     RootMeanSquaredError(name='root_mean_squared_error')
     """
 
-    _name = "root_mean_squared_error"
-
     def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
         """Add the sum of squared errors."""
         results, mean = super().emit(program, loss, y_pred, y_true)
         return results, lambda rows, total: math.sqrt(mean(rows, total))
 
 
-class R2Score(_Error):
+class R2Score(_Error, names=("r2_score",)):
     """`r2_score`: the share of the targets' variance that is explained, the mean over outputs.
 
     It needs a copy of all targets: from sums of squares the variance of large targets would be lost in rounding.
@@ -940,36 +929,12 @@ class R2Score(_Error):
     R2Score(name='r2_score')
     """
 
-    _name = "r2_score"
-
     def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
         """Add the sum of squared errors of each output, and a copy of the targets."""
         elements, _ = program.call("mean_squared_error_forward", y_pred, y_true, mean=0.0, layer="metric")
         totals = _result(program, "bias_backward", elements)
         y = _result(program, "identity_forward", y_true)
         return [totals, y], lambda rows, totals, y: _explained(totals.astype(np.float64).sum(axis=0), y)
-
-
-_CLASSES: dict[str, type[Any]] = {
-    "accuracy": Accuracy,
-    "binary_accuracy": BinaryAccuracy,
-    "categorical_accuracy": CategoricalAccuracy,
-    "sparse_categorical_accuracy": SparseCategoricalAccuracy,
-    "top_k_categorical_accuracy": TopKCategoricalAccuracy,
-    "sparse_top_k_categorical_accuracy": SparseTopKCategoricalAccuracy,
-    "precision": Precision,
-    "recall": Recall,
-    "f1_score": F1Score,
-    "auc": AUC,
-    "confusion_matrix": ConfusionMatrix,
-    "mean_absolute_error": MeanAbsoluteError,
-    "mae": MeanAbsoluteError,
-    "mean_squared_error": MeanSquaredError,
-    "mse": MeanSquaredError,
-    "root_mean_squared_error": RootMeanSquaredError,
-    "rmse": RootMeanSquaredError,
-    "r2_score": R2Score,
-}
 
 
 def get(metric: Metric | str | list[Any]) -> Metric:
@@ -993,10 +958,7 @@ def get(metric: Metric | str | list[Any]) -> Metric:
     >>> get("mae")
     MeanAbsoluteError(name='mae')
     """
-    if isinstance(metric, list) and len(metric) == 2:
-        kind, options = metric
-        return type(named("metric", kind, Metric, _CLASSES))(**options)
-    found = named("metric", metric, Metric, _CLASSES)
+    found = make(Metric, metric)
     if isinstance(metric, str):
         # the history's key is what the user wrote
         found.name = metric

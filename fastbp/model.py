@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from math import prod
 from numbers import Integral
@@ -25,12 +25,13 @@ from .layers import Layer, as_shape, from_config
 from .metrics import Metric
 from .metrics import get as get_metric
 from .program import CallError
+from .registry import NotDefinedError, custom_classes, name_of
 from .training import BLOCK, Plan, evaluate, explain, inputs, train, warn_of_few_rows
 from .turns import Turns, put_attributes, put_values
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Sequence
     from typing import Any
 
     from numpy.typing import ArrayLike, DTypeLike
@@ -1079,13 +1080,13 @@ class Sequential:
         config: dict[str, Any] = {
             "input_shape": list(layout.input_shape),
             "dtype": self.dtype,
-            "layers": [[type(layer).__name__, layer.get_config()] for layer in self.layers],
+            "layers": [[name_of(type(layer)), layer.get_config()] for layer in self.layers],
         }
         seeds = {"seed": self.seed, "fit_seed": self.fit_seed}
         config.update((name, int(seed)) for name, seed in seeds.items() if isinstance(seed, Integral))
         if self.loss_function is not None:
             config["backend"], config["numerics"] = self.backend, self.numerics
-            config["loss"] = [type(self.loss_function).__name__, self.loss_function.get_config()]
+            config["loss"] = [name_of(type(self.loss_function)), self.loss_function.get_config()]
             config["optimizer"] = optimizer
             config["metrics"] = [metric.get_config() for metric in self.metrics]
         return config
@@ -1095,12 +1096,15 @@ class Sequential:
         return f"<Sequential: {inner}>"
 
 
-def load_model(path: str | os.PathLike[str]) -> Sequential:
+def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, type] | None = None) -> Sequential:
     """Return the model that `Sequential.save` wrote, with its optimizer's state.
 
     Parameters
     ----------
     path : path-like
+    custom_objects : dict of str to type, optional
+        Your own classes by the names of the file, such as ``{"__main__.Scale": Scale}``, where these have changed. A
+        class that has been imported or defined is found by itself; nothing is imported because a file says so.
 
     Returns
     -------
@@ -1109,8 +1113,15 @@ def load_model(path: str | os.PathLike[str]) -> Sequential:
     Raises
     ------
     fastbp.io.FileFormatError
-        If the file is damaged or is not such a model; the message says why.
+        If the file is damaged or is not such a model, or a class of yours is not defined here; the message says why.
     """
+    custom_objects = {} if custom_objects is None else custom_objects
+    check_kind("custom_objects", custom_objects, Mapping, "a dict of classes by name")
+    with custom_classes(custom_objects):
+        return _load(path)
+
+
+def _load(path: str | os.PathLike[str]) -> Sequential:
     from .io import FileFormatError, load_arrays
 
     config, arrays = load_arrays(path)
@@ -1141,6 +1152,8 @@ def load_model(path: str | os.PathLike[str]) -> Sequential:
                 backend = None  # the default, which warns: the bits are the same
             model.compile(optimizer, loss, config["metrics"], backend, dtype, config.get("numerics", "numpy"))
             optimizer.set_state(state)
+    except NotDefinedError as error:
+        raise FileFormatError(f"{path}: {error}") from error
     except (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         # whatever Python makes of a value of another type than was written
         raise FileFormatError(f"{path}: not a model of this version of fastbp: {error}") from error

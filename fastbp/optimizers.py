@@ -11,7 +11,7 @@ import numpy as np
 
 from .checks import as_numbers, check_kind, integer, number
 from .kernels.table import KERNELS, ROWS
-from .names import named
+from .registry import Registered, make, name_of, restore
 from .schedules import Schedule, check_first, rates_of
 from .schedules import from_config as _schedule_from_config
 from .schedules import to_config as _schedule_to_config
@@ -48,7 +48,7 @@ _MOST = 2**63 - 1  # updates that can be counted
 _AHEAD = 256  # rates that are computed at a time where steps are taken one by one
 
 
-class Optimizer:
+class Optimizer(Registered, kind="optimizer"):
     """A rule that updates the parameters from their gradients.
 
     Parameters
@@ -379,7 +379,7 @@ def _checked_state(
     return arrays, step
 
 
-class SGD(Optimizer):
+class SGD(Optimizer, names=("sgd",)):
     """Gradient descent, with momentum and Nesterov's variant.
 
     Without momentum ``w -= lr * dw``. With it ``velocity = momentum * velocity + dw`` and
@@ -421,7 +421,7 @@ class SGD(Optimizer):
         return {**super().get_config(), "momentum": self.momentum, "nesterov": self.nesterov}
 
 
-class Adam(Optimizer):
+class Adam(Optimizer, names=("adam",)):
     """Adam [1]_: ``w -= lr * m_hat / (sqrt(v_hat) + eps)``.
 
     Computed in the order of the paper's section 2: with ``c = sqrt(1 - beta2**step)`` as
@@ -466,7 +466,7 @@ class Adam(Optimizer):
         self.eps = number("eps", eps, 0, math.inf, closed_low=False)
 
 
-class AdamW(Adam):
+class AdamW(Adam, names=("adamw",)):
     """Adam with decay of the weights apart from the gradient [1]_: ``w *= 1 - lr * weight_decay`` before the step.
 
     Parameters
@@ -503,7 +503,7 @@ class AdamW(Adam):
         self.weight_decay = number("weight_decay", weight_decay, 0, math.inf)
 
 
-class AMSGrad(Adam):
+class AMSGrad(Adam, names=("amsgrad",)):
     """Adam whose denominator is the largest ``v`` so far [1]_, with Adam's bias correction.
 
     Parameters
@@ -531,7 +531,7 @@ class AMSGrad(Adam):
     row, slots = "amsgrad", ("m", "v", "v_max")
 
 
-class Adamax(Adam):
+class Adamax(Adam, names=("adamax",)):
     """Adam with the infinity norm [1]_: ``u = max(beta2 * u, |dw| + eps)``, ``w -= lr / (1 - beta1**step) * m / u``.
 
     Parameters
@@ -564,7 +564,7 @@ class Adamax(Adam):
         super().__init__(lr, beta1, beta2, eps, **clipping)
 
 
-class Nadam(Adam):
+class Nadam(Adam, names=("nadam",)):
     """Adam with Nesterov's momentum [1]_, and a momentum that grows from half of beta1 to beta1.
 
     The momentum of a step, counted from 1, is ``beta1 * (1 - 0.96**(momentum_decay * step) / 2)``.
@@ -618,7 +618,7 @@ class Nadam(Adam):
         return {**super().get_config(), "momentum_decay": self.momentum_decay}
 
 
-class Adagrad(Optimizer):
+class Adagrad(Optimizer, names=("adagrad",)):
     """Adagrad [1]_: ``v += dw**2``, ``w -= lr * dw / (sqrt(v) + eps)``.
 
     Parameters
@@ -651,7 +651,7 @@ class Adagrad(Optimizer):
         self.eps = number("eps", eps, 0, math.inf, closed_low=False)
 
 
-class Adadelta(Optimizer):
+class Adadelta(Optimizer, names=("adadelta",)):
     """Adadelta [1]_: ``w -= lr * sqrt(d + eps) / sqrt(v + eps) * dw``, d and v running means of squares.
 
     Parameters
@@ -683,7 +683,7 @@ class Adadelta(Optimizer):
         self.eps = number("eps", eps, 0, math.inf, closed_low=False)
 
 
-class RMSprop(Optimizer):
+class RMSprop(Optimizer, names=("rmsprop",)):
     """RMSprop [1]_: ``v = rho * v + (1 - rho) * dw**2``, ``w -= lr * dw / (sqrt(v) + eps)``.
 
     Parameters
@@ -731,7 +731,7 @@ class RMSprop(Optimizer):
         self.centered = bool(centered)
 
 
-class Lion(Optimizer):
+class Lion(Optimizer, names=("lion",)):
     """Lion [1]_: ``w -= lr * sign(beta1 * m + (1 - beta1) * dw)``, with decay of the weights as in `AdamW`.
 
     Parameters
@@ -770,20 +770,6 @@ class Lion(Optimizer):
         self.weight_decay = number("weight_decay", weight_decay, 0, math.inf)
 
 
-_CLASSES: dict[str, type[Any]] = {
-    "sgd": SGD,
-    "adam": Adam,
-    "adamw": AdamW,
-    "amsgrad": AMSGrad,
-    "adamax": Adamax,
-    "nadam": Nadam,
-    "adagrad": Adagrad,
-    "adadelta": Adadelta,
-    "rmsprop": RMSprop,
-    "lion": Lion,
-}
-
-
 def get(optimizer: Optimizer | str) -> Optimizer:
     """Return an optimizer from an object, or from its name.
 
@@ -805,7 +791,7 @@ def get(optimizer: Optimizer | str) -> Optimizer:
     >>> get("sgd")
     SGD(lr=0.01, momentum=0.0, nesterov=False)
     """
-    return named("optimizer", optimizer, Optimizer, _CLASSES)
+    return make(Optimizer, optimizer)
 
 
 def to_config(optimizer: Optimizer) -> list[Any]:
@@ -819,11 +805,11 @@ def to_config(optimizer: Optimizer) -> list[Any]:
     config = optimizer.get_config()
     if optimizer.schedule is not None:
         config["lr"] = _schedule_to_config(optimizer.schedule)
-    return [type(optimizer).__name__, config]
+    return [name_of(type(optimizer)), config]
 
 
 def from_config(kind: str, config: dict[str, Any]) -> Optimizer:
     """Return an optimizer from what `to_config` gave."""
     if isinstance(config.get("lr"), list):
         config = {**config, "lr": _schedule_from_config(*config["lr"])}
-    return type(get(kind))(**config)
+    return restore(Optimizer, kind, config)

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from .checks import number
-from .names import configured
+from .registry import Registered, make, name_of
 
 if TYPE_CHECKING:
     from typing import Any
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["L1", "L1L2", "L2", "Regularizer", "get"]
 
 
-class Regularizer:
+class Regularizer(Registered, kind="regularizer"):
     """The penalty ``l1 * sum(|w|) + l2 * sum(w**2)``: Keras' `L1L2`.
 
     PyTorch's ``weight_decay=d`` of SGD is an l2 of d / 2. The derivative of ``|w|`` at 0 is 0.
@@ -65,13 +65,13 @@ class Regularizer:
         -------
         list
         """
-        return [type(self).__name__, dict(vars(self))]
+        return [name_of(type(self)), dict(vars(self))]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
 
 
-class L1(Regularizer):
+class L1(Regularizer, names=("l1",)):
     """``l1 * sum(|w|)``: many weights become 0.
 
     Parameters
@@ -90,7 +90,7 @@ class L1(Regularizer):
         self.l1 = number("l1", l1, 0, math.inf)
 
 
-class L2(Regularizer):
+class L2(Regularizer, names=("l2",)):
     """``l2 * sum(w**2)``: large weights become smaller.
 
     Parameters
@@ -108,7 +108,7 @@ class L2(Regularizer):
         self.l2 = number("l2", l2, 0, math.inf)
 
 
-class L1L2(Regularizer):
+class L1L2(Regularizer, names=("l1_l2",)):
     """``l1 * sum(|w|) + l2 * sum(w**2)``, the elastic net.
 
     Parameters
@@ -126,9 +126,6 @@ class L1L2(Regularizer):
         self.l1, self.l2 = number("l1", l1, 0, math.inf), number("l2", l2, 0, math.inf)
 
 
-_CLASSES: dict[str, type[Any]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}
-
-
 def get(regularizer: Regularizer | str | list[Any] | None) -> Regularizer | None:
     """Return a regularizer from an object, its name or its `get_config`; None stays None.
 
@@ -140,4 +137,4 @@ def get(regularizer: Regularizer | str | list[Any] | None) -> Regularizer | None
     -------
     Regularizer or None
     """
-    return None if regularizer is None else configured("regularizer", regularizer, Regularizer, _CLASSES)
+    return None if regularizer is None else make(Regularizer, regularizer)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from .checks import as_array, check_name, integer, number
+from .registry import Registered, name_of, restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -94,7 +95,7 @@ def _between(start: Any, end: Any, t: np.ndarray) -> np.ndarray:
     return np.where(wave == 1, start, end + (start - end) * wave)
 
 
-class Schedule:
+class Schedule(Registered, kind="schedule"):
     """A learning rate for every step.
 
     A subclass defines `rates`. Its arguments are not to be changed later.
@@ -541,9 +542,6 @@ class OneCycle(Schedule):
         return np.where(up < 1, rising, np.where(down < 1, falling, end))
 
 
-_CLASSES = {name: globals()[name] for name in __all__ if name != "Schedule"}
-
-
 def rates_of(schedule: Rate, steps: np.ndarray) -> np.ndarray:
     """Return the float64 rates of an array of step numbers: all at once from a `Schedule`, else one by one.
 
@@ -573,22 +571,22 @@ def check_first(name: str, schedule: Rate) -> None:
 
 
 def to_config(schedule: Rate) -> list[Any]:
-    """Return a schedule of this module as plain data; see `from_config`.
+    """Return a schedule as plain data; see `from_config`.
 
     Raises
     ------
     ValueError
-        If it is a function or a class of the user's, which a file cannot hold.
+        If it is a function, which a file cannot hold.
 
     Examples
     --------
     >>> to_config(Constant(0.1))
     ['Constant', {'lr': 0.1}]
     """
-    if _CLASSES.get(type(schedule).__name__) is not type(schedule):
-        raise ValueError(f"lr is {schedule!r}; a file holds numbers and schedules of fastbp.schedules only")
-    config = schedule.get_config()  # type: ignore[attr-defined]
-    return [type(schedule).__name__, {k: to_config(v) if callable(v) else v for k, v in config.items()}]
+    if not isinstance(schedule, Schedule):
+        raise ValueError(f"lr is {schedule!r}; a file holds numbers and objects of Schedule only")
+    config = schedule.get_config()
+    return [name_of(type(schedule)), {k: to_config(v) if callable(v) else v for k, v in config.items()}]
 
 
 def from_config(kind: str, config: dict[str, Any]) -> Schedule:
@@ -599,7 +597,6 @@ def from_config(kind: str, config: dict[str, Any]) -> Schedule:
     >>> from_config("WarmUp", {"schedule": ["Constant", {"lr": 0.1}], "warmup_steps": 5})
     WarmUp(schedule=Constant(lr=0.1), warmup_steps=5, start_lr=0.0)
     """
-    check_name("schedule", kind, _CLASSES)
     if "schedule" in config:
         config = {**config, "schedule": from_config(*config["schedule"])}
-    return _CLASSES[kind](**config)
+    return restore(Schedule, kind, config)

@@ -22,7 +22,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FLOORS = (
     ("_version", "checks", "runner", "turns"),
     ("kernels",),
-    ("names", "program"),
+    ("program", "registry"),
     ("constraints", "initializers", "io", "regularizers", "schedules"),
     ("callbacks", "layers", "losses", "optimizers"),
     ("data", "metrics"),

@@ -40,7 +40,8 @@ def doubles():
 
 
 def classes(module, base):
-    found = [getattr(module, name) for name in module.__all__]
+    # some have a second name
+    found = dict.fromkeys(getattr(module, name) for name in module.__all__)
     return [cls for cls in found if isinstance(cls, type) and issubclass(cls, base) and cls is not base]
 
 

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..checks import as_numbers, number
+from ..registry import Registered, restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     Backward = Callable[[Buffer, bool], Buffer | None]
 
-__all__ = ["Layer", "ParameterSpec", "as_shape"]
+__all__ = ["Layer", "ParameterSpec"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*\Z")
 
@@ -101,7 +102,7 @@ def _view(name: str) -> property:
     return property(getter, setter, doc=f"{name} as a view of the model's flat array.")
 
 
-class Layer:
+class Layer(Registered, kind="layer"):
     """A part of a model: it knows its shapes and its parameters and adds its calls to a program.
 
     Parameters
@@ -148,7 +149,7 @@ class Layer:
         """Whether predictions of the layer are the numbers that it is given: what these are, its outputs are."""
         return False
 
-    def __init_subclass__(cls, **kwargs) -> None:
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in cls.parameters:
             setattr(cls, name, _view(name))
@@ -278,3 +279,34 @@ class Layer:
         """
         own = {"trainable": bool(self.trainable), "lr_factor": self.lr_factor}
         return {"name": self.name, **{k: v for k, v in own.items() if v != 1}}
+
+
+def from_config(kind: str, config: dict[str, Any]) -> Layer:
+    """Return a layer from the name of its class and `Layer.get_config`.
+
+    Parameters
+    ----------
+    kind : str
+        The name of the class; a user's has its module's before it.
+    config : dict of str to object
+
+    Returns
+    -------
+    Layer
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> from_config("Dense", {"units": 3, "activation": "relu"}).units
+    3
+    """
+    later = {name: config[name] for name in ("trainable", "lr_factor") if name in config}
+    layer: Layer = restore(Layer, kind, {name: value for name, value in config.items() if name not in later})
+    for name, value in later.items():
+        setattr(layer, name, value)
+    return layer

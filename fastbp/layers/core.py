@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Backward = Callable[[Buffer, bool], Buffer | None]
 
-__all__ = ["ACTIVATIONS", "Activation", "Dense", "PReLU", "get_activation"]
+__all__ = ["ACTIVATIONS", "Activation", "Dense", "PReLU"]
 
 #: The activations of the table.
 ACTIVATIONS = tuple(name for name, row in ROWS.items() if row.family == "activation")

@@ -1,0 +1,261 @@
+"""Classes by name: fastbp's own, users' in files, and what may not take another's place."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from _arrays import assert_same_bits
+
+import fastbp
+from fastbp import (
+    Dense,
+    Sequential,
+    initializers,
+    load_model,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+    schedules,
+)
+from fastbp.constraints import Constraint
+from fastbp.io import FileFormatError
+from fastbp.layers import Layer, ParameterSpec
+from fastbp.registry import make, name_of, restore
+
+X, Y = np.random.default_rng(0).normal(size=(12, 3)), np.random.default_rng(1).normal(size=(12, 2))
+BASES = (
+    Layer, losses.Loss, optimizers.Optimizer, metrics.Metric, initializers.Initializer, regularizers.Regularizer,
+    Constraint, schedules.Schedule,
+)  # fmt: skip
+
+
+class Scale(Layer):
+    """Multiplies each input by a number of its own."""
+
+    parameters = ("w",)
+
+    def __init__(self, first=1.0, name=None):
+        super().__init__(name=name)
+        self.first = first
+
+    def build(self, input_shape):
+        return [ParameterSpec("w", input_shape, initializers.Constant(self.first))], input_shape
+
+    def emit(self, program, x, weights, gradients):
+        y = program.call("scale_forward", x, weights["w"], layer=self.name)
+
+        def backward(dy, need_dx):
+            into = {"dgamma": gradients["w"]} if gradients else {}
+            return program.call("scale_backward", dy, x, weights["w"], layer=self.name, into=into)[1]
+
+        return y, backward
+
+    def get_config(self):
+        return {"first": self.first, **super().get_config()}
+
+
+class Doubled(losses.MeanSquaredError, names=("doubled",)):
+    """The mean squared error, by another name."""
+
+
+class Slow(optimizers.SGD):
+    """SGD, by another name."""
+
+
+class Halves(schedules.Schedule):
+    """1 / (2 + steps)."""
+
+    def rates(self, steps):
+        return 1 / (2 + steps)
+
+
+class Worst(metrics.RootMeanSquaredError):
+    """A metric that is called like its class."""
+
+
+class Ramp(initializers.Initializer):
+    """0, 1, 2 ..., divided."""
+
+    def __init__(self, by=1.0):
+        self.by = by
+
+    def __call__(self, shape, rng):
+        return np.arange(np.prod(shape), dtype=float).reshape(shape) / self.by
+
+
+class Small(regularizers.L2):
+    """L2, by another name."""
+
+
+class Positive(Constraint):
+    """NonNeg, by another name."""
+
+    def emit(self, program, w, layer):
+        program.call("non_negative", w, layer=layer)
+
+
+def model_of():
+    dense = Dense(2, kernel_initializer=Ramp(8.0), kernel_regularizer=Small(0.1), kernel_constraint=Positive())
+    model = Sequential([Scale(0.5), dense], seed=0)
+    model.compile(Slow(lr=Halves()), Doubled(), metrics=[Worst(), "mae"], dtype="float64")
+    model.fit(X, Y, epochs=2, batch_size=4, seed=0, verbose=0)
+    return model
+
+
+def assert_same_model(ours, other):
+    for a, b in zip(ours.get_weights(), other.get_weights(), strict=True):
+        assert_same_bits(a, b)
+    assert ours.get_config() == other.get_config()
+    assert_same_bits(ours.predict(X), other.predict(X))
+
+
+def test_a_model_of_users_classes_comes_back(tmp_path):
+    model = model_of()
+    assert {"loss", "lr", "Worst", "mae"} == set(model.history.history)
+    model.save(tmp_path / "model.npz")
+    loaded = load_model(tmp_path / "model.npz")
+    assert_same_model(loaded, model)
+    kinds = [type(layer) for layer in loaded.layers], type(loaded.loss_function), type(loaded.optimizer)
+    assert kinds == ([Scale, Dense], Doubled, Slow)
+    assert isinstance(loaded.optimizer.schedule, Halves) and type(loaded.metrics[0]) is Worst
+    dense = loaded.layers[1]
+    parts = type(dense.kernel_initializer), type(dense.kernel_regularizer), type(dense.kernel_constraint)
+    assert parts == (Ramp, Small, Positive)
+    for each in (model, loaded):
+        each.fit(X, Y, epochs=1, batch_size=4, seed=1, verbose=0)
+    assert_same_model(loaded, model)
+
+
+def test_files_say_whose_a_class_is():
+    config = model_of().get_config()
+    here = __name__
+    assert [kind for kind, _ in config["layers"]] == [f"{here}.Scale", "Dense"]
+    assert config["layers"][1][1]["kernel_initializer"] == [f"{here}.Ramp", {"by": 8.0}]
+    assert (config["loss"][0], config["optimizer"][0]) == (f"{here}.Doubled", f"{here}.Slow")
+    assert config["optimizer"][1]["lr"] == [f"{here}.Halves", {}]
+    assert config["metrics"] == [[f"{here}.Worst", {"name": "Worst"}], "mae"]
+
+
+def run(code, folder):
+    path = os.pathsep.join([str(folder), os.path.dirname(fastbp.__path__[0])])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+MINE = """
+import numpy as np, fastbp
+from fastbp.layers import Layer
+class Same(Layer):
+    def build(self, input_shape):
+        return [], input_shape
+    def emit(self, program, x, weights, gradients):
+        return x, lambda dy, need_dx: dy
+"""
+
+
+def test_another_process_must_know_the_class_and_imports_nothing(tmp_path):
+    (tmp_path / "mine.py").write_text(MINE + "print('imported')\n")
+    save = "model = fastbp.Sequential([{}(), fastbp.Dense(2)], input_shape=3, seed=0); model.save('{}.npz')"
+    run("import fastbp, mine\n" + save.format("mine.Same", "module"), tmp_path)
+    run(MINE + save.format("Same", "script"), tmp_path)
+    for file, name in (("module", "mine.Same"), ("script", "__main__.Same")):
+        code = f"import fastbp\ntry: fastbp.load_model('{file}.npz')\nexcept fastbp.io.FileFormatError as e: print(e)"
+        message = run(code, tmp_path)
+        assert f"the layer '{name}' is not defined here: import or define its class first" in message
+        assert f"custom_objects={{'{name}': ...}}" in message and "imported" not in message
+    loads = "import fastbp, mine\nprint(type(fastbp.load_model({}).layers[0]).__module__)"
+    assert run(loads.format("'module.npz'"), tmp_path) == "imported\nmine"
+    moved = "'script.npz', custom_objects={'__main__.Same': mine.Same}"
+    assert run(loads.format(moved), tmp_path) == "imported\nmine"
+
+
+def test_custom_objects_count_for_one_call(tmp_path):
+    class Other(Scale):
+        pass
+
+    model = model_of()
+    model.save(tmp_path / "model.npz")
+    named = {name_of(Scale): Other, name_of(Ramp): initializers.Constant}
+    with pytest.raises(FileFormatError, match="by"):  # the arguments of another class
+        load_model(tmp_path / "model.npz", custom_objects=named)
+    del named[name_of(Ramp)]
+    assert type(load_model(tmp_path / "model.npz", custom_objects=named).layers[0]) is Other
+    assert type(load_model(tmp_path / "model.npz").layers[0]) is Scale
+    with pytest.raises(FileFormatError, match=r"custom_objects\['.*Scale'\] is 7; it must be a subclass of Layer"):
+        load_model(tmp_path / "model.npz", custom_objects={name_of(Scale): 7})
+    with pytest.raises(TypeError, match="custom_objects is 5; it must be a dict"):
+        load_model(tmp_path / "model.npz", custom_objects=5)
+
+
+def test_a_class_that_is_defined_again_takes_its_own_place(tmp_path):
+    made = []
+    for factor in (1.0, 3.0):
+
+        class Again(losses.MeanSquaredError, names=("again",)):
+            weight = factor
+
+        made.append(Again)
+        assert make(losses.Loss, "again").weight == factor
+        assert type(restore(losses.Loss, name_of(Again), {})) is Again
+    assert name_of(made[0]) == name_of(made[1]) and len(set(made)) == 2
+
+    def define():
+        class Again(losses.MeanSquaredError):
+            pass
+
+        return Again
+
+    # another class of that name, and with a later definition the name is free
+    assert name_of(define()) != name_of(made[1])
+    assert losses.get("again").weight == 3.0
+
+
+def test_no_name_is_taken_from_another_class():
+    with pytest.raises(ValueError, match=r"the loss 'mse' is fastbp\.losses\.MeanSquaredError; .*Mine must have"):
+
+        class Mine(losses.Loss, names=("other", "mse")):
+            pass
+
+    assert losses.get("mse").__class__ is losses.MeanSquaredError
+    with pytest.raises(ValueError, match="no loss 'other'"):
+        losses.get("other")
+
+    # one that is called like one of fastbp's is another: files and names for users keep them apart
+    class SGD(optimizers.SGD):
+        pass
+
+    assert type(optimizers.get("SGD")) is optimizers.SGD and type(optimizers.get("sgd")) is optimizers.SGD
+    assert type(optimizers.get(name_of(SGD))) is SGD and name_of(SGD).endswith("<locals>.SGD")
+
+
+def test_names_for_users_work_as_strings():
+    model = Sequential([Dense(2)], input_shape=3, seed=0)
+    model.compile(name_of(Slow), "doubled", metrics=[name_of(Worst)])
+    assert (type(model.optimizer), type(model.loss_function)) == (Slow, Doubled)
+    with pytest.raises(TypeError, match="loss 'CustomLoss' has arguments; give an object"):
+        model.compile("sgd", "CustomLoss")
+
+
+@pytest.mark.parametrize("base", BASES, ids=lambda base: base.__name__)
+def test_all_of_fastbps_own_are_found(base):
+    module = fastbp if base is Layer else sys.modules[base.__module__]
+    public = {value for name in module.__all__ if isinstance(value := getattr(module, name), type)}
+    public = {cls for cls in public if issubclass(cls, base)} - {base}
+    own = {cls for cls in base.registry.classes.values() if cls.__module__.startswith("fastbp.")}
+    assert public == own and all(base.registry.classes[cls.__name__] is cls for cls in own)
+
+
+@pytest.mark.parametrize("kind", ["Binary", "BinaryFocal", "Categorical", "SparseCategorical"])
+def test_cross_entropies_have_three_spellings(kind):
+    cls = getattr(losses, f"{kind}CrossEntropy")
+    assert getattr(losses, f"{kind}Crossentropy") is cls
+    snake = "".join("_" + c.lower() if c.isupper() else c for c in kind).lstrip("_")
+    for name in (f"{snake}_crossentropy", f"{snake}_cross_entropy", f"{kind}CrossEntropy", f"{kind}Crossentropy"):
+        assert type(losses.get(name)) is cls
+    assert name_of(cls) == f"{kind}CrossEntropy"
