@@ -734,6 +734,22 @@ def test_sharing_saves_memory():
     assert at[program.find("dense_1.y")] == at[program.find("dense_1.tanh.y")]
 
 
+def test_places_that_overlap_in_part():
+    """Of an input, where the kernel allows all of it; of another output, whether or not anybody reads the two."""
+    program = Program("float32")
+    x, mean = program.buffer("x", (BATCH, 32), role="input"), program.buffer("mean", (32,), role="state")
+    a = program.call("tanh_forward", x, layer="a")
+    y, inverse = program.call("normalize", a, mean, mean, layer="b")
+    plan = program.plan(4)
+    program.verify(plan)
+    assert plan.offsets[y] == plan.offsets[a]
+    for buffer, at in ((y, plan.offsets[a] + 64), (inverse, plan.offsets[y] + 128)):
+        before, plan.offsets[buffer] = plan.offsets[buffer], at
+        with pytest.raises(ProgramError, match="would overwrite"):
+            program.verify(plan)
+        plan.offsets[buffer] = before
+
+
 def test_a_buffer_that_is_read_later_is_not_overwritten_in_place():
     program, _x, _w, _b, y = dense()
     z = program.find("dense.y")

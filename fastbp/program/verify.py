@@ -107,7 +107,9 @@ class _Memory:
             k -= 1
         while k < len(self.alive) and self.alive[k][0] < end:
             other = self.buffers[self.alive[k][2]]
-            if not (self.last[other] == i and _in_place(call, where, other)):
+            # in place is all of it: a part would be overwritten before it is read
+            same = self.alive[k][:2] == (start, end)
+            if not (same and self.last[other] == i and _in_place(call, where, other)):
                 raise _error(i, call, f"{call.buffers[where]!r} would overwrite {other!r}, which is still to be read")
             del self.alive[k]  # it ends here
         insort(self.alive, span)
