@@ -66,7 +66,7 @@ def operand(kernel, operand, sizes, dtype, rng):
     return np.array(make() * scale, dtype if operand.dtype == "real" else np.float64).reshape(shape)
 
 
-def face(kernel):
+def signature_of(kernel):
     """Return all that a caller must know of a kernel."""
     return kernel.signature, tuple(kernel.attributes)
 
@@ -84,7 +84,7 @@ def prepare(kernel, backend, dtype, size):
 
     name, options = choice(backend)
     installed = kernels.KERNELS.get(kernel.name)
-    if installed is None or face(installed) != face(kernel):
+    if installed is None or signature_of(installed) != signature_of(kernel):
         raise NotImplementedError(f"{'no' if installed is None else 'another'} kernel {kernel.name} is installed")
     try:
         function = kernels.load(name, dtype, [kernel.name], **options)[kernel.name]

@@ -63,7 +63,7 @@ class Callback:
         """
 
     def on_progress(self, epoch: int, step: int) -> None:
-        """Now and then within a long epoch: `step` batches are done.
+        """About ten times a second during an epoch: `step` batches are done.
 
         Parameters
         ----------
@@ -184,7 +184,7 @@ class History(Callback):
         return {"epoch": np.array(self.epoch, int), **{f"history/{k}": np.array(v) for k, v in self.history.items()}}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on with these lists."""
+        """Restore the saved lists."""
         epochs, lists = state["epoch"], {name: values for name, values in state.items() if name != "epoch"}
         if epochs.dtype.kind != "i" or any(values.shape != epochs.shape for values in lists.values()):
             raise ValueError("history has lists of different lengths, or no numbers of epochs")
@@ -377,7 +377,7 @@ class EarlyStopping(_Monitor):
         self._within = False
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Note that the weights are on their way."""
+        """Mark that an epoch is in progress: its weights are no epoch's yet."""
         self._within = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
@@ -401,7 +401,7 @@ class EarlyStopping(_Monitor):
         return {**super().get_state(), **counters, **weights}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on with these."""
+        """Restore the saved state."""
         super().set_state(state)
         self.wait = integer("wait", state["wait"], 0)
         self.best_epoch, self.stopped_epoch = (
@@ -478,7 +478,7 @@ class ReduceLROnPlateau(_Monitor):
         return {**super().get_state(), "wait": self.wait, "rest": self.rest}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on with these."""
+        """Restore the saved state."""
         super().set_state(state)
         self.wait, self.rest = (integer(name, state[name], 0) for name in ("wait", "rest"))
 

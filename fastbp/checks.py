@@ -56,7 +56,8 @@ def check_name(kind: str, name: object, names: Iterable[str]) -> None:
     """Raise ValueError unless `name` is one of `names`; the message suggests the nearest and lists all."""
     names = tuple(names)
     if not isinstance(name, str) or name not in names:
-        raise ValueError(f"there is no {kind} {name!r}{suggest(name, names)}; there are {', '.join(names)}")
+        hint = suggest(name, names)
+        raise ValueError(f"there is no {kind} {name!r}{f'{hint} There' if hint else '; there'} are {', '.join(names)}")
 
 
 def integer(name: str, value: Any, low: int) -> int:

@@ -343,7 +343,7 @@ def _encode(y, loss, classes):
 
 
 def _check_outputs(paths, inputs):
-    """Say before the training what would hinder the writing after it."""
+    """Check the output paths before training, so that nothing is trained that cannot be written."""
     seen = {os.path.realpath(path): "an input" for path in inputs}
     for name, path in paths.items():
         folder = os.path.dirname(os.path.realpath(path))

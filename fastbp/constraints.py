@@ -28,7 +28,7 @@ class Constraint(Registered, kind="constraint"):
         w : Buffer
             A parameter.
         layer : str
-            On whose behalf.
+            The name of the layer that owns the calls, for listings.
         """
         raise NotImplementedError
 

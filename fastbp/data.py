@@ -197,7 +197,7 @@ def as_weights(
         return None
     if not loss.of_samples:
         given = name if class_weight is None else "class_weight"
-        raise ValueError(f"{given} is given; {loss!r} is no sum over samples, which could weigh differently")
+        raise ValueError(f"{given} is given; {loss!r} does not support weights of samples, as it is no sum over them")
     weights = np.ones(len(y))
     if sample_weight is not None:
         array = as_numbers(name, sample_weight)

@@ -58,8 +58,8 @@ class Memory:
     Attributes
     ----------
     arrays : dict of str to ndarray
-        "parameters", "gradients" and "statistics", of the dtype, and "streams": six integers for each layer that draws
-        random numbers.
+        "parameters", "gradients" and "statistics", of the dtype, and "streams": the state of PCG64, six integers, for
+        each layer that draws random numbers.
     """
 
     def __init__(self, layout: Layout, dtype: str) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Blame", "BlameLog", "Finding", "GradientCheck", "LayerBlame", "blame", "gradient_check"]
 
-#: What `Blame.findings` calls sick; the reasons stand in the docstring of `Blame`.
+#: The thresholds of `Blame.findings`; the docstring of `Blame` says why.
 VANISHING, EXPLODING, STEP, DEAD, SATURATED, ENOUGH_ROWS = 1e-3, 1e2, 1.0, 0.8, 0.9, 32
 #: An output is saturated where the slope is below this share of the activation's steepest.
 FLAT = 0.04
@@ -517,7 +517,7 @@ class BlameLog(Callback):
         self._note(epoch + 1)
 
     def on_train_end(self) -> None:
-        """Let go of the copies."""
+        """Release the copies of the data."""
         self._probe = None
 
     def _note(self, epoch: int) -> None:
@@ -766,7 +766,7 @@ def gradient_check(
                     noise = max(noise, 2 * (max(others) - min(others)))
                     error = abs(got - want) / max(abs(got), abs(want), noise / tolerance)
                 check.compared[label] += 1
-                # NaN is the worst of all, and stays it
+                # NaN is the largest error, and is kept
                 if not error <= check.errors[label] and not (label in check.worst and math.isnan(check.errors[label])):
                     check.errors[label] = error
                     at = tuple(int(n) for n in np.unravel_index(i - offset, shape))

@@ -369,7 +369,7 @@ class Loss(Registered, kind="loss"):
         t = t if self.takes_integers else t.astype(y.dtype, copy=False)
         weight: Any = None
         if not self.of_samples and (sample_weight is not None or self.reduction == "none"):
-            raise ValueError(f"{self!r} is no sum over samples: it takes no weights and no reduction 'none'")
+            raise ValueError(f"{self!r} is no sum over samples: it supports neither weights nor the reduction 'none'")
         if sample_weight is not None:
             weight = as_numbers("sample_weight", sample_weight).astype(y.dtype, copy=False)
             if weight.shape not in ((len(y),), (len(y), 1)):

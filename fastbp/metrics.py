@@ -129,7 +129,7 @@ def _averaged(score: Callable[..., Any], tallies: tuple[np.ndarray, np.ndarray, 
     both, predicted, actual = tallies
     if average == "micro":
         return float(score(both.sum(), predicted.sum(), actual.sum()))
-    # a class that neither occurs nor is predicted has no say
+    # a class that neither occurs nor is predicted is ignored
     weights = actual if average == "weighted" else (predicted + actual > 0).astype(np.int64)
     return math.fsum((score(both, predicted, actual) * weights).tolist()) / int(weights.sum())
 
@@ -442,7 +442,7 @@ def _threshold(threshold: Any) -> float:
 
 
 def _cut(threshold: float, loss: Loss) -> float:
-    """Return the output that a probability is."""
+    """Return the threshold on the scale of the outputs: that of logits, where the loss takes those."""
     return math.log(threshold / (1 - threshold)) if loss.from_logits else threshold
 
 
@@ -466,7 +466,7 @@ class Metric(Registered, kind="metric"):
 
     def __init__(self, name: str | None = None) -> None:
         if name is not None and not (isinstance(name, str) and name):
-            raise ValueError(f"name is {name!r}; it must be a text")
+            raise ValueError(f"name is {name!r}; it must be a non-empty string")
         self.name = name or self.names[0]
 
     def suits(self, loss: Loss) -> bool:

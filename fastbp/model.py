@@ -321,7 +321,7 @@ class Sequential:
             metric.check(loss)
         names = [metric.name for metric in found]
         if len({"loss", *names}) != len(names) + 1:
-            raise ValueError(f"metrics is {names}; each may stand there once, and none may be called 'loss'")
+            raise ValueError(f"metrics is {names}; their names must be unique, and none may be 'loss'")
         doubts = [] if self.layout is None else self._doubts_of_number(loss, self.layout)
         for doubt in self._doubts_of_outputs(loss) + doubts:
             warn(doubt)
@@ -658,7 +658,7 @@ class Sequential:
             validates: Container[int] = range(every, epochs + 1, every)
         else:
             validates = {integer("validation_freq", epoch, 1) for epoch in validation_freq}
-        split, together = number("validation_split", validation_split, 0, 1), self.loss_function.rows_per_sample
+        split, per_sample = number("validation_split", validation_split, 0, 1), self.loss_function.rows_per_sample
         data = self.prepare(x, y, sample_weight, None if split else class_weight)
         validation: Rows | None = None
         if validation_data is not None:
@@ -672,7 +672,7 @@ class Sequential:
             names = [f"validation_data[{k}]" for k in range(3)]
             validation = self.prepare(x_val, y_val, weight_val, names=names)  # type: ignore[arg-type]
         elif split:
-            rows = int(len(data.x) * (1 - split)) // together * together
+            rows = int(len(data.x) * (1 - split)) // per_sample * per_sample
             if not 0 < rows < len(data.x):
                 raise ValueError(f"validation_split is {split}; of {len(data.x)} rows that leaves {rows} to train on")
             validation, data = data.of(slice(rows, None)), data.of(slice(rows))
@@ -689,9 +689,9 @@ class Sequential:
                 raise TypeError(f"callbacks holds {callback!r}; each must be a fastbp.Callback")
         rows = len(data.x)
         batch = rows if batch_size is None else min(batch_size, rows)
-        if batch % together:
-            what = f"{self.loss_function!r} takes {together} rows together"
-            raise ValueError(f"batch_size is {batch_size}; {what}, so it must be a multiple of {together}")
+        if batch % per_sample:
+            what = f"{self.loss_function!r} takes {per_sample} rows together"
+            raise ValueError(f"batch_size is {batch_size}; {what}, so it must be a multiple of {per_sample}")
         logged = ["loss", *(metric.name for metric in self.metrics if metric.scalar)]
         hooks = [History(), *([ProgressBar()] if verbose else []), *callbacks]
         params: dict[str, Any] = {
@@ -704,11 +704,11 @@ class Sequential:
             "metrics": logged + [f"val_{name}" for name in logged if validation is not None],
         }
         order, stop_on_nan = rng if shuffle else None, bool(stop_on_nan)
-        run = None
+        resumed = None
         if checkpoint is not None:
             from .checkpoint import Checkpoint
 
-            run = Checkpoint(checkpoint, self, self._plan(data.x.shape[1:]), order, hooks, params)
+            resumed = Checkpoint(checkpoint, self, self._plan(data.x.shape[1:]), order, hooks, params)
         with contextlib.ExitStack() as undo:
             # until the first epoch begins a refusal, or Ctrl-C, leaves the model as it was
             undo.callback(put_attributes, [(self, name, getattr(self, name)) for name in _OF_FIT])
@@ -722,14 +722,14 @@ class Sequential:
             streams = engine.memory.arrays["streams"]
             undo.callback(put_values, [(streams, streams.copy())])
             put_values([(streams, engine.memory.seeded(self.layers, rng))])
-            if run is not None:
-                undo.callback(run.undo)
-                run.restore(engine)
+            if resumed is not None:
+                undo.callback(resumed.undo)
+                resumed.restore(engine)
             for hook in hooks:
                 hook.model, hook.params = self, dict(params)
             self.history, self.fit_seed = hooks[0], params["seed"]
             plan = Plan(data, validation, validates, batch, order, hooks, stop_on_nan, initial_epoch, epochs)
-            train(self, engine, plan, run, undo.pop_all)
+            train(self, engine, plan, resumed, undo.pop_all)
         return self.history
 
     def train_on_batch(

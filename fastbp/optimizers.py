@@ -124,7 +124,7 @@ class Optimizer(Registered, kind="optimizer"):
 
     @property
     def iterations(self) -> int:
-        """The number of updates made, from which a schedule and Adam's bias correction go on.
+        """The number of updates made: a schedule and Adam's bias correction continue from it.
 
         It is right at any moment, in a callback and in a signal's handler too. Setting it sets all that follows from
         it: the powers of Adam's betas.

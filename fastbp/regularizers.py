@@ -36,7 +36,7 @@ class Regularizer(Registered, kind="regularizer"):
         loss : Buffer
             The scalar.
         layer : str
-            On whose behalf.
+            The name of the layer that owns the calls, for listings.
 
         Returns
         -------
@@ -54,7 +54,7 @@ class Regularizer(Registered, kind="regularizer"):
         w, dw : Buffer
             A parameter and its gradient.
         layer : str
-            On whose behalf.
+            The name of the layer that owns the calls, for listings.
         """
         program.call("l1_l2_gradient", w, dw, layer=layer, l1=self.l1, l2=self.l2)
 

@@ -183,7 +183,7 @@ def executor_of(engine: Engine, plan: Plan) -> tuple[Network, Executor]:
     return engine.executor(purpose, plan.batch, plan.data.weight is not None)
 
 
-def train(model: Trained, engine: Engine, plan: Plan, run: Checkpoint | None, begun: Callable[[], Any]) -> None:
+def train(model: Trained, engine: Engine, plan: Plan, checkpoint: Checkpoint | None, begun: Callable[[], Any]) -> None:
     """Run the epochs of a `fit` between its callbacks' beginnings and ends.
 
     Every callback that has begun comes to its end, whatever the others do; the first error is the one that comes out.
@@ -194,7 +194,7 @@ def train(model: Trained, engine: Engine, plan: Plan, run: Checkpoint | None, be
         A `Sequential`.
     engine : Engine
     plan : Plan
-    run : Checkpoint or None
+    checkpoint : Checkpoint or None
     begun : callable
         Called without arguments when nothing can be refused any more, before the first epoch.
     """
@@ -207,11 +207,11 @@ def train(model: Trained, engine: Engine, plan: Plan, run: Checkpoint | None, be
         for hook in plan.hooks:
             hook.on_train_begin()
             started.append(hook)
-        if run is not None:
-            run.begin()
+        if checkpoint is not None:
+            checkpoint.begin()
         begun()
         model.batch_losses, engine.turns.hand = np.empty(0, engine.setup.dtype), ""
-        _epochs(model, engine, plan, run, losses)
+        _epochs(model, engine, plan, checkpoint, losses)
     except BaseException as error:
         errors.append(error)
     if losses:
@@ -228,7 +228,9 @@ def train(model: Trained, engine: Engine, plan: Plan, run: Checkpoint | None, be
             del errors  # it holds this frame, by way of the traceback
 
 
-def _epochs(model: Trained, engine: Engine, plan: Plan, run: Checkpoint | None, losses: list[np.ndarray]) -> None:
+def _epochs(
+    model: Trained, engine: Engine, plan: Plan, checkpoint: Checkpoint | None, losses: list[np.ndarray]
+) -> None:
     setup: Any = engine.setup
     data, rng, history = plan.data, plan.rng, plan.hooks[0]
     rows, together = len(data.x), setup.loss.rows_per_sample
@@ -236,8 +238,8 @@ def _epochs(model: Trained, engine: Engine, plan: Plan, run: Checkpoint | None, 
     counts = counts_of(rows, plan.batch)
     order, first_lr, first = np.arange(rows), setup.optimizer.lr, plan.first
     stopped = False
-    if run is not None:
-        first_lr, first, stopped = run.first_lr, run.done, run.stopped
+    if checkpoint is not None:
+        first_lr, first, stopped = checkpoint.first_lr, checkpoint.done, checkpoint.stopped
     model.stop_training = stopped
     # a run that was stopped is finished
     for epoch in range(first, first if stopped else plan.last):
@@ -266,12 +268,12 @@ def _epochs(model: Trained, engine: Engine, plan: Plan, run: Checkpoint | None, 
         if setup.optimizer.schedule is not None or lr != first_lr or "lr" in history.history:
             logs["lr"] = lr
             if history.epoch and "lr" not in history.history:
-                # the first change: the epochs before had the rate of the beginning
+                # the first change: earlier epochs used the initial rate
                 history.history["lr"] = [first_lr] * len(history.epoch)
         for hook in plan.hooks:
             hook.on_epoch_end(epoch, logs)
-        if run is not None:
-            run.save(epoch + 1, last=model.stop_training or epoch + 1 == plan.last)
+        if checkpoint is not None:
+            checkpoint.save(epoch + 1, last=model.stop_training or epoch + 1 == plan.last)
         if model.stop_training:
             break
 

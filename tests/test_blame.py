@@ -1,4 +1,4 @@
-"""Seeing the gradients: the report's numbers, a finding for each sickness and none for health, the gradient check."""
+"""Seeing the gradients: the report's numbers, a finding for what is wrong and for nothing else, the gradient check."""
 
 import itertools
 import warnings

@@ -432,7 +432,7 @@ def test_bad_arguments(make, error, message):
 @pytest.mark.parametrize(
     ("callback", "error", "message"),
     [
-        (EarlyStopping(), ValueError, "no value to monitor 'val_loss'; did you mean 'loss'.*there are loss"),
+        (EarlyStopping(), ValueError, "no value to monitor 'val_loss'; did you mean 'loss'.*There are loss"),
         (EarlyStopping("los"), ValueError, "no value to monitor 'los'; did you mean 'loss'"),
         (ReduceLROnPlateau("accuracy"), ValueError, "no value to monitor 'accuracy'"),
         (ModelCheckpoint("m.npz", save_best_only=True), ValueError, "no value to monitor 'val_loss'"),

@@ -523,17 +523,17 @@ def test_triplets_take_no_weights_of_rows():
         model = model_of(loss)
         before = model.get_weights()
         for call in (model.fit, model.evaluate, model.train_on_batch):
-            with pytest.raises(ValueError, match=r"sample_weight is given; Triplet.* is no sum over samples"):
+            with pytest.raises(ValueError, match=r"sample_weight is given; Triplet.* does not support weights"):
                 call(X, THREES, sample_weight=np.ones(12))
-        with pytest.raises(ValueError, match=r"class_weight is given; Triplet.* is no sum over samples"):
+        with pytest.raises(ValueError, match=r"class_weight is given; Triplet.* does not support weights"):
             model.fit(X, THREES, class_weight={0: 2.0})
-        with pytest.raises(ValueError, match=r"validation_data\[2\] is given; Triplet.* is no sum over samples"):
+        with pytest.raises(ValueError, match=r"validation_data\[2\] is given; Triplet.* does not support weights"):
             model.fit(X, THREES, validation_data=(X, THREES, np.ones(12)))
         for got, want in zip(model.get_weights(), before, strict=True):
             assert_same_bits(got, want)
     for options in ({"sample_weight": np.ones(12)}, {}):
         loss = losses.TripletSemiHard(reduction="mean" if options else "none")
-        with pytest.raises(ValueError, match="it takes no weights and no reduction 'none'"):
+        with pytest.raises(ValueError, match="it supports neither weights nor the reduction 'none'"):
             loss(THREES, X, **options)
 
 

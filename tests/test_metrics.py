@@ -163,7 +163,7 @@ def test_labels_beyond_the_scores_are_no_misses():
         (lambda: metrics.Precision(threshold=1), "threshold is 1; it must be a probability between 0 and 1"),
         (lambda: metrics.Recall(average="binary"), "no average 'binary'; there are macro, micro, weighted"),
         (lambda: metrics.TopKCategoricalAccuracy(k=2.0), "k is 2.0; it must be an integer"),
-        (lambda: metrics.AUC(name=""), "name is ''; it must be a text"),
+        (lambda: metrics.AUC(name=""), "name is ''; it must be a non-empty string"),
         (lambda: metrics.get("prescision"), "no metric 'prescision'; did you mean 'precision'"),
     ],
 )
@@ -383,8 +383,8 @@ def test_many_metrics_at_once():
         ("bits", "top_k_categorical_accuracy", "needs one-hot targets"),
         ("numbers", "precision", "metric 'precision' needs a cross-entropy loss, got MeanSquaredError"),
         ("numbers", "confusion_matrix", "needs a cross-entropy loss"),
-        ("numbers", metrics.MeanAbsoluteError("loss"), "none may be called 'loss'"),
-        ("numbers", metrics.MeanAbsoluteError("r2_score"), "each may stand there once"),
+        ("numbers", metrics.MeanAbsoluteError("loss"), "none may be 'loss'"),
+        ("numbers", metrics.MeanAbsoluteError("r2_score"), "their names must be unique"),
     ],
 )
 def test_metrics_that_make_no_sense(case, metric, message):

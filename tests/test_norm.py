@@ -184,7 +184,7 @@ def test_a_frozen_batch_norm_is_a_fixed_scale_and_shift(backend, options):
     model.fit(x, y, epochs=5, seed=0, verbose=0)
     norm.trainable = False
     model.compile(fastbp.optimizers.SGD(0.01), "mse", dtype="float64", backend=backend)
-    before = {name: array.copy() for name, array in norm._arrays.items() if name[0] != "d"}
+    before = {name: array.copy() for name, array in norm.arrays.items() if name[0] != "d"}
     dense = model.layers[0].w.copy()
     # in training as in evaluation
     assert_same_bits(model.forward(x), model.predict(x))

@@ -208,7 +208,7 @@ class Layer(Registered, kind="layer"):
 
     @property
     def dy(self) -> np.ndarray:
-        """dLoss/dy of the last `Sequential.backward`: how much each output is to blame."""
+        """dLoss/dy of the last `Sequential.backward`: the gradient of each output."""
         return self._array("dy")
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:

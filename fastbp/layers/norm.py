@@ -32,8 +32,8 @@ class _RowNorm(Layer):
         """Return the parameters and the same shape."""
         if len(input_shape) != 1:
             raise ValueError(f"{self.name}: {type(self).__name__} takes rows of one dimension, got shape {input_shape}")
-        begins = {"gamma": initializers.Ones(), "beta": initializers.Zeros()}
-        return [ParameterSpec(name, input_shape, begins[name]) for name in self.parameters], input_shape
+        initial = {"gamma": initializers.Ones(), "beta": initializers.Zeros()}
+        return [ParameterSpec(name, input_shape, initial[name]) for name in self.parameters], input_shape
 
     def emit(
         self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
@@ -213,8 +213,8 @@ class BatchNorm(Layer):
         ones, zeros = initializers.Ones(), initializers.Zeros()
         specs = [ParameterSpec("gamma", input_shape, ones)] * self.scale
         specs += [ParameterSpec("beta", input_shape, zeros)] * self.center
-        for name, begin in zip(self.statistics, (zeros, ones), strict=True):
-            specs.append(ParameterSpec(name, input_shape, begin, trainable=False))
+        for name, initial in zip(self.statistics, (zeros, ones), strict=True):
+            specs.append(ParameterSpec(name, input_shape, initial, trainable=False))
         return specs, input_shape
 
     def emit(
@@ -224,8 +224,8 @@ class BatchNorm(Layer):
         own = [weights[name] for name in self.parameters if name in weights]
         moving = [weights[name] for name in self.statistics]
         options: dict[str, Any] = {"layer": self.name, "eps": self.eps}
-        learns = program.training and (bool(gradients) if own else self.trainable)
-        if learns:
+        use_batch_statistics = program.training and (bool(gradients) if own else self.trainable)
+        if use_batch_statistics:
             normal, inverse, *statistics = program.call("batch_norm_forward", x, **options)
             program.later(lambda: self._average(program, moving, statistics))
         else:
@@ -243,7 +243,7 @@ class BatchNorm(Layer):
                 dy, *_ = program.call(f"{row}_backward", dy, normal, weights["gamma"], layer=self.name, into=into)
             if not need_dx:
                 return None
-            if learns:
+            if use_batch_statistics:
                 return program.call("batch_norm_backward", dy, normal, inverse, **options)
             return program.call("scale_forward", dy, inverse, layer=self.name)
 
