@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["NETWORKS", "Certificate", "Network", "selfcheck"]
+__all__ = ["TRIALS", "Certificate", "Trial", "selfcheck"]
 
 
 def _numbers(n: int, seed: int) -> np.ndarray:
@@ -33,7 +33,7 @@ def _numbers(n: int, seed: int) -> np.ndarray:
     return (i >> np.uint64(40)).astype(np.float64) / 2**24 - 0.5
 
 
-class Network:
+class Trial:
     """A small network with data and, after 200 steps of portable training, known parameters.
 
     Parameters
@@ -81,18 +81,18 @@ class Network:
 
 
 #: The worked networks, whose parameters end with the same bits everywhere.
-NETWORKS = {
-    "4-16-3 relu, softmax cross-entropy, Adam, float32": Network(
+TRIALS = {
+    "4-16-3 relu, softmax cross-entropy, Adam, float32": Trial(
         "float32", (4, 16, 3), ("relu", "identity"), lambda: losses.SparseCategoricalCrossEntropy(from_logits=True),
         lambda: optimizers.Adam(lr=0.01), 150, 32,
         "b5e0078e7cff3fddfc28b1d339defc9e8c101e732a2ce24e9ed401a8fd276fb9",
     ),
-    "13-24-8-1 tanh and sigmoid, binary cross-entropy, Nesterov, float64": Network(
+    "13-24-8-1 tanh and sigmoid, binary cross-entropy, Nesterov, float64": Trial(
         "float64", (13, 24, 8, 1), ("tanh", "sigmoid", "sigmoid"), lambda: losses.BinaryCrossEntropy(from_logits=False),
         lambda: optimizers.SGD(lr=0.1, momentum=0.9, nesterov=True), 90, 25,
         "4d0b687bc8d9c45e630176365278eedac9c1061750b7fc5d723b70e009e0e2b6",
     ),
-    "64-128-10 relu, categorical cross-entropy, momentum, float32": Network(
+    "64-128-10 relu, categorical cross-entropy, momentum, float32": Trial(
         "float32", (64, 128, 10), ("relu", "softmax"), lambda: losses.CategoricalCrossEntropy(from_logits=False),
         lambda: optimizers.SGD(lr=0.05, momentum=0.9), 300, 160,
         "ae0afd1cc14a5df3d67acb6bb7aee0a36b133cb55f9a578c9796ae3d38b895bf",
@@ -122,7 +122,7 @@ class Certificate:
         """Whether everything that was checked holds."""
         return all(verdict == "ok" for _, verdict in self.lines)
 
-    def check(self, what: str, run: Callable[[], Any]) -> None:
+    def prove(self, what: str, run: Callable[[], Any]) -> None:
         """Run one check: an exception is a verdict too."""
         try:
             run()
@@ -174,16 +174,16 @@ def _check_levels(dtype: str) -> None:
                 raise AssertionError(f"{name} at level {level} differs from its definition")
 
 
-def _check_network(network: Network) -> None:
+def _check_trial(trial: Trial) -> None:
     """Train a network from each compiled backend, on one thread and on all; from NumPy where there is none."""
     before = get_num_threads()
     try:
         for backend, threads in product(_backends(), (1, max(2, before))):
             set_num_threads(threads)
-            found = network.train(backend)
-            if found != network.sha256:
+            found = trial.train(backend)
+            if found != trial.sha256:
                 where = f"{backend} on {threads} thread{'s' * (threads > 1)}"
-                raise AssertionError(f"{where} ends with SHA-256 {found[:16]}..., not {network.sha256[:16]}...")
+                raise AssertionError(f"{where} ends with SHA-256 {found[:16]}..., not {trial.sha256[:16]}...")
     finally:
         set_num_threads(before)
 
@@ -217,13 +217,13 @@ def selfcheck(verbose: bool = True) -> Certificate:
         from .kernels.cython_ext import levels
         from .kernels.primitives import check
 
-        certificate.check("NumPy's loops return NumPy's bits", check)
+        certificate.prove("NumPy's loops return NumPy's bits", check)
         for dtype in ("float32", "float64"):
             what = f"portable primitives, {dtype}, levels {', '.join(levels())}"
-            certificate.check(what, partial(_check_levels, dtype))
-    certificate.check("portable numerics rounds to nearest and keeps subnormals", fpcontrol.check)
-    for name, network in NETWORKS.items():
-        certificate.check(name, partial(_check_network, network))
+            certificate.prove(what, partial(_check_levels, dtype))
+    certificate.prove("portable numerics rounds to nearest and keeps subnormals", fpcontrol.check)
+    for name, trial in TRIALS.items():
+        certificate.prove(name, partial(_check_trial, trial))
     if verbose:
         print(certificate)
     return certificate

@@ -106,7 +106,7 @@ class Loss(Registered, kind="loss"):
         own = {name: float(getattr(self, name)) for name in self.options}
         return {"mean": float(self.reduction == "mean"), **own}
 
-    def resolve(self, last_activation: str | None) -> Loss:
+    def for_activation(self, last_activation: str | None) -> Loss:
         """Return the loss for a model whose last activation is known: decides `from_logits` where it is None.
 
         Parameters
@@ -324,7 +324,7 @@ class Loss(Registered, kind="loss"):
     def __call__(
         self, y_true: ArrayLike, y_pred: ArrayLike, backend: str | None = None, sample_weight: ArrayLike | None = None
     ) -> Any:
-        """Return the loss of arrays.
+        """Return the loss of arrays, in Keras' order: `fastbp.kernels` and `emit` take y_pred first.
 
         Parameters
         ----------
@@ -896,7 +896,7 @@ class BinaryFocalCrossEntropy(
         self.gamma = number("gamma", gamma, 0, math.inf)
         self.alpha = number("alpha", alpha, 0, 1, closed_high=True)
 
-    def resolve(self, last_activation: str | None) -> Loss:
+    def for_activation(self, last_activation: str | None) -> Loss:
         """Return the loss; it refuses a model whose outputs are probabilities."""
         if last_activation in _PROBABILITIES:
             remedy = f"leave the model's last {last_activation} away"
@@ -920,7 +920,7 @@ class _CrossEntropy(Loss):
         """The row of the table."""
         return ROWS[self.on_logits if self.from_logits else self.on_probabilities]
 
-    def resolve(self, last_activation: str | None) -> Loss:
+    def for_activation(self, last_activation: str | None) -> Loss:
         """Return the loss with `from_logits` decided by the model's last activation."""
         if self.from_logits is not None:
             return self

@@ -482,7 +482,7 @@ class Metric(Registered, kind="metric"):
         """
         raise NotImplementedError
 
-    def check(self, loss: Loss) -> None:
+    def check_loss(self, loss: Loss) -> None:
         """Raise ValueError unless the metric `suits` a loss.
 
         Parameters

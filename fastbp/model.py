@@ -26,7 +26,7 @@ from .metrics import Metric
 from .metrics import get as get_metric
 from .program import CallError
 from .registry import NotDefinedError, custom_classes, name_of
-from .training import BLOCK, Plan, evaluate, explain, inputs, train, warn_of_few_rows
+from .training import BLOCK, Job, evaluate, explain, inputs, train, warn_of_few_rows
 from .turns import Turns, put_attributes, put_values
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class Sequential:
         given = self._input_shape or (self.layers[0].input_shape if self.layers else None)
         return None if given is None else tuple(given)
 
-    def _plan(self, input_shape: tuple[int, ...] | None = None) -> Layout:
+    def _layout_for(self, input_shape: tuple[int, ...] | None = None) -> Layout:
         """Return the layout for rows of a shape, without changing the model."""
         if self.layout is not None:
             return self.layout
@@ -211,7 +211,7 @@ class Sequential:
                 self._turns.take("build", self._build, as_shape(input_shape), seed)
 
     def _build(self, input_shape: tuple[int, ...] | None, seed: Seed) -> None:
-        layout = self._plan(input_shape)
+        layout = self._layout_for(input_shape)
         for doubt in [] if self.loss_function is None else self._doubts_of_number(self.loss_function, layout):
             warn(doubt)
         rng, known = _generator(seed if self.seed is None else self.seed)
@@ -312,13 +312,13 @@ class Sequential:
         if not self.layers:
             raise RuntimeError("the model has no layers")
         optimizer = optimizers.get(optimizer)
-        loss = losses.get(loss).resolve(self._last_activation())
+        loss = losses.get(loss).for_activation(self._last_activation())
         if loss.reduction == "none":
             raise ValueError("loss has the reduction 'none'; to be minimised it must be one number: 'mean' or 'sum'")
         given = [metrics] if isinstance(metrics, (str, Metric)) else () if metrics is None else metrics
         found = [get_metric(metric) for metric in as_list("metrics", given, "names and metrics")]
         for metric in found:
-            metric.check(loss)
+            metric.check_loss(loss)
         names = [metric.name for metric in found]
         if len({"loss", *names}) != len(names) + 1:
             raise ValueError(f"metrics is {names}; their names must be unique, and none may be 'loss'")
@@ -495,7 +495,7 @@ class Sequential:
         """
         self._require_compiled()
         rows = as_rows(names[0], x)
-        layout, loss, dtype = self._plan(rows.shape[1:]), self.loss_function, dtype or self.dtype
+        layout, loss, dtype = self._layout_for(rows.shape[1:]), self.loss_function, dtype or self.dtype
         features = self._features(names[0], rows, layout, dtype=dtype)
         targets = as_targets(names[1], y, loss, layout.output_shape, dtype, len(features))
         weight = as_weights(
@@ -509,7 +509,7 @@ class Sequential:
         """Return inputs as the program and the first layers take them."""
         x = as_features(name, x, layout.input_shape, dtype or self.dtype, finite)
         for layer in self.layers:
-            if not layer.check(name, x):
+            if not layer.check_data(name, x):
                 break
         return x
 
@@ -679,7 +679,7 @@ class Sequential:
             if class_weight is not None:
                 # of the rows that are trained on: they are what is balanced
                 own = None if sample_weight is None else as_numbers("sample_weight", sample_weight)[:rows]
-                outputs = self._plan(data.x.shape[1:]).output_shape[-1]
+                outputs = self._layout_for(data.x.shape[1:]).output_shape[-1]
                 weight = as_weights(own, class_weight, data.y, self.loss_function, self.dtype, outputs=outputs)
                 data = data._replace(weight=weight)
         rng, known_seed = _generator(seed)
@@ -708,7 +708,7 @@ class Sequential:
         if checkpoint is not None:
             from .checkpoint import Checkpoint
 
-            resumed = Checkpoint(checkpoint, self, self._plan(data.x.shape[1:]), order, hooks, params)
+            resumed = Checkpoint(checkpoint, self, self._layout_for(data.x.shape[1:]), order, hooks, params)
         with contextlib.ExitStack() as undo:
             # until the first epoch begins a refusal, or Ctrl-C, leaves the model as it was
             undo.callback(put_attributes, [(self, name, getattr(self, name)) for name in _OF_FIT])
@@ -728,8 +728,8 @@ class Sequential:
             for hook in hooks:
                 hook.model, hook.params = self, dict(params)
             self.history, self.fit_seed = hooks[0], params["seed"]
-            plan = Plan(data, validation, validates, batch, order, hooks, stop_on_nan, initial_epoch, epochs)
-            train(self, engine, plan, resumed, undo.pop_all)
+            job = Job(data, validation, validates, batch, order, hooks, stop_on_nan, initial_epoch, epochs)
+            train(self, engine, job, resumed, undo.pop_all)
         return self.history
 
     def train_on_batch(
@@ -923,7 +923,7 @@ class Sequential:
     def _inputs(self, x: ArrayLike) -> np.ndarray:
         """Return inputs as the first layer takes them, finite or not."""
         rows = as_rows("x", x)
-        return self._features("x", rows, self._plan(rows.shape[1:]), finite=False)
+        return self._features("x", rows, self._layout_for(rows.shape[1:]), finite=False)
 
     def _predict(self, x: ArrayLike, batch_size: int) -> np.ndarray:
         # within the turn: until then another thread may compile for another dtype
@@ -1005,11 +1005,11 @@ class Sequential:
         -------
         int
         """
-        return self._plan().n
+        return self._layout_for().n
 
     def summary(self) -> None:
         """Print the layers with their output shapes and numbers of parameters."""
-        layout = self._plan()
+        layout = self._layout_for()
         rows = [("layer", "kind", "output", "parameters")]
         for k, layer in enumerate(self.layers):
             n = sum(prod(entry.shape) for entry in layout.entries if entry.layer == k)
@@ -1061,7 +1061,7 @@ class Sequential:
             If the learning rate is a function of the user's.
         """
         return self.config_of(
-            self._plan(), None if self.loss_function is None else optimizers.to_config(self.optimizer)
+            self._layout_for(), None if self.loss_function is None else optimizers.to_config(self.optimizer)
         )
 
     def config_of(self, layout: Layout, optimizer: list[Any] | None) -> dict[str, Any]:
@@ -1130,7 +1130,7 @@ def _load(path: str | os.PathLike[str]) -> Sequential:
     try:
         model = Sequential([from_config(kind, options) for kind, options in config["layers"]])
         shape = tuple(integer("input_shape", n, 1) for n in config["input_shape"])
-        layout = model._plan(shape)
+        layout = model._layout_for(shape)
         dtype = _dtype_name(config["dtype"])
         # before any memory is taken: a damaged file may ask for much
         known = layout.check_saved(arrays, dtype)

@@ -138,9 +138,6 @@ class Optimizer(Registered, kind="optimizer"):
             raise ValueError(f"iterations is {n}; it must be at most {_MOST}")
         put_values([(self._iterations, np.array([n])), *self._powers(self._state, n)])
 
-    #: The same as `iterations`.
-    step = iterations
-
     @property
     def counter(self) -> np.ndarray:
         """`iterations` as the array of one that programs count in."""
@@ -309,7 +306,7 @@ class Optimizer(Registered, kind="optimizer"):
         return [(self, name, value) for name, value in names]
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Return copies of the state arrays by name, and the number of steps taken as ``"step"``.
+        """Return copies of the state arrays by name, and `iterations` as ``"step"``.
 
         Returns
         -------
@@ -323,7 +320,7 @@ class Optimizer(Registered, kind="optimizer"):
         Parameters
         ----------
         state : dict of str to ndarray
-            As `get_state` returns them. Without ``"step"``, as in files of old, that is left as it is.
+            As `get_state` returns them. Without ``"step"`` that is left as it is.
 
         Raises
         ------

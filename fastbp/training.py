@@ -23,14 +23,15 @@ if TYPE_CHECKING:
     from .engine import Engine
     from .program import Buffer
 
-    Streams = dict[Buffer, np.ndarray]
+    #: What a run advances along, an element or a row at a time.
+    Cursors = dict[Buffer, np.ndarray]
 
-__all__ = ["BLOCK", "Plan", "evaluate", "explain", "inputs", "train", "warn_of_few_rows"]
+__all__ = ["BLOCK", "Job", "evaluate", "explain", "inputs", "train", "warn_of_few_rows"]
 
 BLOCK = 512  # rows that evaluate and predict take at a time: activations stay in cache (measured)
 
 
-class Plan(NamedTuple):
+class Job(NamedTuple):
     """What `fit` was asked for, checked."""
 
     data: Rows
@@ -58,14 +59,14 @@ def counts_of(rows: int, batch: int) -> np.ndarray:
     return counts
 
 
-def inputs(network: Network, data: Rows) -> Streams:
+def inputs(network: Network, data: Rows) -> Cursors:
     """Return the arrays of a batch, or of an epoch in its own order, by the buffers that read them."""
     found = {network.x: data.x, network.y_true: data.y}
     return found if data.weight is None else {**found, network.weight: data.weight}
 
 
-def results_of(network: Network, rows: int, steps: int, dtype: str) -> Streams:
-    """Return room for what every step, or every row, yields: streams of a run."""
+def results_of(network: Network, rows: int, steps: int, dtype: str) -> Cursors:
+    """Return room for what every step, or every row, yields."""
     buffers = [network.loss, network.data_loss, *(buffer for _, found, _ in network.metrics for buffer in found)]
     arrays = {}
     for b in dict.fromkeys(buffers):
@@ -74,9 +75,9 @@ def results_of(network: Network, rows: int, steps: int, dtype: str) -> Streams:
     return arrays
 
 
-def part(streams: Streams, first: int, last: int, start: int, stop: int) -> Streams:
-    """Return what steps `first` to `last` - 1 have of streams: one thing a step, or their rows."""
-    return {b: a[start:stop] if b.with_rows else a[first:last] for b, a in streams.items()}
+def part(cursors: Cursors, first: int, last: int, start: int, stop: int) -> Cursors:
+    """Return what steps `first` to `last` - 1 have of each cursor: an element a step, or their rows."""
+    return {b: a[start:stop] if b.with_rows else a[first:last] for b, a in cursors.items()}
 
 
 def counted(data: Rows, counts: np.ndarray, which: Any = slice(None)) -> np.ndarray:
@@ -87,7 +88,7 @@ def counted(data: Rows, counts: np.ndarray, which: Any = slice(None)) -> np.ndar
 
 
 def logs_of(
-    engine: Engine, network: Network, results: Streams, rows: int, counts: np.ndarray, counting: np.ndarray
+    engine: Engine, network: Network, results: Cursors, rows: int, counts: np.ndarray, counting: np.ndarray
 ) -> dict[str, Any]:
     """Return loss and metrics of some steps.
 
@@ -177,13 +178,13 @@ def explain(engine: Engine, error: CallError, data: Rows, where: str) -> Excepti
     )
 
 
-def executor_of(engine: Engine, plan: Plan) -> tuple[Network, Executor]:
+def executor_of(engine: Engine, job: Job) -> tuple[Network, Executor]:
     """Return the train step that a fit runs, as the layers want it now."""
-    purpose = "train" if plan.stop_on_nan else "train on"
-    return engine.executor(purpose, plan.batch, plan.data.weight is not None)
+    purpose = "train" if job.stop_on_nan else "train on"
+    return engine.executor(purpose, job.batch, job.data.weight is not None)
 
 
-def train(model: Trained, engine: Engine, plan: Plan, checkpoint: Checkpoint | None, begun: Callable[[], Any]) -> None:
+def train(model: Trained, engine: Engine, job: Job, checkpoint: Checkpoint | None, begun: Callable[[], Any]) -> None:
     """Run the epochs of a `fit` between its callbacks' beginnings and ends.
 
     Every callback that has begun comes to its end, whatever the others do; the first error is the one that comes out.
@@ -193,25 +194,25 @@ def train(model: Trained, engine: Engine, plan: Plan, checkpoint: Checkpoint | N
     model : Trained
         A `Sequential`.
     engine : Engine
-    plan : Plan
+    job : Job
     checkpoint : Checkpoint or None
     begun : callable
         Called without arguments when nothing can be refused any more, before the first epoch.
     """
-    executor_of(engine, plan)  # before anybody is told that training begins: there may be no memory for it
-    warn_of_few_rows(engine, len(plan.data.x), plan.batch)
+    executor_of(engine, job)  # before anybody is told that training begins: there may be no memory for it
+    warn_of_few_rows(engine, len(job.data.x), job.batch)
     errors: list[BaseException] = []
     losses: list[np.ndarray] = []
     started = []
     try:
-        for hook in plan.hooks:
+        for hook in job.hooks:
             hook.on_train_begin()
             started.append(hook)
         if checkpoint is not None:
             checkpoint.begin()
         begun()
         model.batch_losses, engine.turns.hand = np.empty(0, engine.setup.dtype), ""
-        _epochs(model, engine, plan, checkpoint, losses)
+        _epochs(model, engine, job, checkpoint, losses)
     except BaseException as error:
         errors.append(error)
     if losses:
@@ -228,62 +229,60 @@ def train(model: Trained, engine: Engine, plan: Plan, checkpoint: Checkpoint | N
             del errors  # it holds this frame, by way of the traceback
 
 
-def _epochs(
-    model: Trained, engine: Engine, plan: Plan, checkpoint: Checkpoint | None, losses: list[np.ndarray]
-) -> None:
+def _epochs(model: Trained, engine: Engine, job: Job, checkpoint: Checkpoint | None, losses: list[np.ndarray]) -> None:
     setup: Any = engine.setup
-    data, rng, history = plan.data, plan.rng, plan.hooks[0]
+    data, rng, history = job.data, job.rng, job.hooks[0]
     rows, together = len(data.x), setup.loss.rows_per_sample
-    by_batch = any(has_hook(h, name) for h in plan.hooks for name in ("on_train_batch_begin", "on_train_batch_end"))
-    counts = counts_of(rows, plan.batch)
-    order, first_lr, first = np.arange(rows), setup.optimizer.lr, plan.first
+    by_batch = any(has_hook(h, name) for h in job.hooks for name in ("on_train_batch_begin", "on_train_batch_end"))
+    counts = counts_of(rows, job.batch)
+    order, first_lr, first = np.arange(rows), setup.optimizer.lr, job.first
     stopped = False
     if checkpoint is not None:
         first_lr, first, stopped = checkpoint.first_lr, checkpoint.done, checkpoint.stopped
     model.stop_training = stopped
     # a run that was stopped is finished
-    for epoch in range(first, first if stopped else plan.last):
-        for hook in plan.hooks:
+    for epoch in range(first, first if stopped else job.last):
+        for hook in job.hooks:
             hook.on_epoch_begin(epoch)
         if rng is not None:
             order = rng.permutation(rows // together)
             if together > 1:
                 order = (together * order[:, None] + np.arange(together)).reshape(-1)
-        with _Epoch(model, engine, plan, counts) as run_epoch:
+        with _Epoch(model, engine, job, counts) as run_epoch:
             network = run_epoch.network
             results = results_of(network, rows, len(counts), setup.dtype)
             # in their own order the rows are read where they lie, else gathered
-            streams = inputs(network, data) if rng is None else {network.index: order}
+            cursors = inputs(network, data) if rng is None else {network.index: order}
             try:
-                steps, lr = (run_epoch.by_batches if by_batch else run_epoch.at_once)(epoch, streams, results)
+                steps, lr = (run_epoch.by_batches if by_batch else run_epoch.at_once)(epoch, cursors, results)
             except CallError as error:
-                which = order[error.step * plan.batch : (error.step + 1) * plan.batch]
+                which = order[error.step * job.batch : (error.step + 1) * job.batch]
                 raise explain(engine, error, data.of(which), f"epoch {epoch + 1}, batch {error.step + 1}") from None
         done, here = int(counts[:steps].sum()), counts[:steps]
         known = part(results, 0, steps, 0, done)
         losses.append(known[network.loss])
         logs = logs_of(engine, network, known, done, here, counted(data, here, order[:done]))
-        if plan.validation is not None and epoch + 1 in plan.validates:
-            logs.update(_validate(engine, plan))
+        if job.validation is not None and epoch + 1 in job.validates:
+            logs.update(_validate(engine, job))
         if setup.optimizer.schedule is not None or lr != first_lr or "lr" in history.history:
             logs["lr"] = lr
             if history.epoch and "lr" not in history.history:
                 # the first change: earlier epochs used the initial rate
                 history.history["lr"] = [first_lr] * len(history.epoch)
-        for hook in plan.hooks:
+        for hook in job.hooks:
             hook.on_epoch_end(epoch, logs)
         if checkpoint is not None:
-            checkpoint.save(epoch + 1, last=model.stop_training or epoch + 1 == plan.last)
+            checkpoint.save(epoch + 1, last=model.stop_training or epoch + 1 == job.last)
         if model.stop_training:
             break
 
 
-def _validate(engine: Engine, plan: Plan) -> dict[str, float]:
-    data: Any = plan.validation
-    for hook in plan.hooks:
+def _validate(engine: Engine, job: Job) -> dict[str, float]:
+    data: Any = job.validation
+    for hook in job.hooks:
         hook.on_test_begin()
     logs = engine.turns.read("evaluate", evaluate, engine, data, BLOCK)
-    for hook in plan.hooks:
+    for hook in job.hooks:
         hook.on_test_end(logs)
     return {f"val_{name}": value for name, value in logs.items() if np.ndim(value) == 0}
 
@@ -291,15 +290,15 @@ def _validate(engine: Engine, plan: Plan) -> dict[str, float]:
 class _Epoch:
     """Runs the batches of an epoch, by the program that the layers ask for now; within `with` it reads the data."""
 
-    def __init__(self, model: Trained, engine: Engine, plan: Plan, counts: np.ndarray) -> None:
-        self.model, self.engine, self.plan, self.counts = model, engine, plan, counts
+    def __init__(self, model: Trained, engine: Engine, job: Job, counts: np.ndarray) -> None:
+        self.model, self.engine, self.job, self.counts = model, engine, job, counts
         self.optimizer: Any = engine.setup.optimizer
-        self.network, self.executor = executor_of(engine, plan)
+        self.network, self.executor = executor_of(engine, job)
         program = self.network.program
-        self.span = (0 if plan.rng is not None else program.span("gather")[1], len(program.calls))
+        self.span = (0 if job.rng is not None else program.span("gather")[1], len(program.calls))
 
     def __enter__(self) -> _Epoch:
-        network, data = self.network, self.plan.data
+        network, data = self.network, self.job.data
         for buffer in (network.x, network.y_true, network.weight):
             if buffer is not None:
                 self.executor.bind(buffer)
@@ -316,33 +315,33 @@ class _Epoch:
             if buffer is not None:
                 self.executor.bind(buffer, array)
 
-    def at_once(self, epoch: int, streams: Streams, results: Streams) -> tuple[int, float]:
+    def at_once(self, epoch: int, cursors: Cursors, results: Cursors) -> tuple[int, float]:
         """Run them without Python in between; return their number and the last learning rate."""
         rates = self.optimizer.rates(len(self.counts))
         if rates is not None:
-            streams[self.network.lr] = rates
+            cursors[self.network.lr] = rates
 
         def pause(step):
-            for hook in self.plan.hooks:
+            for hook in self.job.hooks:
                 hook.on_progress(epoch, step)
 
         rows, batch = int(self.counts.sum()), int(self.counts[0])
-        self.executor.run_steps(self.span, rows, batch, {**streams, **results}, pause)
+        self.executor.run_steps(self.span, rows, batch, {**cursors, **results}, pause)
         return len(self.counts), self.optimizer.lr if rates is None else float(rates[-1])
 
-    def by_batches(self, epoch: int, streams: Streams, results: Streams) -> tuple[int, float]:
+    def by_batches(self, epoch: int, cursors: Cursors, results: Cursors) -> tuple[int, float]:
         """Run them with the hooks of each batch in between; return as `at_once`."""
         begins, ends = (
-            [hook for hook in self.plan.hooks if has_hook(hook, f"on_train_batch_{when}")] for when in ("begin", "end")
+            [hook for hook in self.job.hooks if has_hook(hook, f"on_train_batch_{when}")] for when in ("begin", "end")
         )
-        order = streams.get(self.network.index)
+        order = cursors.get(self.network.index)
         row, shown, lr = 0, time.monotonic(), self.optimizer.lr
         for k, count in enumerate(self.counts.tolist()):
             for hook in begins:
                 hook.on_train_batch_begin(k)
             lr = self.optimizer.lr
             try:
-                here = part({**streams, **results}, k, k + 1, row, row + count)
+                here = part({**cursors, **results}, k, k + 1, row, row + count)
                 self.executor.run_steps(self.span, count, count, here)
             except CallError as error:
                 error.step = k
@@ -351,14 +350,14 @@ class _Epoch:
             if ends:
                 known, counts = part(results, k, k + 1, row - count, row), self.counts[k : k + 1]
                 which = slice(row - count, row) if order is None else order[row - count : row]
-                counting = counted(self.plan.data, counts, which)
+                counting = counted(self.job.data, counts, which)
                 logs = logs_of(self.engine, self.network, known, count, counts, counting)
                 for hook in ends:
                     hook.on_train_batch_end(k, logs)
             if self.model.stop_training:
                 return k + 1, lr
             if time.monotonic() - shown > 0.1:
-                for hook in self.plan.hooks:
+                for hook in self.job.hooks:
                     hook.on_progress(epoch, k + 1)
                 shown = time.monotonic()
         return len(self.counts), lr

@@ -371,6 +371,8 @@ def _function(kernel: Kernel) -> Callable[..., Any]:
     if source := kernel.source:
         lines += ["Defined as::", "", *("    " + line for line in source.splitlines()), ""]
     lines += [row.note[0].upper() + row.note[1:] + ".", ""] if row.note else []
+    if names[:2] == ["y_pred", "y_true"]:
+        lines += ["y_pred comes first here; losses and metrics take ``(y_true, y_pred)``, as in Keras.", ""]
     lines += ["Parameters", "----------"]
     lines += [f"{o.name} : array_like{_kind(o)}" for o in kernel.inputs]
     lines += ["out : ndarray or tuple of ndarray, optional", "    Where to put the outputs."]

@@ -118,7 +118,7 @@ def in_a_thread(function):
 
 def damage(model, steps, folder):
     """Return what is wrong with a model after an interrupt, in words, or None."""
-    found, count = state(model), int(model.optimizer.step)
+    found, count = state(model), int(model.optimizer.iterations)
     if (number := steps.number(found, count)) != count:
         told = "of no step" if number is None else f"those after {number} steps"
         return f"the parameters and the optimizer's state are {told}; the optimizer says {count}"

@@ -246,7 +246,7 @@ def test_plateau_refuses_a_schedule():
     model = model_of(lr=CosineDecay(0.1, 50))
     with pytest.raises(ValueError, match="ReduceLROnPlateau needs a learning rate that is a number; it is CosineDecay"):
         fit(model, ReduceLROnPlateau("loss"))
-    assert model.optimizer.step == 0
+    assert model.optimizer.iterations == 0
 
 
 def test_learning_rate_scheduler():
@@ -381,7 +381,7 @@ def test_batch_stochastic_and_mini_batch_descent(backend):
         for start in [*range(0, 70, rows)] * 2:
             replay.train_on_batch(X[start : start + rows], Y[start : start + rows])
         assert_same_state(model, replay)
-        assert model.optimizer.step == 2 * 70 // rows
+        assert model.optimizer.iterations == 2 * 70 // rows
 
 
 def test_initial_epoch():
@@ -455,7 +455,7 @@ def test_a_function_for_a_rate_cannot_be_saved():
     model = model_of(lr=lambda step: 0.1)
     with pytest.raises(ValueError, match=r"lr is .*; a file holds numbers"):
         fit(model, ModelCheckpoint("m.npz"))
-    assert model.optimizer.step == 0
+    assert model.optimizer.iterations == 0
 
 
 @pytest.mark.parametrize("early", [False, True])

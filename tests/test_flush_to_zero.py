@@ -10,7 +10,7 @@ import textwrap
 import pytest
 from _arrays import BACKENDS
 
-from fastbp._selfcheck import NETWORKS
+from fastbp._selfcheck import TRIALS
 from fastbp.kernels.threads import MISSING
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -118,11 +118,11 @@ def test_training_with_subnormals(time, library, kept):
 def test_the_networks(backend, state, library):
     code = """
         load("before the threads")
-        from fastbp._selfcheck import NETWORKS
-        print(json.dumps([network.train(sys.argv[3]) for network in NETWORKS.values()]))
+        from fastbp._selfcheck import TRIALS
+        print(json.dumps([trial.train(sys.argv[3]) for trial in TRIALS.values()]))
     """
     found = run(code, library, "before the threads", backend, state)
-    assert found == [network.sha256 for network in NETWORKS.values()]
+    assert found == [trial.sha256 for trial in TRIALS.values()]
 
 
 @pytest.mark.skipif(MISSING is not None, reason="only compiled code can set it aside")

@@ -347,6 +347,13 @@ def test_include_directory_holds_the_header():
     assert set(STATUS) == {1, 2}
 
 
+def test_the_order_of_targets_and_predictions_is_told():
+    told = "y_pred comes first here; losses and metrics take ``(y_true, y_pred)``"
+    for name, kernel in KERNELS.items():
+        both = {"y_pred", "y_true"} <= {o.name for o in kernel.inputs}
+        assert (told in getattr(kernels, name).__doc__) == both, name
+
+
 # ------------------------------------------------------------------- kernels as ordinary functions
 def layouts(array):
     """Yield the same values in other memory: a label and an array."""

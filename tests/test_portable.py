@@ -13,7 +13,7 @@ from _arrays import BACKENDS, DTYPES, assert_same_bits, operands
 
 import fastbp
 from fastbp import Dense, LayerNorm, PReLU, RMSNorm, Sequential, kernels
-from fastbp._selfcheck import NETWORKS
+from fastbp._selfcheck import TRIALS
 from fastbp.kernels import cython_ext, primitives
 from fastbp.kernels.portable import array
 from fastbp.kernels.portable.array import PortableArray, portable
@@ -56,7 +56,7 @@ def script(code, **environment):
 
 # --------------------------------------------------------------------------------- whole programs
 def test_the_hashes_are_those_that_users_check():
-    assert {name: network.sha256 for name, network in NETWORKS.items()} == HASHES
+    assert {name: trial.sha256 for name, trial in TRIALS.items()} == HASHES
 
 
 @every_network
@@ -64,7 +64,7 @@ def test_the_hashes_are_those_that_users_check():
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_one_hash_for_backends_and_threads(name, backend, n):
     fastbp.set_num_threads(n)
-    assert NETWORKS[name].train(backend) == HASHES[name]
+    assert TRIALS[name].train(backend) == HASHES[name]
 
 
 @pytest.mark.parametrize("level", cython_ext.levels())
@@ -72,8 +72,8 @@ def test_one_hash_for_levels(level):
     found = script(
         """
         import json
-        from fastbp._selfcheck import NETWORKS
-        print(json.dumps({name: network.train("cython") for name, network in NETWORKS.items()}))
+        from fastbp._selfcheck import TRIALS
+        print(json.dumps({name: trial.train("cython") for name, trial in TRIALS.items()}))
         """,
         FASTBP_LEVEL=level,
     )
@@ -100,7 +100,7 @@ def test_software_fma_is_said_once():
 
 @every_network
 def test_one_hash_for_the_definition(name):
-    assert NETWORKS[name].train("numpy") == HASHES[name]
+    assert TRIALS[name].train("numpy") == HASHES[name]
 
 
 def test_another_numerics_is_another_program():
@@ -357,8 +357,8 @@ def test_selfcheck(capsys):
 
 
 def test_selfcheck_names_what_is_broken(monkeypatch):
-    name = next(iter(NETWORKS))
-    monkeypatch.setattr(NETWORKS[name], "sha256", "0" * 64)
+    name = next(iter(TRIALS))
+    monkeypatch.setattr(TRIALS[name], "sha256", "0" * 64)
     monkeypatch.setattr(primitives, "check", lambda: 1 / 0)
     certificate = fastbp.selfcheck(verbose=False)
     assert not certificate.ok

@@ -297,7 +297,7 @@ def test_killed_at_random_times(kind, numerics, tmp_path):
     assert said == want and times >= 3
     for name in RESULTS:
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-    ends = [load_model(tmp_path / "cut" / name).optimizer.step for name in ("run.npz", "model.npz")]
+    ends = [load_model(tmp_path / "cut" / name).optimizer.iterations for name in ("run.npz", "model.npz")]
     assert ends[0] == ends[1]
 
 
@@ -312,7 +312,7 @@ def test_a_checkpoint_is_a_model(tmp_path):
     loaded = load_model(tmp_path / "run.npz")
     for got, want in zip(loaded.get_weights(), model.get_weights(), strict=True):
         assert_same_bits(got, want)
-    assert loaded.optimizer.step == model.optimizer.step and repr(loaded.optimizer) == repr(model.optimizer)
+    assert loaded.optimizer.iterations == model.optimizer.iterations and repr(loaded.optimizer) == repr(model.optimizer)
     fit(model_of(lr=lambda step: 0.1), tmp_path / "function.npz")
     with pytest.raises(FileFormatError, match="lr is None"):
         load_model(tmp_path / "function.npz")
@@ -323,7 +323,7 @@ def test_writing_takes_a_small_part_of_the_time(tmp_path):
     note = LambdaCallback(on_epoch_begin=lambda epoch: written.append(modified(tmp_path / "run.npz")))
     fit(model_of(("numpy", *BACKENDS)[-1]), tmp_path / "run.npz", [note], epochs=400)
     assert written[0] == 0 < written[1] and len(set(written)) < 100
-    assert load_model(tmp_path / "run.npz").optimizer.step == 400 * 4
+    assert load_model(tmp_path / "run.npz").optimizer.iterations == 400 * 4
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def test_a_checkpoint_of_another_run_is_refused(change, message, tmp_path):
         fit(model, path, **{k: v for k, v in change.items() if k not in of_model})
     for got, want in zip(model.get_weights(), twin.get_weights(), strict=True):
         assert_same_bits(got, want)
-    assert model.optimizer.step == 0 and path.read_bytes() == before
+    assert model.optimizer.iterations == 0 and path.read_bytes() == before
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
@@ -369,7 +369,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
         fit(model, tmp_path / "nowhere" / "run.npz")
     with pytest.raises(TypeError):
         fit(model, 5)
-    assert model.optimizer.step == 0
+    assert model.optimizer.iterations == 0
 
 
 HOSTILE = {
@@ -414,7 +414,7 @@ def test_hostile_checkpoints_are_refused(case, tmp_path):
         fit(model, path, seed=rng)
     for got, want in zip(model.get_weights(), twin.get_weights(), strict=True):
         assert_same_bits(got, want)
-    assert model.optimizer.step == 0 and model.optimizer.lr == 0.05
+    assert model.optimizer.iterations == 0 and model.optimizer.lr == 0.05
     assert rng.bit_generator.state == fresh.bit_generator.state
 
 

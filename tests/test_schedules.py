@@ -196,7 +196,7 @@ def test_every_way_of_training_takes_the_same_rates(backend, numerics, kind):
         by_hand.update()
         plain.train_on_batch(x, y)
     for model in [fed, by_hand, *([fitted] if kind != "numbers" else [])]:
-        assert model.optimizer.step == 10
+        assert model.optimizer.iterations == 10
         assert_same_state(model, plain)
 
 
@@ -217,13 +217,13 @@ def test_every_optimizer_takes_a_schedule(backend, make):
 
 def test_lr_is_that_of_the_next_step_and_step_may_be_set():
     optimizer = optimizers.Adam(lr=CosineDecay(0.1, 10))
-    assert (optimizer.lr, optimizer.step) == (0.1, 0)
-    optimizer.step = 5
+    assert (optimizer.lr, optimizer.iterations) == (0.1, 0)
+    optimizer.iterations = 5
     assert optimizer.lr == 0.05
-    optimizer.step = 1000
+    optimizer.iterations = 1000
     assert optimizer.lr == 0
     optimizer.lr = 0.25
-    assert (optimizer.lr, optimizer.schedule, optimizer.step) == (0.25, None, 1000)
+    assert (optimizer.lr, optimizer.schedule, optimizer.iterations) == (0.25, None, 1000)
     optimizer.lr = Rates()
     assert optimizer.lr == 0.1 / 1001
 
@@ -264,7 +264,7 @@ def test_steps_are_counted_up_to_the_error(backend):
     model = model_of(lambda step: 0.01 if step < 7 else 1e30, backend, optimizers.SGD)
     with pytest.raises(FloatingPointError, match="epoch 2, batch 4"):
         model.fit(X, Y, batch_size=16, epochs=3, verbose=0)
-    assert model.optimizer.step == 8
+    assert model.optimizer.iterations == 8
 
 
 # ----------------------------------------------------------------------------------------- files
@@ -274,7 +274,7 @@ def test_a_model_file_holds_the_schedule_and_its_place(case, tmp_path):
     model.fit(X, Y, batch_size=16, epochs=2, seed=0, verbose=0)
     model.save(tmp_path / "m.npz")
     loaded = load_model(tmp_path / "m.npz")
-    assert repr(loaded.optimizer) == repr(model.optimizer) and loaded.optimizer.step == 10
+    assert repr(loaded.optimizer) == repr(model.optimizer) and loaded.optimizer.iterations == 10
     for m in (model, loaded):
         m.fit(X, Y, batch_size=16, epochs=2, seed=1, verbose=0)
     assert_same_state(model, loaded)
@@ -287,7 +287,7 @@ def test_files_of_old_have_no_step(tmp_path):
     config, arrays = load_arrays(tmp_path / "m.npz")
     assert arrays.pop("optimizer.step") == 3
     save_arrays(tmp_path / "m.npz", config, arrays)
-    assert load_model(tmp_path / "m.npz").optimizer.step == 0
+    assert load_model(tmp_path / "m.npz").optimizer.iterations == 0
 
 
 @pytest.mark.parametrize("lr", [["Constant"], ["Constant", {"lr": -1}], ["Halves", {}], ["WarmUp", {"schedule": 3}],
@@ -348,7 +348,7 @@ def test_what_a_file_cannot_hold(lr, tmp_path):
         (lambda: optimizers.Adam(lr=lambda step: -1), ValueError, "lr is .* the learning rate of step 0 is -1"),
         (lambda: optimizers.Adam(lr=lambda step: None), TypeError, "lr is .* step 0 is None; it must be a number"),
         (lambda: setattr(optimizers.Adam(), "iterations", 2**63), ValueError, "iterations is 9.*; it must be at most"),
-        (lambda: setattr(optimizers.Adam(), "step", -1), ValueError, "iterations is -1; it must be at least 0"),
+        (lambda: setattr(optimizers.Adam(), "iterations", -1), ValueError, "iterations is -1; it must be at least 0"),
     ],
 )
 def test_bad_numbers(make, error, message):
@@ -388,7 +388,7 @@ def test_the_number_of_updates_is_one_number(backend, kind):
     model.program.run()
     model.program.run(check="numpy")
     model.program.profile(3)
-    assert model.optimizer.iterations == model.optimizer.step == 3 * -(-len(X) // 16) + 4
+    assert model.optimizer.iterations == 3 * -(-len(X) // 16) + 4
     optimizer = other.optimizer
     optimizer.iterations = model.optimizer.iterations
     for name in {"power", "step"} & set(optimizer.get_state()):

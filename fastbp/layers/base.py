@@ -226,7 +226,7 @@ class Layer(Registered, kind="layer"):
         """
         raise NotImplementedError
 
-    def check(self, name: str, x: np.ndarray) -> bool:
+    def check_data(self, name: str, x: np.ndarray) -> bool:
         """Raise ValueError where the layer cannot take the data `x` of a model, which is called `name`.
 
         Parameters

@@ -76,7 +76,7 @@ class Embedding(Layer):
         spec = ParameterSpec("w", (self.input_dim, self.output_dim), self.embeddings_initializer)
         return [spec], (*input_shape, self.output_dim)
 
-    def check(self, name: str, x: np.ndarray) -> bool:
+    def check_data(self, name: str, x: np.ndarray) -> bool:
         """Raise unless the inputs are row numbers."""
         wrong = ~((x >= 0) & (x < self.input_dim) & (x == np.trunc(x)))
         if wrong.any():

@@ -24,7 +24,7 @@ __all__ = ["Flatten", "Reshape"]
 class _Shape(Layer):
     passes_on = True
 
-    def check(self, name: str, x: np.ndarray) -> bool:
+    def check_data(self, name: str, x: np.ndarray) -> bool:
         """Return True: the next layer takes the same numbers."""
         return True
 

@@ -10,7 +10,7 @@ from numba import cfunc, njit, types
 
 from .common import DENSE, DIGEST, OPTIONS, cached, itemsize, offset
 from .elementary import apply
-from .vectors import ROWS, VECTOR, is_set, pack_columns, run_tile, stack_vectors, sum_of
+from .vectors import TILE_ROWS, VECTOR, is_set, pack_columns, run_tile, stack_vectors, sum_of
 
 DEPTH = 512  # rows of a panel, 64 KiB at most: chains rest in y after as many steps
 DEPTH_TN = 256  # where each step of a tile touches another page of a
@@ -28,7 +28,7 @@ inlined = njit(inline="always", **OPTIONS)
 def row_tiles(a, a_row, a_column, b, b_row, panel, copy, y, y_row, m, k, n, vecs, resume, bias, add, relu):
     # tiles of nearly equal height; the first one copies b to the panel, the others take it from there
     first = 0
-    for tiles in range((m + ROWS - 1) // ROWS, 0, -1):
+    for tiles in range((m + TILE_ROWS - 1) // TILE_ROWS, 0, -1):
         rows = (m - first + tiles - 1) // tiles
         left, out = offset(a, first * a_row), offset(y, first * y_row)
         run_tile(
@@ -58,7 +58,7 @@ def multiply(a, a_row, a_column, b, b_row, b_column, y, m, k, n, bias, add, relu
     lanes = VECTOR // itemsize(y)
     panel = stack_vectors(y, PANEL)
     by_rows = b_column == 1 or n == 1
-    direct = by_rows and (m <= ROWS or k * n <= SMALL)
+    direct = by_rows and (m <= TILE_ROWS or k * n <= SMALL)
     # a flat tile is wide: fmas that do not wait for each other
     widest = 8 if direct and m == 1 else 4 if direct and m <= 3 else 2
     deepest = k if direct else DEPTH_TN if a_row == 1 else DEPTH

@@ -28,9 +28,9 @@ def _registers():
     return 16, 8 if platform.machine().lower() in ("aarch64", "arm64") else 4
 
 
-VECTOR, ROWS = _registers()
+VECTOR, TILE_ROWS = _registers()
 # the vectors of a tile and the rows it may have
-_SHAPES = ((1, ROWS), (2, ROWS), (4, 3), (8, 1))
+_SHAPES = ((1, TILE_ROWS), (2, TILE_ROWS), (4, 3), (8, 1))
 
 
 class VectorFunction(ir.IRBuilder):
