@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .initializers import Initializer
     from .layers import Layer
+    from .layers.base import Backward
     from .losses import Loss
     from .metrics import Metric
     from .optimizers import Optimizer
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from .program.passes import Pass
     from .regularizers import Regularizer
 
-    Backward = Callable[[Buffer, bool], Buffer | None]
     Views = dict[int, dict[str, Buffer]]
 
 __all__ = ["Layout", "Network", "compile_evaluation", "compile_prediction", "compile_training"]

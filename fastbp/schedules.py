@@ -1,7 +1,7 @@
 """Learning rates that change with the number of steps taken, the same bits on every machine.
 
 A schedule is a function of the step number. `fit` asks for the float64 rates of an epoch at once and the runner
-walks along them, so a schedule costs no return to Python.
+advances one each step, so a schedule costs no return to Python.
 
 Only + - * / and sqrt are used, which IEEE 754 defines to the last bit, and every element by itself: a rate is the
 same number alone or in an array, on every CPU. Powers are products of repeated squares, and of repeated square

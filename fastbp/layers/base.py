@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..program import Buffer, Program
     from ..regularizers import Regularizer
 
+    #: ``backward(dy, need_dx)`` of `Layer.emit`: it adds the backward calls and returns dx, or None.
     Backward = Callable[[Buffer, bool], Buffer | None]
 
 __all__ = ["Layer", "ParameterSpec"]

@@ -12,15 +12,13 @@ from ..kernels.table import ROWS
 from .base import Layer, ParameterSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from ..constraints import Constraint
     from ..initializers import Initializer
     from ..program import Buffer, Program
     from ..regularizers import Regularizer
-
-    Backward = Callable[[Buffer, bool], Buffer | None]
+    from .base import Backward
 
 __all__ = ["ACTIVATIONS", "Activation", "Dense", "PReLU"]
 
@@ -208,11 +206,11 @@ class Dense(Layer):
         if len(input_shape) != 1:
             raise ValueError(f"{self.name}: Dense takes rows of one dimension, got shape {input_shape}")
         self.activation.name = f"{self.name}.{self.activation.activation}"
-        kernel: dict[str, Any] = {"regularizer": self.kernel_regularizer, "constraint": self.kernel_constraint}
-        specs = [ParameterSpec("w", (input_shape[0], self.units), self.kernel_initializer, **kernel)]
+        of_w: dict[str, Any] = {"regularizer": self.kernel_regularizer, "constraint": self.kernel_constraint}
+        specs = [ParameterSpec("w", (input_shape[0], self.units), self.kernel_initializer, **of_w)]
         if self.use_bias:
-            bias: dict[str, Any] = {"regularizer": self.bias_regularizer, "constraint": self.bias_constraint}
-            specs.append(ParameterSpec("b", (self.units,), self.bias_initializer, **bias))
+            of_b: dict[str, Any] = {"regularizer": self.bias_regularizer, "constraint": self.bias_constraint}
+            specs.append(ParameterSpec("b", (self.units,), self.bias_initializer, **of_b))
         return specs, (self.units,)
 
     def emit(

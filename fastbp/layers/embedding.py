@@ -12,13 +12,11 @@ from ..checks import integer
 from .base import Layer, ParameterSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from ..initializers import Initializer
     from ..program import Buffer, Program
-
-    Backward = Callable[[Buffer, bool], Buffer | None]
+    from .base import Backward
 
 __all__ = ["Embedding"]
 

@@ -10,12 +10,10 @@ from ..checks import number
 from .base import Layer, ParameterSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from ..program import Buffer, Program
-
-    Backward = Callable[[Buffer, bool], Buffer | None]
+    from .base import Backward
 
 __all__ = ["BatchNorm", "LayerNorm", "RMSNorm"]
 

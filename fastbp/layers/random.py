@@ -9,13 +9,10 @@ from ..checks import integer, number
 from .base import Layer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from ..program import Buffer, Program
-    from .base import ParameterSpec
-
-    Backward = Callable[[Buffer, bool], Buffer | None]
+    from .base import Backward, ParameterSpec
 
 __all__ = ["AlphaDropout", "Dropout", "GaussianNoise"]
 

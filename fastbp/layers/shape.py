@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING
 from .base import Layer, as_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     import numpy as np
 
     from ..program import Buffer, Program
-    from .base import ParameterSpec
-
-    Backward = Callable[[Buffer, bool], Buffer | None]
+    from .base import Backward, ParameterSpec
 
 __all__ = ["Flatten", "Reshape"]
 
