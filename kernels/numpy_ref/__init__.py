@@ -31,17 +31,14 @@ _POSITIONS = {"label": "n", "index": "rows"}
 def get(name: str) -> Callable[..., Any]:
     """Return the definition of a kernel, with the checks that follow from the domains of its inputs."""
     kernel = KERNELS[name]
-    function, checks = definition(kernel), _checks(kernel)
-    if not checks:
-        return function
-
-    @functools.wraps(function)
-    def checked(*inputs: np.ndarray, **attributes: float) -> Any:
-        for check in checks:
-            check(inputs)
-        return function(*inputs, **attributes)
-
-    return checked
+    function = definition(kernel)
+    for k, operand in enumerate(kernel.inputs):
+        domain = kernel.row.domain.get(operand.name, "")
+        if domain == "finite":
+            function = _finite(kernel, k, function)
+        elif domain in _POSITIONS:
+            function = _in_range(kernel, k, _POSITIONS[domain], function)
+    return function
 
 
 def find(dtype: str, names: Iterable[str]) -> dict[str, Callable[..., Any]]:
@@ -61,27 +58,30 @@ def definition(kernel: Kernel) -> Callable[..., Any]:
     return FunctionType(function.__code__, namespace, kernel.name, tuple(kernel.attributes.values()))
 
 
-def _checks(kernel: Kernel) -> list[Callable[[tuple[np.ndarray, ...]], None]]:
-    found: list[Callable[[tuple[np.ndarray, ...]], None]] = []
-    for k, operand in enumerate(kernel.inputs):
-        domain = kernel.row.domain.get(operand.name, "")
-        if domain == "finite":
-            found.append(functools.partial(_check_finite, kernel, k))
-        elif domain in _POSITIONS:
-            dim = _POSITIONS[domain]
-            which, axis = next((i, o.dims.index(dim)) for i, o in enumerate(kernel.inputs) if dim in o.dims)
-            found.append(functools.partial(_check_positions, kernel, k, which, axis))
-    return found
+def _finite(kernel: Kernel, k: int, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function with a check that input k, a number, is finite."""
+
+    @functools.wraps(function)
+    def checked(*inputs: np.ndarray, **attributes: float) -> Any:
+        if not np.isfinite(inputs[k]):
+            raise NotFiniteError(f"{kernel.name}: {STATUS[NotFiniteError.status]}")
+        return function(*inputs, **attributes)
+
+    return checked
 
 
-def _check_finite(kernel: Kernel, k: int, inputs: tuple[np.ndarray, ...]) -> None:
-    if not np.isfinite(inputs[k]).all():
-        raise NotFiniteError(f"{kernel.name}: {STATUS[NotFiniteError.status]}")
+def _in_range(kernel: Kernel, k: int, dim: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function with a check that input k holds positions along a dimension of another input."""
+    which, axis = next((i, o.dims.index(dim)) for i, o in enumerate(kernel.inputs) if dim in o.dims)
+    reals = kernel.inputs[k].dtype == "real"
 
+    @functools.wraps(function)
+    def checked(*inputs: np.ndarray, **attributes: float) -> Any:
+        x, stop = inputs[k], inputs[which].shape[axis]
+        # NumPy would take -1 for the last one
+        if x.size and not (0 <= x.min() and x.max() < stop and (not reals or (x == np.trunc(x)).all())):
+            must = f"{kernel.inputs[k].name} must hold whole numbers in 0 .. {stop - 1}"
+            raise OutOfRangeError(f"{kernel.name}: {STATUS[OutOfRangeError.status]}; {must}")
+        return function(*inputs, **attributes)
 
-def _check_positions(kernel: Kernel, k: int, which: int, axis: int, inputs: tuple[np.ndarray, ...]) -> None:
-    x, stop = inputs[k], inputs[which].shape[axis]
-    # NumPy would take -1 for the last one
-    if x.size and not (0 <= x.min() and x.max() < stop and (x.dtype.kind == "i" or (x == np.trunc(x)).all())):
-        must = f"{kernel.inputs[k].name} must hold whole numbers in 0 .. {stop - 1}"
-        raise OutOfRangeError(f"{kernel.name}: {STATUS[OutOfRangeError.status]}; {must}")
+    return checked

@@ -37,6 +37,8 @@ _F = (
     1.8463183175100548e-05, 1.421511758316446e-07, 2.0442631033899397e-15,
 )  # fmt: skip
 
+_SHARE = Bound("in [0, 1)", lambda rate: 0 <= rate < 1)
+
 UNIFORM = Row(
     "uniform",
     "random",
@@ -75,7 +77,7 @@ DROPOUT = Row(
     "random",
     attributes={"rate": 0.5},
     domain={"u": "uniform"},
-    bounds={"rate": Bound("in [0, 1)", lambda rate: 0 <= rate < 1)},
+    bounds={"rate": _SHARE},
     saved=["u"],
     note="what is dropped is 0, whatever x is; the rest is scaled, so that the expected value is x",
     source="Srivastava et al. 2014, JMLR 15, section 10 (the scale at training time)",
@@ -97,7 +99,7 @@ ALPHA_DROPOUT = Row(
     "random",
     attributes={"rate": 0.5},
     domain={"u": "uniform"},
-    bounds={"rate": Bound("in [0, 1)", lambda rate: 0 <= rate < 1)},
+    bounds={"rate": _SHARE},
     saved=["u"],
     note=(
         "what is dropped becomes -1.7580993408473766, the limit of selu at -inf; then a scale and a shift give inputs "
