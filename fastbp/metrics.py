@@ -109,29 +109,29 @@ def _binary(name: str, y: np.ndarray) -> np.ndarray:
 
 def _tallies(true: np.ndarray, predicted: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return, for each of n classes, how many rows are rightly given it, are given it, and have it."""
-    both = np.bincount(true[true == predicted], minlength=n)
-    return both, np.bincount(predicted, minlength=n), np.bincount(true, minlength=n)
+    true_positives = np.bincount(true[true == predicted], minlength=n)
+    return true_positives, np.bincount(predicted, minlength=n), np.bincount(true, minlength=n)
 
 
-def _precision(both: Any, predicted: Any, actual: Any) -> Any:
-    return both / np.maximum(predicted, 1)
+def _precision(true_positives: Any, n_predicted: Any, n_true: Any) -> Any:
+    return true_positives / np.maximum(n_predicted, 1)
 
 
-def _recall(both: Any, predicted: Any, actual: Any) -> Any:
-    return both / np.maximum(actual, 1)
+def _recall(true_positives: Any, n_predicted: Any, n_true: Any) -> Any:
+    return true_positives / np.maximum(n_true, 1)
 
 
-def _f1(both: Any, predicted: Any, actual: Any) -> Any:
-    return 2 * both / np.maximum(predicted + actual, 1)
+def _f1(true_positives: Any, n_predicted: Any, n_true: Any) -> Any:
+    return 2 * true_positives / np.maximum(n_predicted + n_true, 1)
 
 
 def _averaged(score: Callable[..., Any], tallies: tuple[np.ndarray, np.ndarray, np.ndarray], average: str) -> float:
-    both, predicted, actual = tallies
+    true_positives, n_predicted, n_true = tallies
     if average == "micro":
-        return float(score(both.sum(), predicted.sum(), actual.sum()))
+        return float(score(true_positives.sum(), n_predicted.sum(), n_true.sum()))
     # a class that neither occurs nor is predicted is ignored
-    weights = actual if average == "weighted" else (predicted + actual > 0).astype(np.int64)
-    return math.fsum((score(both, predicted, actual) * weights).tolist()) / int(weights.sum())
+    weights = n_true if average == "weighted" else (n_predicted + n_true > 0).astype(np.int64)
+    return math.fsum((score(true_positives, n_predicted, n_true) * weights).tolist()) / int(weights.sum())
 
 
 def _score_of(score: Callable[..., Any], y_true: ArrayLike, y_pred: ArrayLike, average: str) -> float:
@@ -737,8 +737,8 @@ class Precision(Metric, names=("precision",)):
             counts = _result(program, "binary_confusion", y_pred, y_true, threshold=_cut(self.threshold, loss))
 
             def of_counts(rows, counts):
-                (_, false_positives), (false_negatives, both) = counts.sum(axis=0)
-                return float(score(both, both + false_positives, both + false_negatives))
+                (_, false_positives), (false_negatives, true_positives) = counts.sum(axis=0)
+                return float(score(true_positives, true_positives + false_positives, true_positives + false_negatives))
 
             return [counts], of_counts
         n = y_pred.shape[-1]
@@ -843,8 +843,8 @@ class AUC(Metric, names=("auc",)):
 
     def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
         """Add copies of outputs and targets."""
-        both = [_result(program, "identity_forward", buffer) for buffer in (y_true, y_pred)]
-        return both, lambda rows, y_true, y_pred: roc_auc_score(y_true > 0.5, y_pred)
+        kept = [_result(program, "identity_forward", buffer) for buffer in (y_true, y_pred)]
+        return kept, lambda rows, y_true, y_pred: roc_auc_score(y_true > 0.5, y_pred)
 
 
 class _Error(Metric):
