@@ -28,6 +28,20 @@ cdef api int gather_labels(
     return FASTBP_OK
 
 
+cdef api int gather_label_rows(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const int64_t *source = <const int64_t *>buffers[0]
+    cdef const int64_t *index = <const int64_t *>buffers[1]
+    cdef int64_t *y = <int64_t *>buffers[2]
+    cdef intptr_t i, rows = sizes[0], n = sizes[1], batch = sizes[2]
+    for i in range(batch):
+        if not 0 <= index[i] < rows:
+            return FASTBP_INDEX_ERROR
+        memcpy(y + i * n, source + index[i] * n, n * sizeof(int64_t))
+    return FASTBP_OK
+
+
 cdef inline intptr_t row_number(real x, intptr_t rows) noexcept nogil:
     # -1 if it is none; compared before the cast, which is undefined for what does not fit
     cdef intptr_t k

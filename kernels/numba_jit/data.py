@@ -25,6 +25,18 @@ def gather_labels(buffers, sizes, attributes, primitives):
     return OK
 
 
+def gather_label_rows(buffers, sizes, attributes, primitives):
+    source, index, y = integers(buffers[0]), integers(buffers[1]), integers(buffers[2])
+    rows, n, batch = sizes[0], sizes[1], sizes[2]
+    for i in range(batch):
+        if not 0 <= index[i] < rows:
+            return INDEX_ERROR
+        start = index[i] * n
+        for j in range(n):
+            y[i * n + j] = source[start + j]
+    return OK
+
+
 @helper
 def row_number(x, rows):
     # -1 if it is none; compared before the cast, which is undefined for what does not fit

@@ -35,6 +35,19 @@ def gather_labels(source, index):
     return source[index]
 
 
+GATHER_LABEL_ROWS = Row(
+    "gather_label_rows",
+    "data",
+    domain={"index": "index"},
+    source="the integer labels of a mini-batch whose rows have several",
+)
+
+
+@GATHER_LABEL_ROWS.kernel("source[rows,n]:i8, index[batch]:i8 -> y[batch,n]:i8", split="batch")
+def gather_label_rows(source, index):
+    return source[index]
+
+
 EMBEDDING = Row(
     "embedding",
     "data",
