@@ -70,10 +70,10 @@ def test_errors():
         for eps in (0, -1, np.inf, np.nan):
             with pytest.raises(ValueError, match=r"eps is .*; it must be in"):
                 norm(eps=eps)
-        with pytest.raises(ValueError, match="takes rows of one dimension"):
-            Sequential([norm()], input_shape=(2, 3)).build()
-    with pytest.raises(ValueError, match="log_softmax takes rows of one dimension"):
-        Sequential([fastbp.Activation("log_softmax")], input_shape=(2, 3)).build()
+        with pytest.raises(ValueError, match="takes rows of one dimension or more"):
+            Sequential([norm()]).predict([1.0, 2.0])
+    with pytest.raises(ValueError, match="log_softmax takes rows of one dimension or more"):
+        Sequential([fastbp.Activation("log_softmax")]).predict([1.0, 2.0])
 
 
 # --------------------------------------------------------------------------------------- the batch
@@ -235,5 +235,5 @@ def test_errors_of_batch_norm():
             BatchNorm(momentum)
     with pytest.raises(TypeError, match="momentum is 'a'; it must be a number"):
         BatchNorm("a")
-    with pytest.raises(ValueError, match="BatchNorm takes rows of one dimension"):
-        Sequential([BatchNorm()], input_shape=(2, 3)).build()
+    with pytest.raises(ValueError, match="BatchNorm takes rows of one dimension or more"):
+        Sequential([BatchNorm()]).predict([1.0, 2.0])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     #: ``backward(dy, need_dx)`` of `Layer.emit`: it adds the backward calls and returns dx, or None.
     Backward = Callable[[Buffer, bool], Buffer | None]
 
-__all__ = ["Layer", "ParameterSpec"]
+__all__ = ["Layer", "ParameterSpec", "features"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*\Z")
 
@@ -57,6 +57,29 @@ def as_shape(shape: Any, name: str = "input_shape") -> tuple[int, ...] | None:
         return tuple(operator.index(n) for n in shape)
     except TypeError:
         raise TypeError(f"{name} is {shape!r}; it must be an integer or a tuple of integers") from None
+
+
+def features(what: str, shape: tuple[int, ...]) -> int:
+    """Return the length of the last axis of a row's shape: what a layer of features works on.
+
+    Parameters
+    ----------
+    what : str
+        What the message of an error calls the layer.
+    shape : tuple of int
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If there is no axis.
+    """
+    if not shape:
+        raise ValueError(f"{what} takes rows of one dimension or more, got shape ()")
+    return shape[-1]
 
 
 class ParameterSpec:

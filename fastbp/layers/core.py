@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .. import constraints, initializers, regularizers
 from ..checks import check_name
 from ..kernels.table import ROWS
-from .base import Layer, ParameterSpec
+from .base import Layer, ParameterSpec, features
 
 if TYPE_CHECKING:
     from typing import Any
@@ -84,10 +84,14 @@ class Activation(Layer):
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return no parameters and the same shape."""
-        kernel = ROWS[self.activation].kernels[f"{self.activation}_forward"]
-        if not kernel.elementwise and len(input_shape) != 1:
-            raise ValueError(f"{self.name}: {self.activation} takes rows of one dimension, got shape {input_shape}")
+        if not self._elementwise:
+            features(f"{self.name}: {self.activation}", input_shape)
         return [], input_shape
+
+    @property
+    def _elementwise(self) -> bool:
+        """Whether it takes each element by itself; else, as a softmax, the last axis."""
+        return ROWS[self.activation].kernels[f"{self.activation}_forward"].elementwise
 
     def emit(
         self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
@@ -95,15 +99,17 @@ class Activation(Layer):
         """Add ``y = f(x)``."""
         if self.activation == "identity":
             return x, lambda dy, need_dx: dy
-        row = ROWS[self.activation]
-        y = program.call(f"{row.name}_forward", x, layer=self.name, **self.attributes)
+        row, shape = ROWS[self.activation], x.shape if self._elementwise else x.matrix().shape
+        rows = x.reshaped(shape)
+        y = program.call(f"{row.name}_forward", rows, layer=self.name, **self.attributes)
 
         def backward(dy, need_dx):
-            saved = {"x": x, "y": y}
-            inputs = [saved[name] for name in row.saved]
-            return program.call(f"{row.name}_backward", dy, *inputs, layer=self.name, **self.attributes)
+            saved = {"x": rows, "y": y}
+            inputs = [dy.reshaped(shape), *[saved[name] for name in row.saved]]
+            dx = program.call(f"{row.name}_backward", *inputs, layer=self.name, **self.attributes)
+            return dx.reshaped(x.shape)
 
-        return y, backward
+        return y.reshaped(x.shape), backward
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
@@ -136,6 +142,9 @@ def get_activation(activation: str | Activation | dict[str, Any] | None) -> Acti
 class Dense(Layer):
     """A fully connected layer, ``y = activation(x @ w + b)``.
 
+    The last axis are the features: a row of shape ``(t, n_in)`` becomes one of ``(t, n_out)``, with the same w and b in
+    all t positions. `Flatten` before it connects all to all.
+
     Parameters
     ----------
     units : int
@@ -146,7 +155,7 @@ class Dense(Layer):
     kernel_initializer, bias_initializer : str or Initializer
         For `w` and `b`.
     input_shape : int or tuple of int, optional
-        The number of inputs, n_in, for the first layer of a model.
+        The number of inputs, n_in, or the shape of a row, which ends with it, for the first layer of a model.
     name : str, optional
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
         A penalty that is added to the loss: "l1", "l2", ``fastbp.regularizers.L2(1e-4)`` ...
@@ -167,6 +176,9 @@ class Dense(Layer):
     >>> model = fastbp.Sequential([fastbp.Dense(3, activation="tanh", input_shape=2)])
     >>> model.layers[0].w.shape, model.layers[0].b
     ((2, 3), array([0., 0., 0.], dtype=float32))
+    >>> model = fastbp.Sequential([fastbp.Dense(3)], input_shape=(5, 2))
+    >>> model.layers[0].w.shape, model.layout.output_shape
+    ((2, 3), (5, 3))
     """
 
     parameters = ("w", "b")
@@ -202,39 +214,39 @@ class Dense(Layer):
         self.bias_constraint = constraints.get(bias_constraint)
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
-        """Return `w`, `b` and the output shape ``(units,)``."""
-        if len(input_shape) != 1:
-            raise ValueError(f"{self.name}: Dense takes rows of one dimension, got shape {input_shape}")
+        """Return `w`, `b` and the output shape, whose last axis are the units."""
+        n_in = features(f"{self.name}: Dense", input_shape)
         self.activation.name = f"{self.name}.{self.activation.activation}"
         of_w: dict[str, Any] = {"regularizer": self.kernel_regularizer, "constraint": self.kernel_constraint}
-        specs = [ParameterSpec("w", (input_shape[0], self.units), self.kernel_initializer, **of_w)]
+        specs = [ParameterSpec("w", (n_in, self.units), self.kernel_initializer, **of_w)]
         if self.use_bias:
             of_b: dict[str, Any] = {"regularizer": self.bias_regularizer, "constraint": self.bias_constraint}
             specs.append(ParameterSpec("b", (self.units,), self.bias_initializer, **of_b))
-        return specs, (self.units,)
+        return specs, (*input_shape[:-1], self.units)
 
     def emit(
         self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
     ) -> tuple[Buffer, Backward]:
         """Add ``y = activation(x @ w + b)``."""
+        rows = x.matrix()
         if self.use_bias:
-            z = program.call("dense", x, weights["w"], weights["b"], layer=self.name)
+            z = program.call("dense", rows, weights["w"], weights["b"], layer=self.name)
         else:
-            z = program.call("matmul_nn", x, weights["w"], layer=self.name)
+            z = program.call("matmul_nn", rows, weights["w"], layer=self.name)
         y, activation_backward = self.activation.emit(program, z, {}, {})
 
         def backward(dy, need_dx):
-            dz: Any = activation_backward(dy, True)
+            dz: Any = activation_backward(dy.matrix(), True)
             if "b" in gradients:
                 program.call("bias_backward", dz, layer=self.name, into={"db": gradients["b"]})
             if "w" in gradients:
-                program.call("matmul_tn", x, dz, layer=self.name, into={"y": gradients["w"]})
+                program.call("matmul_tn", rows, dz, layer=self.name, into={"y": gradients["w"]})
             if not need_dx:
                 return None
-            dx = program.buffer(f"{self.name}.dx", x.shape)
-            return program.call("matmul_nt", dz, weights["w"], layer=self.name, into={"y": dx})
+            dx = program.buffer(f"{self.name}.dx", rows.shape)
+            return program.call("matmul_nt", dz, weights["w"], layer=self.name, into={"y": dx}).reshaped(x.shape)
 
-        return y, backward
+        return y.reshaped((*x.shape[:-1], self.units)), backward
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
@@ -254,6 +266,8 @@ class Dense(Layer):
 
 class PReLU(Layer):
     """A relu whose slope below 0 is learned [1]_: ``y = x if x > 0 else alpha * x``, with an alpha for each input.
+
+    Of rows of several dimensions each element has its own, as in Keras without ``shared_axes``.
 
     Parameters
     ----------
@@ -300,17 +314,16 @@ class PReLU(Layer):
         self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
     ) -> tuple[Buffer, Backward]:
         """Add ``y = x if x > 0 else alpha * x``."""
-        # the kernel takes rows of one dimension
-        n = math.prod(x.shape[1:])
-        rows, alpha = x.reshaped((x.shape[0], n)), weights["alpha"].reshaped((n,))
+        rows = x.matrix(1)
+        n = rows.shape[1]
+        alpha = weights["alpha"].reshaped((n,))
         y = program.call("prelu_forward", rows, alpha, layer=self.name)
 
         def backward(dy, need_dx):
             if not gradients and not need_dx:
                 return None
             into = {f"d{name}": gradient.reshaped((n,)) for name, gradient in gradients.items()}
-            dy = dy.reshaped(rows.shape)
-            dx, _ = program.call("prelu_backward", dy, rows, alpha, layer=self.name, into=into)
+            dx, _ = program.call("prelu_backward", dy.matrix(1), rows, alpha, layer=self.name, into=into)
             return dx.reshaped(x.shape)
 
         return y.reshaped(x.shape), backward

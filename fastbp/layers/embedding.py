@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +25,7 @@ class Embedding(Layer):
 
     It takes the data of the model, whole numbers from 0 to ``input_dim - 1`` (of any dtype; the model holds them as
     its own, and float32 has all whole numbers up to 2**24). A row of shape ``(n,)`` becomes one of
-    ``(n, output_dim)``; `Flatten` makes of it what `Dense` takes.
+    ``(n, output_dim)``, of which `Dense` takes each of the n positions by itself, after `Flatten` all together.
 
     Parameters
     ----------
@@ -91,7 +90,7 @@ class Embedding(Layer):
         """Add ``y = w[x]``."""
         if program.dtype == "float32" and self.input_dim > 1 << 24:
             raise ValueError(f"{self.name}: input_dim is {self.input_dim}; float32 cannot count beyond 2**24 rows")
-        numbers = x.reshaped((x.shape[0], prod(x.shape[1:])))
+        numbers = x.matrix(1)
         y = program.call("embedding_forward", numbers, weights["w"], layer=self.name)
 
         def backward(dy, need_dx):

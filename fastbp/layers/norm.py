@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import initializers
 from ..checks import number
-from .base import Layer, ParameterSpec
+from .base import Layer, ParameterSpec, features
 
 if TYPE_CHECKING:
     from typing import Any
@@ -28,16 +28,15 @@ class _RowNorm(Layer):
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return the parameters and the same shape."""
-        if len(input_shape) != 1:
-            raise ValueError(f"{self.name}: {type(self).__name__} takes rows of one dimension, got shape {input_shape}")
+        n = features(f"{self.name}: {type(self).__name__}", input_shape)
         initial = {"gamma": initializers.Ones(), "beta": initializers.Zeros()}
-        return [ParameterSpec(name, input_shape, initial[name]) for name in self.parameters], input_shape
+        return [ParameterSpec(name, (n,), initial[name]) for name in self.parameters], input_shape
 
     def emit(
         self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
     ) -> tuple[Buffer, Backward]:
         """Add the normalisation, and the scale and shift."""
-        normal, inverse = program.call(f"{self.row}_forward", x, layer=self.name, eps=self.eps)
+        normal, inverse = program.call(f"{self.row}_forward", x.matrix(), layer=self.name, eps=self.eps)
         y = program.call(f"{self.scale}_forward", normal, *weights.values(), layer=self.name)
 
         def backward(dy, need_dx):
@@ -45,13 +44,14 @@ class _RowNorm(Layer):
                 return None
             into = {f"d{name}": gradient for name, gradient in gradients.items()}
             dnormal, *_ = program.call(
-                f"{self.scale}_backward", dy, normal, weights["gamma"], layer=self.name, into=into
+                f"{self.scale}_backward", dy.matrix(), normal, weights["gamma"], layer=self.name, into=into
             )
             if not need_dx:
                 return None
-            return program.call(f"{self.row}_backward", dnormal, normal, inverse, layer=self.name, eps=self.eps)
+            dx = program.call(f"{self.row}_backward", dnormal, normal, inverse, layer=self.name, eps=self.eps)
+            return dx.reshaped(x.shape)
 
-        return y, backward
+        return y.reshaped(x.shape), backward
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
@@ -61,7 +61,8 @@ class _RowNorm(Layer):
 class LayerNorm(_RowNorm):
     """Each row less its mean, over its standard deviation, then scaled and shifted [1]_.
 
-    ``y = (x - mean(x)) / sqrt(var(x) + eps) * gamma + beta``, mean and variance (of n, not n - 1) over the row.
+    ``y = (x - mean(x)) / sqrt(var(x) + eps) * gamma + beta``, mean and variance (of n, not n - 1) over the row, of
+    rows of several dimensions over the last.
 
     Parameters
     ----------
@@ -98,6 +99,8 @@ class LayerNorm(_RowNorm):
 
 class RMSNorm(_RowNorm):
     """Each row over the root of its mean square, then scaled [1]_: ``y = x / sqrt(mean(x**2) + eps) * gamma``.
+
+    Of rows of several dimensions the mean is over the last.
 
     Parameters
     ----------
@@ -140,6 +143,9 @@ class BatchNorm(Layer):
     evaluation and prediction these moving averages take the place of the batch's own. So they do in training where
     `trainable` is False: then nothing of the layer changes, and the gradient is that of a fixed scale and shift.
 
+    Of rows of several dimensions the last axis are the columns, as in Keras: mean and variance are over the batch and
+    all other axes.
+
     Momentum, eps and the variance in the moving average are Keras'. PyTorch's momentum of 0.1 is 0.9 here, its eps is
     1e-5, and its moving average is of ``variance * rows / (rows - 1)``.
 
@@ -163,8 +169,8 @@ class BatchNorm(Layer):
 
     Notes
     -----
-    Of a single row the variance is 0: it becomes beta, whatever it is, and passes no gradient on. `fit` has such a
-    batch where the rows leave a remainder of 1; it warns then, as `train_on_batch` does.
+    Of a single row of one dimension the variance is 0: it becomes beta, whatever it is, and passes no gradient on.
+    `fit` has such a batch where the rows leave a remainder of 1; it warns then, as `train_on_batch` does.
 
     References
     ----------
@@ -188,8 +194,8 @@ class BatchNorm(Layer):
 
     @property
     def least_rows(self) -> int:
-        """Two, unless the moving averages take the place of the batch's."""
-        return 2 if self.trainable else 1
+        """Two numbers a column, unless the moving averages take the place of the batch's."""
+        return 2 if self.trainable and self._per_row == 1 else 1
 
     def __init__(
         self,
@@ -203,16 +209,17 @@ class BatchNorm(Layer):
         super().__init__(input_shape, name)
         self.momentum, self.eps = number("momentum", momentum, 0, 1), number("eps", eps, 0, math.inf, closed_low=False)
         self.center, self.scale = bool(center), bool(scale)
+        self._per_row = 1  # how many numbers of a column a row has
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return the parameters and the statistics, and the same shape."""
-        if len(input_shape) != 1:
-            raise ValueError(f"{self.name}: BatchNorm takes rows of one dimension, got shape {input_shape}")
+        n = features(f"{self.name}: BatchNorm", input_shape)
+        self._per_row = math.prod(input_shape[:-1])
         ones, zeros = initializers.Ones(), initializers.Zeros()
-        specs = [ParameterSpec("gamma", input_shape, ones)] * self.scale
-        specs += [ParameterSpec("beta", input_shape, zeros)] * self.center
+        specs = [ParameterSpec("gamma", (n,), ones)] * self.scale
+        specs += [ParameterSpec("beta", (n,), zeros)] * self.center
         for name, initial in zip(self.statistics, (zeros, ones), strict=True):
-            specs.append(ParameterSpec(name, input_shape, initial, trainable=False))
+            specs.append(ParameterSpec(name, (n,), initial, trainable=False))
         return specs, input_shape
 
     def emit(
@@ -223,17 +230,19 @@ class BatchNorm(Layer):
         moving = [weights[name] for name in self.statistics]
         options: dict[str, Any] = {"layer": self.name, "eps": self.eps}
         use_batch_statistics = program.training and (bool(gradients) if own else self.trainable)
+        rows = x.matrix()
         if use_batch_statistics:
-            normal, inverse, *statistics = program.call("batch_norm_forward", x, **options)
+            normal, inverse, *statistics = program.call("batch_norm_forward", rows, **options)
             program.later(lambda: self._average(program, moving, statistics))
         else:
-            normal, inverse = program.call("normalize", x, *moving, **options)
+            normal, inverse = program.call("normalize", rows, *moving, **options)
         row = ("affine" if self.center else "scale") if self.scale else "bias" if self.center else None
         y = program.call(f"{row}_forward", normal, *own, layer=self.name) if row else normal
 
         def backward(dy, need_dx):
             if not gradients and not need_dx:
                 return None
+            dy = dy.matrix()
             if row == "bias" and gradients:
                 program.call("bias_backward", dy, layer=self.name, into={"db": gradients["beta"]})
             elif self.scale:
@@ -242,10 +251,12 @@ class BatchNorm(Layer):
             if not need_dx:
                 return None
             if use_batch_statistics:
-                return program.call("batch_norm_backward", dy, normal, inverse, **options)
-            return program.call("scale_forward", dy, inverse, layer=self.name)
+                dx = program.call("batch_norm_backward", dy, normal, inverse, **options)
+            else:
+                dx = program.call("scale_forward", dy, inverse, layer=self.name)
+            return dx.reshaped(x.shape)
 
-        return y, backward
+        return y.reshaped(x.shape), backward
 
     def _average(self, program: Program, moving: list[Buffer], values: list[Buffer]) -> None:
         for average, value in zip(moving, values, strict=True):

@@ -207,12 +207,35 @@ class Buffer:
         ProgramError
             If the shape has another number of elements.
         """
+        if tuple(shape) == self.shape:
+            return self
         other = Buffer(self.number, self.name, shape, self.dtype, self.role, self.parent, self.offset)
         if _polynomial(other.shape) != _polynomial(self.shape):
             raise ProgramError(f"{self!r} cannot be {other!r}")
         other.root = self.root
         self.root._others.append(other)
         return other
+
+    def matrix(self, axis: int = -1) -> Buffer:
+        """Return the same memory as a matrix, which is what kernels of rows take: the buffer itself if it is one.
+
+        Parameters
+        ----------
+        axis : int
+            From which axis on the columns are: -1 makes a row of each feature vector, 1 of each row of the batch.
+
+        Returns
+        -------
+        Buffer
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> x = Program("float32").buffer("x", (BATCH, 5, 3))
+        >>> x.matrix(), x.matrix(1)
+        (x[5*batch, 3], x[batch, 15])
+        """
+        return self.reshaped((prod(self.shape[:axis]), prod(self.shape[axis:])))
 
     def become(self, other: Buffer) -> None:
         """Stand for another buffer of the same contents: whoever holds this one reads that.
