@@ -45,7 +45,7 @@ def minimize(
         As for `Sequential.fit`. All rows are one batch, in memory with their activations.
     method : str
         One that uses gradients, such as "L-BFGS-B", "BFGS", "CG" or "TNC".
-    sample_weight : array_like, shape (rows,), optional
+    sample_weight : array_like, optional
         As for `Sequential.fit`.
     class_weight : dict of int to float or "balanced", optional
         As for `Sequential.fit`.

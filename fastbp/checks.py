@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_array", "as_generator", "as_list", "as_numbers", "as_path", "check_kind", "check_name", "integer", "number",
-    "saved_seed", "suggest",
+    "saved_seed", "suggest", "weights_of",
 ]  # fmt: skip
 
 _PLAIN = {bool, int, float}
@@ -175,3 +175,27 @@ def as_numbers(name: str, values: ArrayLike) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {array.dtype}; it must hold real numbers")
     return array
+
+
+def weights_of(name: str, values: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
+    """Return weights of samples as an array of their shape, or raise an error that names them.
+
+    Parameters
+    ----------
+    name : str
+    values : array_like
+        A number for each row, of shape (rows,) or (rows, 1), or one for each position of a row.
+    shape : tuple of int
+        Of the samples: rows, and the positions that each of them has.
+
+    Returns
+    -------
+    ndarray
+    """
+    array = as_numbers(name, values)
+    if array.shape in (shape[:1], (*shape[:1], 1)):
+        array = array.reshape(shape[:1] + (1,) * len(shape[1:]))
+    elif array.shape != shape:
+        allowed = " or ".join(map(str, dict.fromkeys((shape[:1], shape))))
+        raise ValueError(f"{name} has shape {array.shape}; it must be {allowed}")
+    return np.broadcast_to(array, shape)

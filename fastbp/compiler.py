@@ -93,6 +93,11 @@ class Layout:
         """The shape of one row of the output."""
         return self.shapes[-1]
 
+    @property
+    def positions(self) -> int:
+        """How many rows of the last axis one row of the output has: what losses and metrics count."""
+        return prod(self.output_shape[:-1])
+
     def check_saved(self, arrays: dict[str, Any], dtype: str) -> tuple[str, ...]:
         """Raise ValueError unless `arrays` have what a file holds of the layers; return the names of that."""
         wanted = {
@@ -219,10 +224,18 @@ def _targets(program: Program, loss: Loss, layout: Layout, name: str, first: Len
     return program.buffer(name, shape, "i8" if loss.takes_integers else "real", role="input")
 
 
-def _rows(buffer: Buffer) -> Buffer:
-    """Return labels as they are, anything else as a matrix: a row may have any shape where it is only moved."""
-    first, *rest = buffer.shape
-    return buffer.reshaped((first, prod(rest))) if len(rest) > 1 else buffer
+def _gather(program: Program, source: Buffer, index: Buffer, batch: Buffer) -> None:
+    """Add the gathering of a batch: a row may have any shape where it is only moved."""
+    kernel = "gather"
+    if source.dtype == "i8":
+        kernel = "gather_labels" if len(source.shape) == 1 else "gather_label_rows"
+    if len(source.shape) > 1:
+        source, batch = source.matrix(1), batch.matrix(1)
+    program.call(kernel, source, index, layer="data", into={"y": batch})
+
+
+def _weights(program: Program, layout: Layout, name: str, first: Length) -> Buffer:
+    return program.buffer(name, (first, *layout.output_shape[:-1], 1), role="input")
 
 
 def _loss(
@@ -231,16 +244,20 @@ def _loss(
     program, names = network.program, [layer.name for layer in layers]
     program.phase = "loss"
     network.y_true = network.y_true or _targets(program, loss, layout, "y_true", BATCH)
+    # each position of a row is a row of its own
+    y_pred = network.y_pred.matrix()
+    y_true = network.y_true.reshaped(y_pred.shape[:1]) if loss.takes_integers else network.y_true.matrix()
     for metric in metrics:
-        network.metrics.append((metric, *metric.emit(program, loss, network.y_pred, network.y_true)))
-    network.data_loss, backward = loss.emit(program, network.y_pred, network.y_true, network.weight)
+        network.metrics.append((metric, *metric.emit(program, loss, y_pred, y_true)))
+    weight = None if network.weight is None else network.weight.matrix()
+    network.data_loss, backward = loss.emit(program, y_pred, y_true, weight)
     network.loss = network.data_loss
     for k, name, regularizer in _regularized(layout):
         network.loss = regularizer.emit(program, network.parameters[k][name], network.loss, names[k])
     network.loss.name, network.loss.role = "loss", "result"
     if network.data_loss is not network.loss:
         network.data_loss.name, network.data_loss.role = "data loss", "result"
-    return backward
+    return lambda: backward().reshaped(network.y_pred.shape)
 
 
 def _shortened(network: Network, passes: Sequence[Pass]) -> Network:
@@ -328,13 +345,12 @@ def compile_training(
     network.index = program.buffer("index", (BATCH,), "i8", role="input")
     network.x = program.buffer("x", (BATCH, *layout.input_shape), role="input")
     network.y_true = _targets(program, loss, layout, "y_true", BATCH)
-    gather = "gather_labels" if loss.takes_integers else "gather"
-    for source, batch, kernel in ((network.x_source, network.x, "gather"), (network.y_source, network.y_true, gather)):
-        program.call(kernel, _rows(source), network.index, layer="data", into={"y": _rows(batch)})
+    _gather(program, network.x_source, network.index, network.x)
+    _gather(program, network.y_source, network.index, network.y_true)
     if weighted:
-        network.weight_source = program.buffer("weight_source", (ROWS, 1), role="input")
-        network.weight = program.buffer("sample_weight", (BATCH, 1), role="input")
-        program.call("gather", network.weight_source, network.index, layer="data", into={"y": network.weight})
+        network.weight_source = _weights(program, layout, "weight_source", ROWS)
+        network.weight = _weights(program, layout, "sample_weight", BATCH)
+        _gather(program, network.weight_source, network.index, network.weight)
     program.phase = "forward"
     start = len(program.calls)
     dw, gradients = _views(program, layers, layout, "gradients", "gradient", trained)
@@ -388,7 +404,7 @@ def compile_evaluation(
     network = Network(dtype, numerics)
     _forward(network, layers, layout, {})
     if weighted:
-        network.weight = network.program.buffer("sample_weight", (BATCH, 1), role="input")
+        network.weight = _weights(network.program, layout, "sample_weight", BATCH)
     _loss(network, layers, layout, loss, metrics)
     return _shortened(network, passes)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .checks import as_numbers, integer, number
+from .checks import as_numbers, integer, number, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +26,8 @@ class Rows(NamedTuple):
 
     x: np.ndarray
     y: np.ndarray
-    weight: np.ndarray | None = None  # a column
-    counting: np.ndarray | None = None  # which rows count in the loss, where not all do
+    weight: np.ndarray | None = None  # of each row, or position of a row, as a column
+    counting: np.ndarray | None = None  # which targets count in the loss, where not all do
 
     def of(self, which: Any) -> Rows:
         """Return some of the rows, by a slice or their numbers."""
@@ -40,6 +40,11 @@ _PAIRS = {"signs": (-1, 1), "binary": (0, 1)}
 _CHECKED = 1 << 20  # elements that are looked at in one go, about a millisecond
 
 
+def _where(name: str, at: Any) -> str:
+    """Return what messages call an element of an array."""
+    return f"{name}[{', '.join(str(int(i)) for i in at)}]"
+
+
 def _real(name: str, array: np.ndarray, dtype: DTypeLike, finite: bool) -> np.ndarray:
     with np.errstate(over="ignore"):
         # a byte-swapped, strided, integer or wider array becomes what the program reads
@@ -50,10 +55,10 @@ def _real(name: str, array: np.ndarray, dtype: DTypeLike, finite: bool) -> np.nd
         for start in range(0, flat.size, _CHECKED):
             bad = ~np.isfinite(flat[start : start + _CHECKED])
             if bad.any():
-                at = tuple(int(i) for i in np.unravel_index(start + int(bad.argmax()), converted.shape))
+                at = np.unravel_index(start + int(bad.argmax()), converted.shape)
                 what = array[at]
                 why = "" if not np.isfinite(what) else f" (too large for {np.dtype(dtype)})"
-                raise ValueError(f"{name}[{', '.join(map(str, at))}] is {what}{why}; {name} must be finite")
+                raise ValueError(f"{_where(name, at)} is {what}{why}; {name} must be finite")
     return converted
 
 
@@ -108,8 +113,9 @@ def as_targets(name: str, y: ArrayLike, loss: Loss, shape: tuple[int, ...], dtyp
     ----------
     name : str
     y : array_like
-        For a loss on labels or groups integers (or whole numbers) of shape (rows,) or (rows, 1); else real numbers,
-        each row of the loss's `target_shape`, mostly that of the output; (rows,) will do where that is one number.
+        Each row of the loss's `target_shape`: for labels or groups integers (or whole numbers), one for each row of
+        the last axis, which may be kept as an axis of length 1; else real numbers, mostly of the output's shape, whose
+        last axis may be left away where its length is 1.
     loss : Loss
     shape : tuple of int
         Of one row of the output.
@@ -129,35 +135,35 @@ def as_targets(name: str, y: ArrayLike, loss: Loss, shape: tuple[int, ...], dtyp
     array = as_rows(name, y)
     if len(array) != rows:
         raise ValueError(f"{name} has {len(array)} rows and x has {rows}; they must be equal")
+    wanted = (rows, *loss.target_shape(shape))
     if loss.takes_integers:
-        return _integers(name, array, loss, shape[-1])
-    shape = loss.target_shape(shape)
-    if array.ndim == 1 and shape == (1,):
-        array = array[:, None]
-    if array.shape[1:] != tuple(shape):
-        hint = ""
-        if loss.link == "softmax" and array.ndim == 1:
+        return _integers(name, array, loss, wanted, shape[-1])
+    if array.shape == wanted[:-1] and wanted[-1] == 1:
+        array = array[..., None]
+    if array.shape != wanted:
+        hint, labels = "", array.shape == wanted[:-1]
+        if loss.link == "softmax" and labels:
             hint = "; for integer labels use the sparse categorical cross-entropy"
-        elif loss.targets == "one_hot" and array.ndim == 1:
-            hint = f"; np.eye({shape[-1]})[{name}] makes one-hot rows of labels"
-        raise ValueError(f"{name} has shape {array.shape}; it must be ({rows}, {', '.join(map(str, shape))}){hint}")
+        elif loss.targets == "one_hot" and labels:
+            hint = f"; np.eye({wanted[-1]})[{name}] makes one-hot rows of labels"
+        raise ValueError(f"{name} has shape {array.shape}; it must be {wanted}{hint}")
     converted = _real(name, array, dtype, True)
     if loss.targets in _PAIRS:
         low, high = _PAIRS[loss.targets]
         bad = (converted != low) & (converted != high)
         if bad.any():
-            at = tuple(int(i) for i in np.argwhere(bad)[0])
-            where, what = f"{name}[{', '.join(map(str, at))}]", f"targets of {loss!r} must be {low} or {high}"
+            at = tuple(np.argwhere(bad)[0])
             hint = "; 2 * y - 1 makes signs of 0 and 1" if low < 0 and np.isin(converted, (0, 1)).all() else ""
-            raise ValueError(f"{where} is {array[at]}; {what}{hint}")
+            raise ValueError(f"{_where(name, at)} is {array[at]}; targets of {loss!r} must be {low} or {high}{hint}")
     if loss.targets == "one_hot":
         bad = ((converted != 0) & (converted != 1)).any(axis=-1) | (converted.sum(axis=-1) != 1)
         if bad.any():
-            row = int(np.argwhere(bad)[0][0])
-            raise ValueError(f"{name}[{row}] is {array[row]}; targets of {loss!r} must be rows of 0 with a single 1")
+            at = tuple(np.argwhere(bad)[0])
+            what = f"targets of {loss!r} must be rows of 0 with a single 1"
+            raise ValueError(f"{_where(name, at)} is {array[at]}; {what}")
     if loss.link is not None and not ((converted >= 0) & (converted <= 1)).all():
-        at = tuple(int(i) for i in np.argwhere(~((converted >= 0) & (converted <= 1)))[0])
-        raise ValueError(f"{name}[{', '.join(map(str, at))}] is {array[at]}; targets of {loss!r} must be in 0 .. 1")
+        at = tuple(np.argwhere(~((converted >= 0) & (converted <= 1)))[0])
+        raise ValueError(f"{_where(name, at)} is {array[at]}; targets of {loss!r} must be in 0 .. 1")
     return converted
 
 
@@ -170,12 +176,12 @@ def as_weights(
     name: str = "sample_weight",
     outputs: int | None = None,
 ) -> np.ndarray | None:
-    """Return a column of weights for the rows of `y`, targets as the loss takes them, or None where there are none.
+    """Return weights for the rows of `y`, targets as the loss takes them, or None where there are none.
 
     Parameters
     ----------
     sample_weight : array_like, optional
-        Of shape (rows,) or (rows, 1), not negative.
+        Not negative, of a shape as for `weights_of`: a position of a row is what has a target, or label, of its own.
     class_weight : dict of int to float or "balanced", optional
         Classes that are left out weigh 1; "balanced" is ``rows / (classes * count of the class)``, where rows whose
         label is ignored are none and have no class.
@@ -188,6 +194,10 @@ def as_weights(
     outputs : int, optional
         How many the model has: so many classes labels have.
 
+    Returns
+    -------
+    ndarray, shape (rows, ..., 1), or None
+
     Raises
     ------
     TypeError, ValueError
@@ -198,18 +208,14 @@ def as_weights(
     if not loss.of_samples:
         given = name if class_weight is None else "class_weight"
         raise ValueError(f"{given} is given; {loss!r} does not support weights of samples, as it is no sum over them")
-    weights = np.ones(len(y))
-    if sample_weight is not None:
-        array = as_numbers(name, sample_weight)
-        if array.shape not in ((len(y),), (len(y), 1)):
-            raise ValueError(f"{name} has shape {array.shape}; it must be ({len(y)},)")
-        weights = array.reshape(-1)
+    samples = y.shape if loss.takes_integers else y.shape[:-1]
+    weights = weights_of(name, np.ones(len(y)) if sample_weight is None else sample_weight, samples)
     if class_weight is not None:
         weights = weights * _class_weights(class_weight, y, loss, outputs)
-    column = _real(name, weights[:, None], dtype, True)
+    column = _real(name, weights[..., None], dtype, True)
     if (column < 0).any():
-        at = int(np.argmax(column[:, 0] < 0))
-        raise ValueError(f"{name}[{at}] is {weights[at]}; weights must not be negative")
+        at = tuple(np.argwhere(column < 0)[0][:-1])
+        raise ValueError(f"{_where(name, at)} is {weights[at]}; weights must not be negative")
     return column
 
 
@@ -218,10 +224,10 @@ def _class_weights(class_weight: Any, y: np.ndarray, loss: Loss, outputs: int | 
     known: Sequence[int]
     if loss.targets == "labels":
         classes, known = y, range(int(y.max()) + 1 if outputs is None else outputs)
-    elif (loss.link == "softmax" or loss.targets == "one_hot") and y.ndim == 2:
-        classes, known = y.argmax(axis=1), range(y.shape[1])
-    elif y.ndim == 2 and y.shape[1] == 1 and np.isin(y, pair).all():
-        classes, known = y[:, 0].astype(np.int64), pair
+    elif loss.link == "softmax" or loss.targets == "one_hot":
+        classes, known = y.argmax(axis=-1), range(y.shape[-1])
+    elif y.shape[-1] == 1 and np.isin(y, pair).all():
+        classes, known = y[..., 0].astype(np.int64), pair
     else:
         raise ValueError(f"class_weight is given; targets of {loss!r} and shape {y.shape} have no classes")
     if isinstance(class_weight, str):
@@ -239,23 +245,24 @@ def _class_weights(class_weight: Any, y: np.ndarray, loss: Loss, outputs: int | 
             table[label] = number(f"class_weight[{label}]", value, 0, math.inf)
     else:
         raise TypeError(f"class_weight is {class_weight!r}; it must be a dict of weights by class or 'balanced'")
-    weights = np.ones(len(y))
+    weights = np.ones(classes.shape)
     for label, value in table.items():
         weights[classes == label] = value
     return weights
 
 
-def _integers(name: str, array: np.ndarray, loss: Loss, n: int) -> np.ndarray:
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        hint = "; for one-hot targets use the categorical cross-entropy" if array.ndim == 2 and loss.link else ""
-        raise ValueError(f"{name} has shape {array.shape}; labels must be ({len(array)},){hint}")
+def _integers(name: str, array: np.ndarray, loss: Loss, wanted: tuple[int, ...], n: int) -> np.ndarray:
+    if array.shape == (*wanted, 1):
+        array = array[..., 0]
+    if array.shape != wanted:
+        one_hot = array.ndim == len(wanted) + 1 and loss.link
+        hint = "; for one-hot targets use the categorical cross-entropy" if one_hot else ""
+        raise ValueError(f"{name} has shape {array.shape}; labels must be {wanted}{hint}")
     if array.dtype.kind == "f":
         whole = np.isfinite(array) & (array == np.trunc(array))
         if not whole.all():
-            at = int(np.flatnonzero(~whole)[0])
-            raise ValueError(f"{name}[{at}] is {array[at]}; labels must be whole numbers")
+            at = tuple(np.argwhere(~whole)[0])
+            raise ValueError(f"{_where(name, at)} is {array[at]}; labels must be whole numbers")
     with np.errstate(invalid="ignore"):
         labels = np.require(array, np.int64, ["C", "A"])
     groups = loss.targets == "groups"
@@ -263,9 +270,9 @@ def _integers(name: str, array: np.ndarray, loss: Loss, n: int) -> np.ndarray:
     if loss.ignore_index is not None:
         bad &= array != loss.ignore_index
     if bad.any():
-        at = int(np.flatnonzero(bad)[0])
+        at = tuple(np.argwhere(bad)[0])
         what = "groups must fit int64" if groups else f"labels must be in 0 .. {n - 1}, the model has {n} outputs"
-        raise ValueError(f"{name}[{at}] is {array[at]}; {what}")
+        raise ValueError(f"{_where(name, at)} is {array[at]}; {what}")
     if groups:
         loss.check_groups(name, labels)
     return labels

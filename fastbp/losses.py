@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .checks import as_numbers, check_name, integer, number, suggest
+from .checks import as_numbers, check_name, integer, number, suggest, weights_of
 from .kernels.table import ROWS
 from .registry import Registered, make, restore
 
@@ -65,12 +65,14 @@ class Loss(Registered, kind="loss"):
 
     Notes
     -----
-    Weights of samples multiply their losses; a mean is still one over the number of samples, as in Keras.
+    The last axis of y_pred is a sample's row: outputs (batch, t, n) are batch * t samples, each with a target, or
+    label, of its own, and a mean is over all of them, as in Keras. Weights of samples multiply their losses; a mean is
+    still one over the number of samples.
     """
 
     #: What y_true holds: "real" numbers of the shape of y_pred; "signs" (-1 and 1), "binary" numbers (0 and 1) or
     #: "one_hot" rows (0, but for a single 1) likewise; "means" of fewer columns than y_pred has; integer "labels" 0 to
-    #: n - 1 of shape (batch,); or any integers of that shape, where equal ones stand for "groups".
+    #: n - 1, one for each row of the last axis; or any integers likewise, where equal ones stand for "groups".
     targets = "real"
     #: How many rows in succession are one sample: neither batches nor shuffling part them.
     rows_per_sample = 1
@@ -207,11 +209,11 @@ class Loss(Registered, kind="loss"):
 
     @property
     def takes_integers(self) -> bool:
-        """Whether y_true holds one integer a row."""
+        """Whether y_true holds one integer for each row of the last axis."""
         return self.targets in ("labels", "groups")
 
     def counting(self, y_true: np.ndarray) -> np.ndarray | None:
-        """Return which rows of targets count in the loss, or None where all do.
+        """Return which targets count in the loss, or None where all do.
 
         Parameters
         ----------
@@ -220,7 +222,7 @@ class Loss(Registered, kind="loss"):
 
         Returns
         -------
-        ndarray of bool, shape (rows,), or None
+        ndarray of bool, shape of `y_true`, or None
         """
         return None if self.ignore_index is None else y_true != self.ignore_index
 
@@ -255,10 +257,12 @@ class Loss(Registered, kind="loss"):
         --------
         >>> MeanSquaredError().target_shape((6,)), GaussianNLL().target_shape((6,))
         ((6,), (3,))
-        >>> SparseCategoricalCrossEntropy().target_shape((6,))
-        ()
+        >>> SparseCategoricalCrossEntropy().target_shape((6,)), SparseCategoricalCrossEntropy().target_shape((5, 6))
+        ((), (5,))
         """
-        return () if self.takes_integers else output_shape
+        if self.targets == "groups" and len(output_shape) != 1:
+            raise ValueError(f"{self!r} takes rows of one dimension, got outputs of shape {output_shape}")
+        return output_shape[:-1] if self.takes_integers else output_shape
 
     def emit(
         self, program: Program, y_pred: Buffer, y_true: Buffer, weight: Buffer | None = None
@@ -269,8 +273,9 @@ class Loss(Registered, kind="loss"):
         ----------
         program : Program
         y_pred, y_true : Buffer
+            Each row of the last axis as a row: (samples, n), and labels (samples,).
         weight : Buffer, optional
-            Of each sample, shape (batch, 1).
+            Of each sample, shape (samples, 1).
 
         Returns
         -------
@@ -316,8 +321,6 @@ class Loss(Registered, kind="loss"):
 
     @staticmethod
     def _times(program: Program, x: Buffer, weight: Buffer) -> Buffer:
-        if len(x.shape) > 2:
-            raise ValueError("weights of samples need outputs of one dimension")
         result: Buffer = program.call("weigh_rows" if len(x.shape) == 2 else "weigh_samples", x, weight, layer="loss")
         return result
 
@@ -330,11 +333,12 @@ class Loss(Registered, kind="loss"):
         ----------
         y_true, y_pred : array_like
         backend : {"cython", "numba", "numpy"}, optional
-        sample_weight : array_like, shape (batch,), optional
+        sample_weight : array_like, optional
+            Of shape (batch,), or of y_pred's without the last axis.
 
         Returns
         -------
-        NumPy scalar, or ndarray of shape (batch,) with the reduction "none"
+        NumPy scalar, or ndarray of y_pred's shape without the last axis with the reduction "none"
         """
         return self._of_arrays(y_true, y_pred, backend, sample_weight)[0]
 
@@ -347,7 +351,8 @@ class Loss(Registered, kind="loss"):
         ----------
         y_true, y_pred : array_like
         backend : {"cython", "numba", "numpy"}
-        sample_weight : array_like, shape (batch,), optional
+        sample_weight : array_like, optional
+            As for a call.
 
         Returns
         -------
@@ -367,14 +372,22 @@ class Loss(Registered, kind="loss"):
         narrow = y.dtype == np.float32 and (self.takes_integers or t.dtype == np.float32)
         y = y.astype(np.float32 if narrow else np.float64, copy=False)
         t = t if self.takes_integers else t.astype(y.dtype, copy=False)
-        weight: Any = None
+        # of one axis each element is a sample
+        shape, samples, weight = y.shape, y.shape[:-1] or y.shape, None
         if not self.of_samples and (sample_weight is not None or self.reduction == "none"):
             raise ValueError(f"{self!r} is no sum over samples: it supports neither weights nor the reduction 'none'")
         if sample_weight is not None:
-            weight = as_numbers("sample_weight", sample_weight).astype(y.dtype, copy=False)
-            if weight.shape not in ((len(y),), (len(y), 1)):
-                raise ValueError(f"sample_weight has shape {weight.shape}; it must be ({len(y)},)")
-            weight = weight.reshape(-1, 1)
+            weight = weights_of("sample_weight", sample_weight, samples).astype(y.dtype).reshape(-1, 1)
+        if y.ndim > 2:
+            wanted = (*shape[:1], *self.target_shape(shape[1:]))
+            if t.shape != wanted:
+                raise ValueError(f"y_true has shape {t.shape}, y_pred {shape}; y_true must be {wanted}")
+            y, t = y.reshape(-1, shape[-1]), t.reshape(-1, *wanted[len(samples) :])
+        loss, backward = self._of_rows(program, y, t, weight)
+        return loss.reshape(samples) if self.reduction == "none" else loss, lambda: backward().reshape(shape)
+
+    def _of_rows(self, program: Any, y: Any, t: Any, weight: Any) -> tuple[Any, Callable[[], Any]]:
+        """Return the loss of samples with rows of one dimension, and a function for the gradient."""
         if self.reduction != "none":
             return self.emit(program, y, t, weight)
         t, weight = self._selected(program, y, t, weight)
@@ -803,8 +816,8 @@ class Poisson(Loss, names=("poisson",)):
 class GaussianNLL(Loss, names=("gaussian_nll",)):
     """The negative log-likelihood of normal distributions: ``mean((log(v) + (y_true - m)**2 / v) / 2)`` [1]_.
 
-    The outputs of a model are the means m and the logarithms of the variances v: the first half of the columns are the
-    means, the second half the log variances. Targets have half as many columns as the output.
+    The outputs of a model are the means m and the logarithms of the variances v: the first half of the last axis are
+    the means, the second half the log variances. Targets have half as many columns as the output.
 
     Parameters
     ----------
@@ -839,10 +852,11 @@ class GaussianNLL(Loss, names=("gaussian_nll",)):
 
     def target_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return half as many columns as the outputs have."""
-        if len(output_shape) != 1 or output_shape[0] % 2:
-            what = f"{output_shape[0]} outputs" if len(output_shape) == 1 else f"outputs of shape {output_shape}"
+        *positions, n = output_shape
+        if n % 2:
+            what = f"outputs of shape {output_shape}" if positions else f"{n} outputs"
             raise ValueError(f"the model has {what}; GaussianNLL takes 2 n in a row, n means and then n log variances")
-        return (output_shape[0] // 2,)
+        return (*positions, n // 2)
 
     def _forward(self, program: Program, y_pred: Buffer, y_true: Buffer) -> dict[str, Buffer]:
         # the row takes the halves as a dimension
@@ -856,10 +870,10 @@ class GaussianNLL(Loss, names=("gaussian_nll",)):
         self, y_true: ArrayLike, y_pred: ArrayLike, backend: str | None, sample_weight: ArrayLike | None
     ) -> tuple[Any, Callable[[], Any]]:
         shapes = np.shape(y_true), np.shape(y_pred)
-        if len(shapes[1]) != 2 or shapes[1][1] % 2:
+        if len(shapes[1]) < 2 or shapes[1][-1] % 2:
             raise ValueError(f"y_pred has shape {shapes[1]}; it must be (rows, 2 n): n means, then n log variances")
-        if shapes[0] != (shapes[1][0], shapes[1][1] // 2):
-            raise ValueError(f"y_true has shape {shapes[0]}; it must be {(shapes[1][0], shapes[1][1] // 2)}")
+        if shapes[0] != (*shapes[1][:-1], shapes[1][-1] // 2):
+            raise ValueError(f"y_true has shape {shapes[0]}; it must be {(*shapes[1][:-1], shapes[1][-1] // 2)}")
         return super()._of_arrays(y_true, y_pred, backend, sample_weight)
 
 

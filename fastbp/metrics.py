@@ -4,7 +4,7 @@
 these yield of every batch (counts, sums of errors) or of every row (a class, a score) becomes one number at the end of
 an epoch, in float64. So `fit` runs an epoch without Python, and its metrics are, as its loss, of each batch before
 that batch's update: `AUC`, too, ranks every row by the score that it had then. The metrics of ``evaluate`` and of
-validation data are of one set of parameters.
+validation data are of one set of parameters. A row is one of the last axis: outputs (batch, t, n) are batch * t rows.
 
 The functions have scikit-learn's names and take arrays of targets and predictions.
 """
@@ -101,6 +101,11 @@ def _classes(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarr
     return numbers[: len(t)], numbers[len(t) :], len(found)
 
 
+def _columns(y: np.ndarray) -> np.ndarray:
+    """Return an array as a matrix: the last axis are the columns; one axis is one column."""
+    return y.reshape(-1, y.shape[-1] if y.ndim > 1 else 1)
+
+
 def _binary(name: str, y: np.ndarray) -> np.ndarray:
     if not np.isin(y, (0, 1)).all():
         raise ValueError(f"{name} holds {y[~np.isin(y, (0, 1))].tolist()[0]!r}; it must hold 0 and 1 only")
@@ -170,7 +175,7 @@ def top_k_accuracy_score(y_true: ArrayLike, y_score: ArrayLike, k: int) -> float
     Parameters
     ----------
     y_true : array_like, shape (rows,)
-        Labels in 0 .. n - 1.
+        Labels in 0 .. n - 1; of any shape, with an axis less than `y_score`.
     y_score : array_like, shape (rows, n)
         Of equal scores the first comes first, as in argmax; scikit-learn takes the last first.
     k : int
@@ -186,14 +191,15 @@ def top_k_accuracy_score(y_true: ArrayLike, y_score: ArrayLike, k: int) -> float
     """
     t, scores = _labels("y_true", as_numbers("y_true", y_true)), as_numbers("y_score", y_score)
     _pair("y_true", t, "y_score", scores, like=False)
-    if t.ndim != 1 or scores.ndim != 2:
+    if t.shape != scores.shape[:-1]:
         raise ValueError(f"y_true has shape {t.shape} and y_score {scores.shape}; they must be (rows,) and (rows, n)")
-    bad, n = (t < 0) | (t >= scores.shape[1]), scores.shape[1]
+    bad, n = (t < 0) | (t >= scores.shape[-1]), scores.shape[-1]
     if bad.any():
-        at = int(bad.argmax())
-        raise ValueError(f"y_true[{at}] is {t[at]}; labels must be in 0 .. {n - 1}, y_score has {n} columns")
-    order = (-scores.astype(np.float64)).argsort(axis=1, kind="stable")[:, : _k(k)]
-    return float(np.count_nonzero((order == t[:, None]).any(axis=1)) / len(t))
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        where = f"y_true[{', '.join(map(str, at))}] is {t[at]}"
+        raise ValueError(f"{where}; labels must be in 0 .. {n - 1}, y_score has {n} columns")
+    order = (-scores.astype(np.float64)).argsort(axis=-1, kind="stable")[..., : _k(k)]
+    return float(np.count_nonzero((order == t[..., None]).any(axis=-1)) / t.size)
 
 
 def precision_score(y_true: ArrayLike, y_pred: ArrayLike, average: str = "binary") -> float:
@@ -264,8 +270,8 @@ def f1_score(y_true: ArrayLike, y_pred: ArrayLike, average: str = "binary") -> f
 def roc_auc_score(y_true: ArrayLike, y_score: ArrayLike) -> float:
     """Return the area under the ROC curve: how often a row of class 1 has a higher score than one of class 0 [1]_.
 
-    Equal scores count half. Of two columns or more it is the mean of theirs. NaN where there is one class only, or
-    a score is NaN.
+    Equal scores count half. Of two columns or more, which are the last axis, it is the mean of theirs. NaN where there
+    is one class only, or a score is NaN.
 
     Parameters
     ----------
@@ -288,7 +294,7 @@ def roc_auc_score(y_true: ArrayLike, y_score: ArrayLike) -> float:
     0.75
     """
     t, scores = _pair("y_true", as_numbers("y_true", y_true), "y_score", as_numbers("y_score", y_score))
-    t, scores = _binary("y_true", t).reshape(len(t), -1), scores.reshape(len(t), -1)
+    t, scores = _columns(_binary("y_true", t)), _columns(scores)
     found = [_area(t[:, j], scores[:, j]) for j in range(t.shape[1])]
     return math.fsum(found) / len(found)
 
@@ -385,8 +391,8 @@ def root_mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 def r2_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """Return the share of the variance that is explained, ``1 - sum((y - p)**2) / sum((y - mean(y))**2)``.
 
-    Of two columns or more it is the mean of theirs. Where y is constant it is 1 for exact predictions, else 0; of a
-    single row, or where a number is NaN, it is NaN.
+    Of two columns or more, which are the last axis, it is the mean of theirs. Where y is constant it is 1 for exact
+    predictions, else 0; of a single row, or where a number is NaN, it is NaN.
 
     Parameters
     ----------
@@ -402,7 +408,7 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     0.5
     """
     error = _difference(y_true, y_pred) ** 2
-    return _explained(error.reshape(len(error), -1).sum(axis=0), as_numbers("y_true", y_true))
+    return _explained(_columns(error).sum(axis=0), _columns(as_numbers("y_true", y_true)))
 
 
 def _difference(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
@@ -413,7 +419,7 @@ def _difference(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
 def _explained(error: np.ndarray, y: np.ndarray) -> float:
     if len(y) < 2:
         return math.nan
-    y = y.reshape(len(y), -1).astype(np.float64)
+    y = y.astype(np.float64)
     spread = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
     share = 1 - error / np.where(spread == 0, 1, spread)
     return math.fsum(np.where((spread == 0) & (error > 0), 0.0, share).tolist()) / len(share)
@@ -502,13 +508,15 @@ class Metric(Registered, kind="metric"):
         program : Program
         loss : Loss
         y_pred, y_true : Buffer
+            As for `Loss.emit`: each row of the last axis is a row.
 
         Returns
         -------
         results : list of Buffer
             What is kept of every batch, or of every row where the buffer has the batch's dimension.
         value : callable
-            ``value(rows, *arrays)``: what the metric is, from an array for each buffer with batches or rows first.
+            ``value(rows, *arrays)``: what the metric is, from the number of rows and an array for each buffer with
+            batches or rows first.
         """
         raise NotImplementedError
 

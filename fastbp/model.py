@@ -543,8 +543,10 @@ class Sequential:
         Parameters
         ----------
         x : array_like, shape (rows, n_in)
+            Or (rows, ..., n_in), as the layers take it.
         y : array_like
-            Integer labels (rows,) or numbers (rows, n_out), as the loss takes them.
+            Integer labels (rows,) or numbers (rows, n_out), as the loss takes them. Outputs (rows, t, n_out) have
+            labels (rows, t) or numbers (rows, t, n_out): each of the t positions of a row counts by itself.
         batch_size : int or None
             1 is stochastic gradient descent, None takes all rows at once. The last batch of an epoch may be
             smaller; more than there are rows means all rows.
@@ -575,12 +577,13 @@ class Sequential:
             was not, in parameters, optimizer, history and callbacks. See Notes.
         sample_weight : array_like, shape (rows,), optional
             How much each row's loss counts: not negative. The loss is ``mean(weight * loss of a row)``, divided by the
-            number of rows as in Keras, not by the sum of the weights. Metrics take no weights.
+            number of rows as in Keras, not by the sum of the weights. Metrics take no weights. Of outputs (rows, t,
+            n_out) it may be a weight for each position, (rows, t); else all positions of a row have the row's.
         class_weight : dict of int to float or "balanced", optional
             Weights by class, for labels, one-hot targets and a single output of 0 and 1; classes that are left out
-            weigh 1. "balanced" is scikit-learn's ``rows / (classes * count of the class)``, where only classes that
-            occur count, and only rows that are trained on and whose label is not ignored. With `sample_weight` both
-            are multiplied. Validation is not weighed by class.
+            weigh 1. Each position of a row weighs as its own class. "balanced" is scikit-learn's ``rows / (classes *
+            count of the class)``, where only classes that occur count, and only rows that are trained on and whose
+            label is not ignored. With `sample_weight` both are multiplied. Validation is not weighed by class.
 
         Returns
         -------
@@ -948,7 +951,7 @@ class Sequential:
             As for `fit`.
         batch_size : int
             Rows that are computed at a time; fewer, where that would part rows that are one sample of the loss.
-        sample_weight : array_like, shape (rows,), optional
+        sample_weight : array_like, optional
             As for `fit`; metrics take no weights.
 
         Returns

@@ -76,15 +76,20 @@ def results_of(network: Network, rows: int, steps: int, dtype: str) -> Cursors:
 
 
 def part(cursors: Cursors, first: int, last: int, start: int, stop: int) -> Cursors:
-    """Return what steps `first` to `last` - 1 have of each cursor: an element a step, or their rows."""
-    return {b: a[start:stop] if b.with_rows else a[first:last] for b, a in cursors.items()}
+    """Return what steps `first` to `last` - 1 have of each cursor: an element a step, or what belongs to their rows."""
+    found = {}
+    for b, a in cursors.items():
+        each = b.shape[0].per_row if b.with_rows else 0
+        found[b] = a[each * start : each * stop] if each else a[first:last]
+    return found
 
 
 def counted(data: Rows, counts: np.ndarray, which: Any = slice(None)) -> np.ndarray:
-    """Return how many rows of each step count in its loss: of the rows `which`, in their order."""
+    """Return how many positions of each step count in its loss: of the rows `which`, in their order."""
     if data.counting is None:
         return counts
-    return np.add.reduceat(data.counting[which], np.cumsum(counts) - counts, dtype=np.int64)
+    sums = np.add.reduceat(data.counting[which], np.cumsum(counts) - counts, dtype=np.int64)
+    return sums.reshape(len(counts), -1).sum(axis=1)
 
 
 def logs_of(
@@ -104,7 +109,7 @@ def logs_of(
     rows : int
         Of all steps.
     counts, counting : ndarray
-        How many rows each step had, and how many of them count.
+        How many rows each step had, and how many of them, or of their positions, count.
 
     Returns
     -------
@@ -121,7 +126,7 @@ def logs_of(
         value += (results[network.loss] - data) @ counts / rows
     logs: dict[str, Any] = {"loss": float(value)}
     for metric, buffers, value_of in network.metrics:
-        logs[metric.name] = value_of(rows, *(results[b] for b in buffers))
+        logs[metric.name] = value_of(rows * engine.layout.positions, *(results[b] for b in buffers))
     return logs
 
 

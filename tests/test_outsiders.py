@@ -738,3 +738,25 @@ def test_a_whole_training(numerics):
     for got, want in zip(model.get_weights(), weights, strict=True):
         assert_close(got, want, "weights", rtol=1e-9, atol=1e-10)
     assert expected[-1] < 0.7 * expected[0]
+
+
+@every_numerics
+def test_rows_of_several_dimensions(numerics):
+    """Each position of a row by itself, some labels ignored: PyTorch's layers, and its loss with classes in axis 1."""
+    rng = np.random.default_rng(9)
+    x, y = rng.standard_normal((10, 5, 6)), rng.integers(-1, 4, size=(10, 5))
+    layers = [fastbp.Dense(8, activation="tanh"), fastbp.LayerNorm(), fastbp.Dense(4)]
+    model = fastbp.Sequential(layers, seed=3)
+    loss = losses.SparseCategoricalCrossEntropy(from_logits=True, label_smoothing=0.1, ignore_index=-1)
+    model.compile("sgd", loss, dtype="float64", numerics=numerics)
+    weights = [tensor(w, True) for w in (model.predict(x[:1]), model.get_weights())[1]]
+    w1, b1, gamma, beta, w2, b2 = weights
+    scores = F.layer_norm(torch.tanh(tensor(x) @ w1 + b1), (8,), gamma, beta, eps=1e-5) @ w2 + b2
+    value = F.cross_entropy(scores.movedim(-1, 1), tensor(y), ignore_index=-1, label_smoothing=0.1)
+    value.backward()
+    assert_close(model.forward(x), scores, "scores", rtol=1e-11, atol=1e-13)
+    assert_close(model.loss(y), value.item(), "loss")
+    model.backward()
+    gradients = [getattr(layer, f"d{name}") for layer in layers for name in layer.parameters]
+    for got, want in zip(gradients, weights, strict=True):
+        assert_close(got, want.grad, "gradient", rtol=1e-10, atol=1e-13)

@@ -455,6 +455,8 @@ def test_lengths_of_outputs_have_the_slope_of_the_inputs():
         assert flat.shape == (length * 3,)
     pictures = program.buffer("pictures", (BATCH, 6, 2, 4), role="input")
     assert program.call("matmul_nn", pictures.reshaped((BATCH * 12, 4)), w).shape == (12 * BATCH, 3)
+    assert pictures.matrix().shape == (12 * BATCH, 4) and pictures.matrix(1).shape == (BATCH, 48)
+    assert pictures.matrix().root is pictures and w.matrix() is w
     assert program.calls[-1].affine_sizes() == [(0, 12), (4, 0), (3, 0)]
     assert program.calls[-1].sizes(10) == {"m": 120, "k": 4, "n": 3}
     program.verify(program.plan(3))
