@@ -276,7 +276,7 @@ class Layer(Registered, kind="layer"):
         ----------
         program : Program
         x : Buffer
-            The input, shape (batch, ...).
+            The input, shape (batch, ...). Kernels of rows take ``x.matrix()``, where each row is one of the last axis.
         weights, gradients : dict of str to Buffer
             By the names of `parameters`; statistics and the generator are among the weights. There are no gradients of
             a layer that is not trained. A parameter may be used as often as is needed: what a second call is to

@@ -34,7 +34,8 @@ class Activation(Layer):
     ----------
     activation : str, optional
         A row of the table, `fastbp.layers.ACTIVATIONS`: "relu", "tanh", "gelu" ...; also "linear" (identity),
-        "swish" (silu) and "hard_silu" (hard_swish). By default the identity.
+        "swish" (silu) and "hard_silu" (hard_swish). By default the identity. "softmax" and "log_softmax" are over the
+        last axis.
     input_shape : int or tuple of int, optional
     name : str, optional
     expressions : tuple of str, optional
