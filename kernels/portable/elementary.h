@@ -11,13 +11,7 @@
 #include "fma.h"
 #include "real.h"
 
-
-#if defined(_MSC_VER) && !defined(__clang__)
-#define FASTBP_INLINE static __forceinline
-#define FASTBP_UNUSED
-#else
 #define FASTBP_UNUSED __attribute__((unused))
-#endif
 #define FASTBP_CONSTANTS static const fastbp_real
 #define FASTBP_INF ((fastbp_real)INFINITY)
 #define FASTBP_NAN ((fastbp_real)NAN)

@@ -9,7 +9,7 @@
 #include "matmul.h"
 #include "sum.h"
 
-enum { FASTBP_MATMUL_PER_THREAD = 1 << 20 }; /* multiply-adds from which threads pay */
+enum { FASTBP_MIN_THREADED_FMAS = 1 << 20 }; /* multiply-adds of a product from which threads pay */
 
 /* Whose threads share long products; lent after others may have begun to use these primitives. */
 static const fastbp_pool *_Atomic fastbp_portable_pool;
@@ -41,9 +41,11 @@ static void fastbp_product_part(void *context, int part, int parts) {
     }
 }
 
+/* One part for each thread, where a pointwise call has four to even out what else the cores do (runner.pyx): a part packs
+ * panels of its own. */
 static void fastbp_run_product(fastbp_product *p) {
     const fastbp_pool *pool = atomic_load(&fastbp_portable_pool);
-    const int parts = pool && p->m * p->k * p->n >= FASTBP_MATMUL_PER_THREAD ? pool->threads() : 1;
+    const int parts = pool && p->m * p->k * p->n >= FASTBP_MIN_THREADED_FMAS ? pool->threads() : 1;
     if (parts == 1) {
         fastbp_matmul(p->a, p->a_row, p->a_col, p->b, p->b_row, p->b_col, p->y, p->n, p->m, p->k, p->n, &p->epilogue);
         return;

@@ -21,12 +21,9 @@ typedef double fastbp_real;
 #if defined(__clang__)
 #define FASTBP_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #define FASTBP_MANY FASTBP_INDEPENDENT
-#elif defined(__GNUC__)
+#else
 #define FASTBP_INDEPENDENT _Pragma("GCC ivdep")
 #define FASTBP_MANY FASTBP_INDEPENDENT _Pragma("GCC unroll 1")
-#else
-#define FASTBP_INDEPENDENT
-#define FASTBP_MANY
 #endif
 
 /* Rows are often short: with a constant length each is a few instructions in place of a loop. */
