@@ -68,22 +68,22 @@ cdef inline real total(const fastbp_primitive *primitives, const real *x, intptr
     return s
 
 
-cdef inline void sum_some_columns(
-    const fastbp_primitive *primitives, const real *x, real *s, intptr_t rows, intptr_t n, intptr_t some
+cdef inline void sum_first_columns(
+    const fastbp_primitive *primitives, const real *x, real *s, intptr_t rows, intptr_t n, intptr_t columns
 ) noexcept nogil:
-    # s = the sum of all rows, for the first `some` of n columns
+    # s = the sum of all rows, for the first `columns` of n columns
     if n == 1:
         # a single column is contiguous: NumPy sums it pairwise
         s[0] = total(primitives, x, rows)
     else:
-        fastbp_add_rows(x, n, s, rows, some)
+        fastbp_add_rows(x, n, s, rows, columns)
 
 
 cdef inline void sum_columns(
     const fastbp_primitive *primitives, const real *x, real *s, intptr_t rows, intptr_t n
 ) noexcept nogil:
     # s[n] = the sum of all rows
-    sum_some_columns(primitives, x, s, rows, n, n)
+    sum_first_columns(primitives, x, s, rows, n, n)
 
 
 cdef void sigmoid(const fastbp_primitive *primitives, const real *x, real *y, intptr_t n) noexcept nogil:

@@ -380,7 +380,7 @@ cdef api int triplet_margin_backward(
     return FASTBP_OK
 
 
-cdef inline intptr_t mine(
+cdef inline intptr_t mine_triplets(
     const real *row, const int64_t *labels, real *hinges, real *weights, intptr_t a, intptr_t batch, real margin
 ) noexcept nogil:
     # one anchor: the hinge of each pair, the weights of pairs and negatives; returns how many pairs there are
@@ -441,7 +441,7 @@ cdef api int triplet_semi_hard_forward(
             pairwise[at + j] = q if squared else square_root(q)
     for i in range(batch):
         at = i * batch
-        count += mine(pairwise + at, labels, elements + at, pull + at, i, batch, margin)
+        count += mine_triplets(pairwise + at, labels, elements + at, pull + at, i, batch, margin)
         for j in range(at, at + (0 if squared else batch)):
             pull[j] = pull[j] / pairwise[j] if pairwise[j] > 0 else 0
     for i in range(batch):

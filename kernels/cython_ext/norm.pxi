@@ -100,12 +100,12 @@ cdef void inverse_roots(const real *variance, real eps, real *inverse, intptr_t 
 
 
 cdef void normalize_rows(
-    const real *x, const real *mean, const real *inverse, real *y, intptr_t batch, intptr_t n, intptr_t some
+    const real *x, const real *mean, const real *inverse, real *y, intptr_t batch, intptr_t n, intptr_t columns
 ) noexcept nogil:
-    # the first `some` of n columns
+    # the first `columns` of n columns
     cdef intptr_t i, j
     for i in range(batch):
-        for j in range(some):
+        for j in range(columns):
             y[i * n + j] = (x[i * n + j] - mean[j]) * inverse[j]
 
 
@@ -118,27 +118,27 @@ cdef api int batch_norm_forward(
     cdef real *mean = buffers[3]
     cdef real *variance = buffers[4]
     cdef real count = <real>sizes[0], d
-    cdef intptr_t i, j, batch = sizes[0], n = sizes[1], left = n, some
-    while left > 0:
-        some = min(left, COLUMNS)
-        sum_some_columns(primitives, x, mean, batch, n, some)
-        for j in range(some):
+    cdef intptr_t i, j, batch = sizes[0], n = sizes[1], remaining = n, columns
+    while remaining > 0:
+        columns = min(remaining, COLUMNS)
+        sum_first_columns(primitives, x, mean, batch, n, columns)
+        for j in range(columns):
             mean[j] = mean[j] / count
         for i in range(batch):
-            for j in range(some):
+            for j in range(columns):
                 d = x[i * n + j] - mean[j]
                 y[i * n + j] = d * d
-        sum_some_columns(primitives, y, variance, batch, n, some)
-        for j in range(some):
+        sum_first_columns(primitives, y, variance, batch, n, columns)
+        for j in range(columns):
             variance[j] = variance[j] / count
-        inverse_roots(variance, <real>attributes[0], inverse, some)
-        normalize_rows(x, mean, inverse, y, batch, n, some)
-        x += some
-        y += some
-        inverse += some
-        mean += some
-        variance += some
-        left -= some
+        inverse_roots(variance, <real>attributes[0], inverse, columns)
+        normalize_rows(x, mean, inverse, y, batch, n, columns)
+        x += columns
+        y += columns
+        inverse += columns
+        mean += columns
+        variance += columns
+        remaining -= columns
     return FASTBP_OK
 
 
@@ -152,25 +152,25 @@ cdef api int batch_norm_backward(
     cdef real a[COLUMNS]
     cdef real b[COLUMNS]
     cdef real count = <real>sizes[0]
-    cdef intptr_t i, j, batch = sizes[0], n = sizes[1], left = n, some
-    while left > 0:
-        some = min(left, COLUMNS)
-        sum_some_columns(primitives, dy, a, batch, n, some)
+    cdef intptr_t i, j, batch = sizes[0], n = sizes[1], remaining = n, columns
+    while remaining > 0:
+        columns = min(remaining, COLUMNS)
+        sum_first_columns(primitives, dy, a, batch, n, columns)
         for i in range(batch):
-            for j in range(some):
+            for j in range(columns):
                 dx[i * n + j] = dy[i * n + j] * y[i * n + j]
-        sum_some_columns(primitives, dx, b, batch, n, some)
-        for j in range(some):
+        sum_first_columns(primitives, dx, b, batch, n, columns)
+        for j in range(columns):
             a[j] = a[j] / count
             b[j] = b[j] / count
         for i in range(batch):
-            for j in range(some):
+            for j in range(columns):
                 dx[i * n + j] = inverse[j] * ((dy[i * n + j] - a[j]) - y[i * n + j] * b[j])
-        dy += some
-        y += some
-        inverse += some
-        dx += some
-        left -= some
+        dy += columns
+        y += columns
+        inverse += columns
+        dx += columns
+        remaining -= columns
     return FASTBP_OK
 
 
@@ -269,22 +269,22 @@ cdef api int prelu_backward(
     cdef real *dx = buffers[3]
     cdef real *dalpha = buffers[4]
     cdef real down
-    cdef intptr_t i, j, batch = sizes[0], n = sizes[1], left = n, some
-    while left > 0:
-        some = min(left, COLUMNS)
+    cdef intptr_t i, j, batch = sizes[0], n = sizes[1], remaining = n, columns
+    while remaining > 0:
+        columns = min(remaining, COLUMNS)
         for i in range(batch):
-            for j in range(some):
+            for j in range(columns):
                 down = dy[i * n + j] * x[i * n + j]
                 dx[i * n + j] = 0 if x[i * n + j] > 0 else down
-        sum_some_columns(primitives, dx, dalpha, batch, n, some)
+        sum_first_columns(primitives, dx, dalpha, batch, n, columns)
         for i in range(batch):
-            for j in range(some):
+            for j in range(columns):
                 down = alpha[j] * dy[i * n + j]
                 dx[i * n + j] = dy[i * n + j] if x[i * n + j] > 0 else down
-        dy += some
-        x += some
-        alpha += some
-        dx += some
-        dalpha += some
-        left -= some
+        dy += columns
+        x += columns
+        alpha += columns
+        dx += columns
+        dalpha += columns
+        remaining -= columns
     return FASTBP_OK

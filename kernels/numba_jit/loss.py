@@ -312,7 +312,7 @@ def triplet_margin_backward(buffers, sizes, attributes, primitives):
 
 
 @helper
-def mine(row, labels, hinges, weights, a, batch, margin):
+def mine_triplets(row, labels, hinges, weights, a, batch, margin):
     # one anchor: the hinge of each pair, the weights of pairs and negatives; returns how many pairs there are
     zero, one, infinity = real(row, 0), real(row, 1), real(row, inf)
     count, far, unclear = 0, -1, False
@@ -365,9 +365,7 @@ def triplet_semi_hard_forward(buffers, sizes, attributes, primitives):
     count = 0
     for a in range(batch):
         at = a * batch
-        count += mine(
-            offset(pairwise, at), labels, offset(elements, at), offset(pull, at), a, batch, margin
-        )
+        count += mine_triplets(offset(pairwise, at), labels, offset(elements, at), offset(pull, at), a, batch, margin)
         for j in range(at, at + (0 if squared else batch)):
             pull[j] = pull[j] / pairwise[j] if pairwise[j] > zero else zero
     for i in range(batch):

@@ -40,24 +40,24 @@ def bias_forward(buffers, sizes, attributes, primitives):
 
 
 @helper
-def add_some_rows(primitives, x, s, rows, n, some):
-    # s = the sum of all rows, for the first `some` of n columns
+def add_first_columns(primitives, x, s, rows, n, columns):
+    # s = the sum of all rows, for the first `columns` of n columns
     if n == 1:
         # a single column is contiguous: NumPy sums it pairwise
         s[0] = total(primitives, x, rows)
         return
-    for j in range(some):
+    for j in range(columns):
         s[j] = real(s, 0)
     for i in range(rows):
         at = i * n
-        for j in range(some):
+        for j in range(columns):
             s[j] += x[at + j]
 
 
 @helper
 def add_rows(primitives, x, s, rows, n):
     # s[n] = the sum of all rows
-    add_some_rows(primitives, x, s, rows, n, n)
+    add_first_columns(primitives, x, s, rows, n, n)
 
 
 def bias_backward(buffers, sizes, attributes, primitives):

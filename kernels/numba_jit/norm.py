@@ -3,7 +3,7 @@
 from math import sqrt
 
 from .common import OK, helper, offset, real, stack, total
-from .matmul import add_rows, add_some_rows
+from .matmul import add_first_columns, add_rows
 
 
 @helper
@@ -70,9 +70,9 @@ COLUMNS = 128  # of a batch, that stay in the cache from one pass to the next
 
 
 @helper
-def mean_columns(primitives, x, s, batch, n, some):
-    add_some_rows(primitives, x, s, batch, n, some)
-    for j in range(some):
+def mean_columns(primitives, x, s, batch, n, columns):
+    add_first_columns(primitives, x, s, batch, n, columns)
+    for j in range(columns):
         s[j] = s[j] / real(s, batch)
 
 
@@ -83,29 +83,29 @@ def inverse_roots(variance, eps, inverse, n):
 
 
 @helper
-def normalize_rows(x, mean, inverse, y, batch, n, some):
-    # the first `some` of n columns
+def normalize_rows(x, mean, inverse, y, batch, n, columns):
+    # the first `columns` of n columns
     for i in range(batch):
         at = i * n
-        for j in range(some):
+        for j in range(columns):
             y[at + j] = (x[at + j] - mean[j]) * inverse[j]
 
 
 def batch_norm_forward(buffers, sizes, attributes, primitives):
     batch, n = sizes[0], sizes[1]
     for start in range(0, n, COLUMNS):
-        some = min(n - start, COLUMNS)
+        columns = min(n - start, COLUMNS)
         x, y, inverse = offset(buffers[0], start), offset(buffers[1], start), offset(buffers[2], start)
         mean, variance = offset(buffers[3], start), offset(buffers[4], start)
-        mean_columns(primitives, x, mean, batch, n, some)
+        mean_columns(primitives, x, mean, batch, n, columns)
         for i in range(batch):
             at = i * n
-            for j in range(some):
+            for j in range(columns):
                 d = x[at + j] - mean[j]
                 y[at + j] = d * d
-        mean_columns(primitives, y, variance, batch, n, some)
-        inverse_roots(variance, attributes[0], inverse, some)
-        normalize_rows(x, mean, inverse, y, batch, n, some)
+        mean_columns(primitives, y, variance, batch, n, columns)
+        inverse_roots(variance, attributes[0], inverse, columns)
+        normalize_rows(x, mean, inverse, y, batch, n, columns)
     return OK
 
 
@@ -113,18 +113,18 @@ def batch_norm_backward(buffers, sizes, attributes, primitives):
     batch, n = sizes[0], sizes[1]
     a, b = stack(buffers[3], COLUMNS), stack(buffers[3], COLUMNS)
     for start in range(0, n, COLUMNS):
-        some = min(n - start, COLUMNS)
+        columns = min(n - start, COLUMNS)
         dy, y = offset(buffers[0], start), offset(buffers[1], start)
         inverse, dx = offset(buffers[2], start), offset(buffers[3], start)
-        mean_columns(primitives, dy, a, batch, n, some)
+        mean_columns(primitives, dy, a, batch, n, columns)
         for i in range(batch):
             at = i * n
-            for j in range(some):
+            for j in range(columns):
                 dx[at + j] = dy[at + j] * y[at + j]
-        mean_columns(primitives, dx, b, batch, n, some)
+        mean_columns(primitives, dx, b, batch, n, columns)
         for i in range(batch):
             at = i * n
-            for j in range(some):
+            for j in range(columns):
                 dx[at + j] = inverse[j] * ((dy[at + j] - a[j]) - y[at + j] * b[j])
     return OK
 
@@ -193,18 +193,18 @@ def prelu_backward(buffers, sizes, attributes, primitives):
     batch, n = sizes[0], sizes[1]
     zero = real(buffers[3], 0)
     for start in range(0, n, COLUMNS):
-        some = min(n - start, COLUMNS)
+        columns = min(n - start, COLUMNS)
         dy, x, alpha = offset(buffers[0], start), offset(buffers[1], start), offset(buffers[2], start)
         dx, dalpha = offset(buffers[3], start), offset(buffers[4], start)
         for i in range(batch):
             at = i * n
-            for j in range(some):
+            for j in range(columns):
                 down = dy[at + j] * x[at + j]
                 dx[at + j] = zero if x[at + j] > zero else down
-        add_some_rows(primitives, dx, dalpha, batch, n, some)
+        add_first_columns(primitives, dx, dalpha, batch, n, columns)
         for i in range(batch):
             at = i * n
-            for j in range(some):
+            for j in range(columns):
                 down = alpha[j] * dy[at + j]
                 dx[at + j] = dy[at + j] if x[at + j] > zero else down
     return OK

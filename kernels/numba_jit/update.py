@@ -7,14 +7,14 @@ from .matmul import add_rows
 
 
 @helper
-def shrinking(norm, most):
-    # most / numpy.maximum(norm, most); NaN stays
-    return most / (most if norm <= most else norm)
+def clip_factor(norm, limit):
+    # limit / numpy.maximum(norm, limit); NaN stays
+    return limit / (limit if norm <= limit else norm)
 
 
 def clip_norm_rescale(buffers, sizes, attributes, primitives):
     dw, squares = buffers[0], buffers[1]
-    factor = shrinking(sqrt(squares[0]), real(dw, attributes[0]))
+    factor = clip_factor(sqrt(squares[0]), real(dw, attributes[0]))
     for i in range(sizes[0]):
         dw[i] = dw[i] * factor
     return OK
@@ -23,7 +23,7 @@ def clip_norm_rescale(buffers, sizes, attributes, primitives):
 def max_norm(buffers, sizes, attributes, primitives):
     w, squares, norm = buffers[0], buffers[1], buffers[2]
     m, n = sizes[0], sizes[1]
-    most = real(w, attributes[0])
+    limit = real(w, attributes[0])
     for i in range(m * n):
         squares[i] = w[i] * w[i]
     add_rows(primitives, squares, norm, m, n)
@@ -32,7 +32,7 @@ def max_norm(buffers, sizes, attributes, primitives):
     for i in range(m):
         at = i * n
         for j in range(n):
-            w[at + j] = w[at + j] * shrinking(norm[j], most)
+            w[at + j] = w[at + j] * clip_factor(norm[j], limit)
     return OK
 
 
