@@ -24,7 +24,6 @@ KERNELS = Path("kernels")
 STUBS = Path("build") / "stubs"
 POINTWISE = STUBS / "pointwise.pxi"
 HEADERS = [str(path) for path in sorted(KERNELS.rglob("*.h"))]
-DTYPES = {"f4": ("float", "sqrtf"), "f8": ("double", "sqrt")}
 TARGET = get_platform()  # what is built for, which need not be this machine: linux-x86_64, macosx-11.0-arm64 ...
 X86 = TARGET.endswith(("x86_64", "amd64", "universal2"))
 LEVELS = {f"v{n}": [f"-march=x86-64-v{n}"] for n in (2, 3, 4)} if X86 else {"base": []}
@@ -70,21 +69,20 @@ def write(path, text):
         path.write_text(text)
 
 
-def stub(dtype, level):
-    """Write the few lines that include every family of kernels for one dtype; the level is only flags."""
-    real, square_root = DTYPES[dtype]
+def stub(real, level):
+    """Write the few lines that include every family of kernels for one real type; the level is only flags."""
     families = sorted((KERNELS / "cython_ext").glob("*.pxi"), key=lambda p: (p.stem != "common", p.stem))
     families.append(POINTWISE)
-    lines = [f"ctypedef {real} real", f"from libc.math cimport sqrt, {square_root} as square_root"]
+    lines = [f"ctypedef {real.c} real", f"from libc.math cimport sqrt, {real.square_root} as square_root"]
     lines += [f'include "{path.name}"' for path in families]
-    path = STUBS / f"_{dtype}_{level}.pyx"
+    path = STUBS / f"_{real.code}_{level}.pyx"
     write(path, "\n".join(lines) + "\n")
     return Extension(
         f"fastbp.kernels.cython_ext.{path.stem}",
         [str(path)],
         depends=[str(p) for p in families] + HEADERS,
         include_dirs=[str(KERNELS)],
-        define_macros=[("FASTBP_ITEM", dtype[1]), *ABI],
+        define_macros=[("FASTBP_ITEM", real.code[1]), *ABI],
         extra_compile_args=EXACT + LEVELS[level],
         extra_link_args=LINK,
         py_limited_api=LIMITED,
@@ -153,6 +151,7 @@ class BuildExt(build_ext):
 
 # by themselves: the package needs what is built here
 sys.path.insert(0, str(KERNELS))
+reals = importlib.import_module("dtypes").REALS.values()
 rows = importlib.import_module("table").KERNELS.values()
 sources = importlib.import_module("pointwise")
 del sys.path[0]
@@ -165,7 +164,7 @@ modules = [
     extension("fastbp.kernels.primitives", "kernels/primitives.pyx", "-Os"),
     extension("fastbp.kernels.pool", "kernels/pool.pyx", "-Os"),
     extension("fastbp.runner", "fastbp/runner.pyx"),
-    *(stub(dtype, level) for dtype in DTYPES for level in LEVELS),
+    *(stub(real, level) for real in reals for level in LEVELS),
 ]
 if missing:
     print(

@@ -13,7 +13,9 @@ import numpy as np
 from . import losses, optimizers
 from ._version import __version__
 from .kernels import fpcontrol
+from .kernels.arrays import same_bits
 from .kernels.backend import BACKENDS, REFERENCE
+from .kernels.dtypes import REALS
 from .kernels.threads import MISSING, available, get_num_threads, set_num_threads
 from .layers import Dense
 from .model import Sequential
@@ -170,7 +172,7 @@ def _check_levels(dtype: str) -> None:
         table = cython_ext.portable_address(dtype, at=level)
         for name, (inputs, want) in cases.items():
             got = evaluate(table, name, *inputs)
-            if not np.array_equal(got.view(f"u{got.itemsize}"), want.view(f"u{got.itemsize}")):
+            if not same_bits(got, want):
                 raise AssertionError(f"{name} at level {level} differs from its definition")
 
 
@@ -218,7 +220,7 @@ def selfcheck(verbose: bool = True) -> Certificate:
         from .kernels.primitives import check
 
         certificate.prove("NumPy's loops return NumPy's bits", check)
-        for dtype in ("float32", "float64"):
+        for dtype in REALS:
             what = f"portable primitives, {dtype}, levels {', '.join(levels())}"
             certificate.prove(what, partial(_check_levels, dtype))
     certificate.prove("portable numerics rounds to nearest and keeps subnormals", fpcontrol.check)

@@ -14,6 +14,7 @@ import numpy as np
 
 from .checks import integer
 from .kernels import BACKENDS, choose_backend, load, primitives_address
+from .kernels.arrays import dtype_of, same_bits
 from .kernels.table import NotFiniteError, OutOfRangeError
 from .program import CallError, Length
 from .turns import Turns, put_values
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from .program import Buffer, Call, Program
 
 __all__ = ["Executor", "Profile", "aligned", "aligned_copy", "make_executor"]
-
-_DTYPES = {"i8": np.dtype(np.int64), "f8": np.dtype(np.float64)}
 
 
 def aligned(n: int, dtype: DTypeLike) -> np.ndarray:
@@ -44,14 +43,6 @@ def aligned_copy(array: np.ndarray, dtype: DTypeLike | None = None) -> np.ndarra
     copy = aligned(array.size, array.dtype if dtype is None else dtype).reshape(array.shape)
     copy[...] = array
     return copy
-
-
-def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two arrays hold the same bits; NaN equals NaN, whatever its payload."""
-    if a.dtype.kind != "f":
-        return np.array_equal(a, b)
-    unsigned = f"u{a.itemsize}"
-    return bool(((a.view(unsigned) == b.view(unsigned)) | ((a != a) & (b != b))).all())
 
 
 def _affine(n: int | Length) -> tuple[int, int]:
@@ -179,7 +170,7 @@ class Executor:
 
     def dtype(self, buffer: Buffer) -> np.dtype:
         """Return the dtype of a buffer's elements."""
-        return _DTYPES.get(buffer.dtype, self.real)
+        return dtype_of(buffer.dtype, self.real)
 
     def bind(self, buffer: Buffer, array: np.ndarray | None = None) -> None:
         """Let a buffer be `array` (contiguous, of its dtype), or its own memory again."""

@@ -21,6 +21,7 @@ from .data import Rows, as_features, as_rows, as_targets, as_weights
 from .engine import Engine, Memory, Setup, new_state
 from .kernels import BACKENDS, check_numerics, choose_backend
 from .kernels.caller import warn
+from .kernels.dtypes import REALS
 from .layers import Layer, as_shape, from_config
 from .metrics import Metric
 from .metrics import get as get_metric
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Sequential", "load_model"]
 
-_DTYPES = ("float32", "float64")
 _OF_FIT = "history", "fit_seed", "seed"  # what a fit leaves on a model besides its numbers
 
 
@@ -54,8 +54,8 @@ def _dtype_name(dtype: Any) -> str:
         name = dtype if dtype is None else np.dtype(dtype).name
     except TypeError:
         name = dtype
-    if name not in _DTYPES:
-        raise ValueError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'{suggest(name, _DTYPES)}")
+    if name not in REALS:
+        raise ValueError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'{suggest(name, REALS)}")
     return name
 
 

@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..checks import as_array, suggest
+from .arrays import dtype_of
 from .backend import BACKENDS, DEFAULT, REFERENCE, Given
 from .caller import warn
+from .dtypes import REALS
 from .table import KERNELS, ROWS, Kernel, Row
 from .threads import MISSING
 
@@ -111,7 +113,7 @@ def load(
     names = tuple(KERNELS) if names is None else tuple(names)
     choose_backend(backend)
     check_numerics(numerics)
-    if dtype not in ("float32", "float64"):
+    if dtype not in REALS:
         raise ValueError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'")
     for name in names:
         if name not in KERNELS:
@@ -249,11 +251,10 @@ def check_numerics(numerics: str) -> None:
         raise ValueError(f"numerics is {numerics!r}; it must be 'numpy' or 'portable'{hint}")
 
 
-_DTYPES = {"i8": np.dtype(np.int64), "f8": np.dtype(np.float64)}
 
 
 def _as_operand(kernel: Kernel, operand: Operand, array: np.ndarray, real: np.dtype) -> np.ndarray:
-    dtype = _DTYPES.get(operand.dtype, real)
+    dtype = dtype_of(operand.dtype, real)
     if operand.dtype == "i8" and array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"{kernel.name}: {operand.name} must hold integers, got {array.dtype}")
     return np.require(array, dtype, ["C", "A"]).reshape(array.shape)
@@ -326,7 +327,7 @@ def _call(
     results = []
     for operand, target in zip(kernel.results, given, strict=True):
         shape = kernel.shape(operand, sizes, like)
-        dtype = _DTYPES.get(operand.dtype, real)
+        dtype = dtype_of(operand.dtype, real)
         if target is not None and (target.shape != shape or target.dtype != dtype or not target.flags.writeable):
             raise ValueError(
                 f"{kernel.name}: out for {operand.name} must be a writeable {dtype} array of shape {shape}, "
@@ -348,7 +349,7 @@ def _call(
 
 def _kind(operand: Operand) -> str:
     """Return the element type and the shape of an operand in the words of a docstring."""
-    of = f" of {_DTYPES[operand.dtype]}" if operand.dtype in _DTYPES else ""
+    of = "" if operand.dtype == "real" else f" of {np.dtype(operand.dtype)}"
     shape = ", ".join(map(str, operand.dims)) + "," * (len(operand.dims) == 1)
     return f"{of}, shape ({shape})" if operand.dims else of
 

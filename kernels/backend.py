@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from .arrays import dtype_of
 from .table import ERRORS, KERNELS, STATUS
 from .threads import MISSING
 
@@ -166,7 +167,8 @@ class Compiled(Backend):
         """Run one kernel."""
         from .primitives import call
 
-        work = {name: np.empty(shape, dtype) for name, shape in given.work.items()}
+        real, shapes = np.dtype(dtype), given.work
+        work = {o.name: np.empty(shapes[o.name], dtype_of(o.dtype, real)) for o in kernel.outputs if o.name in shapes}
         buffers = {**given.inputs, **given.outputs, **work}
         status = call(
             self.load(dtype, [kernel.name], numerics)[kernel.name],

@@ -10,6 +10,9 @@ from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 
 import numpy as np
 
+from .arrays import same_bits
+from .dtypes import REALS
+
 cdef extern from *:
     """
     #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
@@ -49,6 +52,7 @@ cdef struct reduction:
 
 cdef fastbp_primitive _table[2][FASTBP_PRIMITIVES]
 cdef reduction _sum[2]
+_PLACES = {name: k for k, name in enumerate(REALS)}
 
 
 ctypedef fused real:
@@ -123,7 +127,8 @@ def _fill():
     cdef int k, typenum
     # before 2.3 NumPy feeds its reduction loops through a buffer of 8192 elements
     cdef intptr_t chunk = 8192 if np.lib.NumpyVersion(np.__version__) < "2.3.0" else <intptr_t>(<size_t>-1 >> 1)
-    for k, typenum in enumerate((np.dtype("f4").num, np.dtype("f8").num)):
+    for name, k in _PLACES.items():
+        typenum = np.dtype(name).num
         for index, ufunc in ((FASTBP_EXP, np.exp), (FASTBP_EXPM1, np.expm1), (FASTBP_LOG, np.log),
                              (FASTBP_LOG1P, np.log1p), (FASTBP_TANH, np.tanh), (FASTBP_POW, np.power),
                              (FASTBP_MATMUL, np.matmul)):
@@ -139,12 +144,12 @@ _fill()
 
 def address(str dtype):
     """Return the address of the primitives for "float32" or "float64"."""
-    return <intptr_t>&_table[0 if dtype == "float32" else 1][0]
+    return <intptr_t>&_table[<int>_PLACES[dtype]][0]
 
 
 def lend_erf(str dtype, intptr_t table):
     """Take erf, which NumPy lacks, from the primitives at an address."""
-    _table[0 if dtype == "float32" else 1][FASTBP_ERF] = (<fastbp_primitive *>table)[FASTBP_ERF]
+    _table[<int>_PLACES[dtype]][FASTBP_ERF] = (<fastbp_primitive *>table)[FASTBP_ERF]
 
 
 def cpu_level():
@@ -265,7 +270,7 @@ def check():
     """
     # no numpy.random here: its import alone would cost more than the check
     with np.errstate(all="ignore"):
-        for dtype in ("float32", "float64"):
+        for dtype in REALS:
             table = address(dtype)
             ramp = np.arange(8500, dtype=dtype)
             x = (ramp * 37 % 1009 - 503) / 29
@@ -284,8 +289,7 @@ def check():
 
 
 def _same(name, ours, numpys):
-    same = ours.view(f"u{ours.itemsize}") == numpys.view(f"u{ours.itemsize}")
-    if not (same | ((ours != ours) & (numpys != numpys))).all():
+    if not same_bits(ours, numpys):
         raise RuntimeError(
             f"fastbp's call of NumPy's {name} loop does not return NumPy's bits ({ours.dtype}, NumPy {np.__version__}); "
             "backend='numpy' works all the same, please report this"

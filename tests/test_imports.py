@@ -276,7 +276,7 @@ def test_a_module_for_each_family(package):
 
 def test_the_table_needs_the_standard_library_only():
     table = [name for name in MODULES if name.startswith("kernels.table")]
-    for name in (*table, "kernels.pointwise", "kernels.chain"):
+    for name in (*table, "kernels.dtypes", "kernels.pointwise", "kernels.chain"):
         assert IMPORTS[name].own("top", "later") <= {"kernels.pointwise", *table}
         assert IMPORTS[name].foreign() <= sys.stdlib_module_names
     code = f"import sys; sys.path.insert(0, {KERNELS!r}); import table; print([m for m in sys.modules if 'numpy' in m])"

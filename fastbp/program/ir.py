@@ -6,6 +6,7 @@ from functools import lru_cache
 from math import gcd, prod
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from ..kernels.dtypes import itemsize
 from ..kernels.table import STATUS
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ __all__ = [
     "BATCH", "ROWS", "Buffer", "Call", "CallError", "CallList", "Length", "ProgramError", "Shape", "at", "places",
     "sizes_of",
 ]  # fmt: skip
-
-_ITEMSIZE = {"float32": 4, "float64": 8, "i8": 8, "f8": 8}
 
 
 class ProgramError(ValueError):
@@ -498,7 +497,7 @@ class CallList:
         -------
         int
         """
-        return _ITEMSIZE[self.dtype if buffer.dtype == "real" else buffer.dtype]
+        return itemsize(buffer.dtype, self.dtype)
 
     def nbytes(self, buffer: Buffer, batch: int, rows: int = 0) -> int:
         """Return the bytes of a buffer for given lengths.

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ..caller import warn
+from ..dtypes import REALS
 from ..pool import lend_pool
 from ..primitives import address, capsule_address, check, cpu_level, lend_erf
 
@@ -109,7 +110,7 @@ def numpy_address(dtype: str) -> int:
     global _checked
     if not _checked:
         check()
-        for name in ("float32", "float64"):
+        for name in REALS:
             # NumPy has no erf: it is the same in both numerics
             lend_erf(name, portable_address(name, level()))
         _checked = True
@@ -133,5 +134,4 @@ def find(dtype: str, names: Iterable[str]) -> dict[str, int]:
 
 
 def _exports(dtype: str, at: str | None) -> dict[str, Any]:
-    short = {"float32": "f4", "float64": "f8"}[dtype]
-    return importlib.import_module(f"{__name__}._{short}_{at or level()}").__pyx_capi__
+    return importlib.import_module(f"{__name__}._{REALS[dtype].code}_{at or level()}").__pyx_capi__

@@ -21,11 +21,12 @@ from inspect import Parameter, Signature
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import njit, types
+from numba import from_dtype, njit, types
 from numba.core import errors
 from numba.extending import intrinsic, overload
 
 from ..cython_ext import numpy_address
+from ..dtypes import REALS
 from ..table import KERNELS, STATUS
 from .common import DIGEST, OPTIONS, PRIMITIVES, cached, helper, on_stack
 from .functions import kernel_function
@@ -34,14 +35,13 @@ __all__ = ["register"]
 
 _SYMBOL = "fastbp_primitives_{}"
 _EXCEPTIONS = {1: "IndexError", 2: "FloatingPointError"}
-_DTYPES = {"i8": types.int64, "f8": types.float64}
 
 
 class _Link:
     """Called to give the primitives their symbols; Numba keeps it with a cached function that refers to them."""
 
     def __call__(self):
-        for dtype in ("float32", "float64"):
+        for dtype in REALS:
             binding.add_symbol(_SYMBOL.format(dtype), numpy_address(dtype))
 
     def __reduce__(self):
@@ -106,12 +106,16 @@ def _any_shape(kernel, operand):
     return operand.dims == kernel.dims == ("n",)
 
 
+def _type_of(operand, real):
+    return real if operand.dtype == "real" else from_dtype(np.dtype(operand.dtype))
+
+
 def _real_type(kernel, given):
     """Return the real type of a call: that of its first real argument; raise where an argument does not fit."""
     reals = [getattr(given[o.name], "dtype", None) or given[o.name] for o in kernel.inputs if o.dtype == "real"]
-    real = reals[0] if reals and reals[0] in (types.float32, types.float64) else types.float64
+    real = reals[0] if reals and str(reals[0]) in REALS else types.float64
     for operand in kernel.inputs:
-        dtype, argument = _DTYPES.get(operand.dtype, real), given[operand.name]
+        dtype, argument = _type_of(operand, real), given[operand.name]
         if isinstance(argument, types.Array):
             fits = _any_shape(kernel, operand) or argument.ndim == len(operand.dims)
             fits = fits and argument.dtype == dtype
@@ -149,7 +153,7 @@ def _source(kernel, real, given):
     for o in kernel.outputs:
         if o.name not in updates:
             shape = f"{like}.shape" if _any_shape(kernel, o) else f"({''.join(lengths[d] + ', ' for d in o.dims)})"
-            lines.append(f"{o.name} = np.empty({shape}, np.{_DTYPES.get(o.dtype, real)})")
+            lines.append(f"{o.name} = np.empty({shape}, np.{_type_of(o, real)})")
     packed = (
         [o.name for o in kernel.operands], [lengths[d] for d in kernel.dims], [f"1.0 * {n}" for n in kernel.attributes]
     )

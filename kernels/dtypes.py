@@ -1,0 +1,28 @@
+"""Element types: those that a program may compute in, and what an operand of the table has.
+
+An operand's is "real", the program's own, or a code that NumPy knows too: ``i8``, ``f8``. The module needs the
+standard library only.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["REALS", "Real", "itemsize"]
+
+
+class Real(NamedTuple):
+    """A real type: its code, its name in C, and C's square root of it."""
+
+    code: str
+    c: str
+    square_root: str
+
+
+#: By the names that users give.
+REALS = {"float32": Real("f4", "float", "sqrtf"), "float64": Real("f8", "double", "sqrt")}
+
+
+def itemsize(dtype: str, real: str) -> int:
+    """Return the bytes of an element of an operand's type, in a program of a real type."""
+    return int((REALS[real].code if dtype == "real" else dtype)[1])
