@@ -1,13 +1,14 @@
 """Builds the extension modules; everything else about the package is in pyproject.toml."""
 
-import importlib
 import os
 import platform
 import shutil
 import subprocess
 import sys
 import sysconfig
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import numpy
 from Cython.Build import cythonize
@@ -22,8 +23,6 @@ from distutils.util import get_platform  # isort: skip
 
 KERNELS = Path("kernels")
 STUBS = Path("build") / "stubs"
-POINTWISE = STUBS / "pointwise.pxi"
-HEADERS = [str(path) for path in sorted(KERNELS.rglob("*.h"))]
 TARGET = get_platform()  # what is built for, which need not be this machine: linux-x86_64, macosx-11.0-arm64 ...
 X86 = TARGET.endswith(("x86_64", "amd64", "universal2"))
 LEVELS = {f"v{n}": [f"-march=x86-64-v{n}"] for n in (2, 3, 4)} if X86 else {"base": []}
@@ -69,18 +68,39 @@ def write(path, text):
         path.write_text(text)
 
 
+# imported without the package, which needs what is built here; these modules need the standard library only
+package = sys.modules["kernels"] = ModuleType("kernels")
+package.__path__ = [str(KERNELS)]
+chain, dtypes, operations, pointwise, table = (
+    import_module(f"kernels.{name}") for name in ("chain", "dtypes", "operations", "pointwise", "table")
+)
+ROWS = table.KERNELS.values()
+#: What follows from lists: for Cython, for C, for Numba.
+WRITTEN = {
+    STUBS / "operations.pxi": operations.cython_source(),
+    STUBS / "chain_step.pxi": chain.cython_source(),
+    STUBS / "pointwise.pxi": pointwise.cython_source(ROWS),
+    KERNELS / "operations.h": operations.c_source(),
+    KERNELS / "numba_jit" / "chain_step.py": chain.numba_source(),
+    KERNELS / "numba_jit" / "pointwise.py": pointwise.numba_source(ROWS),
+}
+for path, text in WRITTEN.items():
+    write(path, text)
+HEADERS = [str(path) for path in sorted(KERNELS.rglob("*.h"))]
+FAMILIES = [*(KERNELS / "cython_ext").glob("*.pxi"), *(path for path in WRITTEN if path.suffix == ".pxi")]
+FAMILIES.sort(key=lambda path: (path.stem not in ("common", "operations"), path.stem))
+
+
 def stub(real, level):
     """Write the few lines that include every family of kernels for one real type; the level is only flags."""
-    families = sorted((KERNELS / "cython_ext").glob("*.pxi"), key=lambda p: (p.stem != "common", p.stem))
-    families.append(POINTWISE)
     lines = [f"ctypedef {real.c} real", f"from libc.math cimport sqrt, {real.square_root} as square_root"]
-    lines += [f'include "{path.name}"' for path in families]
+    lines += [f'include "{path.name}"' for path in FAMILIES]
     path = STUBS / f"_{real.code}_{level}.pyx"
     write(path, "\n".join(lines) + "\n")
     return Extension(
         f"fastbp.kernels.cython_ext.{path.stem}",
         [str(path)],
-        depends=[str(p) for p in families] + HEADERS,
+        depends=[str(p) for p in FAMILIES] + HEADERS,
         include_dirs=[str(KERNELS)],
         define_macros=[("FASTBP_ITEM", real.code[1]), *ABI],
         extra_compile_args=EXACT + LEVELS[level],
@@ -149,22 +169,13 @@ class BuildExt(build_ext):
         super().build_extensions()
 
 
-# by themselves: the package needs what is built here
-sys.path.insert(0, str(KERNELS))
-reals = importlib.import_module("dtypes").REALS.values()
-rows = importlib.import_module("table").KERNELS.values()
-sources = importlib.import_module("pointwise")
-del sys.path[0]
-write(POINTWISE, sources.cython_source(rows))
-write(KERNELS / "numba_jit" / "pointwise.py", sources.numba_source(rows))
-
 missing = missing_compiler()
 modules = [
     # small: they only call what was compiled for speed
     extension("fastbp.kernels.primitives", "kernels/primitives.pyx", "-Os"),
     extension("fastbp.kernels.pool", "kernels/pool.pyx", "-Os"),
     extension("fastbp.runner", "fastbp/runner.pyx"),
-    *(stub(real, level) for real in reals for level in LEVELS),
+    *(stub(real, level) for real in dtypes.REALS.values() for level in LEVELS),
 ]
 if missing:
     print(

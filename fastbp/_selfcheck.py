@@ -16,6 +16,7 @@ from .kernels import fpcontrol
 from .kernels.arrays import same_bits
 from .kernels.backend import BACKENDS, REFERENCE
 from .kernels.dtypes import REALS
+from .kernels.operations import ELEMENTARY
 from .kernels.threads import MISSING, available, get_num_threads, set_num_threads
 from .layers import Dense
 from .model import Sequential
@@ -164,8 +165,8 @@ def _check_levels(dtype: str) -> None:
     a, b = x[: 21 * 19].reshape(21, 19), x[-19 * 37 :].reshape(19, 37)
     cases: dict[str, tuple[tuple[np.ndarray, ...], Any]]
     with fpcontrol.ieee():
-        cases = {name: ((x,), getattr(elementary, name)(x)) for name in elementary.UNARY}
-        cases["pow"] = (abs(x), x), elementary.pow(abs(x), x)
+        operands = {1: (x,), 2: (abs(x), x)}
+        cases = {f.name: (operands[f.operands], getattr(elementary, f.name)(*operands[f.operands])) for f in ELEMENTARY}
         cases["sum"] = (x.reshape(8, -1),), array.sum_(x.reshape(8, -1), 1)
         cases["matmul"] = (a, b), array.matmul(a, b)
     for level in cython_ext.levels():

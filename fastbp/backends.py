@@ -15,7 +15,7 @@ import numpy as np
 from .checks import integer
 from .kernels import BACKENDS, choose_backend, load, primitives_address
 from .kernels.arrays import dtype_of, same_bits
-from .kernels.table import NotFiniteError, OutOfRangeError
+from .kernels.operations import NotFiniteError, OutOfRangeError, Status
 from .program import CallError, Length
 from .turns import Turns, put_values
 
@@ -365,7 +365,7 @@ class NumpyExecutor(Executor):
             try:
                 values = function(*inputs, **attributes)
             except (OutOfRangeError, NotFiniteError) as error:
-                raise CallError(self.program.calls[i], error.status, step) from error
+                raise CallError(self.program.calls[i], Status.of(error), step) from error
             if len(outputs) == 1:
                 outputs[0][...] = values
             else:

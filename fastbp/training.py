@@ -10,6 +10,7 @@ import numpy as np
 from .backends import make_executor
 from .callbacks import has_hook
 from .kernels.caller import warn
+from .kernels.operations import Status
 from .program import CallError
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def warn_of_few_rows(engine: Engine, rows: int, batch: int) -> None:
 
 def explain(engine: Engine, error: CallError, data: Rows, where: str) -> Exception:
     """Return the exception for a call that stopped: run the batch once more and look at every layer."""
-    if error.status == 1:
+    if error.status == Status.INDEX_ERROR:
         return IndexError(f"{error.call.kernel.name}: a label or row number is out of range ({where})")
     setup: Any = engine.setup
     network = engine.compile("steps", data.weight is not None)

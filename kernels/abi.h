@@ -19,32 +19,16 @@ typedef struct {
     void *data;
 } fastbp_primitive;
 
-/* EXP ... ERF: args x, y, both contiguous; dimensions n; steps of x and y.
- * POW:         args x, y, z, likewise.
- * MATMUL:      NumPy's gufunc (m,k),(k,n)->(m,n): args a, b, y; dimensions 1, m, k, n;
- *              steps 3 outer, then rows and columns of a, b, y.
- * SUM:         args x, y; dimensions rows, n; steps rows of x, elements of y; each row contiguous.
- * DENSE:       args x, w, b, y, all contiguous; dimensions batch, n_in, n_out, relu;
- *              y = x @ w + b, then max(y, 0) if relu.
- * Numerics "numpy" has no loop for SIGMOID, SOFTPLUS, ERF and DENSE: a kernel that has the choice then makes
- * them of the others. */
-enum {
-    FASTBP_EXP,
-    FASTBP_EXPM1,
-    FASTBP_LOG,
-    FASTBP_LOG1P,
-    FASTBP_TANH,
-    FASTBP_SIGMOID,
-    FASTBP_SOFTPLUS,
-    FASTBP_ERF,
-    FASTBP_POW,
-    FASTBP_MATMUL,
-    FASTBP_SUM,
-    FASTBP_DENSE,
-    FASTBP_PRIMITIVES
-};
-
-enum { FASTBP_OK, FASTBP_INDEX_ERROR, FASTBP_NOT_FINITE };
+/* The primitives by the numbers of operations.h, which has the statuses too:
+ *
+ * MATMUL:  NumPy's gufunc (m,k),(k,n)->(m,n): args a, b, y; dimensions 1, m, k, n;
+ *          steps 3 outer, then rows and columns of a, b, y.
+ * SUM:     args x, y; dimensions rows, n; steps rows of x, elements of y; each row contiguous.
+ * DENSE:   args x, w, b, y, all contiguous; dimensions batch, n_in, n_out, relu;
+ *          y = x @ w + b, then max(y, 0) if relu. Numerics "numpy" has no loop for it: a kernel makes it of MATMUL.
+ * EXP ...: an elementary function, args x, y, both contiguous, or the same; dimensions n; steps of x and y.
+ * POW:     args x, y, z, likewise. */
+#include "operations.h"
 
 /* Threads that share the work of one call. `run` calls task(context, part, parts) for every part, one of them
  * on the calling thread, and returns when all are done. Only portable numerics splits: its bits do not change. The other

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .arrays import dtype_of
-from .table import ERRORS, KERNELS, STATUS
+from .operations import Status
+from .table import KERNELS
 from .threads import MISSING
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class Compiled(Backend):
             [*kernel.code, *given.attributes.values()],
         )
         if status:
-            raise ERRORS[status](f"{kernel.name}: {STATUS[status]}")
+            raise Status(status).exception(f"{kernel.name}: {Status(status).message}")
 
 
 #: Who is asked where nobody is named, and whose functions are the definitions.

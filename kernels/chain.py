@@ -1,7 +1,7 @@
 """Pointwise kernels without a compiler: the operations of an expression as numbers that one kernel runs.
 
 The kernel `chain` of a compiled backend works on blocks of up to 512 elements that stay in L1, one operation after
-the other, each a loop. Its ``attributes`` are
+the other, each a loop; `cython_source` and `numba_source` write them from `OPERATIONS`. Its ``attributes`` are
 
     [length, inputs, outputs, constants, steps, counts, share, registers] + values of the constants
     + (operation, result, a, b, c) for each step + the register of each output
@@ -15,22 +15,43 @@ shares its buffer with no input. The module needs the standard library only.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from .pointwise import Graph, Scalar, number
+from .operations import NUMBERS
+from .pointwise import BLOCK_FUNCTIONS, Graph, Scalar, number
 
 if TYPE_CHECKING:
     from .table import Kernel
 
-__all__ = ["LONGEST", "REGISTERS", "encode"]
+__all__ = ["BLOCK", "LONGEST", "OPERATIONS", "REGISTERS", "ROOM", "cython_source", "encode", "numba_source"]
 
-#: As many as the kernels have.
 REGISTERS = 48
 LONGEST = 1000
-_OPERATIONS = (
-    "+", "-", "*", "/", "negative", "abs", "sqrt", "maximum", "minimum", "clip", "where", "<", "<=", ">", ">=", "==",
-    "!=", "exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "erf",
-)  # fmt: skip
+#: Elements of a register, and of all: they stay in L1, and on a small stack.
+BLOCK, ROOM = 512, 6144
+#: What an operation makes of an element of each of its registers; their order is that of the numbers. The functions of
+#: a block come behind them.
+OPERATIONS = {
+    "+": "a + b",
+    "-": "a - b",
+    "*": "a * b",
+    "/": "a / b",
+    "negative": "-a",
+    "abs": "abs(a)",
+    "sqrt": "sqrt(a)",
+    "maximum": "b if a <= b else a",
+    "minimum": "b if a >= b else a",
+    "clip": "clip(a, b, c)",
+    "where": "b if a != zero else c",
+    "<": "one if a < b else zero",
+    "<=": "one if a <= b else zero",
+    ">": "one if a > b else zero",
+    ">=": "one if a >= b else zero",
+    "==": "one if a == b else zero",
+    "!=": "one if a != b else zero",
+}
+_NUMBERS = {op: number for number, op in enumerate((*OPERATIONS, *BLOCK_FUNCTIONS.values()))}
 #: What a condition is, 1 or 0, makes of these.
 _OF_BITS = {"and": "*", "or": "maximum"}
 #: ``y_pred.size if mean else 1``
@@ -73,7 +94,7 @@ def encode(kernel: Kernel) -> tuple[float, ...]:
         place[k] = free.pop()
         op = "negative" if node.op == "-" and len(node.args) == 1 else _OF_BITS.get(node.op, node.op)
         args = [place[a] for a in node.args]
-        steps += [_OPERATIONS.index(op), place[k], *args, *[args[0]] * (3 - len(args))]
+        steps += [_NUMBERS[op], place[k], *args, *[args[0]] * (3 - len(args))]
         free += {place[a] for a in node.args if last_use[a] == k and graph.nodes[a].op not in ("input", "scalar")}
     results = [place[k] for k in graph.outputs.values()]
     counts = 2 if graph.total else int(share >= 0)
@@ -93,3 +114,63 @@ def _number(kernel: Kernel, scalar: Scalar) -> float:
     if scalar.op != "number":
         raise ValueError(f"{kernel.name}: a scalar is computed; it must be a number")
     return float(scalar.text)
+
+
+def _steps(indent: str, each: str, end: str, prefix: str) -> list[str]:
+    """Return one branch for each operation; all operands of an element are loaded first, or it would not vectorise."""
+    lines = []
+    for op, place in _NUMBERS.items():
+        lines.append(f"    {'elif' if place else 'if'} op == {place}:  # {op}")
+        if op in OPERATIONS:
+            lines.append(f"        {each}")
+            names = sorted(set(re.findall(r"\b[abc]\b", OPERATIONS[op])))
+            lines += [f"{indent}{name} = {name}_at[i]" for name in names]
+            lines += [f"{indent}y[i] = {OPERATIONS[op]}", *[f"        {end}"] * bool(end)]
+        else:
+            lines.append(f"        unary(primitives, {prefix}{op.upper()}, a_at, y, n)")
+    return lines
+
+
+def cython_source() -> str:
+    """Return the Cython source of one step: ``y = op(a, b, c)`` on a block, y being none of the others."""
+    names = {"abs(": "<real>fabs(", "sqrt(": "square_root("}
+    head = [
+        "# Written by setup.py from kernels/chain.py.",
+        "",
+        "cdef enum:",
+        f"    CHAIN_REGISTERS = {REGISTERS}",
+        f"    CHAIN_BLOCK = {BLOCK}",
+        f"    CHAIN_ROOM = {ROOM}",
+        "",
+        "",
+        "cdef void chain_step(",
+        "    const fastbp_primitive *primitives, int op, const real *a_at, const real *b_at, const real *c_at,",
+        "    real *y, intptr_t n",
+        ") noexcept nogil:",
+        "    cdef intptr_t i",
+        "    cdef real a, b, c, zero = 0, one = 1",
+    ]
+    text = "\n".join([*head, *_steps("        ", "each(&i, 0, n)", "end()", "FASTBP_")]) + "\n"
+    for ours, cythons in names.items():
+        text = text.replace(ours, cythons)
+    return text
+
+
+def numba_source() -> str:
+    """Return the source of a module with that step as a function that Numba compiles."""
+    head = [
+        '"""Written by setup.py from kernels/chain.py."""',
+        "",
+        "from math import sqrt",
+        "",
+        "from .common import clip, helper, real, unary",
+        "",
+        f"BLOCK, ROOM = {BLOCK}, {ROOM}",
+        *(f"{name.upper()} = {NUMBERS[name]}" for name in BLOCK_FUNCTIONS.values()),
+        "",
+        "",
+        "@helper",
+        "def chain_step(primitives, op, a_at, b_at, c_at, y, n):",
+        "    zero, one = real(y, 0), real(y, 1)",
+    ]
+    return "\n".join([*head, *_steps("            ", "for i in range(n):", "", "")]) + "\n"

@@ -18,6 +18,8 @@ import ast
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from .operations import ELEMENTARY, NUMBERS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -25,12 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BLOCK_FUNCTIONS", "Cython", "Graph", "Numba", "Scalar", "cython_source", "is_pointwise", "numba_source"]
 
-#: Functions of a block: NumPy's (``np.exp``), and those that NumPy has not, which go by their own name.
-NUMPY_FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh")
-OWN_FUNCTIONS = ("sigmoid", "softplus", "erf")
-BLOCK_FUNCTIONS = NUMPY_FUNCTIONS + OWN_FUNCTIONS
-#: The block functions that are composed of primitives; each of the others is one.
-COMPOSED = ("sigmoid", "softplus")
+#: Functions of a block, by how an expression calls them.
+BLOCK_FUNCTIONS = {f.call: f.name for f in ELEMENTARY if f.operands == 1}
 _BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
 _LOGIC = {ast.BitAnd: "and", ast.BitOr: "or"}
@@ -161,7 +159,7 @@ class Graph:
     @cached_property
     def calls(self) -> list[int]:
         """The nodes that are functions of a block."""
-        return [k for k, node in enumerate(self.nodes) if node.op in BLOCK_FUNCTIONS]
+        return [k for k, node in enumerate(self.nodes) if node.op in BLOCK_FUNCTIONS.values()]
 
     def _node(self, node: Node) -> int:
         if node not in self._known:
@@ -285,8 +283,8 @@ class Graph:
             raise self._unknown(tree)
         if name == "np.sqrt" and isinstance(values[0], Scalar):
             return Scalar("sqrt", (values[0],))
-        if short in (OWN_FUNCTIONS if name == short else (*NUMPY_FUNCTIONS, "abs", "sqrt")):
-            return self._node(Node(short, (self._number(values[0]),)))
+        if name in BLOCK_FUNCTIONS or name in ("np.abs", "np.sqrt"):
+            return self._node(Node(BLOCK_FUNCTIONS.get(name, short), (self._number(values[0]),)))
         if name in ("np.maximum", "np.minimum") and isinstance(values[0], int) and isinstance(values[1], Scalar):
             return self._node(Node(short, (values[0], self._number(values[1]))))
         if name in ("np.where", "clip") and isinstance(values[0], int):
@@ -349,9 +347,7 @@ class Language:
 
     def call(self, op: str, source: str, target: str) -> str:
         """Return the call of a block function."""
-        name = op if op in COMPOSED else "unary"
-        first = ["primitives"] if op in COMPOSED else ["primitives", self.primitive(op)]
-        return f"{name}({', '.join([*first, source, target])}, stop - start)"
+        return f"unary(primitives, {self.primitive(op)}, {source}, {target}, stop - start)"
 
     def primitive(self, op: str) -> str:
         """Return the name of a primitive's number."""
@@ -531,7 +527,7 @@ class _Writer:
             else:
                 source = f"b{argument}"
                 self.blocks.add(source)
-                if nodes[argument].op not in BLOCK_FUNCTIONS:
+                if nodes[argument].op not in BLOCK_FUNCTIONS.values():
                     self.loop(graph, depth + 1, "start", "stop", [(f"{source}[i - start]", argument)])
             if len(stores) == 1 and stores[0][1] == call:
                 target = language.at(stores.pop()[0])  # the last operation: nothing is read after it
@@ -566,7 +562,7 @@ class _Writer:
         name = f"e{k}"
         if node.op == "input":
             text = f"{node.name}[i]"
-        elif node.op in BLOCK_FUNCTIONS:
+        elif node.op in BLOCK_FUNCTIONS.values():
             text = f"b{k}[i - start]"
         else:
             text = self.language.operation(node.op, [self.element(graph, a, depth, done) for a in node.args])
@@ -588,14 +584,13 @@ _NUMBA_HEAD = '''"""Made by setup.py from kernels/table/; see kernels/pointwise.
 
 from math import sqrt
 
-from .common import (
-    BLOCK, ERF, EXP, EXPM1, LOG, LOG1P, OK, TANH, below_one, clip, doubles, offset, real, sigmoid, softplus, stack,
-    total, unary,
-)
+from .common import BLOCK, OK, below_one, clip, doubles, offset, real, stack, total, unary
+
 '''
 
 
 def numba_source(kernels: Iterable[Kernel]) -> str:
     """Return the source of a module with all pointwise kernels as functions that Numba compiles."""
+    numbers = "".join(f"{name.upper()} = {NUMBERS[name]}\n" for name in BLOCK_FUNCTIONS.values())
     sources = [_Writer(kernel, Numba).source() for kernel in kernels if is_pointwise(kernel)]
-    return "\n\n".join([_NUMBA_HEAD, *sources])
+    return "\n\n".join([_NUMBA_HEAD + numbers, *sources])

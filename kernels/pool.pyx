@@ -22,7 +22,7 @@ cdef extern from "fpcontrol.h":
         FASTBP_IEEE
     fastbp_control fastbp_set_control(fastbp_control control)
 
-ctypedef const void *(*portable_primitives)(const fastbp_pool *) noexcept
+ctypedef void (*set_pool)(const fastbp_pool *) noexcept
 
 
 def get_limit():
@@ -40,10 +40,9 @@ def pool_address():
     return <intptr_t>&fastbp_pool_table
 
 
-def lend_pool(capsule):
-    """Lend the pool to a module's portable primitives, given its function that takes one; return their address."""
-    cdef portable_primitives function = <portable_primitives>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
-    return <intptr_t>function(&fastbp_pool_table)
+def attach_pool(capsule):
+    """Give the pool to a module's portable primitives by its function ``set_pool``."""
+    (<set_pool>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule)))(&fastbp_pool_table)
 
 
 cdef class ieee:

@@ -12,6 +12,7 @@ import numpy as np
 
 from .arrays import same_bits
 from .dtypes import REALS
+from .operations import ELEMENTARY, NUMBERS
 
 cdef extern from *:
     """
@@ -28,8 +29,7 @@ cdef extern from *:
         fastbp_loop loop
         void *data
     enum:
-        FASTBP_EXP, FASTBP_EXPM1, FASTBP_LOG, FASTBP_LOG1P, FASTBP_TANH, FASTBP_SIGMOID, FASTBP_SOFTPLUS, FASTBP_ERF
-        FASTBP_POW, FASTBP_MATMUL, FASTBP_SUM, FASTBP_DENSE, FASTBP_PRIMITIVES
+        FASTBP_MATMUL, FASTBP_SUM, FASTBP_PRIMITIVES
     ctypedef struct PyUFuncObject:
         int nin, nout, ntypes
         const char *types
@@ -53,6 +53,9 @@ cdef struct reduction:
 cdef fastbp_primitive _table[2][FASTBP_PRIMITIVES]
 cdef reduction _sum[2]
 _PLACES = {name: k for k, name in enumerate(REALS)}
+
+ctypedef const fastbp_primitive *(*portable_primitives)() noexcept
+ctypedef void (*complete_primitives)(fastbp_primitive *) noexcept
 
 
 ctypedef fused real:
@@ -129,10 +132,10 @@ def _fill():
     cdef intptr_t chunk = 8192 if np.lib.NumpyVersion(np.__version__) < "2.3.0" else <intptr_t>(<size_t>-1 >> 1)
     for name, k in _PLACES.items():
         typenum = np.dtype(name).num
-        for index, ufunc in ((FASTBP_EXP, np.exp), (FASTBP_EXPM1, np.expm1), (FASTBP_LOG, np.log),
-                             (FASTBP_LOG1P, np.log1p), (FASTBP_TANH, np.tanh), (FASTBP_POW, np.power),
-                             (FASTBP_MATMUL, np.matmul)):
-            _table[k][index] = _find(ufunc, typenum)
+        for f in ELEMENTARY:
+            if f.ufunc:
+                _table[k][<int>NUMBERS[f.name]] = _find(getattr(np, f.ufunc), typenum)
+        _table[k][FASTBP_MATMUL] = _find(np.matmul, typenum)
         _sum[k].inner = _find(np.add, typenum)
         _sum[k].chunk = chunk
         _table[k][FASTBP_SUM].loop = _sum_rows
@@ -147,9 +150,9 @@ def address(str dtype):
     return <intptr_t>&_table[<int>_PLACES[dtype]][0]
 
 
-def lend_erf(str dtype, intptr_t table):
-    """Take erf, which NumPy lacks, from the primitives at an address."""
-    _table[<int>_PLACES[dtype]][FASTBP_ERF] = (<fastbp_primitive *>table)[FASTBP_ERF]
+def complete(str dtype, capsule):
+    """Fill in what NumPy has no loop for, by a module's function ``complete_primitives``."""
+    (<complete_primitives>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule)))(&_table[<int>_PLACES[dtype]][0])
 
 
 def cpu_level():
@@ -160,6 +163,11 @@ def cpu_level():
 def capsule_address(capsule):
     """Return the address of the kernel that a capsule holds."""
     return <intptr_t>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
+
+
+def portable_address(capsule):
+    """Return the address of a module's portable primitives, by its function ``portable_primitives``."""
+    return <intptr_t>(<portable_primitives>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule)))()
 
 
 cdef bint _is_portable(const fastbp_primitive *table) noexcept nogil:
@@ -201,10 +209,6 @@ def call(kernel, primitives, addresses, sizes, attributes):
     return status
 
 
-_UNARY = {"exp": FASTBP_EXP, "expm1": FASTBP_EXPM1, "log": FASTBP_LOG, "log1p": FASTBP_LOG1P, "tanh": FASTBP_TANH,
-          "sigmoid": FASTBP_SIGMOID, "softplus": FASTBP_SOFTPLUS, "erf": FASTBP_ERF}
-
-
 def evaluate(table, name, *inputs, out=None):
     """Call one primitive on arrays; return the result.
 
@@ -213,11 +217,11 @@ def evaluate(table, name, *inputs, out=None):
     table : int
         The address of primitives for the arrays' dtype.
     name : str
-        "exp" ... "erf" of an array, "pow" of two of one length, "sum" of the rows of a matrix, "matmul" of two.
+        An elementary function of an array, "pow" of two of one length; "sum" of the rows of a matrix, "matmul" of two.
     *inputs : ndarray
         Of one dtype; contiguous, but for the operands of a matmul.
     out : ndarray, optional
-        Where to put it; for "exp" ... "pow" it may be an input.
+        Where to put it; for an elementary function it may be an input.
 
     Returns
     -------
@@ -228,22 +232,19 @@ def evaluate(table, name, *inputs, out=None):
     cdef intptr_t n[4]
     cdef intptr_t steps[9]
     cdef fastbp_control found = FASTBP_IEEE
-    cdef int i, index
+    cdef int i, index = NUMBERS[name]
     x = inputs[0]
-    if name == "sum":
-        index = FASTBP_SUM
+    if index == FASTBP_SUM:
         y = np.empty(len(x), x.dtype) if out is None else out
         n[0], n[1] = x.shape
         steps[0], steps[1] = x.strides[0], x.itemsize
-    elif name == "matmul":
-        index = FASTBP_MATMUL
+    elif index == FASTBP_MATMUL:
         y = np.empty((x.shape[0], inputs[1].shape[1]), x.dtype) if out is None else out
         n[0], n[1], n[2], n[3] = 1, x.shape[0], x.shape[1], inputs[1].shape[1]
         for i, operand in enumerate((*inputs, y)):
             steps[i] = 0
             steps[3 + 2 * i], steps[4 + 2 * i] = operand.strides
     else:
-        index = FASTBP_POW if name == "pow" else _UNARY[name]
         y = np.empty_like(x) if out is None else out
         n[0] = x.size
         steps[0] = steps[1] = steps[2] = x.itemsize
@@ -274,10 +275,11 @@ def check():
             table = address(dtype)
             ramp = np.arange(8500, dtype=dtype)
             x = (ramp * 37 % 1009 - 503) / 29
-            for name in ("exp", "expm1", "log", "log1p", "tanh"):
-                for part in (x[:1], x[:1013]):
-                    _same(name, evaluate(table, name, part), getattr(np, name)(part))
-            _same("power", evaluate(table, "pow", x[:99], x[99:198]), np.power(x[:99], x[99:198]))
+            for f in ELEMENTARY:
+                if f.ufunc:
+                    for n in (1, 1013):
+                        parts = [x[k * n:(k + 1) * n] for k in range(f.operands)]
+                        _same(f.ufunc, evaluate(table, f.name, *parts), getattr(np, f.ufunc)(*parts))
             for rows, n in ((7, 3), (9, 7), (5, 200), (1, 8500)):
                 part = np.ascontiguousarray(x[:rows * n].reshape(rows, n))
                 _same("sum", evaluate(table, "sum", part), part.sum(axis=1))

@@ -1,25 +1,41 @@
 """What a definition of the table may name besides NumPy."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from .operations import ELEMENTARY
 from .pcg64 import pcg64, pcg64_state  # noqa: F401
 
-# a portable array has sigmoid and softplus as methods: each is one function there
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .operations import Elementary
+
+    def __getattr__(name: str) -> Any: ...
+
+def _not_numpys(function: Elementary) -> Callable[[np.ndarray], np.ndarray]:
+    """Return an elementary function that NumPy lacks: its formula, or on portable arrays the portable one."""
+    composed = eval(f"lambda x: {function.formula}", {"np": np}) if function.formula else None
+
+    def of(x):
+        if hasattr(x, "elementary"):
+            return x.elementary(function.name)
+        if composed:
+            return composed(x)
+        from .portable import elementary
+
+        return getattr(elementary, function.name)(x)
+
+    of.__name__ = of.__qualname__ = function.name
+    return of
 
 
-def sigmoid(x):
-    return x.sigmoid() if hasattr(x, "sigmoid") else 1 / (1 + np.exp(-x))
-
-
-def softplus(x):
-    return x.softplus() if hasattr(x, "softplus") else np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
-
-
-def erf(x):
-    # NumPy has none: the same one in both numerics
-    from .portable import elementary
-
-    return elementary.erf(x)
+# sigmoid, softplus ...: a definition names them
+globals().update({function.name: _not_numpys(function) for function in ELEMENTARY if not function.ufunc})
 
 
 def clip(x, low, high):

@@ -1,4 +1,4 @@
-/* The pool from several callers at once, while another thread changes the limit and lends the pool anew. Every caller
+/* The pool from several callers at once, while another thread changes the limit and sets the pool anew. Every caller
  * compares its products with that of one thread. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +32,7 @@ static void *caller(void *wrong) {
 static void *changer(void *unused) {
     for (int i = 0; atomic_load(&finished) < CALLERS; i++) {
         fastbp_set_num_threads(1 + i % 4);
-        fastbp_lend(i % 16 ? &fastbp_pool_table : NULL);
+        fastbp_set_pool(i % 16 ? &fastbp_pool_table : NULL);
         if (fastbp_get_num_threads() < 1) return &finished;
         sched_yield();
     }

@@ -40,13 +40,13 @@ static void print(const char *name, int index, const fastbp_real *y, intptr_t n)
 int main(void) {
     static const intptr_t shapes[][3] = {{1, 1, 1}, {3, 5, 7}, {8, 64, 33}, {17, 100, 10}, {32, 16, 3}, {1, 300, 70},
                                          {65, 1100, 40}, {2, 0, 5}};
-    for (int index = FASTBP_EXP; index <= FASTBP_POW; index++)
+    for (int index = FASTBP_EXP; index < FASTBP_PRIMITIVES; index++)
         for (int any = 0; any < 2; any++) {
             intptr_t n = 3001, steps[3] = {sizeof(fastbp_real), sizeof(fastbp_real), sizeof(fastbp_real)};
             fastbp_real *x = numbers(n, any), *z = numbers(n, any), *y = numbers(n, 0);
             char *args[3] = {(char *)x, (char *)(index == FASTBP_POW ? z : y), (char *)y};
             fastbp_portable[index].loop(args, &n, steps, NULL);
-            print("function", 2 * index + any, y, n);
+            print("function", 2 * (index - FASTBP_EXP) + any, y, n);
             free(x), free(y), free(z);
         }
     for (int s = 0; s < (int)(sizeof shapes / sizeof *shapes); s++)

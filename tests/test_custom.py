@@ -1,5 +1,6 @@
 """Functions of users' own: the bits of their expression in every backend, and the derivative by the chain rule."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -8,6 +9,8 @@ from _arrays import BACKENDS, DTYPES, assert_same_bits, edge_values
 
 import fastbp
 from fastbp import Dense, Sequential, custom, kernels, load_model
+from fastbp.kernels import chain
+from fastbp.kernels.operations import ELEMENTARY
 from fastbp.kernels.table import KERNELS, ROWS
 
 NUMBER = itertools.count()
@@ -79,6 +82,34 @@ def test_bits_of_the_expression_in_every_backend(name, dtype, fresh):
                 assert_same_bits(got[1], first[1], f"{name} {n} {backend}")
             if numerics == "numpy":
                 assert_same_bits(first[0], want, f"{name} {n}")
+
+
+def expression(op):
+    """Return an expression with one operation, and perhaps others, that a chain has."""
+    if op in ("+", "-", "*", "/"):
+        return f"x {op} (0.75 - x)"
+    if op in ("<", "<=", ">", ">=", "==", "!="):
+        return f"np.where((x {op} 0.25) & (x {op} x) | (x {op} -0.5), x, 2.0)"
+    others = {"negative": "-x", "clip": "clip(x, -1.0, 0.25)", "where": "np.where(x > 0, -x, x)"}
+    others |= {op: f"np.{op}(x, 0.25)" for op in ("maximum", "minimum")} | {op: f"np.{op}(x)" for op in ("abs", "sqrt")}
+    return others.get(op) or f"{next(f.call for f in ELEMENTARY if f.name == op)}(x)"
+
+
+OPERATIONS = [*chain.OPERATIONS, *(f.name for f in ELEMENTARY if f.operands == 1)]
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_every_operation_of_a_chain(op, fresh):
+    name = fresh()
+    kernels.add_row(name, "activation", f"y = {expression(op)}", "dx = dy")
+    code = KERNELS[f"{name}_forward"].code
+    first = 8 + int(code[3])
+    assert OPERATIONS.index(op) in code[first : first + 5 * int(code[4]) : 5]
+    for dtype, numerics in itertools.product(DTYPES, ("numpy", "portable")):
+        x = np.concatenate([inputs(dtype, 600), np.array([0.25, -0.5, -1], dtype)])
+        forward = functools.partial(getattr(kernels, f"{name}_forward"), x, numerics=numerics)
+        for backend in BACKENDS:
+            assert_same_bits(forward(backend=backend), forward(backend="numpy"), f"{op} {numerics} {backend}")
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

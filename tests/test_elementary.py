@@ -8,6 +8,7 @@ import pytest
 from _arrays import assert_same_bits
 
 from fastbp.kernels import cython_ext
+from fastbp.kernels.operations import ELEMENTARY
 from fastbp.kernels.portable import elementary
 from fastbp.kernels.portable.fma import fma
 from fastbp.kernels.primitives import evaluate
@@ -15,8 +16,8 @@ from fastbp.kernels.primitives import evaluate
 # overflows and NaN are what is tested
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
-UNARY = elementary.UNARY
-FUNCTIONS = (*UNARY, "pow")
+UNARY = [f.name for f in ELEMENTARY if f.operands == 1]
+FUNCTIONS = [f.name for f in ELEMENTARY]
 DTYPES = ("f4", "f8")
 LEVELS = cython_ext.levels()
 

@@ -10,13 +10,13 @@ import pytest
 from _arrays import BACKENDS, DTYPES, Guarded, assert_same_bits, edge_values
 
 from fastbp import kernels
+from fastbp.kernels.operations import ELEMENTARY, NUMBERS
 from fastbp.kernels.primitives import evaluate
 
 pytestmark = pytest.mark.skipif("numba" not in BACKENDS, reason="FASTBP_TEST_BACKENDS leaves Numba out")
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
-UNARY = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "erf")
-MATMUL, SUM, DENSE = 9, 10, 11
+MATMUL, SUM, DENSE = (NUMBERS[name] for name in ("matmul", "sum", "dense"))
 #: Around the edges of tiles (up to 8 rows, 1, 2, 4 or 8 vectors of 2 to 16 elements) and of panels.
 ROWS = (0, 1, 2, 3, 4, 7, 8, 9, 17)
 COLUMNS = (0, 1, 3, 7, 8, 9, 16, 17, 31, 33, 64, 65, 129)
@@ -121,9 +121,8 @@ def test_nothing_beside_the_operands_is_touched(dtype):
         total = Guarded(None, (1,), dtype)
         call(table, SUM, (x, total.array), (1, n), (x.nbytes, x.itemsize))
         assert total.intact
-        for index in range(len(UNARY)):
-            call(table, index, (x, y.array), (n,))
-        call(table, len(UNARY), (x, x, y.array), (n,))
+        for f in ELEMENTARY:
+            call(table, NUMBERS[f.name], (*[x] * f.operands, y.array), (n,))
         assert y.intact
 
 
@@ -145,24 +144,21 @@ def test_elementary(dtype):
     spread = rng.standard_normal(20000) * np.exp(4 * rng.standard_normal(20000))
     values = np.concatenate([edge_values(dtype), np.array([np.inf, -np.inf, np.nan], dtype), spread.astype(dtype)])
     x, y = (pair.ravel() for pair in np.meshgrid(values[:80], values[:80]))
-    for name in UNARY:
-        same_bits(name, values)
+    for f in ELEMENTARY:
+        same_bits(f.name, *(values, values[::-1].copy())[: f.operands])
+        same_bits(f.name, *(x, y)[: f.operands])
         for n in range(71):
-            same_bits(name, values[n : 2 * n])
-    same_bits("pow", values, values[::-1].copy())
-    same_bits("pow", x, y)
-    for n in range(71):
-        same_bits("pow", values[n : 2 * n], values[3 * n : 4 * n])
+            same_bits(f.name, *(values[n : 2 * n], values[3 * n : 4 * n])[: f.operands])
 
 
 @every_dtype
 def test_elementary_in_place(dtype):
     x = np.linspace(0.1, 3, 77).astype(dtype)
     table = tables(dtype)[0]
-    for index, name in enumerate(UNARY):
+    for f in ELEMENTARY:
         y = x.copy()
-        call(table, index, (y, y), (y.size,))
-        assert_same_bits(y, evaluate(table, name, x), name)
+        call(table, NUMBERS[f.name], [y] * (f.operands + 1), (y.size,))
+        assert_same_bits(y, evaluate(table, f.name, *[x] * f.operands), f.name)
 
 
 def test_each_backend_has_primitives_of_its_own():

@@ -136,7 +136,8 @@ def test_sdist_and_wheel(built, tmp_path):
         check_manylinux(wheel)
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"fastbp"}
-    for needed in ("fastbp/py.typed", "fastbp/kernels/abi.h", "fastbp/datasets/digits.npz", "fastbp/runner.pyi"):
+    headers = "fastbp/kernels/abi.h", "fastbp/kernels/operations.h"
+    for needed in (*headers, "fastbp/py.typed", "fastbp/datasets/digits.npz", "fastbp/runner.pyi"):
         assert needed in names
     python = environment(tmp_path / "venv")
     run(python, "-m", "pip", "install", "-q", wheel, "pytest>=8", cwd=tmp_path)

@@ -27,8 +27,10 @@ def test_what_is_pointwise():
 def test_sources_are_the_same_in_every_process():
     # or every build would compile everything anew
     code = (
-        "import pointwise, table; rows = table.KERNELS.values(); "
-        "print(pointwise.cython_source(rows), pointwise.numba_source(rows))"
+        "import sys, types; package = sys.modules['kernels'] = types.ModuleType('kernels'); package.__path__ = ['.']; "
+        "from kernels import chain, operations, pointwise, table; rows = table.KERNELS.values(); "
+        "print(pointwise.cython_source(rows), pointwise.numba_source(rows), chain.cython_source(), "
+        "chain.numba_source(), operations.c_source(), operations.cython_source())"
     )
     folder = os.path.dirname(pointwise.__file__)
     outputs = {

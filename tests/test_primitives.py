@@ -1,8 +1,12 @@
 """The loops that compiled kernels call in place of NumPy's functions return NumPy's bits."""
 
 import ctypes
+import inspect
 import os
 import platform
+import re
+import shutil
+import subprocess
 import sys
 import threading
 
@@ -11,16 +15,15 @@ import pytest
 from _arrays import DTYPES, LENGTHS, PAIRS, TRIPLES, assert_same_bits, edge_values
 
 from fastbp import kernels
-from fastbp.kernels import cython_ext, primitives
+from fastbp.kernels import cython_ext, primitives, words
+from fastbp.kernels.operations import ELEMENTARY, NUMBERS, PRIMITIVES, Status, c_source
 from fastbp.kernels.portable import elementary
+from fastbp.kernels.table import KERNELS
 
-#: In the order of the enum in abi.h.
-NAMES = (
-    "exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "erf", "pow", "matmul", "sum", "dense",
-)  # fmt: skip
-#: Those of which NumPy has a loop.
-NUMPYS = ("exp", "expm1", "log", "log1p", "tanh", "pow", "matmul", "sum")
-UNARY = {"exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "tanh": np.tanh}
+#: Those of which NumPy has a loop, and what it calls them.
+NUMPYS = {f.name: f.ufunc for f in ELEMENTARY if f.ufunc} | {"matmul": "matmul", "sum": "sum"}
+#: What numerics "numpy" has for each function of one operand.
+UNARY = {f.name: getattr(np, f.ufunc) if f.ufunc else vars(words)[f.name] for f in ELEMENTARY if f.operands == 1}
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 
@@ -35,7 +38,7 @@ LOOP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p,
 
 def entry(dtype, name):
     """Return the memory of one primitive."""
-    return (Primitive * len(NAMES)).from_address(kernels.primitives_address(dtype))[NAMES.index(name)]
+    return (Primitive * len(PRIMITIVES)).from_address(kernels.primitives_address(dtype))[NUMBERS[name]]
 
 
 def loop(dtype, name):
@@ -103,11 +106,30 @@ def test_matmul(dtype):
             assert_same_bits(y, a @ b, f"matmul {m} {k} {n}")
 
 
-def test_the_enum_is_the_order_of_the_names():
-    with open(os.path.join(kernels.get_include(), "abi.h")) as header:
-        words = [line.strip(" ,\n") for line in header]
-    start = words.index("FASTBP_EXP")
-    assert words[start : words.index("FASTBP_PRIMITIVES")] == [f"FASTBP_{name.upper()}" for name in NAMES]
+def test_what_is_installed_was_written_from_this_list():
+    with open(os.path.join(kernels.get_include(), "operations.h")) as header:
+        assert header.read() == c_source()
+    assert [Status(number).name for number in range(len(Status))] == list(Status.__members__)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None or os.name == "nt", reason="needs a C compiler")
+def test_a_user_of_the_header_finds_every_number(tmp_path):
+    names = [f"FASTBP_{name.upper()}" for name in (*PRIMITIVES, *Status.__members__)]
+    source = tmp_path / "user.c"
+    lines = ["#include <stdio.h>", "#include <abi.h>", "int main(void) {"]
+    source.write_text("\n".join([*lines, *(f'    printf("%d ", {name});' for name in names), "    return 0;", "}"]))
+    command = ["cc", "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{kernels.get_include()}", source]
+    subprocess.run([*command, "-o", tmp_path / "user"], check=True)
+    found = subprocess.run([tmp_path / "user"], capture_output=True, text=True, check=True).stdout.split()
+    assert [int(number) for number in found] == [*NUMBERS.values(), *map(int, Status)]
+
+
+def test_every_function_has_its_definition_and_its_code():
+    # one that is not in the list, or one of the list that is not there
+    described = set(re.findall(r"^(\w+) +[\d.]+ +[\d.]+$", elementary.__doc__, re.MULTILINE))
+    assert described == {f.name for f in ELEMENTARY} <= set(elementary.DEFINITIONS)
+    for f in ELEMENTARY:
+        assert len(inspect.signature(elementary.DEFINITIONS[f.name]).parameters) == f.operands
 
 
 @pytest.fixture
@@ -143,8 +165,7 @@ def wrong_loop():
 def test_check_sees_one_wrong_bit(name, dtype, wrong_loop, monkeypatch):
     primitives.check()
     wrong_loop(dtype, name)
-    numpys = "power" if name == "pow" else name
-    message = rf"NumPy's {numpys} loop does not return NumPy's bits \({dtype}, NumPy {np.__version__}"
+    message = rf"NumPy's {NUMPYS[name]} loop does not return NumPy's bits \({dtype}, NumPy {np.__version__}"
     with pytest.raises(RuntimeError, match=message):
         primitives.check()
     # the first program of a process runs the check
@@ -205,15 +226,13 @@ def test_call_passes_everything_on():
 
 
 @every_dtype
-def test_numpy_has_no_loop_for_the_others(dtype):
-    for name in NAMES:
-        assert (entry(dtype, name).loop is None) == (name not in (*NUMPYS, "erf"))
+def test_numpy_lacks_nothing_but_dense(dtype):
+    assert [name for name in PRIMITIVES if entry(dtype, name).loop is None] == ["dense"]
+    with pytest.raises(NotImplementedError, match="dense"):
+        primitives.evaluate(kernels.primitives_address(dtype), "dense", np.ones(3, dtype))
     # NumPy has no erf: it is the portable one in both numerics
     x = np.linspace(-5, 5, 101, dtype=dtype)
     assert_same_bits(primitives.evaluate(kernels.primitives_address(dtype), "erf", x), elementary.erf(x))
-    for name in ("sigmoid", "softplus"):
-        with pytest.raises(NotImplementedError, match=name):
-            primitives.evaluate(kernels.primitives_address(dtype), name, np.ones(3, dtype))
 
 
 def test_capsule_address():
@@ -221,7 +240,7 @@ def test_capsule_address():
     assert primitives.capsule_address(capsules["relu_forward"]) != primitives.capsule_address(capsules["relu_backward"])
     with pytest.raises(ValueError):
         primitives.capsule_address("relu_forward")
-    assert "portable_primitives" not in capsules  # all of them are kernels
+    assert set(capsules) == {*KERNELS, "chain"}  # all of them are kernels
 
 
 def test_addresses_are_one_table_a_dtype():

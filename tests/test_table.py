@@ -14,18 +14,8 @@ from _arrays import operands
 from fastbp import kernels
 from fastbp.checks import suggest
 from fastbp.kernels import numpy_ref, table, words
-from fastbp.kernels.table import (
-    ERRORS,
-    FAMILIES,
-    KERNELS,
-    ROWS,
-    STATUS,
-    Bound,
-    Kernel,
-    NotFiniteError,
-    OutOfRangeError,
-    Row,
-)
+from fastbp.kernels.operations import NotFiniteError, OutOfRangeError
+from fastbp.kernels.table import FAMILIES, KERNELS, ROWS, Bound, Kernel, Row
 
 DOMAINS = {
     "probability", "binary", "sign", "one_hot", "label", "compared", "index", "group", "power", "nonnegative",
@@ -170,12 +160,6 @@ def test_labels_and_indexes_out_of_range_have_an_error_of_their_own(backend):
 def test_families_are_the_modules():
     here = os.path.dirname(table.__file__)
     assert {name[:-3] for name in os.listdir(here) if name.endswith(".py")} == {*FAMILIES, "__init__", "row"}
-
-
-def test_status():
-    assert STATUS.keys() == ERRORS.keys() == {1, 2}
-    assert all(STATUS.values())
-    assert all(error.status == status for status, error in ERRORS.items())
 
 
 def test_sizes():

@@ -7,7 +7,7 @@ from math import gcd, prod
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ..kernels.dtypes import itemsize
-from ..kernels.table import STATUS
+from ..kernels.operations import Status
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -32,13 +32,13 @@ class CallError(RuntimeError):
     ----------
     call : Call
     status : int
-        Why, as in ``kernels.table.STATUS``.
+        Why, as in ``kernels.operations.Status``.
     step : int
         Which batch of the run, from 0.
     """
 
     def __init__(self, call: Call, status: int, step: int = 0) -> None:
-        super().__init__(f"{call.kernel.name} in step {step}: {STATUS[status]}")
+        super().__init__(f"{call.kernel.name} in step {step}: {Status(status).message}")
         self.call, self.status, self.step = call, status, step
 
 

@@ -6,16 +6,19 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
+from .. import primitives
 from ..caller import warn
 from ..dtypes import REALS
-from ..pool import lend_pool
-from ..primitives import address, capsule_address, check, cpu_level, lend_erf
+from ..pool import attach_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
 __all__ = ["capsules", "find", "level", "levels", "numpy_address", "portable_address"]
+
+#: What a module has besides kernels (``primitives.pxi``).
+_OTHERS = {"portable_primitives", "set_pool", "complete_primitives"}
 
 _checked = _warned = False
 
@@ -28,7 +31,7 @@ def levels() -> tuple[str, ...]:
     tuple of str
         Of "v2", "v3" and "v4" on x86-64; ("base",) elsewhere.
     """
-    return tuple(f"v{n}" for n in range(2, cpu_level() + 1)) or ("base",)
+    return tuple(f"v{n}" for n in range(2, primitives.cpu_level() + 1)) or ("base",)
 
 
 def level() -> str:
@@ -53,7 +56,7 @@ def capsules(dtype: str, at: str | None = None) -> dict[str, Any]:
     """Return the kernels for one dtype as PyCapsules by name.
 
     Each capsule holds a ``fastbp_kernel`` (``abi.h``) for use from C or Cython; they are the module's
-    ``__pyx_capi__``, but for the function that `portable_address` calls.
+    ``__pyx_capi__``, but for the functions that `portable_address` and `complete` call.
 
     Parameters
     ----------
@@ -65,7 +68,7 @@ def capsules(dtype: str, at: str | None = None) -> dict[str, Any]:
     -------
     dict of str to PyCapsule
     """
-    return {name: capsule for name, capsule in _exports(dtype, at).items() if name != "portable_primitives"}
+    return {name: capsule for name, capsule in _exports(dtype, at).items() if name not in _OTHERS}
 
 
 def portable_address(dtype: str, at: str | None = None) -> int:
@@ -88,7 +91,9 @@ def portable_address(dtype: str, at: str | None = None) -> int:
             "portable numerics runs without fused multiply-add at level v2: the same bits, some twenty times slower",
             RuntimeWarning,
         )
-    return lend_pool(_exports(dtype, at)["portable_primitives"])
+    exports = _exports(dtype, at)
+    attach_pool(exports["set_pool"])
+    return primitives.portable_address(exports["portable_primitives"])
 
 
 def numpy_address(dtype: str) -> int:
@@ -109,12 +114,12 @@ def numpy_address(dtype: str) -> int:
     """
     global _checked
     if not _checked:
-        check()
+        primitives.check()
         for name in REALS:
-            # NumPy has no erf: it is the same in both numerics
-            lend_erf(name, portable_address(name, level()))
+            # those that NumPy has no loop for
+            primitives.complete(name, _exports(name, None)["complete_primitives"])
         _checked = True
-    return address(dtype)
+    return primitives.address(dtype)
 
 
 def find(dtype: str, names: Iterable[str]) -> dict[str, int]:
@@ -130,7 +135,7 @@ def find(dtype: str, names: Iterable[str]) -> dict[str, int]:
     dict of str to int
     """
     found = capsules(dtype)
-    return {name: capsule_address(found[name]) for name in names if name in found}
+    return {name: primitives.capsule_address(found[name]) for name in names if name in found}
 
 
 def _exports(dtype: str, at: str | None) -> dict[str, Any]:

@@ -10,10 +10,6 @@ cdef extern from "abi.h":
     ctypedef struct fastbp_primitive:
         fastbp_loop loop
         void *data
-    enum:
-        FASTBP_EXP, FASTBP_EXPM1, FASTBP_LOG, FASTBP_LOG1P, FASTBP_TANH, FASTBP_SIGMOID, FASTBP_SOFTPLUS, FASTBP_ERF
-        FASTBP_MATMUL, FASTBP_SUM, FASTBP_DENSE
-        FASTBP_OK, FASTBP_INDEX_ERROR, FASTBP_NOT_FINITE
 
 cdef extern from "cython_ext/rows.h" nogil:
     void fastbp_subtract_max(const real *x, real *z, intptr_t rows, intptr_t n)
@@ -84,37 +80,6 @@ cdef inline void sum_columns(
 ) noexcept nogil:
     # s[n] = the sum of all rows
     sum_first_columns(primitives, x, s, rows, n, n)
-
-
-cdef void sigmoid(const fastbp_primitive *primitives, const real *x, real *y, intptr_t n) noexcept nogil:
-    cdef intptr_t i
-    if primitives[FASTBP_SIGMOID].loop is not NULL:
-        unary(primitives, FASTBP_SIGMOID, x, y, n)
-        return
-    each(&i, 0, n)
-    y[i] = -x[i]
-    end()
-    unary(primitives, FASTBP_EXP, y, y, n)
-    each(&i, 0, n)
-    y[i] = ONE / (ONE + y[i])
-    end()
-
-
-cdef void softplus(const fastbp_primitive *primitives, const real *x, real *y, intptr_t n) noexcept nogil:
-    # at most a block; y may be x
-    cdef real t[BLOCK]
-    cdef intptr_t i
-    if primitives[FASTBP_SOFTPLUS].loop is not NULL:
-        unary(primitives, FASTBP_SOFTPLUS, x, y, n)
-        return
-    each(&i, 0, n)
-    t[i] = -<real>fabs(x[i])
-    end()
-    unary(primitives, FASTBP_EXP, t, t, n)
-    unary(primitives, FASTBP_LOG1P, t, t, n)
-    each(&i, 0, n)
-    y[i] = (0 if x[i] <= 0 else x[i]) + t[i]
-    end()
 
 
 cdef inline real below_one(double eps) noexcept nogil:

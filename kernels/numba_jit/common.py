@@ -13,9 +13,11 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-# the enums of abi.h
-EXP, EXPM1, LOG, LOG1P, TANH, SIGMOID, SOFTPLUS, ERF, POW, MATMUL, SUM, DENSE = range(12)
-OK, INDEX_ERROR, NOT_FINITE = range(3)
+from ..operations import NUMBERS, Status
+
+# the constants of operations.h that kernels written by hand name
+MATMUL, SUM, DENSE, EXP, LOG = (NUMBERS[name] for name in ("matmul", "sum", "dense", "exp", "log"))
+OK, INDEX_ERROR, NOT_FINITE = int(Status.OK), int(Status.INDEX_ERROR), int(Status.NOT_FINITE)
 
 BLOCK = 1024  # elements that stay in the L1 cache from one pass to the next
 
@@ -26,7 +28,7 @@ helper = njit(**OPTIONS)
 # Numba's cache sees changes of a kernel's own file only: the type of the primitives, which is a part of
 # every signature, names the state of all files
 _HERE = Path(__file__).parent
-_SOURCES = [*sorted(_HERE.glob("*.py")), _HERE.parent / "portable" / "elementary.py"]
+_SOURCES = [*sorted(_HERE.glob("*.py")), _HERE.parent / "operations.py", _HERE.parent / "portable" / "elementary.py"]
 DIGEST = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()
 PRIMITIVES = types.CPointer(types.Opaque(f"fastbp_primitive_{DIGEST[:16]}"))
 
@@ -172,34 +174,6 @@ def total(primitives, x, n):
     s = stack(x, 1)
     sum_rows(primitives, x, s, 1, n)
     return s[0]
-
-
-@helper
-def sigmoid(primitives, x, y, n):
-    if has(primitives, SIGMOID):
-        unary(primitives, SIGMOID, x, y, n)
-        return
-    one = real(y, 1)
-    for i in range(n):
-        y[i] = -x[i]
-    unary(primitives, EXP, y, y, n)
-    for i in range(n):
-        y[i] = one / (one + y[i])
-
-
-@helper
-def softplus(primitives, x, y, n):
-    # at most a block; y may be x
-    if has(primitives, SOFTPLUS):
-        unary(primitives, SOFTPLUS, x, y, n)
-        return
-    zero, t = real(y, 0), stack(y, BLOCK)
-    for i in range(n):
-        t[i] = -abs(x[i])
-    unary(primitives, EXP, t, t, n)
-    unary(primitives, LOG1P, t, t, n)
-    for i in range(n):
-        y[i] = (zero if x[i] <= zero else x[i]) + t[i]
 
 
 @helper

@@ -27,14 +27,14 @@ from numba.extending import intrinsic, overload
 
 from ..cython_ext import numpy_address
 from ..dtypes import REALS
-from ..table import KERNELS, STATUS
+from ..operations import Status
+from ..table import KERNELS
 from .common import DIGEST, OPTIONS, PRIMITIVES, cached, helper, on_stack
 from .functions import kernel_function
 
 __all__ = ["register"]
 
 _SYMBOL = "fastbp_primitives_{}"
-_EXCEPTIONS = {1: "IndexError", 2: "FloatingPointError"}
 
 
 class _Link:
@@ -159,8 +159,11 @@ def _source(kernel, real, given):
     )
     packed = ["(" + "".join(f"{item}, " for item in items) + ")" for items in packed]
     lines.append(f"status = run(kernel, {', '.join(packed)}, pointer)")
-    for status, message in STATUS.items():
-        lines += [f"if status == {status}:", f"    raise {_EXCEPTIONS[status]}({kernel.name + ': ' + message!r})"]
+    for status in Status:
+        if status:
+            # Numba knows Python's own exceptions
+            error, message = status.exception.__base__.__name__, f"{kernel.name}: {status.message}"
+            lines += [f"if status == {int(status)}:", f"    raise {error}({message!r})"]
     lines.append("return " + ", ".join(o.name if o.dims else f"{o.name}[()]" for o in kernel.results))
     return "\n    ".join([f"def {kernel.name}({', '.join(parameters)}):", *lines])
 

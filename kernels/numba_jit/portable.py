@@ -8,6 +8,7 @@ import ctypes
 
 from numba import cfunc, njit, types
 
+from ..operations import ELEMENTARY, PRIMITIVES
 from .common import DENSE, DIGEST, OPTIONS, cached, itemsize, offset
 from .elementary import apply
 from .vectors import TILE_ROWS, VECTOR, is_set, pack_columns, run_tile, stack_vectors, sum_of
@@ -105,44 +106,15 @@ def sum_rows(args, dimensions, steps, data):
         y[i * y_row] = sum_of(offset(x, i * x_row), dimensions[1])
 
 
-def exp(args, dimensions, steps, data):
-    apply("exp", args, dimensions[0])
+def _elementary(name):
+    def loop(args, dimensions, steps, data):
+        apply(name, args, dimensions[0])
+
+    loop.__name__ = loop.__qualname__ = name  # by which Numba's cache has a file for each
+    return loop
 
 
-def expm1(args, dimensions, steps, data):
-    apply("expm1", args, dimensions[0])
-
-
-def log(args, dimensions, steps, data):
-    apply("log", args, dimensions[0])
-
-
-def log1p(args, dimensions, steps, data):
-    apply("log1p", args, dimensions[0])
-
-
-def tanh(args, dimensions, steps, data):
-    apply("tanh", args, dimensions[0])
-
-
-def sigmoid(args, dimensions, steps, data):
-    apply("sigmoid", args, dimensions[0])
-
-
-def softplus(args, dimensions, steps, data):
-    apply("softplus", args, dimensions[0])
-
-
-def erf(args, dimensions, steps, data):
-    apply("erf", args, dimensions[0])
-
-
-def pow(args, dimensions, steps, data):
-    apply("pow", args, dimensions[0])
-
-
-# in the order of abi.h
-LOOPS = exp, expm1, log, log1p, tanh, sigmoid, softplus, erf, pow, product, sum_rows, product
+LOOPS = {"matmul": product, "sum": sum_rows, "dense": product, **{f.name: _elementary(f.name) for f in ELEMENTARY}}
 
 _tables = {}
 
@@ -157,10 +129,10 @@ def address(dtype):
     if dtype not in _tables:
         real, index = getattr(types, dtype), types.CPointer(types.intp)
         signature = types.void(types.CPointer(types.CPointer(real)), index, index, DATA)
-        compiled = {loop: cached(cfunc, loop, signature) for loop in set(LOOPS)}
-        table = (ctypes.c_void_p * (2 * len(LOOPS)))()
-        for k, loop in enumerate(LOOPS):
-            table[2 * k] = compiled[loop].address
+        compiled = {loop: cached(cfunc, loop, signature) for loop in dict.fromkeys(LOOPS.values())}
+        table = (ctypes.c_void_p * (2 * len(PRIMITIVES)))()
+        for k, name in enumerate(PRIMITIVES):
+            table[2 * k] = compiled[LOOPS[name]].address
         table[2 * DENSE + 1] = 1
         # setdefault: of two threads that compile at once, both return the table that is kept alive
         _tables.setdefault(dtype, (table, compiled))

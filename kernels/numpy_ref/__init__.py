@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import words
-from ..table import KERNELS, STATUS, NotFiniteError, OutOfRangeError
+from ..operations import NotFiniteError, OutOfRangeError, Status
+from ..table import KERNELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,7 +65,7 @@ def _finite(kernel: Kernel, k: int, function: Callable[..., Any]) -> Callable[..
     @functools.wraps(function)
     def checked(*inputs: np.ndarray, **attributes: float) -> Any:
         if not np.isfinite(inputs[k]):
-            raise NotFiniteError(f"{kernel.name}: {STATUS[NotFiniteError.status]}")
+            raise NotFiniteError(f"{kernel.name}: {Status.NOT_FINITE.message}")
         return function(*inputs, **attributes)
 
     return checked
@@ -81,7 +82,7 @@ def _in_range(kernel: Kernel, k: int, dim: str, function: Callable[..., Any]) ->
         # NumPy would take -1 for the last one
         if x.size and not (0 <= x.min() and x.max() < stop and (not reals or (x == np.trunc(x)).all())):
             must = f"{kernel.inputs[k].name} must hold whole numbers in 0 .. {stop - 1}"
-            raise OutOfRangeError(f"{kernel.name}: {STATUS[OutOfRangeError.status]}; {must}")
+            raise OutOfRangeError(f"{kernel.name}: {Status.INDEX_ERROR.message}; {must}")
         return function(*inputs, **attributes)
 
     return checked

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..fpcontrol import ieee
+from ..operations import ELEMENTARY
 from . import elementary
 from .fma import fma
 
@@ -24,14 +25,7 @@ __all__ = ["PortableArray", "matmul", "portable", "sum_"]
 #: Partial sums that a sum is made of: element i goes to lane i % LANES.
 LANES = 32
 
-_ELEMENTARY = {
-    np.exp: elementary.exp,
-    np.expm1: elementary.expm1,
-    np.log: elementary.log,
-    np.log1p: elementary.log1p,
-    np.tanh: elementary.tanh,
-    np.power: elementary.pow,
-}
+_OF_UFUNC = {getattr(np, f.ufunc): getattr(elementary, f.name) for f in ELEMENTARY if f.ufunc}
 # one rounding at most, and that the same on every CPU
 _EXACT = {
     "add", "subtract", "multiply", "divide", "negative", "positive", "absolute", "sign", "sqrt", "square",
@@ -107,8 +101,8 @@ class PortableArray(np.ndarray):
         inputs = tuple(_plain(x) for x in inputs)
         real = any(np.asarray(x).dtype.kind == "f" for x in inputs)
         name = ufunc.__name__
-        if ufunc in _ELEMENTARY and method == "__call__":
-            result = _ELEMENTARY[ufunc](*inputs)
+        if ufunc in _OF_UFUNC and method == "__call__":
+            result = _OF_UFUNC[ufunc](*inputs)
         elif ufunc is np.matmul and method == "__call__":
             result = matmul(*inputs)
         elif ufunc is np.add and method == "reduce" and real:
@@ -129,13 +123,9 @@ class PortableArray(np.ndarray):
             raise TypeError(f"numpy.{function.__name__} has no portable definition")
         return _wrapped(super().__array_function__(function, types, args, kwargs))
 
-    def sigmoid(self) -> PortableArray:
-        """Return ``1 / (1 + exp(-x))`` as one function."""
-        return _wrapped(elementary.sigmoid(_plain(self)))
-
-    def softplus(self) -> PortableArray:
-        """Return ``log(1 + exp(x))`` as one function."""
-        return _wrapped(elementary.softplus(_plain(self)))
+    def elementary(self, name: str) -> PortableArray:
+        """Return a function that NumPy lacks, by its name: one function, where numerics "numpy" may compose it."""
+        return _wrapped(getattr(elementary, name)(_plain(self)))
 
     def dot(self, *args: Any, **options: Any) -> Any:
         """Refuse: the method would call BLAS; write ``a @ b``."""

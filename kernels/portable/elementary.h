@@ -8,6 +8,7 @@
 #ifndef FASTBP_ELEMENTARY_H
 #define FASTBP_ELEMENTARY_H
 
+#include "../operations.h"
 #include "fma.h"
 #include "real.h"
 
@@ -393,14 +394,9 @@ FASTBP_INLINE fastbp_real fastbp_pow(fastbp_real x, fastbp_real y) {
         } \
     }
 
-FASTBP_LOOP(exp, 1, x[i])
-FASTBP_LOOP(expm1, 1, x[i])
-FASTBP_LOOP(log, 1, x[i])
-FASTBP_LOOP(log1p, 1, x[i])
-FASTBP_LOOP(tanh, 1, x[i])
-FASTBP_LOOP(sigmoid, 1, x[i])
-FASTBP_LOOP(erf, 1, x[i])
-FASTBP_LOOP(softplus, 1, x[i])
-FASTBP_LOOP(pow, 2, x[i], z[i])
+#define FASTBP_UNARY_LOOP(name, NAME) FASTBP_LOOP(name, 1, x[i])
+#define FASTBP_BINARY_LOOP(name, NAME) FASTBP_LOOP(name, 2, x[i], z[i])
+FASTBP_UNARY(FASTBP_UNARY_LOOP)
+FASTBP_BINARY(FASTBP_BINARY_LOOP)
 
 #endif

@@ -32,9 +32,6 @@ import numpy as np
 
 from .fma import fma
 
-#: The functions of one operand; `pow` has two.
-UNARY = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "erf")
-
 # by the size of an element; LN2 + LN2_LOW is log(2), so is LN2_SHORT + LN2_REST, whose first part has zeros at
 # the end. EXP: (exp(r) - 1 - r) / r**2, LOG: (log1p(f) / s - 2) / s**2 in s**2 with s = f / (2 + f),
 # ERF: erf(x) / x - 1 in x**2, ERFC: -log(erfc(3/4 + u)), POW: (atanh(s) / s - 1 - s**2 / 3) / s**4 in s**2,

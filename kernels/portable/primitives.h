@@ -11,8 +11,10 @@
 
 enum { FASTBP_MIN_THREADED_FMAS = 1 << 20 }; /* multiply-adds of a product from which threads pay */
 
-/* Whose threads share long products; lent after others may have begun to use these primitives. */
+/* Whose threads share long products; set after others may have begun to use these primitives. */
 static const fastbp_pool *_Atomic fastbp_portable_pool;
+
+static void fastbp_set_pool(const fastbp_pool *pool) { atomic_store(&fastbp_portable_pool, pool); }
 
 typedef struct {
     const fastbp_real *a, *b;
@@ -72,18 +74,11 @@ static void fastbp_dense_loop(char **args, const intptr_t *dimensions, const int
     fastbp_run_product(&p);
 }
 
+#define FASTBP_ENTRY(name, NAME) [FASTBP_##NAME] = {fastbp_##name##_loop, NULL},
 static const fastbp_primitive fastbp_portable[FASTBP_PRIMITIVES] = {
-    [FASTBP_EXP] = {fastbp_exp_loop, NULL},           [FASTBP_EXPM1] = {fastbp_expm1_loop, NULL},
-    [FASTBP_LOG] = {fastbp_log_loop, NULL},           [FASTBP_LOG1P] = {fastbp_log1p_loop, NULL},
-    [FASTBP_TANH] = {fastbp_tanh_loop, NULL},         [FASTBP_SIGMOID] = {fastbp_sigmoid_loop, NULL},
-    [FASTBP_SOFTPLUS] = {fastbp_softplus_loop, NULL}, [FASTBP_ERF] = {fastbp_erf_loop, NULL},
-    [FASTBP_POW] = {fastbp_pow_loop, NULL},           [FASTBP_MATMUL] = {fastbp_matmul_loop, NULL},
-    [FASTBP_SUM] = {fastbp_sum_loop, NULL},           [FASTBP_DENSE] = {fastbp_dense_loop, NULL},
+    FASTBP_ENTRY(matmul, MATMUL) FASTBP_ENTRY(sum, SUM) FASTBP_ENTRY(dense, DENSE)
+    FASTBP_UNARY(FASTBP_ENTRY) FASTBP_BINARY(FASTBP_ENTRY)
 };
-
-static const fastbp_primitive *fastbp_lend(const fastbp_pool *pool) {
-    atomic_store(&fastbp_portable_pool, pool);
-    return fastbp_portable;
-}
+#undef FASTBP_ENTRY
 
 #endif

@@ -19,37 +19,14 @@ from . import activation, data, loss, matmul, metric, norm, optimizer, random, u
 from .row import Bound, Kernel, Operand, Row
 
 __all__ = [
-    "ERRORS",
     "FAMILIES",
     "KERNELS",
     "ROWS",
-    "STATUS",
     "Bound",
     "Kernel",
-    "NotFiniteError",
     "Operand",
-    "OutOfRangeError",
     "Row",
 ]
-
-#: What a kernel's return value means (``abi.h``).
-STATUS = {1: "an index or label is out of range", 2: "the loss is not finite"}
-
-
-class OutOfRangeError(IndexError):
-    """An input holds a label or an index that there is not."""
-
-    status = 1
-
-
-class NotFiniteError(FloatingPointError):
-    """An input that must be finite is not."""
-
-    status = 2
-
-
-#: What a kernel's return value is as an exception.
-ERRORS: dict[int, type[OutOfRangeError | NotFiniteError]] = {e.status: e for e in (OutOfRangeError, NotFiniteError)}
 
 _MODULES = matmul, activation, norm, random, loss, optimizer, weighting, update, data, metric
 
