@@ -9,6 +9,7 @@ import math
 import operator
 import os
 import sys
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = [
-    "as_array", "as_generator", "as_list", "as_numbers", "as_path", "check_kind", "check_name", "integer", "number",
-    "saved_seed", "suggest", "weights_of",
+    "as_array", "as_generator", "as_list", "as_numbers", "as_path", "check_kind", "check_name", "generator_of",
+    "integer", "number", "saved_seed", "suggest", "weights_of",
 ]  # fmt: skip
 
 _PLAIN = {bool, int, float}
@@ -120,6 +121,13 @@ def as_generator(name: str, seed: Any) -> np.random.Generator:
         kind = ValueError if isinstance(error, ValueError) else TypeError
         what = "an integer of at least 0, a numpy.random.Generator or None"
         raise kind(f"{name} is {seed!r}; it must be {what}") from None
+
+
+def generator_of(seed: Any) -> tuple[np.random.Generator, int | None]:
+    """Return a generator, and the integer from which `numpy.random.default_rng` makes it again, if there is one."""
+    if seed is None:
+        seed = np.random.SeedSequence().entropy
+    return as_generator("seed", seed), int(seed) if isinstance(seed, Integral) else None
 
 
 def as_path(name: str, value: Any) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .checks import as_numbers, integer, number, weights_of
+from .checks import as_numbers, integer, number, suggest, weights_of
+from .kernels.dtypes import REALS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from .losses import Loss
 
-__all__ = ["Rows", "as_features", "as_rows", "as_targets", "as_weights"]
+__all__ = ["Rows", "as_features", "as_rows", "as_targets", "as_weights", "dtype_name"]
 
 
 class Rows(NamedTuple):
@@ -60,6 +61,18 @@ def _real(name: str, array: np.ndarray, dtype: DTypeLike, finite: bool) -> np.nd
                 why = "" if not np.isfinite(what) else f" (too large for {np.dtype(dtype)})"
                 raise ValueError(f"{_where(name, at)} is {what}{why}; {name} must be finite")
     return converted
+
+
+def dtype_name(dtype: Any) -> str:
+    """Return the name of a real type that models have, or raise an error."""
+    try:
+        # numpy.dtype(None) would be float64
+        name = dtype if dtype is None else np.dtype(dtype).name
+    except TypeError:
+        name = dtype
+    if name not in REALS:
+        raise ValueError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'{suggest(name, REALS)}")
+    return name
 
 
 def as_rows(name: str, x: ArrayLike) -> np.ndarray:

@@ -5,38 +5,37 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Iterable, Mapping
-from itertools import takewhile
 from math import prod
-from numbers import Integral
 from threading import RLock, get_ident
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import losses, optimizers
-from .callbacks import Callback, History, ProgressBar
-from .checks import as_generator, as_list, as_numbers, check_kind, integer, number, saved_seed, suggest
+from .checks import as_list, as_numbers, check_kind, generator_of, integer
 from .compiler import Layout
-from .data import Rows, as_features, as_rows, as_targets, as_weights
+from .data import Rows, as_features, as_rows, as_targets, as_weights, dtype_name
+from .doubts import doubts_of_number, doubts_of_outputs, last_activation
 from .engine import Engine, Memory, Setup, new_state
-from .kernels import BACKENDS, check_numerics, choose_backend
+from .kernels import check_numerics, choose_backend
 from .kernels.caller import warn
-from .kernels.dtypes import REALS
-from .layers import Layer, as_shape, from_config
+from .layers import Layer, as_shape
 from .metrics import Metric
 from .metrics import get as get_metric
 from .program import CallError
-from .registry import NotDefinedError, custom_classes, name_of
-from .training import BLOCK, Job, evaluate, explain, inputs, train, warn_of_few_rows
+from .registry import custom_classes
+from .saving import config_of, contents, restored
+from .training import BLOCK, Job, evaluate, explain, inputs, job_of, train, warn_of_few_rows
 from .turns import Turns, put_attributes, put_values
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from numpy.typing import ArrayLike, DTypeLike
 
+    from .callbacks import Callback, History
     from .losses import Loss
     from .optimizers import Optimizer
     from .program import Program
@@ -46,30 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["Sequential", "load_model"]
 
 _OF_FIT = "history", "fit_seed", "seed"  # what a fit leaves on a model besides its numbers
-
-
-def _dtype_name(dtype: Any) -> str:
-    try:
-        # numpy.dtype(None) would be float64
-        name = dtype if dtype is None else np.dtype(dtype).name
-    except TypeError:
-        name = dtype
-    if name not in REALS:
-        raise ValueError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'{suggest(name, REALS)}")
-    return name
-
-
-def _generator(seed: Any) -> tuple[np.random.Generator, int | None]:
-    """Return a generator, and the integer from which `numpy.random.default_rng` makes it again, if there is one."""
-    if seed is None:
-        seed = np.random.SeedSequence().entropy
-    return as_generator("seed", seed), int(seed) if isinstance(seed, Integral) else None
-
-
-def _activation(layer: Layer | None) -> str | None:
-    """Return the activation that makes a layer's outputs, by its name."""
-    found = getattr(layer, "activation", None)
-    return getattr(found, "activation", found)
 
 
 class Sequential:
@@ -182,8 +157,18 @@ class Sequential:
         given = self._input_shape or (self.layers[0].input_shape if self.layers else None)
         return None if given is None else tuple(given)
 
-    def _layout_for(self, input_shape: tuple[int, ...] | None = None) -> Layout:
-        """Return the layout for rows of a shape, without changing the model."""
+    def layout_for(self, input_shape: tuple[int, ...] | None = None) -> Layout:
+        """Return the layout that the model has, or will have, without changing it.
+
+        Parameters
+        ----------
+        input_shape : tuple of int, optional
+            Of one row, where the model does not know it.
+
+        Returns
+        -------
+        Layout
+        """
         if self.layout is not None:
             return self.layout
         if not self.layers:
@@ -211,13 +196,25 @@ class Sequential:
                 self._turns.take("build", self._build, as_shape(input_shape), seed)
 
     def _build(self, input_shape: tuple[int, ...] | None, seed: Seed) -> None:
-        layout = self._layout_for(input_shape)
-        for doubt in [] if self.loss_function is None else self._doubts_of_number(self.loss_function, layout):
-            warn(doubt)
-        rng, known = _generator(seed if self.seed is None else self.seed)
+        layout = self.layout_for(input_shape)
+        if self.loss_function is not None:
+            for doubt in doubts_of_number(self.layers, layout.shapes, self.loss_function):
+                warn(doubt)
+        rng, known = generator_of(seed if self.seed is None else self.seed)
         memory = Memory(layout, self._setup.dtype)
         memory.draw(self.layers, rng)
         put_attributes([*self._placed(self._setup, memory), (self, "seed", self.seed if known is None else known)])
+
+    def place(self, setup: Setup, memory: Memory | None) -> None:
+        """Let the model be compiled and built in this way.
+
+        Parameters
+        ----------
+        setup : Setup
+        memory : Memory or None
+            None before the model is built.
+        """
+        put_attributes(self._placed(setup, memory))
 
     def _placed(self, setup: Setup, memory: Memory | None) -> list[tuple[Any, str, Any]]:
         """Return what to set (`put_attributes`) so that the model is compiled and built in this way."""
@@ -304,7 +301,7 @@ class Sequential:
     def _compile(
         self, optimizer: Any, loss: Any, metrics: Any, backend: str | None, dtype: DTypeLike, numerics: str
     ) -> None:
-        dtype = _dtype_name(dtype)
+        dtype = dtype_name(dtype)
         check_numerics(numerics)
         backend = choose_backend(backend)
         if loss is None:
@@ -312,7 +309,7 @@ class Sequential:
         if not self.layers:
             raise RuntimeError("the model has no layers")
         optimizer = optimizers.get(optimizer)
-        loss = losses.get(loss).for_activation(self._last_activation())
+        loss = losses.get(loss).for_activation(last_activation(self.layers))
         if loss.reduction == "none":
             raise ValueError("loss has the reduction 'none'; to be minimised it must be one number: 'mean' or 'sum'")
         given = [metrics] if isinstance(metrics, (str, Metric)) else () if metrics is None else metrics
@@ -322,50 +319,18 @@ class Sequential:
         names = [metric.name for metric in found]
         if len({"loss", *names}) != len(names) + 1:
             raise ValueError(f"metrics is {names}; their names must be unique, and none may be 'loss'")
-        doubts = [] if self.layout is None else self._doubts_of_number(loss, self.layout)
-        for doubt in self._doubts_of_outputs(loss) + doubts:
+        doubts = [] if self.layout is None else doubts_of_number(self.layers, self.layout.shapes, loss)
+        for doubt in doubts_of_outputs(self.layers, loss) + doubts:
             warn(doubt)
         setup, memory = Setup(optimizer, loss, tuple(found), backend, dtype, numerics), self._memory
         if memory is not None and dtype != memory.dtype:
             memory = memory.converted(dtype)
-        put_attributes(self._placed(setup, memory))
+        self.place(setup, memory)
 
     def layers_changed(self) -> None:
         """Note that a layer was frozen or not, or has another learning rate: the next train step follows."""
         if self._engine is not None:
             self._engine.changed = True
-
-    def _last_activation(self) -> str | None:
-        """Return the activation that makes the outputs, as far as predictions go."""
-        return _activation(next((layer for layer in reversed(self.layers) if not layer.passes_on), None))
-
-    def _doubts_of_outputs(self, loss: Loss) -> list[str]:
-        """Return what to warn of: outputs that are not what the loss takes."""
-        doubt = loss.doubt(self._last_activation())
-        if doubt is not None:
-            return [doubt]
-        last = takewhile(lambda layer: layer.passes_on, reversed(self.layers))
-        return [
-            f"layer {layer.name} comes after the last activation: in training the outputs are no probabilities, "
-            f"which {type(loss).__name__} takes; put it before the layer with the activation"
-            for layer in last
-            if layer.random and loss.link is not None and not loss.from_logits
-        ]
-
-    def _doubts_of_number(self, loss: Loss, layout: Layout) -> list[str]:
-        """Return what to warn of in the number of outputs, and of units of a softmax: classes of which there is one."""
-        found = [
-            f"layer {layer.name} is a {_activation(layer)} of one unit, which is always the same: "
-            "use activation='sigmoid', or a unit for each class"
-            for layer, shape in zip(self.layers, layout.shapes, strict=True)
-            if _activation(layer) in ("softmax", "log_softmax") and shape[-1:] == (1,)
-        ]
-        if not found and (loss.link == "softmax" or loss.targets == "one_hot") and layout.output_shape[-1:] == (1,):
-            found.append(
-                f"the model has one output, and {type(loss).__name__} wants one for each class: "
-                "for two classes take a loss on one output, such as 'binary_crossentropy'"
-            )
-        return found
 
     def _require_compiled(self) -> None:
         if self.loss_function is None:
@@ -495,7 +460,7 @@ class Sequential:
         """
         self._require_compiled()
         rows = as_rows(names[0], x)
-        layout, loss, dtype = self._layout_for(rows.shape[1:]), self.loss_function, dtype or self.dtype
+        layout, loss, dtype = self.layout_for(rows.shape[1:]), self.loss_function, dtype or self.dtype
         features = self._features(names[0], rows, layout, dtype=dtype)
         targets = as_targets(names[1], y, loss, layout.output_shape, dtype, len(features))
         weight = as_weights(
@@ -609,130 +574,53 @@ class Sequential:
         ``batch_losses`` are those since the start of the process. A kill in the midst of a write leaves a file
         ``.fastbp-*.tmp`` behind.
         """
-        return self._turns.take(
-            "fit",
-            self._fit,
-            x,
-            y,
-            batch_size,
-            epochs,
-            shuffle,
-            seed,
-            verbose,
-            validation_data,
-            callbacks,
-            stop_on_nan,
-            validation_split,
-            validation_freq,
-            initial_epoch,
-            checkpoint,
-            sample_weight,
-            class_weight,
-        )
 
-    def _fit(
-        self,
-        x: ArrayLike,
-        y: ArrayLike,
-        batch_size: int | None,
-        epochs: int,
-        shuffle: bool,
-        seed: Seed,
-        verbose: int,
-        validation_data: tuple[ArrayLike, ...] | None,
-        callbacks: Iterable[Callback],
-        stop_on_nan: bool,
-        validation_split: float,
-        validation_freq: int | Iterable[int],
-        initial_epoch: int,
-        checkpoint: str | os.PathLike[str] | None,
-        sample_weight: ArrayLike | None,
-        class_weight: Any,
-    ) -> History:
-        self._require_compiled()
-        epochs = integer("epochs", epochs, 1)
-        initial_epoch = integer("initial_epoch", initial_epoch, 0)
-        if initial_epoch > epochs:
-            raise ValueError(f"initial_epoch is {initial_epoch}; it must be at most epochs, {epochs}")
-        if batch_size is not None:
-            batch_size = integer("batch_size", batch_size, 1)
-        if not isinstance(validation_freq, Iterable):
-            every = integer("validation_freq", validation_freq, 1)
-            validates: Container[int] = range(every, epochs + 1, every)
-        else:
-            validates = {integer("validation_freq", epoch, 1) for epoch in validation_freq}
-        split, per_sample = number("validation_split", validation_split, 0, 1), self.loss_function.rows_per_sample
-        data = self.prepare(x, y, sample_weight, None if split else class_weight)
-        validation: Rows | None = None
-        if validation_data is not None:
-            check_kind("validation_data", validation_data, (tuple, list), "(x, y) or (x, y, sample_weight)")
-            if len(validation_data) not in (2, 3):
-                what = "it must be (x, y) or (x, y, sample_weight)"
-                raise ValueError(f"validation_data has {len(validation_data)} elements; {what}")
-            if split:
-                raise ValueError(f"validation_split is {split} and there are validation_data; give one of them")
-            x_val, y_val, weight_val = [*validation_data, None][:3]
-            names = [f"validation_data[{k}]" for k in range(3)]
-            validation = self.prepare(x_val, y_val, weight_val, names=names)  # type: ignore[arg-type]
-        elif split:
-            rows = int(len(data.x) * (1 - split)) // per_sample * per_sample
-            if not 0 < rows < len(data.x):
-                raise ValueError(f"validation_split is {split}; of {len(data.x)} rows that leaves {rows} to train on")
-            validation, data = data.of(slice(rows, None)), data.of(slice(rows))
-            if class_weight is not None:
-                # of the rows that are trained on: they are what is balanced
-                own = None if sample_weight is None else as_numbers("sample_weight", sample_weight)[:rows]
-                outputs = self._layout_for(data.x.shape[1:]).output_shape[-1]
-                weight = as_weights(own, class_weight, data.y, self.loss_function, self.dtype, outputs=outputs)
-                data = data._replace(weight=weight)
-        rng, known_seed = _generator(seed)
-        callbacks = as_list("callbacks", callbacks, "fastbp.Callback objects")
-        for callback in callbacks:
-            if not isinstance(callback, Callback):
-                raise TypeError(f"callbacks holds {callback!r}; each must be a fastbp.Callback")
-        rows = len(data.x)
-        batch = rows if batch_size is None else min(batch_size, rows)
-        if batch % per_sample:
-            what = f"{self.loss_function!r} takes {per_sample} rows together"
-            raise ValueError(f"batch_size is {batch_size}; {what}, so it must be a multiple of {per_sample}")
-        logged = ["loss", *(metric.name for metric in self.metrics if metric.scalar)]
-        hooks = [History(), *([ProgressBar()] if verbose else []), *callbacks]
-        params: dict[str, Any] = {
-            "initial_epoch": initial_epoch,
-            "epochs": epochs,
-            "steps": -(-rows // batch),
-            "rows": rows,
-            "batch_size": batch,
-            "seed": known_seed,
-            "metrics": logged + [f"val_{name}" for name in logged if validation is not None],
-        }
-        order, stop_on_nan = rng if shuffle else None, bool(stop_on_nan)
-        resumed = None
-        if checkpoint is not None:
-            from .checkpoint import Checkpoint
+        def run() -> History:
+            self._require_compiled()
+            job = job_of(
+                self,
+                x,
+                y,
+                sample_weight,
+                class_weight,
+                batch_size=batch_size,
+                epochs=epochs,
+                initial_epoch=initial_epoch,
+                shuffle=shuffle,
+                seed=seed,
+                verbose=verbose,
+                callbacks=callbacks,
+                stop_on_nan=stop_on_nan,
+                validation_data=validation_data,
+                validation_split=validation_split,
+                validation_freq=validation_freq,
+                checkpoint=checkpoint,
+            )
+            return self._fit(job)
 
-            resumed = Checkpoint(checkpoint, self, self._layout_for(data.x.shape[1:]), order, hooks, params)
+        return self._turns.take("fit", run)
+
+    def _fit(self, job: Job) -> History:
         with contextlib.ExitStack() as undo:
             # until the first epoch begins a refusal, or Ctrl-C, leaves the model as it was
             undo.callback(put_attributes, [(self, name, getattr(self, name)) for name in _OF_FIT])
-            for given in (seed, self.seed):
-                if isinstance(given, np.random.Generator):
-                    undo.callback(setattr, given.bit_generator, "state", given.bit_generator.state)
+            for generator in (job.generator, self.seed):
+                if isinstance(generator, np.random.Generator):
+                    undo.callback(setattr, generator.bit_generator, "state", generator.bit_generator.state)
             if self._memory is None:
                 undo.callback(put_attributes, self._placed(self._setup, None))
-                self._build(data.x.shape[1:], seed if known_seed is None else known_seed)
+                self._build(job.data.x.shape[1:], job.generator if job.seed is None else job.seed)
             engine = self.engine()
             streams = engine.memory.arrays["streams"]
             undo.callback(put_values, [(streams, streams.copy())])
-            put_values([(streams, engine.memory.seeded(self.layers, rng))])
-            if resumed is not None:
-                undo.callback(resumed.undo)
-                resumed.restore(engine)
-            for hook in hooks:
-                hook.model, hook.params = self, dict(params)
-            self.history, self.fit_seed = hooks[0], params["seed"]
-            job = Job(data, validation, validates, batch, order, hooks, stop_on_nan, initial_epoch, epochs)
-            train(self, engine, job, resumed, undo.pop_all)
+            put_values([(streams, engine.memory.seeded(self.layers, job.generator))])
+            if job.checkpoint is not None:
+                undo.callback(job.checkpoint.undo)
+                job.checkpoint.restore(engine)
+            for hook in job.hooks:
+                hook.model, hook.params = self, dict(job.params)
+            self.history, self.fit_seed = job.hooks[0], job.params["seed"]
+            train(self, engine, job, undo.pop_all)
         return self.history
 
     def train_on_batch(
@@ -926,7 +814,7 @@ class Sequential:
     def _inputs(self, x: ArrayLike) -> np.ndarray:
         """Return inputs as the first layer takes them, finite or not."""
         rows = as_rows("x", x)
-        return self._features("x", rows, self._layout_for(rows.shape[1:]), finite=False)
+        return self._features("x", rows, self.layout_for(rows.shape[1:]), finite=False)
 
     def _predict(self, x: ArrayLike, batch_size: int) -> np.ndarray:
         # within the turn: until then another thread may compile for another dtype
@@ -1008,11 +896,11 @@ class Sequential:
         -------
         int
         """
-        return self._layout_for().n
+        return self.layout_for().n
 
     def summary(self) -> None:
         """Print the layers with their output shapes and numbers of parameters."""
-        layout = self._layout_for()
+        layout = self.layout_for()
         rows = [("layer", "kind", "output", "parameters")]
         for k, layer in enumerate(self.layers):
             n = sum(prod(entry.shape) for entry in layout.entries if entry.layer == k)
@@ -1041,15 +929,7 @@ class Sequential:
         from .io import save_arrays
 
         self.build()
-        save_arrays(path, *self._turns.read("save", self._contents))
-
-    def _contents(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Return what a file of the model holds: `get_config`, and copies of the arrays by name."""
-        config, engine = self.get_config(), self.engine()
-        arrays = {name: array.copy() for name, array in engine.memory.saved.items()}
-        if self.optimizer is not None:
-            arrays.update((f"optimizer.{name}", array) for name, array in self.optimizer.get_state().items())
-        return config, arrays
+        save_arrays(path, *self._turns.read("save", contents, self))
 
     def get_config(self) -> dict[str, Any]:
         """Return layers, loss, optimizer and options as plain data: what `save` writes beside the arrays.
@@ -1063,36 +943,8 @@ class Sequential:
         ValueError
             If the learning rate is a function of the user's.
         """
-        return self.config_of(
-            self._layout_for(), None if self.loss_function is None else optimizers.to_config(self.optimizer)
-        )
-
-    def config_of(self, layout: Layout, optimizer: list[Any] | None) -> dict[str, Any]:
-        """Return `get_config` with a given layout and a given part for the optimizer.
-
-        Parameters
-        ----------
-        layout : Layout
-        optimizer : list or None
-            Class name and arguments.
-
-        Returns
-        -------
-        dict of str to object
-        """
-        config: dict[str, Any] = {
-            "input_shape": list(layout.input_shape),
-            "dtype": self.dtype,
-            "layers": [[name_of(type(layer)), layer.get_config()] for layer in self.layers],
-        }
-        seeds = {"seed": self.seed, "fit_seed": self.fit_seed}
-        config.update((name, int(seed)) for name, seed in seeds.items() if isinstance(seed, Integral))
-        if self.loss_function is not None:
-            config["backend"], config["numerics"] = self.backend, self.numerics
-            config["loss"] = [name_of(type(self.loss_function)), self.loss_function.get_config()]
-            config["optimizer"] = optimizer
-            config["metrics"] = [metric.get_config() for metric in self.metrics]
-        return config
+        optimizer = None if self.loss_function is None else optimizers.to_config(self.optimizer)
+        return config_of(self, self.layout_for(), optimizer)
 
     def __repr__(self) -> str:
         inner = ", ".join(layer.name for layer in self.layers)
@@ -1121,43 +973,5 @@ def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, type] 
     custom_objects = {} if custom_objects is None else custom_objects
     check_kind("custom_objects", custom_objects, Mapping, "a dict of classes by name")
     with custom_classes(custom_objects):
-        return _load(path)
-
-
-def _load(path: str | os.PathLike[str]) -> Sequential:
-    from .io import FileFormatError, load_arrays
-
-    config, arrays = load_arrays(path)
-    # a checkpoint of fit's is a model with more
-    arrays = {name: array for name, array in arrays.items() if "training" not in config or "/" not in name}
-    try:
-        model = Sequential([from_config(kind, options) for kind, options in config["layers"]])
-        shape = tuple(integer("input_shape", n, 1) for n in config["input_shape"])
-        layout = model._layout_for(shape)
-        dtype = _dtype_name(config["dtype"])
-        # before any memory is taken: a damaged file may ask for much
-        known = layout.check_saved(arrays, dtype)
-        for name in arrays:
-            if name not in known and not ("loss" in config and name.startswith("optimizer.")):
-                raise ValueError(f"nothing is known of the array {name!r}")
-        model._setup = Setup(dtype=dtype)
-        model.build(shape, seed=0)
-        model.seed, model.fit_seed = (saved_seed(name, config.get(name)) for name in ("seed", "fit_seed"))
-        saved = model.engine().memory.saved
-        put_values([(array, arrays[name]) for name, array in saved.items()])
-        if "loss" in config:
-            loss = losses.from_config(*config["loss"])
-            optimizer = optimizers.from_config(*config["optimizer"])
-            state = {k.removeprefix("optimizer."): array for k, array in arrays.items() if k.startswith("optimizer.")}
-            optimizer.check_state(state, layout.n, dtype)
-            backend = config["backend"]
-            if backend in BACKENDS and BACKENDS[backend].missing:
-                backend = None  # the default, which warns: the bits are the same
-            model.compile(optimizer, loss, config["metrics"], backend, dtype, config.get("numerics", "numpy"))
-            optimizer.set_state(state)
-    except NotDefinedError as error:
-        raise FileFormatError(f"{path}: {error}") from error
-    except (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
-        # whatever Python makes of a value of another type than was written
-        raise FileFormatError(f"{path}: not a model of this version of fastbp: {error}") from error
+        model: Sequential = restored(path, Sequential)
     return model

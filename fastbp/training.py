@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from .backends import make_executor
-from .callbacks import has_hook
+from .callbacks import Callback, History, ProgressBar, has_hook
+from .checks import as_list, as_numbers, check_kind, generator_of, integer, number
+from .data import as_weights
 from .kernels.caller import warn
 from .kernels.operations import Status
 from .program import CallError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Container
     from typing import Any
+
+    from numpy.typing import ArrayLike
 
     from .backends import Executor
     from .checkpoint import Checkpoint
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
     #: What a run advances along, an element or a row at a time.
     Cursors = dict[Buffer, np.ndarray]
 
-__all__ = ["BLOCK", "Job", "evaluate", "explain", "inputs", "train", "warn_of_few_rows"]
+__all__ = ["BLOCK", "Job", "evaluate", "explain", "inputs", "job_of", "train", "warn_of_few_rows"]
 
 BLOCK = 512  # rows that evaluate and predict take at a time: activations stay in cache (measured)
 
@@ -39,11 +45,15 @@ class Job(NamedTuple):
     validation: Rows | None
     validates: Container[int]  # the epochs, counted from 1, after which the validation data are evaluated
     batch: int
-    rng: np.random.Generator | None  # what shuffles
-    hooks: list[Any]
+    generator: np.random.Generator
+    seed: int | None  # from which NumPy makes the generator again, where there is one
+    shuffle: bool
+    hooks: list[Any]  # the history is the first of them
+    params: dict[str, Any]  # of the hooks
     stop_on_nan: bool
     first: int
     last: int
+    checkpoint: Checkpoint | None
 
 
 class Trained(Protocol):
@@ -51,6 +61,110 @@ class Trained(Protocol):
 
     batch_losses: np.ndarray
     stop_training: bool
+
+
+def job_of(
+    model: Any,
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    class_weight: Any,
+    *,
+    batch_size: int | None,
+    epochs: int,
+    initial_epoch: int,
+    shuffle: bool,
+    seed: Any,
+    verbose: int,
+    callbacks: Iterable[Callback],
+    stop_on_nan: bool,
+    validation_data: tuple[ArrayLike, ...] | None,
+    validation_split: float,
+    validation_freq: int | Iterable[int],
+    checkpoint: str | os.PathLike[str] | None,
+) -> Job:
+    """Return what `Sequential.fit` is given, checked; the model, which is compiled, is as it was."""
+    epochs = integer("epochs", epochs, 1)
+    initial_epoch = integer("initial_epoch", initial_epoch, 0)
+    if initial_epoch > epochs:
+        raise ValueError(f"initial_epoch is {initial_epoch}; it must be at most epochs, {epochs}")
+    if batch_size is not None:
+        batch_size = integer("batch_size", batch_size, 1)
+    if not isinstance(validation_freq, Iterable):
+        every = integer("validation_freq", validation_freq, 1)
+        validates: Container[int] = range(every, epochs + 1, every)
+    else:
+        validates = {integer("validation_freq", epoch, 1) for epoch in validation_freq}
+    split, per_sample = number("validation_split", validation_split, 0, 1), model.loss_function.rows_per_sample
+    data = model.prepare(x, y, sample_weight, None if split else class_weight)
+    validation = None
+    if validation_data is not None:
+        if split:
+            raise ValueError(f"validation_split is {split} and there are validation_data; give one of them")
+        validation = _validation(model, validation_data)
+    elif split:
+        rows = int(len(data.x) * (1 - split)) // per_sample * per_sample
+        if not 0 < rows < len(data.x):
+            raise ValueError(f"validation_split is {split}; of {len(data.x)} rows that leaves {rows} to train on")
+        validation, data = data.of(slice(rows, None)), data.of(slice(rows))
+        if class_weight is not None:
+            # of the rows that are trained on: they are what is balanced
+            own = None if sample_weight is None else as_numbers("sample_weight", sample_weight)[:rows]
+            outputs = model.layout_for(data.x.shape[1:]).output_shape[-1]
+            weight = as_weights(own, class_weight, data.y, model.loss_function, model.dtype, outputs=outputs)
+            data = data._replace(weight=weight)
+    generator, known_seed = generator_of(seed)
+    callbacks = as_list("callbacks", callbacks, "fastbp.Callback objects")
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"callbacks holds {callback!r}; each must be a fastbp.Callback")
+    rows = len(data.x)
+    batch = rows if batch_size is None else min(batch_size, rows)
+    if batch % per_sample:
+        what = f"{model.loss_function!r} takes {per_sample} rows together"
+        raise ValueError(f"batch_size is {batch_size}; {what}, so it must be a multiple of {per_sample}")
+    logged = ["loss", *(metric.name for metric in model.metrics if metric.scalar)]
+    hooks = [History(), *([ProgressBar()] if verbose else []), *callbacks]
+    params: dict[str, Any] = {
+        "initial_epoch": initial_epoch,
+        "epochs": epochs,
+        "steps": -(-rows // batch),
+        "rows": rows,
+        "batch_size": batch,
+        "seed": known_seed,
+        "metrics": logged + [f"val_{name}" for name in logged if validation is not None],
+    }
+    resumed = None
+    if checkpoint is not None:
+        from .checkpoint import Checkpoint
+
+        layout = model.layout_for(data.x.shape[1:])
+        resumed = Checkpoint(checkpoint, model, layout, generator if shuffle else None, hooks, params)
+    return Job(
+        data,
+        validation,
+        validates,
+        batch,
+        generator,
+        known_seed,
+        bool(shuffle),
+        hooks,
+        params,
+        bool(stop_on_nan),
+        initial_epoch,
+        epochs,
+        resumed,
+    )
+
+
+def _validation(model: Any, given: Any) -> Rows:
+    check_kind("validation_data", given, (tuple, list), "(x, y) or (x, y, sample_weight)")
+    if len(given) not in (2, 3):
+        what = "it must be (x, y) or (x, y, sample_weight)"
+        raise ValueError(f"validation_data has {len(given)} elements; {what}")
+    names = [f"validation_data[{k}]" for k in range(3)]
+    rows: Rows = model.prepare(*given[:2], given[2] if len(given) == 3 else None, names=names)
+    return rows
 
 
 def counts_of(rows: int, batch: int) -> np.ndarray:
@@ -190,7 +304,7 @@ def executor_of(engine: Engine, job: Job) -> tuple[Network, Executor]:
     return engine.executor(purpose, job.batch, job.data.weight is not None)
 
 
-def train(model: Trained, engine: Engine, job: Job, checkpoint: Checkpoint | None, begun: Callable[[], Any]) -> None:
+def train(model: Trained, engine: Engine, job: Job, begun: Callable[[], Any]) -> None:
     """Run the epochs of a `fit` between its callbacks' beginnings and ends.
 
     Every callback that has begun comes to its end, whatever the others do; the first error is the one that comes out.
@@ -201,7 +315,6 @@ def train(model: Trained, engine: Engine, job: Job, checkpoint: Checkpoint | Non
         A `Sequential`.
     engine : Engine
     job : Job
-    checkpoint : Checkpoint or None
     begun : callable
         Called without arguments when nothing can be refused any more, before the first epoch.
     """
@@ -214,11 +327,11 @@ def train(model: Trained, engine: Engine, job: Job, checkpoint: Checkpoint | Non
         for hook in job.hooks:
             hook.on_train_begin()
             started.append(hook)
-        if checkpoint is not None:
-            checkpoint.begin()
+        if job.checkpoint is not None:
+            job.checkpoint.begin()
         begun()
         model.batch_losses, engine.turns.hand = np.empty(0, engine.setup.dtype), ""
-        _epochs(model, engine, job, checkpoint, losses)
+        _epochs(model, engine, job, losses)
     except BaseException as error:
         errors.append(error)
     if losses:
@@ -235,14 +348,14 @@ def train(model: Trained, engine: Engine, job: Job, checkpoint: Checkpoint | Non
             del errors  # it holds this frame, by way of the traceback
 
 
-def _epochs(model: Trained, engine: Engine, job: Job, checkpoint: Checkpoint | None, losses: list[np.ndarray]) -> None:
+def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) -> None:
     setup: Any = engine.setup
-    data, rng, history = job.data, job.rng, job.hooks[0]
+    data, rng, history = job.data, job.generator if job.shuffle else None, job.hooks[0]
     rows, together = len(data.x), setup.loss.rows_per_sample
     by_batch = any(has_hook(h, name) for h in job.hooks for name in ("on_train_batch_begin", "on_train_batch_end"))
     counts = counts_of(rows, job.batch)
     order, first_lr, first = np.arange(rows), setup.optimizer.lr, job.first
-    stopped = False
+    stopped, checkpoint = False, job.checkpoint
     if checkpoint is not None:
         first_lr, first, stopped = checkpoint.first_lr, checkpoint.done, checkpoint.stopped
     model.stop_training = stopped
@@ -301,7 +414,7 @@ class _Epoch:
         self.optimizer: Any = engine.setup.optimizer
         self.network, self.executor = executor_of(engine, job)
         program = self.network.program
-        self.span = (0 if job.rng is not None else program.span("gather")[1], len(program.calls))
+        self.span = (0 if job.shuffle else program.span("gather")[1], len(program.calls))
 
     def __enter__(self) -> _Epoch:
         network, data = self.network, self.job.data
