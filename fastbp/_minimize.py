@@ -125,7 +125,7 @@ def _minimize(
     engine.turns.hand = ""
     for buffer, array in inputs(network, data).items():
         executor.bind(buffer, array)
-    span = network.program.span("gather")[1], network.program.commit
+    span = network.program.start, network.program.commit
     parameters, gradients = (engine.memory.arrays[name] for name in ("parameters", "gradients"))
     moving = np.zeros(layout.n, bool)
     for entry in layout.entries:

@@ -236,7 +236,7 @@ class Executor:
 
     def _run_program(self, check: str | None) -> None:
         self.turns.hand = ""
-        start = self.program.span("gather")[1]
+        start = self.program.start
         stop = len(self.program.calls)
         self.unbind()
         if check is None:
@@ -273,7 +273,7 @@ class Executor:
     def _profile(self, repeat: int) -> Profile:
         program = self.program
         self.unbind()
-        start, stop = program.span("gather")[1], len(program.calls)
+        start, stop = program.start, len(program.calls)
         roles = "parameter", "gradient", "state"
         kept = [b for b in program.buffers if b.role in roles and b.parent is None]
         lasting = [self.arrays[b.number] for b in kept]
@@ -433,9 +433,10 @@ class CompiledExecutor(Executor):
             )
         self._moved: dict[Buffer, tuple[int, int]] = {}
         views = [
-            (b.number, b.parent.number, *[n * program.itemsize(b) for n in _affine(b.offset)])
+            (b.number, b.parent.number, fixed * program.itemsize(b), per_row * program.itemsize(b))
             for b in program.buffers
             if b.parent is not None
+            for fixed, per_row in [_affine(b.offset)]
         ]
         self.runner = Runner(calls, len(program.buffers), pool, portable, self.counter, self.turns, views)
         self.runner.keep = self.own
@@ -451,7 +452,7 @@ class CompiledExecutor(Executor):
 
         ports = [(b.number, int(self.dtype(b).num), len(b.shape), columns(b), finite) for b, finite in inputs]
         self.runner.set_ports(ports, (result.number, self.real.num, columns(result)))
-        self.runner.set_span(self.program.span("gather")[1], len(self.program.calls), self.commit, self.plan.batch)
+        self.runner.set_span(self.program.start, len(self.program.calls), self.commit, self.plan.batch)
         self.step, self.map = self.runner.step, self.runner.map
 
     def cut(self, call: Call) -> tuple[int, list[int], int] | None:

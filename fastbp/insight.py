@@ -13,7 +13,7 @@ from .callbacks import Callback
 from .checks import as_generator, check_kind, integer, number
 from .compiler import compile_training
 from .kernels.caller import warn
-from .kernels.table import ROWS
+from .kernels.table import TABLE
 from .model import Sequential
 from .training import inputs
 
@@ -82,7 +82,7 @@ class _Probe:
         self.before[...] = self.arrays["parameters"]
         program, rows = self.network.program, len(self.data.x)
         with np.errstate(all="ignore"):
-            self.executor.run((program.span("gather")[1], program.commit), rows)
+            self.executor.run((program.start, program.commit), rows)
             # before the optimizer clips them
             gradients = self.arrays["gradients"].copy()
             # the update too: its length is the optimizer's, not the gradient's
@@ -171,7 +171,7 @@ class LayerBlame:
             each = _over(self.neurons["update"], self.neurons["w"]) if "update" in self.neurons else None
             self._set("ratio", float(_over(self.update, self.w)), each)
         flat = y.reshape(-1, self.units)
-        row = ROWS.get(self.activation)
+        row = TABLE.get(self.activation)
         if row is not None and row.dies:
             each = ~(flat != 0).any(axis=0)
             self._set("dead", float(each.mean()), each)
@@ -713,7 +713,7 @@ def gradient_check(
     sample = None if sample is None else integer("sample", sample, 1)
     network, executor, arrays = model.read("gradient_check", partial(_in_float64, model), x, y)
     program, rows = network.program, executor.batch
-    forward, backward = (program.span("gather")[1], program.span("loss")[1]), program.span("backward")
+    forward, backward = (program.start, program.span("loss")[1]), program.span("backward")
     flat = arrays["parameters"].reshape(-1)
 
     def loss_at(i: int, value: float) -> float:

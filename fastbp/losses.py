@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .checks import as_numbers, check_name, integer, number, suggest, weights_of
-from .kernels.table import ROWS
+from .kernels.table import TABLE
 from .registry import Registered, make, restore
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Loss(Registered, kind="loss"):
     @property
     def row(self) -> Row:
         """The row of the table."""
-        return ROWS[self.row_name]
+        return TABLE[self.row_name]
 
     def attributes(self) -> dict[str, Any]:
         """Return the row's attributes.
@@ -151,7 +151,7 @@ class Loss(Registered, kind="loss"):
         >>> print(BinaryCrossEntropy(from_logits=True).doubt("sigmoid"))
         BinaryCrossEntropy takes logits, but the outputs are a sigmoid's: leave away from_logits=True or the sigmoid
         """
-        row = ROWS.get(last_activation or "")
+        row = TABLE.get(last_activation or "")
         # what an activation of the user's own yields is not known
         if row is None or any(kernel.code or kernel.foreign for kernel in row.kernels.values()):
             return None
@@ -932,7 +932,7 @@ class _CrossEntropy(Loss):
     @property
     def row(self) -> Row:
         """The row of the table."""
-        return ROWS[self.on_logits if self.from_logits else self.on_probabilities]
+        return TABLE[self.on_logits if self.from_logits else self.on_probabilities]
 
     def for_activation(self, last_activation: str | None) -> Loss:
         """Return the loss with `from_logits` decided by the model's last activation."""
@@ -1153,7 +1153,7 @@ class CustomLoss(Loss):
         self.row_name, self.expressions = name, None if expressions is None else (expressions[0], expressions[1])
         if self.expressions is not None:
             add_row(name, "loss", *self.expressions)
-        check_name("loss", name, [row.name for row in ROWS.values() if row.family == "loss"])
+        check_name("loss", name, [row.name for row in TABLE.values() if row.family == "loss"])
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""

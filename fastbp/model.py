@@ -678,7 +678,7 @@ class Sequential:
         program = network.program
         self.optimizer.prepare()
         try:
-            executor.run((program.span("gather")[1], len(program.calls)), len(data.x), counted=True)
+            executor.run((program.start, len(program.calls)), len(data.x), counted=True)
         except CallError as error:
             raise explain(engine, error, data, "this batch") from None
         finally:

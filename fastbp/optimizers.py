@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .checks import as_numbers, check_kind, integer, number
-from .kernels.table import KERNELS, ROWS
+from .kernels.table import KERNELS, TABLE
 from .registry import Registered, make, name_of, restore
 from .schedules import Schedule, check_first, rates_of
 from .schedules import from_config as _schedule_from_config
@@ -151,7 +151,7 @@ class Optimizer(Registered, kind="optimizer"):
     def _advance_attributes(self) -> dict[str, Any]:
         """Return the attributes of the row that counts the powers."""
         known = self.attributes()
-        return {name: known[name] for name in ROWS[self.advance or ""].attributes if name in known}
+        return {name: known[name] for name in TABLE[self.advance or ""].attributes if name in known}
 
     def _powers(self, state: dict[str, np.ndarray], n: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return the state that depends on the number of updates alone, each with its values after n of them."""

@@ -189,7 +189,8 @@ cdef class Runner:
     cdef port_t result
     cdef int first, last, commit  # the calls of `step`
     cdef intptr_t capacity        # the rows that `step` and a block of `map` may have
-    cdef double credit, last_check
+    cdef double budget            # nanoseconds of work until the clock is looked at
+    cdef double last_check
     cdef object pending
     cdef bint busy
     cdef object turns             # told when Python runs within a step: a handler of a signal
@@ -262,10 +263,19 @@ cdef class Runner:
         self.batch = -1
 
     def __dealloc__(self):
-        for p in (<intptr_t>self.calls, <intptr_t>self.pointers, <intptr_t>self.uses, <intptr_t>self.first_use,
-                  <intptr_t>self.addresses, <intptr_t>self.sizes, <intptr_t>self.fixed, <intptr_t>self.per_row, <intptr_t>self.attributes,
-                  <intptr_t>self.costs, <intptr_t>self.items, <intptr_t>self.views, <intptr_t>self.first_view):
-            free(<void *><intptr_t>p)
+        free(self.calls)
+        free(self.pointers)
+        free(self.uses)
+        free(self.first_use)
+        free(self.addresses)
+        free(self.views)
+        free(self.first_view)
+        free(self.sizes)
+        free(self.fixed)
+        free(self.per_row)
+        free(self.attributes)
+        free(self.costs)
+        free(self.items)
 
     cdef void point(self, intptr_t buffer, char *address) noexcept nogil:
         cdef intptr_t i
@@ -342,6 +352,7 @@ cdef class Runner:
                     and self.pool and self.pool.threads() > 1):
                 shared = share_t(call, self.pointers + call.buffers, self.items + call.buffers,
                                  self.sizes + call.sizes, self.attributes + call.attributes)
+                # more parts than threads: they cost nothing, and one that loses its core holds up less
                 self.pool.run(share, &shared, 4 * self.pool.threads())
                 status = FASTBP_OK
             else:
@@ -350,10 +361,10 @@ cdef class Runner:
             if status != FASTBP_OK:
                 self.failed = i
                 return status
-            self.credit -= call.cost
-            if self.credit < 0 and i < commit:
+            self.budget -= call.cost
+            if self.budget < 0 and i < commit:
                 # reading the clock costs 50 ns: not for every call
-                self.credit = 1e6
+                self.budget = 1e6
                 t = fastbp_now()
                 if t - self.last_check > 0.02:
                     self.last_check = t
@@ -366,7 +377,7 @@ cdef class Runner:
         if self.busy:
             raise RuntimeError("this program is running already")
         self.busy = True
-        self.credit = 1e6
+        self.budget = 1e6
         self.last_check = fastbp_now()
         self.pending = None
         return 0
@@ -379,7 +390,7 @@ cdef class Runner:
         return status
 
     def bind(self, intptr_t buffer, cnp.ndarray array):
-        """Let a buffer be where an array is, or nowhere for None; the caller keeps the array alive."""
+        """Point a buffer at the memory of an array, which the caller keeps alive; None unsets it."""
         if not 0 <= buffer < self.n_buffers:
             raise ValueError(f"buffer is {buffer}; there are {self.n_buffers}")
         self.move(buffer, NULL if array is None else <char *>cnp.PyArray_DATA(array))

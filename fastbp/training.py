@@ -414,7 +414,7 @@ class _Epoch:
         self.optimizer: Any = engine.setup.optimizer
         self.network, self.executor = executor_of(engine, job)
         program = self.network.program
-        self.span = (0 if job.shuffle else program.span("gather")[1], len(program.calls))
+        self.span = (0 if job.shuffle else program.start, len(program.calls))
 
     def __enter__(self) -> _Epoch:
         network, data = self.network, self.job.data

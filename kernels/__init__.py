@@ -25,7 +25,7 @@ from .arrays import dtype_of
 from .backend import BACKENDS, DEFAULT, REFERENCE, Given
 from .caller import warn
 from .dtypes import REALS
-from .table import KERNELS, ROWS, Kernel, Row
+from .table import KERNELS, TABLE, Kernel, Row
 from .threads import MISSING
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ _SIGNATURES: dict[str, tuple[tuple[str, str, str | None], ...]] = {
 def _new_row(name: str, family: str) -> Row:
     if not name.isidentifier():
         raise ValueError(f"the name of a row is {name!r}; it must be an identifier")
-    if name in ROWS:
+    if name in TABLE:
         raise ValueError(f"there is a row {name!r} already; give yours another name")
     said: dict[str, Any] = {
         "activation": {"saved": ["x"]},
@@ -167,14 +167,14 @@ def add_row(name: str, family: str, forward: str, backward: str) -> None:
     """
     from .chain import encode
 
-    if name in ROWS and [kernel.expression for kernel in ROWS[name].kernels.values()] == [forward, backward]:
+    if name in TABLE and [kernel.expression for kernel in TABLE[name].kernels.values()] == [forward, backward]:
         return
     row = _new_row(name, family)
     for (suffix, signature, split), expression in zip(_SIGNATURES[family], (forward, backward), strict=True):
         kernel = Kernel(f"{name}_{suffix}", row, signature, split=split, expression=expression)
         kernel.code = encode(kernel)
         row.kernels[kernel.name] = kernel
-    ROWS[name] = row
+    TABLE[name] = row
     KERNELS.update(row.kernels)
 
 
@@ -207,7 +207,7 @@ def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> N
         kernel = Kernel(f"{name}_{suffix}", row, signature, python.py_func, split=split)
         kernel.foreign = kernel_of
         row.kernels[kernel.name] = kernel
-    ROWS[name] = row
+    TABLE[name] = row
     KERNELS.update(row.kernels)
 
 

@@ -18,7 +18,7 @@ from _skips import ALLOWED
 from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
 from fastbp import kernels
-from fastbp.kernels.table import KERNELS, ROWS
+from fastbp.kernels.table import KERNELS, TABLE
 from fastbp.kernels.threads import MISSING
 
 #: Where the extension modules are missing: what tests nothing else.
@@ -103,9 +103,9 @@ def pytest_report_header(config):
 @pytest.fixture(autouse=True)
 def rows_of_users():
     """Forget at the end of a test what it added to the table: others count the rows."""
-    before = dict(ROWS), dict(KERNELS)
+    before = dict(TABLE), dict(KERNELS)
     yield
-    for known, rows in zip((ROWS, KERNELS), before, strict=True):
+    for known, rows in zip((TABLE, KERNELS), before, strict=True):
         for name in set(known) - set(rows):
             del known[name]
             vars(kernels).pop(name, None)

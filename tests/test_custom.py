@@ -11,7 +11,7 @@ import fastbp
 from fastbp import Dense, Sequential, custom, kernels, load_model
 from fastbp.kernels import chain
 from fastbp.kernels.operations import ELEMENTARY
-from fastbp.kernels.table import KERNELS, ROWS
+from fastbp.kernels.table import KERNELS, TABLE
 
 NUMBER = itertools.count()
 ACTIVATIONS = {
@@ -177,7 +177,7 @@ def test_a_model_with_both_trains_saves_and_loads(numerics, fresh, tmp_path):
     assert found[0].history.history["loss"][-1] < found[0].history.history["loss"][0]
     model.save(tmp_path / "own.npz")
     for name in (bent.activation, quartic.row_name):
-        ROWS.pop(name)
+        TABLE.pop(name)
         for part in ("forward", "backward"):
             KERNELS.pop(f"{name}_{part}")
     again = load_model(tmp_path / "own.npz")
@@ -224,10 +224,10 @@ def test_names(fresh):
     ],
 )
 def test_what_cannot_be_traced_is_said(function, message, fresh):
-    before = dict(ROWS)
+    before = dict(TABLE)
     with pytest.raises(TypeError, match=message):
         custom.activation(function, fresh())
-    assert before == ROWS
+    assert before == TABLE
 
 
 def test_too_large_and_not_finite(fresh):
@@ -318,7 +318,7 @@ def test_a_model_with_numba_functions(jitted, fresh, tmp_path):
     model.save(tmp_path / "own.npz")
     assert_same_bits(load_model(tmp_path / "own.npz").predict(x), model.predict(x))
     for name in (bent.activation, lopsided):
-        ROWS.pop(name)
+        TABLE.pop(name)
         for part in ("forward", "backward"):
             KERNELS.pop(f"{name}_{part}")
     with pytest.raises(ValueError, match=f"there is no activation {bent.activation!r}"):
@@ -328,14 +328,14 @@ def test_a_model_with_numba_functions(jitted, fresh, tmp_path):
 @pytest.mark.skipif("numba" not in BACKENDS, reason="functions compiled by Numba")
 def test_what_numba_functions_may_not_be(jitted, fresh):
     (function, derivative), (loss, _) = jitted
-    before = dict(ROWS)
+    before = dict(TABLE)
     with pytest.raises(TypeError, match=r"derivative is .*it must be a function compiled by numba\.njit"):
         custom.activation(function, fresh(), derivative=np.exp)
     with pytest.raises(TypeError, match=r"function is .*it must be a function compiled by numba\.njit"):
         custom.loss(np.subtract, fresh(), derivative=loss)
     with pytest.raises(ValueError, match="there is a row 'relu' already"):
         custom.activation(function, "relu", derivative=derivative)
-    assert before == ROWS
+    assert before == TABLE
     model = Sequential([Dense(5, activation=custom.activation(function, fresh(), derivative=derivative))])
     model.compile("adam", "mse", numerics="portable")
     with pytest.raises(ValueError, match="whose bits may differ between machines; numerics must be 'numpy'"):
@@ -355,7 +355,7 @@ def test_an_expression_from_a_file_is_data(fresh):
     for name in ("f(x, a=print(1)): return x\ndef g", "a b", "", "1"):
         with pytest.raises(ValueError, match=r"the name of a row is .*; it must be an identifier"):
             fastbp.Activation(name, expressions=("y = x", "dx = dy"))
-        assert name not in ROWS
+        assert name not in TABLE
     # the one sum that compiled kernels know is that of what they return
     for value in ("loss = y_pred.sum() / (y_pred.size if mean else 1)", "loss = elements.sum() / y_pred.size"):
         with pytest.raises(ValueError, match=r"the loss must be elements\.sum"):

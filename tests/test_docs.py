@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import pytest
 
 import fastbp
-from fastbp.kernels.table import KERNELS, ROWS
+from fastbp.kernels.table import KERNELS, TABLE
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = [
@@ -148,7 +148,7 @@ def check_table(site):
     """Look for every op with its formulas, attributes and source."""
     text = (site / "reference" / "ops.html").read_text()
     plain = html.unescape(re.sub(r"<[^>]*>", "", text))
-    for row in ROWS.values():
+    for row in TABLE.values():
         assert f'id="op-{row.name.replace("_", "-")}"' in text
         for kernel in row.kernels.values():
             assert kernel.signature.strip() in plain

@@ -10,10 +10,10 @@ import pytest
 from _arrays import assert_same_bits, attribute_variants, operands
 
 from fastbp.kernels import load
-from fastbp.kernels.table import KERNELS, ROWS
+from fastbp.kernels.table import KERNELS, TABLE
 
 REFERENCE = load("numpy", "float64")
-DIFFERENTIABLE = [name for name, row in ROWS.items() if row.differentiable]
+DIFFERENTIABLE = [name for name, row in TABLE.items() if row.differentiable]
 SHAPES = [(1, 1), (1, 4), (5, 1), (4, 3), (6, 7)]
 STEP = 1e-6
 
@@ -61,7 +61,7 @@ def smooth_inputs(kernel, sizes, rng):
 @np.errstate(invalid="ignore", divide="ignore")  # numpy.where discards what a division by 0 gives
 @pytest.mark.parametrize("name", DIFFERENTIABLE)
 def test_backward_is_the_derivative_of_forward(name):
-    row = ROWS[name]
+    row = TABLE[name]
     forward, backward = row.kernels[f"{name}_forward"], row.kernels[f"{name}_backward"]
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     largest = 0
@@ -120,10 +120,10 @@ AT_KINKS = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.kinks])
+@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row.kinks])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_derivative_at_kinks(name, dtype):
-    assert set(AT_KINKS[name]) == set(ROWS[name].kinks)
+    assert set(AT_KINKS[name]) == set(TABLE[name].kinks)
     for kink, slope in AT_KINKS[name].items():
         for x in (kink, -0.0 if kink == 0 else kink):
             forward, backward = (KERNELS[f"{name}_{way}"] for way in ("forward", "backward"))
@@ -202,7 +202,7 @@ def test_upper_bound_follows_eps(dtype):
 
 
 @every_dtype
-@pytest.mark.parametrize("loss", [name for name, row in ROWS.items() if row.family == "loss" and row.differentiable])
+@pytest.mark.parametrize("loss", [name for name, row in TABLE.items() if row.family == "loss" and row.differentiable])
 def test_nan_prediction_is_not_hidden(loss, dtype):
     # clipping must not make a number of it
     kernel = KERNELS[f"{loss}_forward"]

@@ -31,7 +31,7 @@ from _arrays import (
 from fastbp import kernels
 from fastbp.kernels import cython_ext, load
 from fastbp.kernels.primitives import capsule_address
-from fastbp.kernels.table import KERNELS, ROWS
+from fastbp.kernels.table import KERNELS, TABLE
 
 ALL_BACKENDS = ("numpy", *BACKENDS)
 every_kernel = pytest.mark.parametrize("name", KERNELS)
@@ -579,5 +579,5 @@ def test_functions_describe_themselves(name):
     parameters = inspect.signature(function).parameters
     assert list(parameters) == [*(o.name for o in kernel.inputs), "out", "backend", "numerics", *kernel.attributes]
     assert {k: parameters[k].default for k in kernel.attributes} == dict(kernel.attributes)
-    for part in (kernel.signature.strip(), *map(str.strip, kernel.source.splitlines()), ROWS[kernel.row.name].source):
+    for part in (kernel.signature.strip(), *map(str.strip, kernel.source.splitlines()), TABLE[kernel.row.name].source):
         assert part in function.__doc__

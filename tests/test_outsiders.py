@@ -14,7 +14,7 @@ import pytest
 
 import fastbp
 from fastbp import kernels, losses, optimizers
-from fastbp.kernels.table import ROWS
+from fastbp.kernels.table import TABLE
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -105,13 +105,13 @@ EDGES = (0, 5e-324, 1e-310, 1e-200, 1e-9, 1, 20, 37, 100, 700, 709.5, 720, 746, 
 
 
 def edges(name):
-    kinks = np.array(ROWS[name].kinks)
+    kinks = np.array(TABLE[name].kinks)
     beside = [np.nextafter(kinks, -np.inf), kinks, np.nextafter(kinks, np.inf)]
     return np.concatenate([EDGES, np.negative(EDGES), *beside])
 
 
 def activation_variants(name):
-    return [ROWS[name].attributes, *({"alpha": alpha} for alpha in (0.3, 1.7) if "alpha" in ROWS[name].attributes)]
+    return [TABLE[name].attributes, *({"alpha": alpha} for alpha in (0.3, 1.7) if "alpha" in TABLE[name].attributes)]
 
 
 def activation(name, x, dy, numerics, attributes):
@@ -119,7 +119,7 @@ def activation(name, x, dy, numerics, attributes):
     options = {"numerics": numerics, **attributes}
     y = getattr(kernels, f"{name}_forward")(x, **options)
     known = {"x": x, "y": y, "dy": dy}
-    inputs = [known[o.name] for o in ROWS[name].kernels[f"{name}_backward"].inputs]
+    inputs = [known[o.name] for o in TABLE[name].kernels[f"{name}_backward"].inputs]
     found = getattr(kernels, f"{name}_backward")(*inputs, **options)
     return y, found[-1] if isinstance(found, tuple) else found
 
@@ -437,7 +437,7 @@ LOSS_COUNTERPARTS = {
         losses.SparseCategoricalCrossEntropy, smoothings(0.0, from_logits=True), sparse,
     ),
 }  # fmt: skip
-LOSS_ROWS = [name for name, row in ROWS.items() if row.family == "loss" and row.differentiable]
+LOSS_ROWS = [name for name, row in TABLE.items() if row.family == "loss" and row.differentiable]
 
 
 def random_batch(row, rng):
@@ -536,12 +536,12 @@ def assert_loss(name, p, y):
 def test_loss(name):
     rng = np.random.default_rng(2)
     for _ in range(5):
-        assert_loss(name, *random_batch(ROWS[name], rng))
+        assert_loss(name, *random_batch(TABLE[name], rng))
 
 
 @pytest.mark.parametrize("name", LOSS_ROWS)
 def test_loss_at_the_edges(name):
-    for p, y in edge_batches(ROWS[name]):
+    for p, y in edge_batches(TABLE[name]):
         assert_loss(name, p, y)
 
 
@@ -710,7 +710,7 @@ def test_nothing_is_compared_that_there_is_not():
     assert {cls for cls, _, _ in LOSS_COUNTERPARTS.values()} == set(LOSS_CLASSES) - {losses.CustomLoss}
     assert OPTIMIZER_COUNTERPARTS.keys() == {cls.__name__ for cls in OPTIMIZER_CLASSES}
     tried = {cls(**a).row for cls in OPTIMIZER_CLASSES for a in OPTIMIZER_COUNTERPARTS[cls.__name__][0]}
-    assert tried == {row.name for row in ROWS.values() if row.family == "optimizer"}
+    assert tried == {row.name for row in TABLE.values() if row.family == "optimizer"}
 
 
 @every_numerics

@@ -10,11 +10,11 @@ import pytest
 from _arrays import assert_same_bits
 
 from fastbp.kernels import numpy_ref, pointwise
-from fastbp.kernels.table import KERNELS, ROWS, Kernel
+from fastbp.kernels.table import KERNELS, TABLE, Kernel
 
 
 def kernel(expression, signature="x[n] -> y[n]", row="leaky_relu"):
-    return Kernel("try_forward", ROWS[row], signature, expression=expression)
+    return Kernel("try_forward", TABLE[row], signature, expression=expression)
 
 
 def test_what_is_pointwise():

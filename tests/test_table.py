@@ -15,14 +15,14 @@ from fastbp import kernels
 from fastbp.checks import suggest
 from fastbp.kernels import numpy_ref, table, words
 from fastbp.kernels.operations import NotFiniteError, OutOfRangeError
-from fastbp.kernels.table import FAMILIES, KERNELS, ROWS, Bound, Kernel, Row
+from fastbp.kernels.table import FAMILIES, KERNELS, TABLE, Bound, Kernel, Row
 
 DOMAINS = {
     "probability", "binary", "sign", "one_hot", "label", "compared", "index", "group", "power", "nonnegative",
     "finite", "generator", "uniform",
 }  # fmt: skip
 every_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
-every_row = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+every_row = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
 
 
 def test_needs_the_standard_library_only():
@@ -35,7 +35,7 @@ def test_needs_the_standard_library_only():
 
 @every_row
 def test_row_is_complete(row):
-    assert ROWS[row.name] is row
+    assert TABLE[row.name] is row
     assert row.kernels
     assert row.source
     assert row.family in FAMILIES
@@ -209,7 +209,7 @@ def test_shape():
 
 def test_a_kernel_reads_its_signature():
     signature = "x[batch,n], step[2]:f8, i[]:i8 -> x[batch,n], y[n]"
-    kernel = Kernel("try", ROWS["relu"], signature, inplace=["y=x"], work=["y"])
+    kernel = Kernel("try", TABLE["relu"], signature, inplace=["y=x"], work=["y"])
     assert [o.name for o in kernel.operands] == ["x", "step", "i", "y"]
     assert [o.dims for o in kernel.operands] == [("batch", "n"), (2,), (), ("n",)]
     assert [o.dtype for o in kernel.operands] == ["real", "f8", "i8", "real"]
@@ -222,11 +222,11 @@ def test_a_kernel_reads_its_signature():
 
 
 def test_saved_is_what_backward_reads():
-    assert ROWS["relu"].saved == ("y",)
-    assert ROWS["identity"].saved == ()
-    assert ROWS["softmax_cross_entropy"].saved == ("probabilities", "y_true")
-    assert ROWS["relu"].differentiable
-    assert not ROWS["sgd"].differentiable
+    assert TABLE["relu"].saved == ("y",)
+    assert TABLE["identity"].saved == ()
+    assert TABLE["softmax_cross_entropy"].saved == ("probabilities", "y_true")
+    assert TABLE["relu"].differentiable
+    assert not TABLE["sgd"].differentiable
 
 
 def test_lengths_follow_from_others():

@@ -348,6 +348,6 @@ def test_every_row_is_trained_here():
     kinds = {cls().row.name for cls in LOSSES} | {net.loss.row.name for net in NETS.values()}
     kinds |= {losses.Poisson(log_input=True).row.name}
     kinds |= {losses.BinaryCrossEntropy(from_logits=logits, pos_weight=3.0).row.name for logits in (False, True)}
-    assert kinds == {r.name for r in fastbp.kernels.table.ROWS.values() if r.family == "loss" and r.differentiable}
+    assert kinds == {r.name for r in fastbp.kernels.table.TABLE.values() if r.family == "loss" and r.differentiable}
     updates = {cls().row for cls in OPTIMIZERS} | {"momentum"}
-    assert updates == {r.name for r in fastbp.kernels.table.ROWS.values() if r.family == "optimizer"}
+    assert updates == {r.name for r in fastbp.kernels.table.TABLE.values() if r.family == "optimizer"}

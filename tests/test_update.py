@@ -9,7 +9,7 @@ from _arrays import BACKENDS, assert_same_bits
 
 import fastbp
 from fastbp import Dense, Sequential, constraints, losses, optimizers, regularizers
-from fastbp.kernels.table import ROWS
+from fastbp.kernels.table import TABLE
 
 ALL = ("numpy", *BACKENDS)
 OPTIMIZERS = [
@@ -106,10 +106,10 @@ def test_momentum_decay_of_nadam(momentum_decay, backend):
 
 
 def test_momentum_decay_is_the_attribute_of_the_row():
-    for momentum_decay, decay in ((0.004, ROWS["nadam"].attributes["decay"]), (1, 0.96), (0, 1.0), (1e9, 0.0)):
+    for momentum_decay, decay in ((0.004, TABLE["nadam"].attributes["decay"]), (1, 0.96), (0, 1.0), (1e9, 0.0)):
         attributes = optimizers.Nadam(momentum_decay=momentum_decay).attributes()
-        assert attributes["decay"] == decay and attributes.keys() == ROWS["nadam"].attributes.keys()
-    assert optimizers.Nadam().attributes() == ROWS["nadam"].attributes
+        assert attributes["decay"] == decay and attributes.keys() == TABLE["nadam"].attributes.keys()
+    assert optimizers.Nadam().attributes() == TABLE["nadam"].attributes
     for bad, error in ((-0.1, ValueError), (np.inf, ValueError), ("a", TypeError)):
         with pytest.raises(error, match="momentum_decay is "):
             optimizers.Nadam(momentum_decay=bad)
@@ -408,7 +408,7 @@ CHOOSERS = [cls(**options) for cls, options in (
 
 @pytest.mark.parametrize("chooser", CHOOSERS, ids=repr)
 def test_the_options_are_all_that_the_row_is_given(chooser):
-    row = chooser.row if isinstance(chooser, losses.Loss) else ROWS[chooser.row]
+    row = chooser.row if isinstance(chooser, losses.Loss) else TABLE[chooser.row]
     config, attributes = chooser.get_config(), chooser.attributes()
     # none is missing, and none is what the row has not
     assert set(chooser.options) == set(inspect.signature(type(chooser)).parameters) & set(row.attributes)

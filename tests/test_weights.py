@@ -9,7 +9,7 @@ from _arrays import BACKENDS, assert_same_bits
 
 import fastbp
 from fastbp import Dense, Sequential, kernels, losses
-from fastbp.kernels.table import ROWS
+from fastbp.kernels.table import TABLE
 
 ALL = ("numpy", *BACKENDS)
 #: A loss of each kind: elements, elements on logits, rows of distributions, rows with a sum of their own, labels.
@@ -69,7 +69,7 @@ def test_weighted_losses_by_their_formula(name, reduction, backend):
     make, kind = LOSSES[name]
     y_true, y_pred, weight = data(kind)
     loss = make(reduction=reduction)
-    forward = ROWS[loss.row.name].kernels[f"{loss.row.name}_forward"]
+    forward = TABLE[loss.row.name].kernels[f"{loss.row.name}_forward"]
     as_it_is = y_pred.reshape(13, 2, 3) if kind == "means" else y_pred
     outputs = getattr(kernels, forward.name)(as_it_is, y_true, backend="numpy", **loss.attributes())
     known = dict(zip((o.name for o in forward.results), outputs, strict=True))

@@ -17,7 +17,7 @@ from fastbp.kernels import table
 
 logger = logging.getLogger(__name__)
 #: As they are now: the examples of the pages add rows.
-ROWS, KERNELS = dict(table.ROWS), dict(table.KERNELS)
+TABLE, KERNELS = dict(table.TABLE), dict(table.KERNELS)
 
 #: What is in the families of the table.
 TITLES = {
@@ -119,13 +119,13 @@ class Ops(SphinxDirective):
     def chosen(self):
         """Return the rows of the family."""
         (family,) = self.arguments
-        return [row for row in ROWS.values() if row.family == family]
+        return [row for row in TABLE.values() if row.family == family]
 
     @staticmethod
     def overview():
         """Return a table of all rows."""
         rows = []
-        for row in ROWS.values():
+        for row in TABLE.values():
             short = {name: name.removeprefix(row.name).strip("_") or name for name in row.kernels}
             kernels = ", ".join(f":py:obj:`{text} <fastbp.kernels.{name}>`" for name, text in short.items())
             rows.append((f":ref:`{row.name} <op-{row.name}>`", row.family, kernels, attributes(row)))
@@ -212,7 +212,7 @@ def check_pages(app, env):
     for name in (*public.everything(), *public.names()[1]):
         if name not in objects:
             logger.warning("public name: %s is on no page; it may lack a docstring", name)
-    for name, row in ROWS.items():
+    for name, row in TABLE.items():
         if row.family not in TITLES or f"op-{name}" not in env.domains.standard_domain.anonlabels:
             logger.warning("the op %s of the family %s is on no page", name, row.family)
     if set(TITLES) != set(table.FAMILIES):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import constraints, initializers, regularizers
 from ..checks import check_name
-from ..kernels.table import ROWS
+from ..kernels.table import TABLE
 from .base import Layer, ParameterSpec, features
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ACTIVATIONS", "Activation", "Dense", "PReLU"]
 
 #: The activations of the table.
-ACTIVATIONS = tuple(name for name, row in ROWS.items() if row.family == "activation")
+ACTIVATIONS = tuple(name for name, row in TABLE.items() if row.family == "activation")
 _ALIASES = {"linear": "identity", "swish": "silu", "hard_silu": "hard_swish"}
 
 
@@ -65,9 +65,9 @@ class Activation(Layer):
             from ..kernels import add_row
 
             add_row(activation, "activation", *expressions)
-        check_name("activation", activation, [name for name, row in ROWS.items() if row.family == "activation"])
+        check_name("activation", activation, [name for name, row in TABLE.items() if row.family == "activation"])
         self.activation = activation
-        row = ROWS[activation]
+        row = TABLE[activation]
         known = row.attributes
         for attribute, value in attributes.items():
             if attribute not in known:
@@ -92,7 +92,7 @@ class Activation(Layer):
     @property
     def _elementwise(self) -> bool:
         """Whether it takes each element by itself; else, as a softmax, the last axis."""
-        return ROWS[self.activation].kernels[f"{self.activation}_forward"].elementwise
+        return TABLE[self.activation].kernels[f"{self.activation}_forward"].elementwise
 
     def emit(
         self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
@@ -100,7 +100,7 @@ class Activation(Layer):
         """Add ``y = f(x)``."""
         if self.activation == "identity":
             return x, lambda dy, need_dx: dy
-        row, shape = ROWS[self.activation], x.shape if self._elementwise else x.matrix().shape
+        row, shape = TABLE[self.activation], x.shape if self._elementwise else x.matrix().shape
         rows = x.reshaped(shape)
         y = program.call(f"{row.name}_forward", rows, layer=self.name, **self.attributes)
 
@@ -123,7 +123,7 @@ class Activation(Layer):
         -------
         dict of str to object
         """
-        kernels = ROWS[self.activation].kernels.values()
+        kernels = TABLE[self.activation].kernels.values()
         own = {"expressions": [k.expression for k in kernels]} if any(k.code for k in kernels) else {}
         return {"activation": self.activation, **own, **self.attributes}
 

@@ -215,6 +215,11 @@ class Program(CallList):
         return (at[0], at[-1] + 1) if at else (0, 0)
 
     @property
+    def start(self) -> int:
+        """The first call after the gathering: where a step on arrays of a batch begins."""
+        return self.span("gather")[1]
+
+    @property
     def commit(self) -> int:
         """The first call that writes parameters or state: from there on a step runs to its end."""
         return next((i for i, call in enumerate(self.calls) if call.phase == "update"), len(self.calls))

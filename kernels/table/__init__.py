@@ -21,7 +21,7 @@ from .row import Bound, Kernel, Operand, Row
 __all__ = [
     "FAMILIES",
     "KERNELS",
-    "ROWS",
+    "TABLE",
     "Bound",
     "Kernel",
     "Operand",
@@ -31,8 +31,8 @@ __all__ = [
 _MODULES = matmul, activation, norm, random, loss, optimizer, weighting, update, data, metric
 
 #: The rows by name.
-ROWS: dict[str, Row] = {row.name: row for module in _MODULES for row in vars(module).values() if isinstance(row, Row)}
+TABLE: dict[str, Row] = {row.name: row for module in _MODULES for row in vars(module).values() if isinstance(row, Row)}
 #: The kernels of all rows by name.
-KERNELS: dict[str, Kernel] = {name: kernel for row in ROWS.values() for name, kernel in row.kernels.items()}
+KERNELS: dict[str, Kernel] = {name: kernel for row in TABLE.values() for name, kernel in row.kernels.items()}
 #: Families in the order of the table: the names of the kernel modules in every backend.
-FAMILIES = tuple(dict.fromkeys(row.family for row in ROWS.values()))
+FAMILIES = tuple(dict.fromkeys(row.family for row in TABLE.values()))
