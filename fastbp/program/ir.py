@@ -262,12 +262,19 @@ class Buffer:
     @property
     def with_rows(self) -> bool:
         """Whether the shape has a length of the batch."""
-        return any(isinstance(length, Length) and length.of == "batch" for length in self.shape)
+        return self._has("batch")
 
     @property
     def of_data_set(self) -> bool:
         """Whether the shape has the number of rows of the data set."""
-        return any(isinstance(length, Length) and length.of == "rows" for length in self.shape)
+        return self._has("rows")
+
+    def _has(self, of: str) -> bool:
+        # asked for in every epoch, of shapes that are mostly empty or short
+        for length in self.shape:
+            if length.__class__ is Length and length.of == of:
+                return True
+        return False
 
     @property
     def elements(self) -> Any:
