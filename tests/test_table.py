@@ -16,6 +16,7 @@ from fastbp.checks import suggest
 from fastbp.kernels import numpy_ref, table, words
 from fastbp.kernels.operations import NotFiniteError, OutOfRangeError
 from fastbp.kernels.table import FAMILIES, KERNELS, TABLE, Bound, Kernel, Row
+from fastbp.program import BATCH
 
 DOMAINS = {
     "probability", "binary", "sign", "one_hot", "label", "compared", "index", "group", "power", "nonnegative",
@@ -247,6 +248,18 @@ def test_lengths_follow_from_others():
         kernel.sizes([(3, 9), (3,), (3, 5)])
     with pytest.raises(ValueError, match="m would be -1, as n is 2, k is 7, stride is 3"):
         kernel.sizes([(3, 2), (7,), None], {"stride": 3.0})
+
+
+def test_lengths_that_follow_from_the_batch():
+    row = Row(
+        "repeat", "data", attributes={"times": 2.0}, lengths={"m": lambda batch, times: int(times) * batch}, source=""
+    )
+    row.kernel("x[batch,n] -> y[m,n]")(lambda x, times: x)
+    (kernel,) = row.kernels.values()
+    assert kernel.sizes([(BATCH, 4), None], {"times": 3.0}) == {"batch": BATCH, "n": 4, "m": 3 * BATCH}
+    assert kernel.sizes([(5 * BATCH, 4), (10 * BATCH, 4)])["m"] == 10 * BATCH
+    with pytest.raises(ValueError, match=r"y says m is 9\*batch; it is 2\*batch, as batch is batch, times is 2"):
+        kernel.sizes([(BATCH, 4), (9 * BATCH, 4)])
 
 
 def test_cost():

@@ -181,9 +181,12 @@ class Kernel:
             if dim not in self.dims or not known.keys() >= set(_arguments(rule)):
                 continue
             given = {name: known[name] for name in _arguments(rule)}
-            length = int(rule(**given))
-            because = ", ".join(f"{name} is {value:g}" for name, value in given.items())
-            if length < 0:
+            length = rule(**given)
+            # attributes are doubles; a length that a run decides stays one
+            length = int(length) if isinstance(length, float) else length
+            numbers = {name: f"{value:g}" if isinstance(value, float) else value for name, value in given.items()}
+            because = ", ".join(f"{name} is {value}" for name, value in numbers.items())
+            if isinstance(length, int) and length < 0:
                 raise ValueError(f"{self.name}: {dim} would be {length}, as {because}")
             if found.setdefault(dim, length) != length:
                 raise ValueError(f"{self.name}: {seen[dim]} says {dim} is {found[dim]}; it is {length}, as {because}")
