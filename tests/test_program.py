@@ -1,7 +1,9 @@
 """Programs: building, the static check, the memory plan, the listing, and looking inside."""
 
 import itertools
+import pickle
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -289,9 +291,96 @@ def test_views_of_temporaries():
     program.verify(program.plan(7))
 
 
+def test_views_that_do_not_lie_in_their_parent():
+    for parent, view, offset in (
+        ((2, BATCH, 3), (BATCH, 3), 10**9),
+        ((2, BATCH, 3), (BATCH, 3), -1),
+        ((2, BATCH, 3), (BATCH, 3), BATCH * 3 + 1),
+        ((3,), (4,), 0),
+        ((BATCH,), (5,), 0),
+    ):
+        program = Program("float32")
+        program.buffer("view", view, parent=program.buffer("whole", parent), offset=offset)
+        with pytest.raises(ProgramError, match=r"buffer 1, view\[.*it begins at .* and does not lie in whole\["):
+            program.verify(program.plan(4))
+    program = Program("float32")
+    program.buffer("view", (3,), parent=program.buffer("whole", (3,), "i8"))
+    with pytest.raises(ProgramError, match=r"view\[3\]: of type real, is a view of whole\[3\] of type i8"):
+        program.verify()
+    for shape, what in (((-1,), "-1 is negative"), ((Length(10, -1),), "no length"), ((Length(-3, 2),), "is negative")):
+        program = Program("float32")
+        program.buffer("odd", shape)
+        with pytest.raises(ProgramError, match=rf"buffer 0, odd\[.*{what}"):
+            program.verify()
+
+
+def test_buffers_of_another_program():
+    program, *_ = dense()
+    other = Program("float32")
+    program.calls.append(_call(other, "tanh_forward", other.buffer("x", (BATCH, 4), role="input")))
+    with pytest.raises(ProgramError, match=r"call 3, tanh_forward.*x\[batch, 4\] is no buffer of this program"):
+        program.verify()
+    program.calls.pop()
+    program.buffer("view", (BATCH,), parent=other.buffers[0])
+    with pytest.raises(ProgramError, match=r"view\[batch\]: its parent x\[batch, 4\] is no buffer of this program"):
+        program.verify()
+
+
+def test_read_of_what_is_nothing_for_one_row_only():
+    program = Program("float32")
+    flat = program.buffer("flat", (BATCH, 3))
+    first = program.buffer("first", (1, 3), parent=flat)
+    rest = program.buffer("rest", (BATCH - 1, 3), parent=flat, offset=3)
+    program.call("tanh_forward", program.buffer("x", (1, 3), role="input"), into={"y": first})
+    program.call("relu_forward", rest)
+    with pytest.raises(ProgramError, match=r"rest\[-1\+batch, 3\] is read before it is written"):
+        program.verify(program.plan(7))
+
+
+def test_a_view_of_an_input_is_an_input():
+    program = Program("float32")
+    x = program.buffer("x", (BATCH, 4), role="input")
+    program.call("tanh_forward", x, into={"y": program.buffer("view", (BATCH, 4), parent=x)})
+    with pytest.raises(ProgramError, match="writes the input view"):
+        program.verify()
+
+
+@every_backend
+@pytest.mark.parametrize("name", ["log_softmax_backward", "categorical_hinge_backward"])
+def test_a_buffer_that_is_two_inputs(name, backend):
+    """The output may lie where one of them does, not where the other does: so not in this buffer."""
+    kernel, results = KERNELS[name], []
+    for keep in (True, False):
+        program = Program("float64")
+        x = program.buffer("x", (BATCH, 3), role="input")
+        y = program.call("tanh_forward", x)
+        others = [
+            program.call("bias_backward", program.call("tanh_forward", program.buffer("t", (3, BATCH), role="input")))
+        ]
+        inputs = [y if len(o.dims) == 2 else others[0] for o in kernel.inputs]
+        out = program.call(name, *inputs)
+        out.role = "result"
+        executor = make_executor(program, backend, {}, 4, keep)
+        rng = np.random.default_rng(0)
+        for buffer in program.buffers:
+            if buffer.role == "input":
+                executor.view(buffer, 4)[...] = rng.normal(size=buffer.resolve(4))
+        executor.run((0, len(program.calls)), 4)
+        results.append(executor.view(out).copy())
+    assert_same_bits(*results)
+
+
+def test_programs_are_pickled():
+    program, *_, y = dense()
+    program.call("softmax_forward", y.reshaped((BATCH, 3)), layer="softmax")
+    copy = pickle.loads(pickle.dumps(program))
+    assert str(copy) == str(program) and copy.calls[3].kernel is KERNELS["softmax_forward"]
+    copy.verify(copy.plan(3))
+
+
 def test_views_that_overlap_for_some_batches_only():
     program = Program("float32")
-    flat = program.buffer("flat", (3 * BATCH,))
+    flat = program.buffer("flat", (3 * BATCH + 3,))
     x = program.buffer("x", (2,), role="input")
     program.call("tanh_forward", x, into={"y": program.buffer("a", (2,), parent=flat, offset=4)})
     # apart for one row, 1 to 3 of 3, and for many, but not for two: 2 to 4 after 4 to 6, 5 to 7 before
@@ -366,6 +455,30 @@ def test_a_weight_that_is_used_twice(backend):
     model.program.run(check="numpy")
 
 
+@every_backend
+def test_a_gradient_of_several_uses_in_parts(backend):
+    """The same part by several views, and a part of what was made as a whole; what cannot be is refused whole."""
+    program = Program("float64")
+    x = program.buffer("x", (BATCH, 3), role="input")
+    dw = program.buffer("dw", (3,), role="gradient")
+    program.call("bias_backward", x, into={"db": program.buffer("one", (3,), role="gradient", parent=dw)})
+    program.call("bias_backward", x, into={"db": program.buffer("two", (3,), parent=dw)})
+    program.call(
+        "bias_backward", x.reshaped((3 * BATCH, 1)), into={"db": program.buffer("part", (1,), parent=dw, offset=1)}
+    )
+    calls, buffers = list(program.calls), list(program.buffers)
+    with pytest.raises(ValueError, match=r"bias_backward: db\[n\] has shape \(3,\); dy says n is 4"):
+        program.call("bias_backward", program.buffer("x4", (BATCH, 4), role="input"), into={"db": dw})
+    assert program.calls == calls and program.buffers[: len(buffers)] == buffers
+    executor = make_executor(program, backend, {}, 5)
+    data = np.random.default_rng(0).normal(size=(5, 3))
+    executor.bind(x, data)
+    executor.run((0, len(program.calls)), 5)
+    expected = data.sum(axis=0) + data.sum(axis=0)
+    expected[1] += data.reshape(-1, 1).sum(axis=0)[0]
+    assert_same_bits(executor.view(dw), expected)
+
+
 # ------------------------------------------------------------------------------------------- passes
 @pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("without", PASSES, ids=lambda p: p.__name__)
@@ -396,6 +509,54 @@ def test_a_pass_moves_no_bit(backend, without):
     assert found[0][0] < found[1][0]
     for with_it, without_it in zip(found[0][1], found[1][1], strict=True):
         assert_same_bits(with_it, without_it)
+
+
+@every_backend
+def test_passes_leave_alone_what_views_show(backend):
+    """A view of what lies between, or of what takes its place, and outputs that are updated later."""
+    rng = np.random.default_rng(0)
+    data, w3 = rng.normal(size=(4, 5)).astype("f4"), rng.normal(size=(5, 3)).astype("f4")
+
+    def between(program, x, w, b):
+        z = program.call("dense", x, w, b, layer="a")
+        h = program.call("relu_forward", z, layer="a")
+        g = program.call("tanh_forward", program.buffer("v", (BATCH, 3), parent=z), layer="a")
+        return program.call("add", g, h, layer="a")
+
+    def behind(program, x, w, b):
+        y = program.call("relu_forward", program.call("dense", x, w, b, layer="a"), layer="a")
+        return program.call("tanh_forward", program.buffer("v", (BATCH, 3), parent=y), layer="a")
+
+    def updated(program, x, w, b, which):
+        z = program.call("dense", x, w, b, layer="a")
+        both = []
+        for k in range(2):
+            a = program.call("tanh_forward", z, layer="a")
+            if k == which:
+                program.call("bias_forward", a, b, layer="a", into={"y": a})
+            both.append(a)
+        return program.call("add", *both, layer="a")
+
+    def shared(program, x, w, b):
+        z = program.call("dense", x, w, b, layer="a")
+        first, second = (program.call("tanh_forward", z, layer="a") for _ in range(2))
+        return program.call("add", first, program.buffer("v", (BATCH, 3), parent=second), layer="a")
+
+    for build in (between, behind, partial(updated, which=0), partial(updated, which=1), shared):
+        results = []
+        for passes in ((), PASSES):
+            program = Program("float32")
+            x = program.buffer("x", (BATCH, 5), role="input")
+            w, b = program.buffer("w", (5, 3), role="parameter"), program.buffer("b", (3,), role="parameter")
+            y = build(program, x, w, b)
+            y.role = "result"
+            for shorten in passes:
+                shorten(program, ())
+            executor = make_executor(program, backend, {"w": w3, "b": np.arange(3, dtype="f4")}, 4)
+            executor.bind(x, data)
+            executor.run((0, len(program.calls)), 4)
+            results.append(executor.view(y).copy())
+        assert_same_bits(*results)
 
 
 def test_what_no_pass_may_take():
@@ -438,6 +599,8 @@ def test_lengths():
         "batch", "rows", "2*batch", "3+batch", "1+2*rows",
     ]  # fmt: skip
     assert Length(2, 3).at(5, 7) == 17 and (3 * ROWS).at(5, 7) == 21
+    assert np.int64(3) * BATCH == BATCH * np.int64(3) == 3 * BATCH and BATCH + np.int64(1) == BATCH + 1
+    assert BATCH - 1 == Length(-1, 1) and BATCH * 3 - BATCH == 2 * BATCH
     for wrong in (lambda: BATCH * BATCH, lambda: BATCH * ROWS, lambda: BATCH + ROWS):
         with pytest.raises(ValueError, match=r"evenly|two kinds"):
             wrong()
@@ -618,8 +781,7 @@ def test_allowed_alias(kernel):
             for o in kernel.inputs
         ]
         inputs = [
-            program.buffer(o.name, shape, o.dtype, "parameter")
-            for o, shape in zip(kernel.inputs, shapes, strict=True)
+            program.buffer(o.name, shape, o.dtype, "parameter") for o, shape in zip(kernel.inputs, shapes, strict=True)
         ]
         target = inputs[[o.name for o in kernel.inputs].index(source)]
         program.call(kernel.name, *inputs, into={output: target})

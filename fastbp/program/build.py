@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["Program"]
 
 
+def _place(buffer: Buffer) -> tuple[Any, ...]:
+    """Return which part of which memory a buffer is."""
+    return buffer.owner, buffer.root.offset, buffer.elements
+
+
 class Program(CallList):
     """A flat list of kernel calls.
 
@@ -60,7 +65,7 @@ class Program(CallList):
         self.training = False
         self.deferred: list[Callable[[], None]] = []
         self.executor: Host | None = None
-        self._gradients: set[Buffer] = set()  # that some call makes
+        self._gradients: set[tuple[Any, ...]] = set()  # the places of those that some call makes
 
     # ------------------------------------------------------------------ building
 
@@ -115,7 +120,7 @@ class Program(CallList):
             The name of the layer that adds the call; also the first part of new buffers' names.
         into : dict of str to Buffer, optional
             Buffers for outputs, by operand name. Operands that are updated in place need none. To a gradient that an
-            earlier call made the output is added.
+            earlier call made, itself or a whole that it is a part of, the output is added.
         **attributes
             The row's attributes, where not the defaults.
 
@@ -142,12 +147,13 @@ class Program(CallList):
             if output not in made:
                 what = ", ".join(made) or "nothing"
                 raise ProgramError(f"{name} makes no {output!r}, which into has; it makes {what}")
-            if target.root in self._gradients and target.root not in {b.root for b in inputs}:
+            if self._made(target) and target.root not in {b.root for b in inputs}:
                 more[output] = target
             else:
                 given[output] = target
         chosen = {**kernel.attributes, **attributes}
-        known = tuple([given[o.name].shape if o.name in given else None for o in kernel.operands])
+        fixed = {**given, **more}
+        known = tuple([fixed[o.name].shape if o.name in fixed else None for o in kernel.operands])
         sizes = sizes_of(kernel, known, chosen)
         like = next((given[o.name].shape for o in kernel.inputs if o.dims == ("n",)), None)
         for operand in kernel.outputs:
@@ -155,13 +161,16 @@ class Program(CallList):
                 shape = kernel.shape(operand, sizes, like)
                 given[operand.name] = self.buffer(f"{layer}.{operand.name}", shape, operand.dtype)
         buffers = tuple([given[o.name] for o in kernel.operands])
-        self._gradients.update(b.root for o in kernel.outputs if (b := given[o.name]).role == "gradient")
+        self._gradients.update(_place(b) for o in kernel.outputs if (b := given[o.name]).owner.role == "gradient")
         self.calls.append(Call(kernel, buffers, chosen, self.phase, layer))
         for output, target in more.items():
-            part = given[output].reshaped(target.shape)
-            given[output] = self.call("add", target, part, layer=layer, into={"y": target})
+            given[output] = self.call("add", target, given[output], layer=layer, into={"y": target})
         results = tuple([given[o.name] for o in kernel.results])
         return results[0] if len(results) == 1 else results
+
+    def _made(self, gradient: Buffer) -> bool:
+        """Whether calls made a gradient already: itself, or the whole that it is a part of."""
+        return _place(gradient) in self._gradients or _place(gradient.owner) in self._gradients
 
     def later(self, function: Callable[[], None]) -> None:
         """Let a function add calls to the update phase: what changes a layer's statistics.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import gcd, prod
+from operator import index
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ..kernels.dtypes import itemsize
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from ..kernels.table import Kernel
 
 __all__ = [
-    "BATCH", "ROWS", "Buffer", "Call", "CallError", "CallList", "Length", "ProgramError", "Shape", "at", "places",
-    "sizes_of",
+    "BATCH", "ROWS", "Buffer", "Call", "CallError", "CallList", "Length", "ProgramError", "Shape", "at", "may_lie",
+    "places", "sizes_of",
 ]  # fmt: skip
 
 
@@ -80,9 +81,10 @@ class Length(NamedTuple):
     def __mul__(self, factor: Any) -> Any:
         if isinstance(factor, Length):
             raise ValueError(f"{self!r} * {factor!r} does not grow evenly with the rows")
-        if not isinstance(factor, int):
+        if not hasattr(factor, "__index__"):
             return NotImplemented
-        return Length(self.fixed * factor, self.per_row * factor, self.of) if factor else 0
+        n = index(factor)
+        return Length(self.fixed * n, self.per_row * n, self.of) if n else 0
 
     def __rmul__(self, factor: Any) -> Any:
         return self * factor
@@ -94,15 +96,23 @@ class Length(NamedTuple):
             per_row = self.per_row + other.per_row
             fixed = self.fixed + other.fixed
             return Length(fixed, per_row, self.of) if per_row else fixed
-        return Length(self.fixed + other, self.per_row, self.of) if isinstance(other, int) else NotImplemented
+        return (
+            Length(self.fixed + index(other), self.per_row, self.of) if hasattr(other, "__index__") else NotImplemented
+        )
 
     def __radd__(self, other: Any) -> Any:
         return self + other
+
+    def __sub__(self, other: Any) -> Any:
+        return self + -1 * other
 
     def __repr__(self) -> str:
         rows = self.of if self.per_row == 1 else f"{self.per_row}*{self.of}"
         return f"{self.fixed}+{rows}" if self.fixed else rows
 
+
+# NumPy's integers leave arithmetic with a length to it; else they would take it for an array
+Length.__array_ufunc__ = None  # type: ignore[attr-defined]
 
 #: The length that is known only when a batch arrives.
 BATCH = Length(0, 1)
@@ -446,6 +456,15 @@ class Call:
         operands = {o.name: repr(b) for o, b in zip(self.kernel.operands, self.buffers, strict=True)}
         inputs = ", ".join(operands[o.name] for o in self.kernel.inputs)
         return f"{self.kernel.name}({inputs}) -> {', '.join(operands[o.name] for o in self.kernel.outputs)}"
+
+
+def may_lie(call: Call, output: str, source: Buffer) -> bool:
+    """Whether an output of a call may lie where a buffer does: all of it, as each operand that is this buffer."""
+    named = call.named()
+    names = [name for name, buffer in named.items() if name != output and buffer.owner is source]
+    whole = all(named[name].root is source for name in names)
+    pairs = call.kernel.inplace
+    return named[output].root.parent is None and whole and all((output, name) in pairs for name in names)
 
 
 class CallList:

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["PASSES", "fuse_relu", "share_calls"]
 
 
-def _own(buffer: Buffer) -> bool:
-    """Whether a buffer is the program's: another one of the same contents does as well."""
-    return buffer.root.parent is None and buffer.role in ("temporary", "result")
+def _replaceable(program: CallList) -> Callable[[Buffer], bool]:
+    """Return whether another buffer of the same contents does as well: the program's own, all of it, and no view."""
+    viewed = {buffer.parent for buffer in program.buffers}
+    return lambda b: b.root.parent is None and b.root not in viewed and b.role in ("temporary", "result")
 
 
 def fuse_relu(program: CallList, kept: Container[Buffer]) -> None:
     """Let `dense` apply the relu that follows it, where nobody else reads what lies between."""
+    own = _replaceable(program)
     uses: dict[Buffer, list[int]] = {}
     for i, call in enumerate(program.calls):
         for buffer in call.buffers:
@@ -37,12 +39,11 @@ def fuse_relu(program: CallList, kept: Container[Buffer]) -> None:
         z = call.buffers[-1].root
         at, *others = uses[z][1:] or [i]
         following = program.calls[at]
-        if following.kernel.name == "relu_forward" and not others and z not in kept and _own(z):
-            y = following.buffers[-1].root
-            if _own(y):
-                call.attributes["relu"] = 1.0
-                names[y] = z
-                gone.add(at)
+        inside = z.role == "temporary" and own(z) and z not in kept and not others
+        if inside and following.kernel.name == "relu_forward" and own(y := following.buffers[-1].root):
+            call.attributes["relu"] = 1.0
+            names[y] = z
+            gone.add(at)
     program.drop(gone, names)
 
 
@@ -52,14 +53,15 @@ def share_calls(program: CallList, kept: Container[Buffer]) -> None:
     for call in program.calls:
         for buffer in call.writes:
             writers[buffer.owner] = writers.get(buffer.owner, 0) + 1
+    own = _replaceable(program)
     changing = {b for b, n in writers.items() if n > 1 or b.role not in ("temporary", "result", "input")}
     known: dict[object, tuple[Buffer, ...]] = {}
     names: dict[Buffer, Buffer] = {}
     gone = set()
     for i, call in enumerate(program.calls):
         inputs, outputs = call.reads, call.writes
-        steady = not call.kernel.updates and not any(b.owner in changing for b in inputs)
-        if not (steady and outputs and all(map(_own, outputs))):
+        steady = not any(b.owner in changing for b in call.buffers)
+        if not (steady and outputs and all(map(own, outputs))):
             continue
         operands = tuple([(names.get(b.root, b.root), b.shape) for b in inputs])
         first = known.setdefault((call.kernel, call.layer, operands, tuple(call.attributes.items())), outputs)

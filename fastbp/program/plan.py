@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
+from .ir import may_lie
+
 if TYPE_CHECKING:
     from .ir import Buffer, Call, CallList
 
@@ -73,8 +75,7 @@ def _take_place(i: int, call: Call, groups: dict[Buffer, _Group]) -> None:
         return
     named = call.named()
     for output, operand in call.kernel.inplace:
-        # a view is a part of its memory only
-        if named[output].root.parent is not None or named[operand].root.parent is not None:
+        if not may_lie(call, output, named[operand].root):
             continue
         out, source = groups.get(named[output].root), groups.get(named[operand].root)
         if out is None or source is None or out is source:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from typing import TYPE_CHECKING, NamedTuple
 
-from .ir import ProgramError, at, sizes_of
+from .ir import Length, ProgramError, at, may_lie, sizes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,8 @@ class _Parts:
     def hold(self, part: _Part) -> bool:
         """Return whether all of `part` is there."""
         k = bisect_right(self.parts, part.start, key=lambda p: p.start)
-        return part.start == part.end or (k > 0 and self.parts[k - 1].holds(part))
+        nothing = (part.start, part.far_start) == (part.end, part.far_end)
+        return nothing or (k > 0 and self.parts[k - 1].holds(part))
 
     def touch(self, part: _Part) -> bool:
         """Return whether some of `part` is there."""
@@ -109,7 +110,7 @@ class _Memory:
             other = self.buffers[self.alive[k][2]]
             # in place is all of it: a part would be overwritten before it is read
             same = self.alive[k][:2] == (start, end)
-            if not (same and self.last[other] == i and _in_place(call, where, other)):
+            if not (same and self.last[other] == i and may_lie(call, call.kernel.operands[where].name, other)):
                 raise _error(i, call, f"{call.buffers[where]!r} would overwrite {other!r}, which is still to be read")
             del self.alive[k]  # it ends here
         insort(self.alive, span)
@@ -126,13 +127,6 @@ def _error(i: int, call: Call, what: str) -> ProgramError:
     return ProgramError(f"call {i}, {call!r}: {what}")
 
 
-def _in_place(call: Call, where: int, other: Buffer) -> bool:
-    """Whether the kernel allows an output to lie where another operand, all of a buffer, does."""
-    output = call.kernel.operands[where].name
-    names = {o.name for o, b in zip(call.kernel.operands, call.buffers, strict=True) if b.root is other}
-    return any(out == output and source in names for out, source in call.kernel.inplace)
-
-
 def verify(program: CallList, plan: Plan | None = None) -> None:
     """Raise ProgramError where a rule is broken; see `Program.verify`."""
     _Walk(program, plan).calls()
@@ -147,7 +141,9 @@ class _Walk:
         self.parts: dict[Buffer, _Part] = {}
         self.ready: dict[Buffer, _Parts] = {}  # of each owner what may be read
         self.written: dict[Buffer, _Parts] = {}  # and what calls wrote
+        self.owned = set(program.buffers)
         for buffer in program.buffers:
+            self.check_buffer(buffer)
             # the gradient of a layer that is not trained stays 0
             if buffer.parent is not None and buffer.role == "state" and buffer.parent.role == "gradient":
                 self.ready.setdefault(buffer.parent, _Parts()).add(self.part(buffer))
@@ -175,15 +171,35 @@ class _Walk:
         root = buffer.root
         found = self.parts.get(root)
         if found is None:
-            if root.parent is None:
-                start, far, end, far_end = 0, 0, root.size(1), root.size(self.batch, self.batch)
-            else:
-                start, far, n = at(root.offset, 1), at(root.offset, self.batch), root.elements
-                end, far_end = start + at(n, 1), far + at(n, self.batch)
+            start, far = at(root.offset, 1), at(root.offset, self.batch)
+            end, far_end = start + root.size(1), far + root.size(self.batch, self.batch)
             found = self.parts[root] = _Part(start, far, end, far_end)
         return found
 
+    def check_buffer(self, buffer: Buffer) -> None:
+        """Raise ProgramError unless a buffer has lengths that can be, and lies inside of its parent."""
+        wrong, parent = "", buffer.parent
+        for length in buffer.shape:
+            if isinstance(length, Length) and not (length.per_row > 0 and length.of in ("batch", "rows")):
+                wrong = f"{length!r} is no length"
+            elif at(length, 1, 1) < 0:
+                wrong = f"{length!r} is negative"
+        if parent is not None and not wrong:
+            if parent not in self.owned:
+                wrong = f"its parent {parent!r} is no buffer of this program"
+            elif parent.dtype != buffer.dtype:
+                wrong = f"of type {buffer.dtype}, is a view of {parent!r} of type {parent.dtype}"
+            else:
+                part = self.part(buffer)
+                if min(part.start, part.far_start) < 0 or not self.part(parent).holds(part):
+                    wrong = f"it begins at {buffer.offset!r} and does not lie in {parent!r}"
+        if wrong:
+            raise ProgramError(f"buffer {buffer.number}, {buffer!r}: {wrong}")
+
     def check_operands(self, i: int, call: Call) -> None:
+        if not self.owned.issuperset([b.root for b in call.buffers]):
+            foreign = next(b for b in call.buffers if b.root not in self.owned)
+            raise _error(i, call, f"{foreign!r} is no buffer of this program")
         fixed = tuple(call.attributes.items()) if call.kernel.row.lengths else ()
         key = (call.kernel, fixed, *[(b.shape, b.dtype) for b in call.buffers])
         if key in self.fit:
@@ -215,7 +231,7 @@ class _Walk:
         return f"a part of {buffer.root!r}" if ready.touch(whole) else repr(buffer.root)
 
     def write(self, i: int, call: Call, buffer: Buffer, updates: bool) -> None:
-        if buffer.role == "input" and call.phase != "gather":
+        if "input" in (buffer.role, buffer.owner.role) and call.phase != "gather":
             raise _error(i, call, f"writes the input {buffer!r}")
         owner, part = buffer.owner, self.part(buffer)
         written = self.written.setdefault(owner, _Parts())

@@ -15,8 +15,14 @@ likewise.
 
 from __future__ import annotations
 
+import copyreg
+from typing import TYPE_CHECKING
+
 from . import activation, data, loss, matmul, metric, norm, optimizer, random, update, weighting
 from .row import Bound, Kernel, Operand, Row
+
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = [
     "FAMILIES",
@@ -36,3 +42,16 @@ TABLE: dict[str, Row] = {row.name: row for module in _MODULES for row in vars(mo
 KERNELS: dict[str, Kernel] = {name: kernel for row in TABLE.values() for name, kernel in row.kernels.items()}
 #: Families in the order of the table: the names of the kernel modules in every backend.
 FAMILIES = tuple(dict.fromkeys(row.family for row in TABLE.values()))
+
+
+def kernel_of(name: str) -> Kernel:
+    """Return a kernel by its name."""
+    return KERNELS[name]
+
+
+def _reduced(kernel: Kernel) -> Any:
+    # there is one of each: the copy of a program names its kernels
+    return (kernel_of, (kernel.name,)) if KERNELS.get(kernel.name) is kernel else object.__reduce_ex__(kernel, 2)
+
+
+copyreg.pickle(Kernel, _reduced)
