@@ -358,7 +358,7 @@ def test_a_buffer_that_is_two_inputs(name, backend):
             program.call("bias_backward", program.call("tanh_forward", program.buffer("t", (3, BATCH), role="input")))
         ]
         inputs = [y if len(o.dims) == 2 else others[0] for o in kernel.inputs]
-        out = program.call(name, *inputs)
+        out = program.call("identity_forward", program.call(name, *inputs))
         out.role = "result"
         executor = make_executor(program, backend, {}, 4, keep)
         rng = np.random.default_rng(0)
@@ -571,6 +571,10 @@ def test_what_no_pass_may_take():
     n = len(program.calls)
     fuse_relu(program, {kept})
     assert len(program.calls) == n
+    kept.role = "result"
+    fuse_relu(program, ())
+    assert len(program.calls) == n
+    kept.role = "temporary"
     fuse_relu(program, ())
     assert len(program.calls) == n - 1 and program.calls[-1].attributes == {"relu": 1.0}
     # equal calls of two layers; of one layer, but of numbers that change in between
@@ -907,6 +911,7 @@ def test_places_that_overlap_in_part():
     plan = program.plan(4)
     program.verify(plan)
     assert plan.offsets[y] == plan.offsets[a]
+    plan.offsets[inverse] += 4096
     for buffer, at in ((y, plan.offsets[a] + 64), (inverse, plan.offsets[y] + 128)):
         before, plan.offsets[buffer] = plan.offsets[buffer], at
         with pytest.raises(ProgramError, match="would overwrite"):
