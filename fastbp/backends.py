@@ -196,6 +196,11 @@ class Executor:
         # elements that a stream moves on per step and per row
         return _affine(buffer.elements)
 
+    def check_batch(self, batch: int) -> None:
+        """Raise ValueError for more rows than there is memory for."""
+        if batch > self.plan.batch:
+            raise ValueError(f"batch is {batch}; this executor has memory for {self.plan.batch} rows")
+
     def run(self, span: tuple[int, int], batch: int, counted: bool = False) -> None:
         """Run the calls of a range once; `counted` says that this makes a step."""
         raise NotImplementedError
@@ -334,6 +339,7 @@ class NumpyExecutor(Executor):
 
     def run(self, span: tuple[int, int], batch: int, counted: bool = False) -> None:
         """Run the calls of a range once."""
+        self.check_batch(batch)
         self._execute(span, batch, 0, counted)
 
     def _execute(self, span: tuple[int, int], batch: int, step: int, counted: bool) -> None:
@@ -381,6 +387,7 @@ class NumpyExecutor(Executor):
         on_pause: Callable[[int], None] | None = None,
     ) -> None:
         """Run the calls of a range for each batch of `rows`."""
+        self.check_batch(batch)
         flat = {b: a.reshape(-1) for b, a in streams.items()}
         strides = {b: self._stride(b) for b in streams}
         at = dict.fromkeys(streams, 0)
@@ -482,6 +489,7 @@ class CompiledExecutor(Executor):
 
     def run(self, span: tuple[int, int], batch: int, counted: bool = False) -> None:
         """Run the calls of a range once."""
+        self.check_batch(batch)
         self.batch = batch
         self.runner.set_batch(batch)
         self._raise(self.runner.run(*span, self.commit, counted))
@@ -495,6 +503,7 @@ class CompiledExecutor(Executor):
         on_pause: Callable[[int], None] | None = None,
     ) -> None:
         """Run the calls of a range for each batch of `rows`."""
+        self.check_batch(batch)
         cursors = [(buffer.number, array, *self._bytes(buffer)) for buffer, array in streams.items()]
         try:
             status = self.runner.run_steps(*span, self.commit, rows, batch, cursors, on_pause)

@@ -192,8 +192,11 @@ class Sequential:
         """
         # threads that see an unbuilt model first, at the same time, wait for one of them to build it
         with self._building:
+            shape, known = as_shape(input_shape), self.input_shape
+            if None not in (shape, known) and shape != known:
+                raise ValueError(f"input_shape is {shape}; the model takes rows of shape {known}")
             if self._memory is None:
-                self._turns.take("build", self._build, as_shape(input_shape), seed)
+                self._turns.take("build", self._build, shape, seed)
 
     def _build(self, input_shape: tuple[int, ...] | None, seed: Seed) -> None:
         layout = self.layout_for(input_shape)
@@ -319,7 +322,10 @@ class Sequential:
         names = [metric.name for metric in found]
         if len({"loss", *names}) != len(names) + 1:
             raise ValueError(f"metrics is {names}; their names must be unique, and none may be 'loss'")
-        doubts = [] if self.layout is None else doubts_of_number(self.layers, self.layout.shapes, loss)
+        doubts = []
+        if self.layout is not None:
+            loss.target_shape(self.layout.output_shape)
+            doubts = doubts_of_number(self.layers, self.layout.shapes, loss)
         for doubt in doubts_of_outputs(self.layers, loss) + doubts:
             warn(doubt)
         setup, memory = Setup(optimizer, loss, tuple(found), backend, dtype, numerics), self._memory

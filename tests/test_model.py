@@ -104,6 +104,13 @@ def test_structure_that_cannot_be():
     for bad in (0, -1, (0,)):
         with pytest.raises(ValueError, match=r"input_shape is .* must be positive integers"):
             Sequential([Dense(3)], input_shape=bad)
+    model = Sequential([Dense(3)], input_shape=5)
+    model.build((5,))
+    with pytest.raises(ValueError, match=r"input_shape is \(3,\); the model takes rows of shape \(5,\)"):
+        model.build(3)
+    # what the loss cannot take is refused where the outputs are known
+    with pytest.raises(ValueError, match=r"TripletSemiHard.* takes rows of one dimension, got .* shape \(4, 2\)"):
+        Sequential([Dense(2)], input_shape=(4, 3)).compile("sgd", losses.TripletSemiHard())
     with pytest.raises(ValueError, match=r"dense_1: Dense takes rows of one dimension or more, got shape \(\)"):
         Sequential([Dense(3)]).predict([1.0, 2.0])
 

@@ -415,6 +415,10 @@ def test_views_move_with_the_batch(backend):
         executor.run((0, 4), rows)
         assert_same_bits(out.reshape(-1)[: rows * 12].reshape(4, rows, 3), np.stack(expected))
         executor.bind(steps)
+    with pytest.raises(ValueError, match="batch is 12; this executor has memory for 11 rows"):
+        executor.run((0, 4), 12)
+    with pytest.raises(ValueError, match="batch is 12; this executor has memory for 11 rows"):
+        executor.run_steps((0, 4), 24, 12, {})
 
 
 class Twice(Layer):
