@@ -41,8 +41,11 @@ def name_of(cls: type) -> str:
     >>> name_of(Plain)
     'mine.Plain'
     """
-    own = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
-    return cls.__name__ if own else f"{cls.__module__}.{cls.__qualname__}"
+    return cls.__name__ if _is_own(cls) else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _is_own(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 class Registry:
@@ -101,7 +104,7 @@ class Registered:
         cls.names = names or (cls.__name__,)
         if kind is not None:
             cls.registry = Registry(kind)
-        elif not name_of(cls).startswith("_"):  # what some of fastbp's classes share is none itself
+        elif not (_is_own(cls) and cls.__name__.startswith("_")):  # what some of fastbp's classes share is none itself
             cls.registry.add(cls, names)
 
 

@@ -175,6 +175,33 @@ def test_another_process_must_know_the_class_and_imports_nothing(tmp_path):
     assert run(loads.format(moved), tmp_path) == "imported\nmine"
 
 
+HIDDEN = """
+import fastbp
+class Mine(fastbp.Dense):
+    pass
+class _Hidden(fastbp.losses.MeanSquaredError, names=("hidden",)):
+    pass
+def round_trip(file):
+    model = fastbp.Sequential([Mine(2, name="mine")], input_shape=3, seed=0)
+    model.compile("sgd", "hidden")
+    model.save(file)
+    loaded = fastbp.load_model(file)
+    assert (type(loaded.layers[0]), type(loaded.loss_function)) == (Mine, _Hidden)
+    try:
+        class Thief(fastbp.losses.Loss, names=("hidden",)):
+            pass
+    except ValueError as error:
+        print(error)
+"""
+
+
+def test_a_users_class_may_be_of_a_script_and_have_underscores(tmp_path):
+    (tmp_path / "_private.py").write_text(HIDDEN)
+    for module, code in (("__main__", HIDDEN), ("_private", "from _private import round_trip")):
+        said = run(code + "\nround_trip('model.npz')", tmp_path)
+        assert said.startswith(f"the loss 'hidden' is {module}._Hidden; {module}.round_trip.<locals>.Thief must have")
+
+
 def test_custom_objects_count_for_one_call(tmp_path):
     class Other(Scale):
         pass
