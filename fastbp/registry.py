@@ -101,7 +101,9 @@ class Registered:
 
     def __init_subclass__(cls, kind: str | None = None, names: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.names = names or (cls.__name__,)
+        if isinstance(names, str) or not all(isinstance(name, str) and name for name in names):
+            raise TypeError(f"names of {cls.__qualname__} is {names!r}; it must be a tuple of names, such as ('mine',)")
+        cls.names = tuple(names) or (cls.__name__,)
         if kind is not None:
             cls.registry = Registry(kind)
         elif not (_is_own(cls) and cls.__name__.startswith("_")):  # what some of fastbp's classes share is none itself

@@ -261,6 +261,16 @@ def test_no_name_is_taken_from_another_class():
     assert type(optimizers.get(name_of(SGD))) is SGD and name_of(SGD).endswith("<locals>.SGD")
 
 
+@pytest.mark.parametrize("names", ["abc", ("",), (3,)])
+def test_names_are_a_tuple_of_names(names):
+    with pytest.raises(TypeError, match=r"names of .*Mine is .*; it must be a tuple of names"):
+
+        class Mine(losses.Loss, names=names):
+            pass
+
+    assert not any(name.endswith("are_a_tuple_of_names.<locals>.Mine") for name in losses.Loss.registry.classes)
+
+
 def test_names_for_users_work_as_strings():
     model = Sequential([Dense(2)], input_shape=3, seed=0)
     model.compile(name_of(Slow), "doubled", metrics=[name_of(Worst)])
