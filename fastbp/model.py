@@ -19,7 +19,7 @@ from .doubts import doubts_of_number, doubts_of_outputs, last_activation
 from .engine import Engine, Memory, Setup, new_state
 from .kernels import check_numerics, choose_backend
 from .kernels.caller import warn
-from .layers import Layer, as_shape
+from .layers import Layer, as_shape, default_name
 from .metrics import Metric
 from .metrics import get as get_metric
 from .program import CallError
@@ -140,7 +140,7 @@ class Sequential:
         names = [other.name for other in self.layers]
         name = layer.name
         if name is None:
-            kind = type(layer).__name__.lower()
+            kind = default_name(type(layer))
             numbers = range(1, len(names) + 2)
             name = next(f"{kind}_{n}" for n in numbers if f"{kind}_{n}" not in names)
         elif name in names:

@@ -202,6 +202,17 @@ def test_a_users_class_may_be_of_a_script_and_have_underscores(tmp_path):
         assert said.startswith(f"the loss 'hidden' is {module}._Hidden; {module}.round_trip.<locals>.Thief must have")
 
 
+@pytest.mark.parametrize(
+    ("name", "want"), [("_Hidden", "hidden"), ("__2nd", "nd"), ("Ünï", "n"), ("_Ä1b_C", "b_c"), ("\u5c42", "layer")]
+)
+def test_names_by_default_are_names_that_files_have(name, want, tmp_path):
+    cls = type(name, (Dense,), {"__module__": __name__})
+    model = Sequential([cls(2), cls(2)], input_shape=3, seed=0)
+    assert [layer.name for layer in model.layers] == [f"{want}_1", f"{want}_2"]
+    model.save(tmp_path / "model.npz")
+    assert_same_model(load_model(tmp_path / "model.npz"), model)
+
+
 def test_custom_objects_count_for_one_call(tmp_path):
     class Other(Scale):
         pass

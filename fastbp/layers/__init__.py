@@ -4,6 +4,7 @@
 from . import base, core, embedding, norm, random, shape
 from .base import *
 from .base import as_shape as as_shape
+from .base import default_name as default_name
 from .base import from_config as from_config
 from .core import *
 from .embedding import *

@@ -82,6 +82,18 @@ def features(what: str, shape: tuple[int, ...]) -> int:
     return shape[-1]
 
 
+def default_name(cls: type[Layer]) -> str:
+    """Return what layers of a class are called, before a number: its name in lower case, of what names may hold.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> default_name(fastbp.LayerNorm)
+    'layernorm'
+    """
+    return re.sub(r"^[^a-z]+|[^a-z0-9_]", "", cls.__name__.lower()) or "layer"
+
+
 class ParameterSpec:
     """A parameter that a layer wants.
 
@@ -134,7 +146,7 @@ class Layer(Registered, kind="layer"):
     input_shape : int or tuple of int, optional
         The shape of one row, for the first layer of a model.
     name : str, optional
-        By default the class name in lower case and a number.
+        By default the class name in lower case and a number; of the class name what names may hold.
 
     Attributes
     ----------
