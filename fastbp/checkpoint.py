@@ -19,6 +19,7 @@ from .callbacks import ProgressBar, check_writable
 from .checks import as_path, integer, number, saved_seed
 from .io import FileFormatError, load_arrays, save_arrays
 from .optimizers import Optimizer
+from .registry import name_of
 from .saving import config_of
 from .turns import put_values
 
@@ -200,7 +201,7 @@ class Checkpoint:
     def _config(self, layout: Layout) -> dict[str, Any]:
         optimizer = self.model.optimizer
         options = optimizer.get_config()
-        return config_of(self.model, layout, [type(optimizer).__name__, {**options, "lr": _plain(options["lr"])}])
+        return config_of(self.model, layout, [name_of(type(optimizer)), {**options, "lr": _plain(options["lr"])}])
 
     def restore(self, engine: Engine) -> None:
         """Set model, optimizer and generator to what the file holds, if there is one; `undo` takes it back."""
