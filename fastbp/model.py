@@ -930,7 +930,8 @@ class Sequential:
         Raises
         ------
         ValueError
-            If the learning rate is a function of the user's; nothing is written then.
+            If the learning rate is a function of the user's, or another class was defined by the name of one of the
+            model's; nothing is written then.
         """
         from .io import save_arrays
 
@@ -947,7 +948,8 @@ class Sequential:
         Raises
         ------
         ValueError
-            If the learning rate is a function of the user's.
+            If the learning rate is a function of the user's, or another class was defined by the name of one of the
+            model's.
         """
         optimizer = None if self.loss_function is None else optimizers.to_config(self.optimizer)
         return config_of(self, self.layout_for(), optimizer)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T", bound="Registered")
 
-__all__ = ["NotDefinedError", "Registered", "custom_classes", "make", "name_of", "restore"]
+__all__ = ["NotDefinedError", "Registered", "check_readable", "custom_classes", "make", "name_of", "restore"]
 
 #: The classes of `load_model(custom_objects=)` by the names of the file that is read.
 _CUSTOM: ContextVar[Mapping[str, type]] = ContextVar("custom_objects")
@@ -108,6 +108,33 @@ class Registered:
             cls.registry = Registry(kind)
         elif not (_is_own(cls) and cls.__name__.startswith("_")):  # what some of fastbp's classes share is none itself
             cls.registry.add(cls, names)
+
+
+def check_readable(*parts: Any) -> None:
+    """Raise ValueError where a file would stand for another class than an object's, or one that it has.
+
+    Classes of one function, or of a cell of a notebook that ran again, have one name: files mean the newest.
+    """
+    seen: set[int] = set()
+    waiting = [*parts]
+    while waiting:
+        part = waiting.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(part, Registered):
+            cls = type(part)
+            if cls.registry.classes.get(name_of(cls)) is not cls:
+                raise ValueError(
+                    f"the class of {cls.registry.kind} {name_of(cls)!r} is not the one that a file would stand for: "
+                    "another one of that name was defined after it. Make the model with the newer class, or define the "
+                    "two with different names"
+                )
+            waiting += vars(part).values()
+        elif isinstance(part, (list, tuple)):
+            waiting += part
+        elif isinstance(part, dict):
+            waiting += part.values()
 
 
 @contextmanager

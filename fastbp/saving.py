@@ -12,7 +12,7 @@ from .data import dtype_name
 from .engine import Memory, Setup
 from .kernels import BACKENDS
 from .layers import from_config
-from .registry import NotDefinedError, name_of
+from .registry import NotDefinedError, check_readable, name_of
 from .turns import put_values
 
 if TYPE_CHECKING:
@@ -39,7 +39,13 @@ def config_of(model: Any, layout: Layout, optimizer: list[Any] | None) -> dict[s
     Returns
     -------
     dict of str to object
+
+    Raises
+    ------
+    ValueError
+        If a class of a user's has its name no more.
     """
+    check_readable(model.layers, model.loss_function, model.optimizer, model.metrics)
     config: dict[str, Any] = {
         "input_shape": list(layout.input_shape),
         "dtype": model.dtype,

@@ -202,6 +202,61 @@ def test_a_users_class_may_be_of_a_script_and_have_underscores(tmp_path):
         assert said.startswith(f"the loss 'hidden' is {module}._Hidden; {module}.round_trip.<locals>.Thief must have")
 
 
+def twins(base):
+    """Return two classes of one name; the second has taken the first one's place."""
+
+    def define():
+        class Twin(base):
+            pass
+
+        return Twin
+
+    return define(), define()
+
+
+OF_A_MODEL = {
+    "layer": (Dense, lambda cls: {"layer": cls(2)}),
+    "loss": (losses.MeanSquaredError, lambda cls: {"loss": cls()}),
+    "optimizer": (optimizers.SGD, lambda cls: {"optimizer": cls()}),
+    "metric": (Worst, lambda cls: {"metrics": [cls()]}),
+    "schedule": (Halves, lambda cls: {"optimizer": optimizers.Adam(cls())}),
+    "initializer": (Ramp, lambda cls: {"layer": Dense(2, kernel_initializer=cls())}),
+    "regularizer": (Small, lambda cls: {"layer": Dense(2, kernel_regularizer=cls(0.1))}),
+    "constraint": (Positive, lambda cls: {"layer": Dense(2, kernel_constraint=cls())}),
+}
+
+
+@pytest.mark.parametrize("kind", OF_A_MODEL)
+def test_no_file_stands_for_another_class_of_the_same_name(kind, tmp_path):
+    base, parts_of = OF_A_MODEL[kind]
+    old, new = twins(base)
+    for cls in (new, old):
+        parts = {"layer": Dense(2), "optimizer": "sgd", "loss": "mse", "metrics": [], **parts_of(cls)}
+        model = Sequential([parts.pop("layer")], input_shape=3, seed=0)
+        model.compile(**parts)
+        repr(model.layers[0])
+        if cls is new:
+            model.save(tmp_path / "new.npz")
+            assert_same_model(load_model(tmp_path / "new.npz"), model)
+            continue
+        message = rf"class of {kind} '.*Twin' is not the one that a file would stand for: another .* was defined after"
+        with pytest.raises(ValueError, match=message):
+            model.save(tmp_path / "old.npz")
+        with pytest.raises(ValueError, match=message):
+            model.fit(X, Y, checkpoint=tmp_path / "old.npz", verbose=0)
+        assert not (tmp_path / "old.npz").exists()
+
+
+def test_checkpoints_name_users_optimizers(tmp_path):
+    class SGD(optimizers.SGD):
+        pass
+
+    model = Sequential([Dense(2)], input_shape=3, seed=0)
+    model.compile(SGD(), "mse")
+    model.fit(X, Y, checkpoint=tmp_path / "run.npz", verbose=0)
+    assert type(load_model(tmp_path / "run.npz").optimizer) is SGD
+
+
 @pytest.mark.parametrize(
     ("name", "want"), [("_Hidden", "hidden"), ("__2nd", "nd"), ("Ünï", "n"), ("_Ä1b_C", "b_c"), ("\u5c42", "layer")]
 )
