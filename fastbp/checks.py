@@ -5,6 +5,7 @@ An error names the argument, what it was and what is allowed.
 
 from __future__ import annotations
 
+import keyword
 import math
 import operator
 import os
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = [
-    "as_array", "as_generator", "as_list", "as_numbers", "as_path", "check_kind", "check_name", "generator_of",
-    "integer", "number", "saved_seed", "suggest", "weights_of",
+    "as_array", "as_expressions", "as_generator", "as_list", "as_numbers", "as_path", "check_identifier", "check_kind",
+    "check_name", "generator_of", "integer", "number", "saved_seed", "suggest", "weights_of",
 ]  # fmt: skip
 
 _PLAIN = {bool, int, float}
@@ -59,6 +60,20 @@ def check_name(kind: str, name: object, names: Iterable[str]) -> None:
     if not isinstance(name, str) or name not in names:
         hint = suggest(name, names)
         raise ValueError(f"there is no {kind} {name!r}{f'{hint} There' if hint else '; there'} are {', '.join(names)}")
+
+
+def check_identifier(name: str, value: Any, hint: str = "") -> None:
+    """Raise an error that names a value unless it is an identifier of Python's; `hint` is said behind it."""
+    check_kind(name, value, str, f"an identifier{hint}")
+    if not value.isidentifier() or keyword.iskeyword(value):
+        raise ValueError(f"{name} is {value!r}; it must be an identifier, and no keyword{hint}")
+
+
+def as_expressions(value: Any) -> tuple[str, str]:
+    """Return the two expressions of a custom function, or raise an error that names them."""
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(isinstance(text, str) for text in value):
+        raise TypeError(f"expressions is {value!r}; it must be two strings: of the value and of the gradient")
+    return value[0], value[1]
 
 
 def integer(name: str, value: Any, low: int) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .checks import check_identifier
 from .kernels import add_foreign_row
 from .layers import Activation
 from .losses import CustomLoss
@@ -34,10 +35,8 @@ _UFUNCS = {
 _WHERE = "np.where({}, {}, {})"
 #: Since NumPy 2.1 or so numpy.clip leaves -0 at a bound of 0 as it is; before, it returned the bound.
 _CLIP_KEEPS_ZEROS = bool(np.signbit(np.clip(np.array([-0.0]), 0, 1))[0])
-_LOGICAL = {
-    np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal, np.bitwise_and, np.bitwise_or,
-    np.logical_and, np.logical_or,
-}  # fmt: skip
+_COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
+_LOGICAL = {np.bitwise_and, np.bitwise_or, np.logical_and, np.logical_or}
 _HELP = (
     "A function may use + - * / **2, comparisons, & and |, numpy.where, clip, maximum and minimum with a number, abs, "
     "sqrt, square, exp, expm1, log, log1p, tanh"
@@ -53,14 +52,14 @@ class _Tape:
         self.slopes: dict[str, _Traced | float] = {variable: 1.0}
         self.deriving = False
 
-    def add(self, pattern: str, *args: Any) -> Any:
+    def add(self, pattern: str, *args: Any, condition: bool = False) -> Any:
         name = f"t{len(self.statements) + 1}"
         texts = [a.name if isinstance(a, _Traced) else repr(float(a)) for a in args]
         if pattern == _WHERE and not any(isinstance(a, _Traced) for a in args[1:]):
             # of two Python numbers numpy.where would make float64
             texts[1:] = [f"{self.variable}.dtype.type({t})" for t in texts[1:]]
         self.statements.append(f"{name} = " + pattern.format(*(f"({t})" if t[0] == "-" else t for t in texts)))
-        return _Traced(self, name)
+        return _Traced(self, name, condition)
 
     def derive(self, y: _Traced, slope: Callable[[], Any]) -> None:
         """Note the slope of a result; what computes it has no slope of its own."""
@@ -122,15 +121,18 @@ def _derivative(ufunc: np.ufunc, y: Any, a: Any, b: Any, da: Any, db: Any) -> An
 class _Traced(np.lib.mixins.NDArrayOperatorsMixin):
     """Stands for an array and writes down what is done to it."""
 
-    __slots__ = ("name", "tape")
+    __slots__ = ("condition", "name", "tape")
 
-    def __init__(self, tape: _Tape, name: str) -> None:
-        self.tape, self.name = tape, name
+    def __init__(self, tape: _Tape, name: str, condition: bool = False) -> None:
+        # a condition is a comparison, or some of them joined: NumPy computes with it by other rules
+        self.tape, self.name, self.condition = tape, name, condition
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if ufunc not in _UFUNCS or method != "__call__" or options:
             raise TypeError(f"numpy.{ufunc.__name__} cannot be traced. {_HELP}")
-        args = [_operand(x) for x in inputs]
+        if ufunc not in _LOGICAL and any(isinstance(x, _Traced) and not x.condition for x in inputs):
+            inputs = tuple(x.as_number() if isinstance(x, _Traced) and x.condition else x for x in inputs)
+        args = [_asked(ufunc.__name__, x) if ufunc in _LOGICAL else _operand(x) for x in inputs]
         if ufunc in (np.maximum, np.minimum):
             args.sort(key=lambda x: isinstance(x, float))
             if not isinstance(args[1], float):
@@ -139,17 +141,15 @@ class _Traced(np.lib.mixins.NDArrayOperatorsMixin):
         if ufunc in (np.maximum, np.minimum) and args[0] is inputs[1] and args[1] == 0:  # of zeros the second counts
             y = args[0]._bounded(args[1], "{} < {}" if ufunc is np.maximum else "{} > {}")
         else:
-            y = tape.add(_UFUNCS[ufunc], *args)
-        if ufunc not in _LOGICAL:
+            y = tape.add(_UFUNCS[ufunc], *args, condition=ufunc in _COMPARISONS | _LOGICAL)
+        if not y.condition:
             a, b = args[0], args[-1]
             tape.derive(y, lambda: _derivative(ufunc, y, a, b, tape.slope(a), tape.slope(b)))
         return y
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         if function is np.where and len(args) == 3 and not kwargs:
-            condition, a, b = args[0], _operand(args[1]), _operand(args[2])
-            if not isinstance(condition, _Traced):
-                raise TypeError("the condition of numpy.where must be a comparison of the function's arguments")
+            condition, a, b = _asked("where", args[0]), _operand(args[1]), _operand(args[2])
             tape = self.tape
             y = tape.add(_WHERE, condition, a, b)
             # each branch has its own derivative: what the other one does there, be it NaN, is left out
@@ -160,6 +160,10 @@ class _Traced(np.lib.mixins.NDArrayOperatorsMixin):
         if function is np.clip and len(args) == 3 and not kwargs:
             return self.clip(args[1], args[2])
         raise TypeError(f"numpy.{function.__name__} cannot be traced. {_HELP}")
+
+    def as_number(self) -> _Traced:
+        """Return 1 where a condition holds, else 0: what it is beside an array."""
+        return self.tape.add(_WHERE, self, 1.0, 0.0)
 
     def clip(self, low: float, high: float) -> _Traced:
         """Return ``numpy.clip(x, low, high)`` for numbers."""
@@ -176,7 +180,7 @@ class _Traced(np.lib.mixins.NDArrayOperatorsMixin):
         return y
 
     def _bounded(self, bound: float, beyond: str) -> _Traced:
-        return self.tape.add(_WHERE, self.tape.add(beyond, self, bound), bound, self)
+        return self.tape.add(_WHERE, self.tape.add(beyond, self, bound, condition=True), bound, self)
 
     def __pow__(self, exponent: Any) -> Any:
         # NumPy has loops of its own for these exponents, which are exact; pow is not
@@ -193,8 +197,16 @@ class _Traced(np.lib.mixins.NDArrayOperatorsMixin):
         raise TypeError(f"the attribute {name!r} of an argument cannot be traced. {_HELP}")
 
 
+def _asked(name: str, x: Any) -> _Traced:
+    if not (isinstance(x, _Traced) and x.condition):
+        raise TypeError(f"the condition of numpy.{name} must be a comparison of the function's arguments")
+    return x
+
+
 def _operand(x: Any) -> Any:
     if isinstance(x, _Traced):
+        if x.condition:
+            raise TypeError("a comparison is used as a number; write numpy.where(condition, 1.0, 0.0)")
         return x
     if isinstance(x, (np.generic, np.ndarray, bool)) or not isinstance(x, (int, float)):
         kind = type(x).__name__
@@ -209,7 +221,7 @@ def _trace(function: Callable[..., Any], *names: str) -> tuple[_Tape, Any]:
     y = function(*(_Traced(tape, name) for name in names))
     if not isinstance(y, _Traced):
         raise TypeError(f"the function returned {y!r}; it must return an expression of its arguments")
-    return tape, y
+    return tape, _operand(y)
 
 
 def _text(value: Any) -> str:
@@ -217,9 +229,8 @@ def _text(value: Any) -> str:
 
 
 def _name(function: Callable[..., Any], name: str | None) -> str:
-    name = name or function.__name__
-    if not name.isidentifier():
-        raise ValueError(f"name is {name!r}; it must be an identifier. Functions without a name of their own need one")
+    name = getattr(function, "__name__", "") if name is None else name
+    check_identifier("name", name, ". Functions without a name of their own need one")
     return name
 
 

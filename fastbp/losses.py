@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .checks import as_numbers, check_name, integer, number, suggest, weights_of
+from .checks import as_expressions, as_numbers, check_name, integer, number, suggest, weights_of
 from .kernels.table import TABLE
 from .registry import Registered, make, restore
 
@@ -1150,7 +1150,7 @@ class CustomLoss(Loss):
         from .kernels import add_row
 
         super().__init__(reduction)
-        self.row_name, self.expressions = name, None if expressions is None else (expressions[0], expressions[1])
+        self.row_name, self.expressions = name, None if expressions is None else as_expressions(expressions)
         if self.expressions is not None:
             add_row(name, "loss", *self.expressions)
         check_name("loss", name, [row.name for row in TABLE.values() if row.family == "loss"])

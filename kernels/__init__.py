@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..checks import as_array, suggest
+from ..checks import as_array, check_identifier, check_kind, suggest
 from .arrays import dtype_of
 from .backend import BACKENDS, DEFAULT, REFERENCE, Given
 from .caller import warn
@@ -135,8 +135,8 @@ _SIGNATURES: dict[str, tuple[tuple[str, str, str | None], ...]] = {
 
 
 def _new_row(name: str, family: str) -> Row:
-    if not name.isidentifier():
-        raise ValueError(f"the name of a row is {name!r}; it must be an identifier")
+    if not isinstance(family, str) or family not in _SIGNATURES:
+        raise ValueError(f"family is {family!r}; it must be one of {', '.join(_SIGNATURES)}")
     if name in TABLE:
         raise ValueError(f"there is a row {name!r} already; give yours another name")
     said: dict[str, Any] = {
@@ -162,17 +162,29 @@ def add_row(name: str, family: str, forward: str, backward: str) -> None:
 
     Raises
     ------
+    TypeError
+        If name or an expression is no str.
     ValueError
-        If an expression has another word, or there is another row of that name.
+        If an expression has another word or is too long, or there is another row of that name.
     """
     from .chain import encode
 
+    for which, expression in (("forward", forward), ("backward", backward)):
+        check_kind(which, expression, str, "NumPy statements as a str")
+        if not expression.strip():
+            raise ValueError(f"{which} is {expression!r}; it must assign every output")
+    check_identifier("the name of a row", name)
     if name in TABLE and [kernel.expression for kernel in TABLE[name].kernels.values()] == [forward, backward]:
         return
     row = _new_row(name, family)
     for (suffix, signature, split), expression in zip(_SIGNATURES[family], (forward, backward), strict=True):
         kernel = Kernel(f"{name}_{suffix}", row, signature, split=split, expression=expression)
-        kernel.code = encode(kernel)
+        try:
+            kernel.code = encode(kernel)
+        except (SyntaxError, RecursionError, MemoryError) as error:  # of the parser: what it is given may be anything
+            why = str(error) or "it is nested too deeply"
+            said = f"{expression[:60]!r}{' ...' * (len(expression) > 60)}"
+            raise ValueError(f"{kernel.name}: the expression {said} cannot be read: {why}") from error
         row.kernels[kernel.name] = kernel
     TABLE[name] = row
     KERNELS.update(row.kernels)
@@ -198,6 +210,7 @@ def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> N
     ValueError
         If there is a row of that name.
     """
+    check_identifier("the name of a row", name)
     row = _new_row(name, family)
     foreign = BACKENDS["numba"].module("foreign")
     made = {"activation": foreign.activation, "loss": foreign.loss}[family](function, derivative)

@@ -67,7 +67,10 @@ def encode(kernel: Kernel) -> tuple[float, ...]:
     ValueError
         If the expression has too many intermediate results, or a scalar that is not a number.
     """
-    graph = Graph(kernel, {})
+    try:
+        graph = Graph(kernel, {})
+    except KeyError as error:
+        raise ValueError(f"{kernel.name}: arrays are chosen by if; it must be numpy.where") from error
     needed = set(graph.outputs.values())
     for k in range(len(graph.nodes) - 1, -1, -1):
         if k in needed:

@@ -10,11 +10,13 @@ The vocabulary of a definition: operands, attributes, numbers, numbers of its mo
 ``|``, ``np.where``, ``np.abs``, ``np.sqrt``, ``np.maximum`` and ``np.minimum`` of an array and a scalar, ``clip``,
 `BLOCK_FUNCTIONS`, ``below_one(x, eps)``, ``polynomial(x, coefficients)`` with a tuple of its module,
 ``x.dtype.type(scalar)``, ``x.size``, ``len(x)``, ``a if attribute else b``, and of a loss ``elements.sum() / scalar``.
+What `&`, `|` and ``np.where`` ask is a comparison; nothing else takes one, for NumPy computes with it by other rules.
 """
 
 from __future__ import annotations
 
 import ast
+import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,8 +35,10 @@ _BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
 _LOGIC = {ast.BitAnd: "and", ast.BitOr: "or"}
 #: How many arguments functions have that do not have one.
-_ARITY = {"maximum": 2, "minimum": 2, "where": 3, "clip": 3}
+_ARITY = {"maximum": 2, "minimum": 2, "clip": 3}
 _CONDITIONS = {*_COMPARE.values(), *_LOGIC.values()}
+#: What no statement may give another meaning.
+_WORDS = {"np", "len", "clip", "below_one", "polynomial", *BLOCK_FUNCTIONS}
 
 
 def _tree(kernel: Kernel) -> ast.FunctionDef:
@@ -141,7 +145,7 @@ class Graph:
         *statements, last = _tree(kernel).body
         for statement in statements:
             match statement:
-                case ast.Assign([ast.Name(name)], value):
+                case ast.Assign([ast.Name(name)], value) if name not in _WORDS:
                     self._names[name] = self._result(value)
                 case _:
                     raise self._unknown(statement)
@@ -170,11 +174,33 @@ class Graph:
     def _number(self, value: int | Scalar) -> int:
         return value if isinstance(value, int) else self._node(Node("scalar", scalar=value))
 
+    def _check(self, tree: ast.AST, value: int | Scalar | _Sum, condition: bool) -> None:
+        """Raise ValueError unless a value is a condition, or is none."""
+        op = self.nodes[value].op if isinstance(value, int) else getattr(value, "op", None)
+        if (op in _CONDITIONS) != condition:
+            what = "no comparison; & and | and numpy.where ask one"
+            what = what if condition else "a comparison; only & and | and numpy.where take one"
+            raise ValueError(f"{self.kernel.name}: {ast.unparse(tree)!r} is {what}")
+
+    def _condition(self, tree: ast.expr) -> int | Scalar:
+        """Return what may be asked."""
+        value = self._value(tree)
+        self._check(tree, value, condition=True)
+        return value
+
+    def _real(self, tree: ast.expr) -> int | Scalar:
+        """Return what may be computed with."""
+        value = self._value(tree)
+        self._check(tree, value, condition=False)
+        return value
+
     def _unknown(self, tree: ast.AST) -> ValueError:
         return ValueError(f"{self.kernel.name}: {ast.unparse(tree)!r} is not in the vocabulary of pointwise kernels")
 
     def _return(self, trees: list[ast.expr]) -> None:
         results = {o.name: self._result(tree) for o, tree in zip(self.kernel.results, trees, strict=True)}
+        for tree, result in zip(trees, results.values(), strict=True):
+            self._check(tree, result, condition=False)
         sums = {name: value for name, value in results.items() if isinstance(value, _Sum)}
         # what is summed, and nobody else asks for, lies in an array to work in
         work = next((value.array for value in sums.values()), None)
@@ -200,7 +226,7 @@ class Graph:
             return value
         match tree:
             case ast.BinOp(ast.Call(ast.Attribute(summed, "sum"), [], []), ast.Div(), divisor):
-                array, by = self._value(summed), self._value(divisor)
+                array, by = self._real(summed), self._real(divisor)
                 if isinstance(array, int) and isinstance(by, Scalar):
                     return _Sum(array, by)
         return self._value(tree)
@@ -208,6 +234,8 @@ class Graph:
     def _value(self, tree: ast.expr) -> int | Scalar:
         """Return the node of an array, or a scalar."""
         if isinstance(tree, ast.Constant) and isinstance(tree.value, (int, float)):
+            if abs(tree.value) > sys.float_info.max:
+                raise ValueError(f"{self.kernel.name}: a constant is {str(tree.value)[:40]}; it must be finite")
             return number(tree.value)
         if isinstance(tree, ast.Name):
             value = self._names[tree.id] if tree.id in self._names else self._constant(tree)
@@ -221,16 +249,18 @@ class Graph:
             case ast.Attribute(array, "size") if self._is_array(array):
                 return Scalar("length")
         if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub):
-            value = self._value(tree.operand)
+            value = self._real(tree.operand)
             return self._node(Node("-", (value,))) if isinstance(value, int) else Scalar("-", (value,))
         if isinstance(tree, ast.IfExp):
             return self._choice(tree)
         if isinstance(tree, ast.Call):
             return self._call(tree)
-        if isinstance(tree, ast.BinOp) and type(tree.op) in (_BINARY | _LOGIC):
-            return self._binary((_BINARY | _LOGIC)[type(tree.op)], self._value(tree.left), self._value(tree.right))
+        if isinstance(tree, ast.BinOp) and type(tree.op) in _BINARY:
+            return self._binary(_BINARY[type(tree.op)], self._real(tree.left), self._real(tree.right))
+        if isinstance(tree, ast.BinOp) and type(tree.op) in _LOGIC:
+            return self._binary(_LOGIC[type(tree.op)], self._condition(tree.left), self._condition(tree.right))
         if isinstance(tree, ast.Compare) and type(tree.ops[0]) in _COMPARE and len(tree.ops) == 1:
-            return self._binary(_COMPARE[type(tree.ops[0])], self._value(tree.left), self._value(tree.comparators[0]))
+            return self._binary(_COMPARE[type(tree.ops[0])], self._real(tree.left), self._real(tree.comparators[0]))
         raise self._unknown(tree)
 
     def _is_array(self, tree: ast.expr) -> bool:
@@ -252,7 +282,7 @@ class Graph:
         test = self._value(tree.test)
         if not isinstance(test, Scalar):
             raise self._unknown(tree)
-        a, b = self._value(tree.body), self._value(tree.orelse)
+        a, b = self._real(tree.body), self._real(tree.orelse)
         if isinstance(a, Scalar) and isinstance(b, Scalar):
             return Scalar("choice", (test, a, b))
         return a if self.choices[test] else b
@@ -262,20 +292,32 @@ class Graph:
             case ast.Call(ast.Name("len"), [array], []) if self._is_array(array):
                 return Scalar("rows")
             case ast.Call(ast.Name("below_one"), [array, eps], []) if self._is_array(array):
-                value = self._value(eps)
+                value = self._real(eps)
                 if isinstance(value, Scalar):
                     return Scalar("below_one", (value,))
             case ast.Call(ast.Name("polynomial"), [x, constant], []):
                 coefficients = self._constant(constant)
                 if isinstance(coefficients, tuple):
-                    return self._polynomial(self._value(x), coefficients)
+                    return self._polynomial(self._real(x), coefficients)
             case ast.Call(ast.Attribute(ast.Attribute(array, "dtype"), "type"), [x], []) if self._is_array(array):
-                value = self._value(x)
+                value = self._real(x)
                 if isinstance(value, Scalar):
                     return value
-            case ast.Call(function, [_, *_], []):
-                return self._function(tree, ast.unparse(function), [self._value(a) for a in tree.args])
+            case ast.Call(ast.Attribute(ast.Name("np"), "where"), [test, a, b], []):
+                return self._where(tree, self._condition(test), self._real(a), self._real(b))
+            case ast.Call(function, [_, *_], []) if ast.unparse(function) != "np.where":
+                return self._function(tree, ast.unparse(function), [self._real(a) for a in tree.args])
         raise self._unknown(tree)
+
+    def _where(self, tree: ast.Call, test: int | Scalar, a: int | Scalar, b: int | Scalar) -> int:
+        if not isinstance(test, int):
+            raise self._unknown(tree)
+        numbers = isinstance(a, Scalar) and isinstance(b, Scalar)
+        if numbers and not any(isinstance(arg, ast.Call) for arg in tree.args[1:]):
+            array = next(o.name for o in self.kernel.inputs if "n" in o.dims)
+            way = f"one of them must be {array}.dtype.type(number)"
+            raise ValueError(f"{self.kernel.name}: {ast.unparse(tree)!r} of two numbers would be float64; {way}")
+        return self._node(Node("where", (test, self._number(a), self._number(b))))
 
     def _function(self, tree: ast.Call, name: str, values: list[int | Scalar]) -> int | Scalar:
         short = name.removeprefix("np.")
@@ -283,11 +325,12 @@ class Graph:
             raise self._unknown(tree)
         if name == "np.sqrt" and isinstance(values[0], Scalar):
             return Scalar("sqrt", (values[0],))
+        # of a number NumPy would make a float64, which makes one of each array that it meets
+        if not isinstance(values[0], int):
+            raise self._unknown(tree)
         if name in BLOCK_FUNCTIONS or name in ("np.abs", "np.sqrt"):
-            return self._node(Node(BLOCK_FUNCTIONS.get(name, short), (self._number(values[0]),)))
-        if name in ("np.maximum", "np.minimum") and isinstance(values[0], int) and isinstance(values[1], Scalar):
-            return self._node(Node(short, (values[0], self._number(values[1]))))
-        if name in ("np.where", "clip") and isinstance(values[0], int):
+            return self._node(Node(BLOCK_FUNCTIONS.get(name, short), (values[0],)))
+        if name in ("np.maximum", "np.minimum", "clip") and all(isinstance(value, Scalar) for value in values[1:]):
             return self._node(Node(short, tuple(map(self._number, values))))
         raise self._unknown(tree)
 

@@ -9,6 +9,7 @@ from _arrays import BACKENDS, DTYPES, assert_same_bits, edge_values
 
 import fastbp
 from fastbp import Dense, Sequential, custom, kernels, load_model
+from fastbp.io import FileFormatError, load_arrays, save_arrays
 from fastbp.kernels import chain
 from fastbp.kernels.operations import ELEMENTARY
 from fastbp.kernels.table import KERNELS, TABLE
@@ -37,6 +38,7 @@ OTHERS = {
     "negative_zero_first": lambda x: np.maximum(-0.0, x),
     "zero_below": lambda x: np.clip(x, 0, 2),
     "zero_above": lambda x: x.clip(-2, -0.0),
+    "conditions beside an array": lambda x: (x > 0) * x + x * (x > 1) - (x < 0.5) * x,
     "swapped": lambda x: np.maximum(0.5, np.minimum(2, x)) - (1 - x) / 2,
 }
 LOSSES = {
@@ -219,6 +221,15 @@ def test_names(fresh):
         (lambda x: x * True, "a constant of the function is a bool"),
         (lambda x: np.maximum(x, x * 2), "numpy.maximum of two arrays"),
         (lambda x: np.where(True, x, 0), "the condition of numpy.where"),
+        (lambda x: np.where(x, x, 0), "the condition of numpy.where must be a comparison"),
+        (lambda x: np.where(x > 0, x > 1, x), "a comparison is used as a number; write numpy.where"),
+        (lambda x: x & x, "the condition of numpy.bitwise_and must be a comparison"),
+        (lambda x: np.where((x > 0) | 1, x, 0), "the condition of numpy.bitwise_or must be a comparison"),
+        (lambda x: np.where(np.logical_and(x > 0, x), x, 0), "the condition of numpy.logical_and must be"),
+        (lambda x: x * ((x > 0) + (x < 1)), "a comparison is used as a number"),
+        (lambda x: -(x > 0) * x, "a comparison is used as a number"),
+        (lambda x: np.exp(x > 0) * x, "a comparison is used as a number"),
+        (lambda x: x > 0, "a comparison is used as a number"),
         (lambda x: np.clip(x, -x, 1), "takes numbers as bounds"),
         (lambda x: 3.0, "the function returned 3.0"),
     ],
@@ -340,6 +351,95 @@ def test_what_numba_functions_may_not_be(jitted, fresh):
     model.compile("adam", "mse", numerics="portable")
     with pytest.raises(ValueError, match="whose bits may differ between machines; numerics must be 'numpy'"):
         model.fit(np.ones((4, 3)), np.ones((4, 5)), verbose=0)
+
+
+OTHERS_THAN_NUMPYS = {
+    "y = x & x": "'x' is no comparison; & and",
+    "y = np.where((x > 0) | x, x, 0)": "'x' is no comparison",
+    "y = np.where(x, x, 0)": "'x' is no comparison",
+    "y = np.where(x > 0, x > 1, x)": "'x > 1' is a comparison; only & and",
+    "y = x > 0": "'y' is a comparison",
+    "y = -(x > 0)": "'x > 0' is a comparison",
+    "t = x > 0; y = x * (t + t)": "'t' is a comparison",
+    "t = x > 0; y = x * np.exp(t)": "'t' is a comparison",
+    "y = (x > 0) < x": "'x > 0' is a comparison",
+    "y = x * np.where(x > 0, 1, 2)": "of two numbers would be float64; one of them must be d?[xy].dtype.type",
+    "y = x * np.exp(1.0)": "not in the vocabulary",
+    "y = clip(x, x, 1.0)": "not in the vocabulary",
+    "np = x; y = np.exp(np)": "'np = x' is not in the vocabulary",
+    "y = x if 1 else -x": "arrays are chosen by if",
+    "y = x * 1e999": "a constant is inf; it must be finite",
+    f"y = x * {10**400}": "a constant is 1000*; it must be finite",
+    "y = (": r"the expression 'd?[xy] = \(' cannot be read",
+    "y = x\0": "cannot be read",
+    "  y = x": "cannot be read",
+    f"y = {'(' * 300}x{')' * 300}": "cannot be read",
+    f"y = {'-' * 100000}x": "cannot be read",
+    f"y = {' + '.join('x' * 5000)}": "cannot be read",
+    " ": "forward is ' '; it must assign every output",
+    "# y = x": "'y' is not in the vocabulary",
+}
+
+
+@pytest.mark.parametrize("expression", OTHERS_THAN_NUMPYS)
+def test_an_expression_that_numpy_or_python_reads_otherwise_is_refused(expression, fresh):
+    before, message = dict(TABLE), OTHERS_THAN_NUMPYS[expression]
+    with pytest.raises(ValueError, match=message):
+        kernels.add_row(fresh(), "activation", expression, "dx = dy")
+    with pytest.raises(ValueError, match=message.replace("forward is", "backward is").replace("'y'", "'(y|dx)'")):
+        kernels.add_row(fresh(), "activation", "y = x", expression.replace("y =", "dx ="))
+    assert before == TABLE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((3, "activation", "y = x", "dx = dy"), TypeError, "the name of a row is 3; it must be an identifier"),
+        ((["a"], "activation", "y = x", "dx = dy"), TypeError, "the name of a row is"),
+        (("class", "activation", "y = x", "dx = dy"), ValueError, "it must be an identifier, and no keyword"),
+        (("own", "bogus", "y = x", "dx = dy"), ValueError, "family is 'bogus'; it must be one of activation, loss"),
+        (("own", ["loss"], "y = x", "dx = dy"), ValueError, "family is "),
+        (("own", "activation", b"y = x", "dx = dy"), TypeError, "forward is b'y = x'; it must be NumPy statements"),
+        (("own", "activation", "y = x", None), TypeError, "backward is None; it must be"),
+        (("own", "activation", "y = x", ""), ValueError, "backward is ''; it must assign every output"),
+    ],
+)
+def test_arguments_of_a_row_are_named(arguments, error, message):
+    before = dict(TABLE)
+    with pytest.raises(error, match=message):
+        kernels.add_row(*arguments)
+    assert before == TABLE
+
+
+def test_names_and_expressions_of_functions_are_named(fresh):
+    for name in (3, "", "a b", "class"):
+        with pytest.raises((TypeError, ValueError), match=r"name is .*; it must be an identifier"):
+            custom.activation(lambda x: x + 1, name)
+    with pytest.raises(ValueError, match=r"name is ''; .* Functions without a name of their own need one"):
+        custom.activation(functools.partial(np.add, 1))
+    for expressions in (["y = x"], "yy", {"a": 1}, [1, 2], 5):
+        with pytest.raises(TypeError, match=r"expressions is .*; it must be two strings"):
+            fastbp.Activation(fresh(), expressions=expressions)
+        with pytest.raises(TypeError, match=r"expressions is .*; it must be two strings"):
+            fastbp.losses.CustomLoss(fresh(), expressions)
+
+
+@pytest.mark.parametrize(
+    "expressions", [["y = (", "dx"], ["y = x\0", "dx"], [f"y = {'(' * 300}", "dx"], ["y"], "yy", [1, 2]]
+)
+def test_a_file_with_a_damaged_expression_is_refused_as_one(expressions, fresh, tmp_path):
+    model = Sequential([Dense(2, activation=custom.activation(lambda x: x * x, fresh()))], input_shape=3, seed=0)
+    model.compile("sgd", custom.loss(LOSSES["huber"], fresh()))
+    model.save(tmp_path / "model.npz")
+    config, arrays = load_arrays(tmp_path / "model.npz")
+    activation, loss = config["layers"][0][1]["activation"], config["loss"][1]
+    for options, key in ((activation, "activation"), (loss, "name")):
+        known = dict(options)
+        options.update({"expressions": expressions, key: fresh()})
+        save_arrays(tmp_path / "damaged.npz", config, arrays)
+        with pytest.raises(FileFormatError, match=r"damaged\.npz: not a model of this version of fastbp: .*expression"):
+            load_model(tmp_path / "damaged.npz")
+        options.update(known)
 
 
 def test_an_expression_from_a_file_is_data(fresh):

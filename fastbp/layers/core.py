@@ -7,7 +7,7 @@ import operator
 from typing import TYPE_CHECKING
 
 from .. import constraints, initializers, regularizers
-from ..checks import check_name
+from ..checks import as_expressions, check_name
 from ..kernels.table import TABLE
 from .base import Layer, ParameterSpec, features
 
@@ -64,7 +64,7 @@ class Activation(Layer):
         if expressions is not None:
             from ..kernels import add_row
 
-            add_row(activation, "activation", *expressions)
+            add_row(activation, "activation", *as_expressions(expressions))
         check_name("activation", activation, [name for name, row in TABLE.items() if row.family == "activation"])
         self.activation = activation
         row = TABLE[activation]
