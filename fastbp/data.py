@@ -70,7 +70,7 @@ def dtype_name(dtype: Any) -> str:
         name = dtype if dtype is None else np.dtype(dtype).name
     except TypeError:
         name = dtype
-    if name not in REALS:
+    if not isinstance(name, str) or name not in REALS:
         raise ValueError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'{suggest(name, REALS)}")
     return name
 

@@ -76,9 +76,13 @@ def primitives_address(dtype: str, numerics: str = "numpy", backend: str = "cyth
 
     Raises
     ------
+    ValueError
+        If there is no such dtype, numerics or backend, or the backend takes no primitives.
     RuntimeError
         If NumPy's loops do not return NumPy's bits when called from C.
     """
+    check_numerics(numerics)
+    _check_dtype(dtype)
     return BACKENDS[choose_backend(backend)].primitives(dtype, numerics)
 
 
@@ -113,8 +117,7 @@ def load(
     names = tuple(KERNELS) if names is None else tuple(names)
     choose_backend(backend)
     check_numerics(numerics)
-    if dtype not in REALS:
-        raise ValueError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'")
+    _check_dtype(dtype)
     for name in names:
         if name not in KERNELS:
             raise ValueError(f"there is no kernel {name!r}{suggest(name, KERNELS)}")
@@ -204,7 +207,7 @@ def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> N
     Raises
     ------
     ImportError
-        Without Numba.
+        Without Numba or the extension modules.
     TypeError
         If one is not compiled by Numba.
     ValueError
@@ -212,7 +215,7 @@ def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> N
     """
     check_identifier("the name of a row", name)
     row = _new_row(name, family)
-    foreign = BACKENDS["numba"].module("foreign")
+    foreign = BACKENDS[choose_backend("numba")].importable("foreign")
     made = {"activation": foreign.activation, "loss": foreign.loss}[family](function, derivative)
     for (suffix, signature, split), kernel_of, python in zip(
         _SIGNATURES[family], made, (function, derivative), strict=True
@@ -246,7 +249,7 @@ def choose_backend(backend: str | None) -> str:
                 RuntimeWarning,
             )
         return DEFAULT if MISSING is None else REFERENCE
-    if backend not in BACKENDS:
+    if backend not in tuple(BACKENDS):  # it may be what no dict can look up
         raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}{suggest(backend, BACKENDS)}")
     missing = BACKENDS[backend].missing
     if missing is not None:
@@ -255,6 +258,11 @@ def choose_backend(backend: str | None) -> str:
             f"backend={REFERENCE!r} works without them"
         ) from missing
     return backend
+
+
+def _check_dtype(dtype: str) -> None:
+    if dtype not in tuple(REALS):
+        raise ValueError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'{suggest(dtype, REALS)}")
 
 
 def check_numerics(numerics: str) -> None:

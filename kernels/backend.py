@@ -71,6 +71,17 @@ class Backend:
         """Return the package, or a module of it."""
         return importlib.import_module(f"{__package__}.{self.package}" + (f".{name}" if name else ""))
 
+    def importable(self, name: str) -> ModuleType:
+        """Return a module of the package, or raise an error that says what to install."""
+        try:
+            return self.module(name)
+        except ImportError as error:
+            raise self._remedied(error) from error
+
+    def _remedied(self, error: ImportError) -> ImportError:
+        remedy = f"; pip install 'fastbp[{self.needs}]'" if self.needs else ""
+        return ImportError(f"backend {self.name!r} cannot be imported here ({error}){remedy}")
+
     def executor_class(self) -> Any:
         """Return the class that runs programs."""
         module, _, name = self.executor.partition(":")
@@ -87,8 +98,7 @@ class Backend:
         try:
             found = self._found(dtype, names)
         except ImportError as error:
-            remedy = f"; pip install 'fastbp[{self.needs}]'" if self.needs else ""
-            raise ImportError(f"backend {self.name!r} cannot be imported here ({error}){remedy}") from error
+            raise self._remedied(error) from error
         for name, kernel in found.items():
             # a hole is an error, never a fallback to another backend
             if kernel is None:

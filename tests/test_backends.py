@@ -1,7 +1,12 @@
 """A backend is one object: what knows it, and what happens where it cannot run."""
 
 import ast
+import compileall
 import os
+import re
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -78,3 +83,68 @@ def test_no_name_of_a_backend_is_compared():
                 texts = {n.value for side in sides for n in ast.walk(side) if isinstance(n, ast.Constant)}
                 compared = texts & ({*BACKENDS} if "backend" in names else {*BACKENDS} - {REFERENCE})
                 assert not compared, f"{path}:{node.lineno}"
+
+
+def run(code, path):
+    env = {**os.environ, "PYTHONPATH": os.fspath(path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif("not BACKENDS['numba'].available()", reason="compiles with Numba")
+def test_numba_compiles_where_only_bytecode_is_installed(tmp_path):
+    place = tmp_path / "fastbp"
+    no_caches = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(fastbp.__path__[0], place, ignore=no_caches)
+    shutil.copytree(os.path.dirname(kernels.__file__), place / "kernels", ignore=no_caches, dirs_exist_ok=True)
+    assert compileall.compile_dir(place, quiet=1, legacy=True)
+    for source in place.rglob("*.py"):
+        source.unlink()
+    code = """if True:
+        import fastbp
+        assert fastbp.__file__.endswith(".pyc") and fastbp.kernels.__file__.endswith(".pyc")
+        print(fastbp.kernels.relu_forward([-1.0, 2.0], backend="numba"))
+    """
+    assert run(code, tmp_path) == "[0. 2.]\n"
+
+
+@pytest.mark.parametrize(
+    ("absent", "message"),
+    [
+        ("numba", r"backend 'numba' cannot be imported here \(.*numba.*\); pip install 'fastbp\[numba\]'"),
+        ("fastbp.kernels.pool", "backend='numba' needs fastbp's extension modules, which are missing .*; they are"),
+    ],
+)
+def test_functions_of_numba_without_what_they_need(absent, message):
+    code = f"""if True:
+        import sys
+        sys.modules[{absent!r}] = None
+        import fastbp
+        for make in (fastbp.custom.activation, fastbp.custom.loss):
+            try:
+                make(lambda *x: x, "mine", derivative=lambda *x: x)
+            except ImportError as error:
+                print(error)
+        assert "mine" not in fastbp.kernels.table.TABLE
+    """
+    said = run(code, os.path.dirname(fastbp.__path__[0])).splitlines()
+    assert len(said) == 2 and all(re.search(message, line) for line in said), said
+
+
+@pytest.mark.parametrize("value", [["numpy"], {"a": 1}, 3, "float16"])
+def test_what_no_dict_looks_up_is_named(value):
+    model = fastbp.Sequential([fastbp.Dense(2)], input_shape=3)
+    said = re.escape(repr(value))
+    for argument in ("backend", "dtype", "numerics"):
+        with pytest.raises(ValueError, match=f"{argument} is {said}; it must be"):
+            model.compile("sgd", "mse", **{argument: value})
+    with pytest.raises(ValueError, match=f"dtype is {said}; it must be 'float32' or 'float64'"):
+        kernels.load("numpy", value)
+    for numerics in kernels.NUMERICS:
+        with pytest.raises(ValueError, match=f"dtype is {said}; it must be 'float32' or 'float64'"):
+            kernels.primitives_address(value, numerics)
+    with pytest.raises(ValueError, match=f"numerics is {said}; it must be"):
+        kernels.primitives_address("float32", value)
+    with pytest.raises(ValueError, match=f"backend is {said}; it must be"):
+        kernels.primitives_address("float32", backend=value)

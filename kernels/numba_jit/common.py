@@ -26,9 +26,10 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False, "boundschec
 helper = njit(**OPTIONS)
 
 # Numba's cache sees changes of a kernel's own file only: the type of the primitives, which is a part of
-# every signature, names the state of all files
+# every signature, names the state of all files: sources, or what an installation has in their place (.pyc)
 _HERE = Path(__file__).parent
-_SOURCES = [*sorted(_HERE.glob("*.py")), _HERE.parent / "operations.py", _HERE.parent / "portable" / "elementary.py"]
+_FILES = (_HERE, "*.py*"), (_HERE.parent, "operations.py*"), (_HERE.parent / "portable", "elementary.py*")
+_SOURCES = [path for folder, pattern in _FILES for path in sorted(folder.glob(pattern))]
 DIGEST = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()
 PRIMITIVES = types.CPointer(types.Opaque(f"fastbp_primitive_{DIGEST[:16]}"))
 
