@@ -207,7 +207,7 @@ def weights_of(name: str, values: ArrayLike, shape: tuple[int, ...]) -> np.ndarr
     ----------
     name : str
     values : array_like
-        A number for each row, of shape (rows,) or (rows, 1), or one for each position of a row.
+        A number for each row, or one for each position of a row; both may have a last axis of length 1 besides.
     shape : tuple of int
         Of the samples: rows, and the positions that each of them has.
 
@@ -216,9 +216,11 @@ def weights_of(name: str, values: ArrayLike, shape: tuple[int, ...]) -> np.ndarr
     ndarray
     """
     array = as_numbers(name, values)
-    if array.shape in (shape[:1], (*shape[:1], 1)):
-        array = array.reshape(shape[:1] + (1,) * len(shape[1:]))
-    elif array.shape != shape:
-        allowed = " or ".join(map(str, dict.fromkeys((shape[:1], shape))))
-        raise ValueError(f"{name} has shape {array.shape}; it must be {allowed}")
-    return np.broadcast_to(array, shape)
+    fitting = dict.fromkeys((shape[:1], shape))
+    of = next((of for of in fitting if array.shape in (of, (*of, 1))), None)
+    if of is None:
+        allowed = " or ".join(map(str, fitting))
+        raise ValueError(
+            f"{name} has shape {array.shape}; it must be {allowed}, with or without a last axis of length 1"
+        )
+    return np.broadcast_to(array.reshape(of + (1,) * (len(shape) - len(of))), shape)

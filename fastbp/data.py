@@ -219,17 +219,19 @@ def as_weights(
     if sample_weight is None and class_weight is None:
         return None
     if not loss.of_samples:
-        given = name if class_weight is None else "class_weight"
-        raise ValueError(f"{given} is given; {loss!r} does not support weights of samples, as it is no sum over them")
+        which = name if class_weight is None else "class_weight"
+        raise ValueError(f"{which} is given; {loss!r} does not support weights of samples, as it is no sum over them")
     samples = y.shape if loss.takes_integers else y.shape[:-1]
-    weights = weights_of(name, np.ones(len(y)) if sample_weight is None else sample_weight, samples)
+    given = np.ones(len(y)) if sample_weight is None else as_numbers(name, sample_weight)
+    weights = weights_of(name, given, samples)
+    # what is wrong has its place in the array that was given
+    _real(name, given, dtype, True)
+    if (given < 0).any():
+        at = tuple(np.argwhere(given < 0)[0])
+        raise ValueError(f"{_where(name, at)} is {given[at]}; weights must not be negative")
     if class_weight is not None:
         weights = weights * _class_weights(class_weight, y, loss, outputs)
-    column = _real(name, weights[..., None], dtype, True)
-    if (column < 0).any():
-        at = tuple(np.argwhere(column < 0)[0][:-1])
-        raise ValueError(f"{_where(name, at)} is {weights[at]}; weights must not be negative")
-    return column
+    return _real(name, weights, dtype, True)[..., None]
 
 
 def _class_weights(class_weight: Any, y: np.ndarray, loss: Loss, outputs: int | None) -> np.ndarray:

@@ -1,5 +1,7 @@
 """The last axis are the features: rows of several dimensions are as many rows of one."""
 
+import re
+
 import numpy as np
 import pytest
 from _arrays import BACKENDS, assert_same_bits, told
@@ -454,8 +456,8 @@ def test_what_is_refused():
     refused(of_hinge, r"y has shape \(6, 3\); it must be \(6, 3, 4\); np\.eye\(4\)\[y\] makes", labels)
     refused(of_hinge, r"y\[0, 0\] is .*; targets of .* must be rows of 0 with a single 1", np.zeros((6, 3, 4)))
     refused(of_means, r"y has shape \(6, 3, 4\); it must be \(6, 3, 2\)", np.zeros((6, 3, 4)))
-    for shape in ((6, 2), (6, 3, 1), (3, 6), (18,), (6, 3, 4), ()):
-        message = r"sample_weight has shape .*; it must be \(6,\) or \(6, 3\)"
+    for shape in ((6, 2), (6, 1, 1), (3, 6), (18,), (6, 3, 4), (6, 3, 1, 1), ()):
+        message = r"sample_weight has shape .*; it must be \(6,\) or \(6, 3\), with or without a last axis of length 1"
         refused(of_labels, message, labels, sample_weight=np.ones(shape))
     refused(
         of_labels,
@@ -479,6 +481,28 @@ def test_what_is_refused():
         losses.MeanSquaredError()(scores.reshape(18, 4), scores)
     with pytest.raises(ValueError, match=r"sample_weight has shape \(3,\); it must be \(6,\) or \(6, 3\)"):
         losses.MeanSquaredError()(scores, scores, sample_weight=np.ones(3))
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 1), (6, 3), (6, 3, 1)])
+def test_weights_have_each_of_the_shapes_and_are_named_by_their_own(shape):
+    rng = np.random.default_rng(4)
+    x, labels, weight = batch_of((3,), N), rng.integers(4, size=(6, 3)), rng.random(shape)
+    each = np.broadcast_to(weight.reshape((6, -1)), (6, 3))
+    model, other = (model_of((3, N), 4, None, "sparse_categorical_crossentropy") for _ in range(2))
+    assert_same_bits(model.train_on_batch(x, labels, weight), other.train_on_batch(x, labels, each))
+    loss, scores = losses.SparseCategoricalCrossEntropy(True), rng.normal(size=(6, 3, 4))
+    assert_same_bits(loss(labels, scores, sample_weight=weight), loss(labels, scores, sample_weight=each))
+    at = (4, 2, 0)[: len(shape)] if 3 in shape else (4, 0)[: len(shape)]
+    place = re.escape(f"sample_weight[{', '.join(map(str, at))}]")
+    before = model.get_weights()
+    for value, message in ((np.nan, "is nan; sample_weight must be finite"), (-2.5, "is -2.5; weights must not be")):
+        wrong = weight.copy()
+        wrong[at] = value
+        for options in ({}, {"class_weight": {1: 3.0}}):
+            with pytest.raises(ValueError, match=f"{place} {message}"):
+                model.fit(x, labels, sample_weight=wrong, verbose=0, **options)
+    for got, want in zip(model.get_weights(), before, strict=True):
+        assert_same_bits(got, want)
 
 
 def test_a_step_that_is_not_finite_names_the_layer():

@@ -274,7 +274,7 @@ def test_what_is_refused():
 
     refused(ValueError, r"sample_weight has shape \(49,\); it must be \(50,\)", sample_weight=weight[1:])
     refused(ValueError, r"sample_weight\[3\] is -1.0; weights must not be", sample_weight=[*[1.0] * 3, -1, *[1.0] * 46])
-    refused(ValueError, r"sample_weight\[0, 0\] is nan", sample_weight=[np.nan] * 50)
+    refused(ValueError, r"sample_weight\[0\] is nan", sample_weight=[np.nan] * 50)
     refused(TypeError, "sample_weight has dtype <U1", sample_weight=["a"] * 50)
     refused(ValueError, "class_weight is 'equal'; it must be", class_weight="equal")
     refused(TypeError, r"class_weight is \[1\]", class_weight=[1])
