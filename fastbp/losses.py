@@ -432,7 +432,7 @@ class _Arrays:
         return getattr(kernels, name)(*inputs, backend=self.backend, **attributes)
 
 
-class MeanSquaredError(Loss, names=("mean_squared_error", "mse")):
+class MeanSquaredError(Loss, names=("mean_squared_error", "mse", "MSE")):
     """``mean((y_pred - y_true)**2)`` over all elements of the batch.
 
     Parameters
@@ -451,7 +451,7 @@ class MeanSquaredError(Loss, names=("mean_squared_error", "mse")):
     row_name = "mean_squared_error"
 
 
-class MeanAbsoluteError(Loss, names=("mean_absolute_error", "mae")):
+class MeanAbsoluteError(Loss, names=("mean_absolute_error", "mae", "MAE")):
     """``mean(|y_pred - y_true|)`` over all elements of the batch; the derivative at 0 is 0.
 
     Parameters
@@ -956,7 +956,9 @@ class _CrossEntropy(Loss):
         return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing, **super().get_config()}
 
 
-class BinaryCrossEntropy(_CrossEntropy, names=("binary_crossentropy", "binary_cross_entropy", "BinaryCrossentropy")):
+class BinaryCrossEntropy(
+    _CrossEntropy, names=("binary_crossentropy", "binary_cross_entropy", "BinaryCrossentropy", "bce", "BCE")
+):
     """``-mean(y * log(p) + (1 - y) * log(1 - p))`` over all elements of the batch.
 
     Parameters
@@ -1114,7 +1116,7 @@ class SparseCategoricalCrossEntropy(
         return smoothed
 
 
-class KLDivergence(Loss, names=("kl_divergence",)):
+class KLDivergence(Loss, names=("kl_divergence", "kld", "KLD")):
     """``mean(sum(y_true * log(y_true / y_pred)))`` of distributions, the mean over the rows of the batch.
 
     Parameters

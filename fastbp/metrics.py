@@ -623,7 +623,7 @@ class SparseCategoricalAccuracy(_Hits, names=("sparse_categorical_accuracy",)):
         return self._emit(program, "sparse_categorical_accuracy", y_pred, y_true)
 
 
-class Accuracy(_Hits, names=("accuracy",)):
+class Accuracy(_Hits, names=("accuracy", "acc")):
     """The accuracy that belongs to a cross-entropy: sparse categorical, categorical or binary.
 
     Parameters
@@ -863,7 +863,7 @@ class _Error(Metric):
         return loss.targets == "real" and not loss.from_logits
 
 
-class MeanAbsoluteError(_Error, names=("mean_absolute_error", "mae")):
+class MeanAbsoluteError(_Error, names=("mean_absolute_error", "mae", "MAE")):
     """`mean_absolute_error`, ``abs(y_pred - y_true).mean()`` over all elements.
 
     Parameters
@@ -883,7 +883,7 @@ class MeanAbsoluteError(_Error, names=("mean_absolute_error", "mae")):
         return [total], lambda rows, total: math.fsum(total.tolist()) / (rows * n)
 
 
-class MeanSquaredError(_Error, names=("mean_squared_error", "mse")):
+class MeanSquaredError(_Error, names=("mean_squared_error", "mse", "MSE")):
     """`mean_squared_error`, ``((y_pred - y_true)**2).mean()`` over all elements.
 
     Parameters

@@ -683,7 +683,7 @@ class Adadelta(Optimizer, names=("adadelta",)):
         self.eps = number("eps", eps, 0, math.inf, closed_low=False)
 
 
-class RMSprop(Optimizer, names=("rmsprop",)):
+class RMSprop(Optimizer, names=("rmsprop", "RMSProp")):
     """RMSprop [1]_: ``v = rho * v + (1 - rho) * dw**2``, ``w -= lr * dw / (sqrt(v) + eps)``.
 
     Parameters

@@ -472,7 +472,7 @@ def test_a_bad_learning_rate_later():
     ("options", "error", "message"),
     [
         ({"loss": "sparse_categorical_crossentrop"}, ValueError, "did you mean 'sparse_categorical_crossentropy'"),
-        ({"loss": "MSE"}, ValueError, "no loss 'MSE'; did you mean 'mse'"),
+        ({"loss": "MSEE"}, ValueError, "no loss 'MSEE'; did you mean 'mse'"),
         ({"loss": 5}, ValueError, "no loss 5; there are mean_squared_error, mse, .*, MeanSquaredError, "),
         ({"loss": None}, ValueError, "loss is missing"),
         ({"loss": losses.MeanSquaredError}, (TypeError, ValueError), "loss"),

@@ -354,6 +354,19 @@ def test_all_of_fastbps_own_are_found(base):
     assert public == own and all(base.registry.classes[cls.__name__] is cls for cls in own)
 
 
+def test_keras_short_names_are_names_here():
+    kinds = {"MSE": "MeanSquaredError", "MAE": "MeanAbsoluteError"}
+    others = {"kld": "KLDivergence", "KLD": "KLDivergence", "bce": "BinaryCrossEntropy", "BCE": "BinaryCrossEntropy"}
+    for name, kind in {**kinds, **others}.items():
+        assert type(losses.get(name)) is getattr(losses, kind)
+    for name, kind in {**kinds, "acc": "Accuracy"}.items():
+        assert type(metrics.get(name)) is getattr(metrics, kind) and metrics.get(name).name == name
+    assert type(optimizers.get("RMSProp")) is optimizers.RMSprop
+    model = Sequential([Dense(2)], input_shape=3, seed=0)
+    model.compile("RMSProp", "MSE", metrics=["MAE", "mae"])
+    assert {"MAE", "mae"} < model.fit(X, Y, verbose=0).history.keys()
+
+
 @pytest.mark.parametrize("kind", ["Binary", "BinaryFocal", "Categorical", "SparseCategorical"])
 def test_cross_entropies_have_three_spellings(kind):
     cls = getattr(losses, f"{kind}CrossEntropy")
