@@ -37,14 +37,15 @@ FLOORS = (
 
 
 def modules():
-    """Yield (name in fastbp, path) of all modules in Python and Cython."""
+    """Yield (name in fastbp, path) of all modules in Python and Cython; without sources, of what was compiled."""
     for folder, prefix in ((PACKAGE, ""), (KERNELS, "kernels")):
         for path, folders, files in os.walk(folder):
             folders[:] = [f for f in folders if f not in ("__pycache__", "kernels")]
             for file in sorted(files):
-                stem, suffix = os.path.splitext(file)
-                if suffix in (".py", ".pyx"):
-                    parts = [prefix, *os.path.relpath(os.path.join(path, stem), folder).split(os.sep)]
+                # a source comes behind what was compiled of it, and takes its place
+                if file.endswith((".py", ".pyx", ".so", ".pyd")):
+                    stem = os.path.join(path, file.partition(".")[0])
+                    parts = [prefix, *os.path.relpath(stem, folder).split(os.sep)]
                     yield ".".join(p for p in parts if p not in ("", "__init__")), os.path.join(path, file)
 
 
@@ -65,6 +66,8 @@ class Imports(ast.NodeVisitor):
         self.package = name if os.path.basename(path) == "__init__.py" else name.rpartition(".")[0]
         self.top, self.later, self.types = set(), set(), set()
         self.into = self.top
+        if path.endswith((".so", ".pyd")):
+            return
         with open(path, encoding="utf-8") as file:
             source = file.read()
         if path.endswith(".pyx"):
