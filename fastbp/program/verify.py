@@ -139,7 +139,9 @@ class _Walk:
         self.memory = None if plan is None else _Memory(program, plan)
         self.fit: set[tuple[object, ...]] = set()  # kernels with shapes and dtypes that were looked at
         self.parts: dict[Buffer, _Part] = {}
-        self.ready: dict[Buffer, _Parts] = {}  # of each owner what may be read
+        self.sizes: dict[tuple[object, ...], tuple[int, int]] = {}  # of shapes, for one row and for the longest batch
+        self.whole: set[Buffer] = set()  # written by one call, all of it
+        self.ready: dict[Buffer, _Parts] = {}  # of each other owner what may be read
         self.written: dict[Buffer, _Parts] = {}  # and what calls wrote
         self.owned = set(program.buffers)
         for buffer in program.buffers:
@@ -171,9 +173,11 @@ class _Walk:
         root = buffer.root
         found = self.parts.get(root)
         if found is None:
+            size = self.sizes.get(root.shape)
+            if size is None:
+                size = self.sizes[root.shape] = root.size(1), root.size(self.batch, self.batch)
             start, far = at(root.offset, 1), at(root.offset, self.batch)
-            end, far_end = start + root.size(1), far + root.size(self.batch, self.batch)
-            found = self.parts[root] = _Part(start, far, end, far_end)
+            found = self.parts[root] = _Part(start, far, start + size[0], far + size[1])
         return found
 
     def check_buffer(self, buffer: Buffer) -> None:
@@ -215,7 +219,7 @@ class _Walk:
 
     def read(self, i: int, call: Call, buffer: Buffer) -> None:
         owner = buffer.owner
-        if owner.role in _LASTING or buffer.role in _LASTING:
+        if owner in self.whole or owner.role in _LASTING or buffer.role in _LASTING:
             return
         ready = self.ready.get(owner)
         if ready is None or not ready.hold(self.part(buffer)):
@@ -234,10 +238,14 @@ class _Walk:
         if "input" in (buffer.role, buffer.owner.role) and call.phase != "gather":
             raise _error(i, call, f"writes the input {buffer!r}")
         owner, part = buffer.owner, self.part(buffer)
-        written = self.written.setdefault(owner, _Parts())
-        if not updates and written.touch(part):
+        if not updates and (owner in self.whole or (owner in self.written and self.written[owner].touch(part))):
             raise _error(i, call, f"{self.first(i, buffer)}; after that only calls that read it too may change it")
-        written.add(part)
+        if owner in self.whole:
+            return
+        if buffer.root is owner and owner not in self.written and owner not in self.ready:
+            self.whole.add(owner)
+            return
+        self.written.setdefault(owner, _Parts()).add(part)
         self.ready.setdefault(owner, _Parts()).add(part)
 
     def first(self, i: int, buffer: Buffer) -> str:
