@@ -16,7 +16,8 @@ from .checks import integer
 from .kernels import BACKENDS, choose_backend, load, primitives_address
 from .kernels.arrays import dtype_of, same_bits
 from .kernels.operations import NotFiniteError, OutOfRangeError, Status
-from .program import CallError, Length
+from .program import CallError
+from .program.ir import affine, at
 from .turns import Turns, put_values
 
 if TYPE_CHECKING:
@@ -43,11 +44,6 @@ def aligned_copy(array: np.ndarray, dtype: DTypeLike | None = None) -> np.ndarra
     copy = aligned(array.size, array.dtype if dtype is None else dtype).reshape(array.shape)
     copy[...] = array
     return copy
-
-
-def _affine(n: int | Length) -> tuple[int, int]:
-    """Return a length as (fixed, per row of a batch)."""
-    return (n.fixed, n.per_row) if isinstance(n, Length) else (n, 0)
 
 
 class Profile:
@@ -188,13 +184,13 @@ class Executor:
         root = buffer.root
         if root.parent is None:
             return self.arrays[root.number][:n].reshape(shape)
-        start = root.offset.at(batch) if isinstance(root.offset, Length) else root.offset
+        start = at(root.offset, batch)
         return self.arrays[root.parent.number][start : start + n].reshape(shape)
 
     @staticmethod
     def _stride(buffer: Buffer) -> tuple[int, int]:
         # elements that a stream moves on per step and per row
-        return _affine(buffer.elements)
+        return affine(buffer.elements)
 
     def check_batch(self, batch: int) -> None:
         """Raise ValueError for more rows than there is memory for."""
@@ -443,7 +439,7 @@ class CompiledExecutor(Executor):
             (b.number, b.parent.number, fixed * program.itemsize(b), per_row * program.itemsize(b))
             for b in program.buffers
             if b.parent is not None
-            for fixed, per_row in [_affine(b.offset)]
+            for fixed, per_row in [affine(b.offset)]
         ]
         self.runner = Runner(calls, len(program.buffers), pool, portable, self.counter, self.turns, views)
         self.runner.keep = self.own

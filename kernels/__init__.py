@@ -272,8 +272,6 @@ def check_numerics(numerics: str) -> None:
         raise ValueError(f"numerics is {numerics!r}; it must be 'numpy' or 'portable'{hint}")
 
 
-
-
 def _as_operand(kernel: Kernel, operand: Operand, array: np.ndarray, real: np.dtype) -> np.ndarray:
     dtype = dtype_of(operand.dtype, real)
     if operand.dtype == "i8" and array.dtype.kind not in "iu" and array.size:

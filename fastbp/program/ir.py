@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ..kernels.table import Kernel
 
 __all__ = [
-    "BATCH", "ROWS", "Buffer", "Call", "CallError", "CallList", "Length", "ProgramError", "Shape", "at", "may_lie",
-    "places", "sizes_of",
+    "BATCH", "ROWS", "Buffer", "Call", "CallError", "CallList", "Length", "ProgramError", "Shape", "affine", "at",
+    "may_lie", "places", "sizes_of",
 ]  # fmt: skip
 
 
@@ -125,6 +125,13 @@ Shape: TypeAlias = "Sequence[int | Length]"
 def at(length: int | Length, batch: int, rows: int = 0) -> int:
     """Return a length as a number."""
     return length.at(batch, rows) if isinstance(length, Length) else length
+
+
+def affine(length: int | Length, rows: int = 0) -> tuple[int, int]:
+    """Return a length as (fixed, per row of a batch), for a number of rows of the data set."""
+    if isinstance(length, Length) and length.of == "batch":
+        return length.fixed, length.per_row
+    return at(length, 0, rows), 0
 
 
 def _polynomial(shape: Shape) -> tuple[int, list[Length]]:
@@ -433,10 +440,7 @@ class Call:
         -------
         list of (int, int)
         """
-        return [
-            (n.fixed, n.per_row) if isinstance(n, Length) and n.of == "batch" else (at(n, 0, rows), 0)
-            for n in self.lengths.values()
-        ]
+        return [affine(n, rows) for n in self.lengths.values()]
 
     def work(self, batch: int) -> int:
         """Return a rough number of nanoseconds: what decides how often the runner looks at the clock.
@@ -458,12 +462,11 @@ class Call:
         return f"{self.kernel.name}({inputs}) -> {', '.join(operands[o.name] for o in self.kernel.outputs)}"
 
 
-def may_lie(call: Call, output: str, source: Buffer) -> bool:
+def may_lie(kernel: Kernel, named: dict[str, Buffer], output: str, source: Buffer) -> bool:
     """Whether an output of a call may lie where a buffer does: all of it, as each operand that is this buffer."""
-    named = call.named()
     names = [name for name, buffer in named.items() if name != output and buffer.owner is source]
     whole = all(named[name].root is source for name in names)
-    pairs = call.kernel.inplace
+    pairs = kernel.inplace
     return named[output].root.parent is None and whole and all((output, name) in pairs for name in names)
 
 

@@ -75,7 +75,7 @@ def _take_place(i: int, call: Call, groups: dict[Buffer, _Group]) -> None:
         return
     named = call.named()
     for output, operand in call.kernel.inplace:
-        if not may_lie(call, output, named[operand].root):
+        if not may_lie(call.kernel, named, output, named[operand].root):
             continue
         out, source = groups.get(named[output].root), groups.get(named[operand].root)
         if out is None or source is None or out is source:

@@ -110,7 +110,8 @@ class _Memory:
             other = self.buffers[self.alive[k][2]]
             # in place is all of it: a part would be overwritten before it is read
             same = self.alive[k][:2] == (start, end)
-            if not (same and self.last[other] == i and may_lie(call, call.kernel.operands[where].name, other)):
+            output = call.kernel.operands[where].name
+            if not (same and self.last[other] == i and may_lie(call.kernel, call.named(), output, other)):
                 raise _error(i, call, f"{call.buffers[where]!r} would overwrite {other!r}, which is still to be read")
             del self.alive[k]  # it ends here
         insort(self.alive, span)
