@@ -71,29 +71,30 @@ def write(path, text):
 # imported without the package, which needs what is built here; these modules need the standard library only
 package = sys.modules["kernels"] = ModuleType("kernels")
 package.__path__ = [str(KERNELS)]
-chain, dtypes, operations, pointwise, table = (
-    import_module(f"kernels.{name}") for name in ("chain", "dtypes", "operations", "pointwise", "table")
+chain, languages, dtypes, operations, table = (
+    import_module(f"kernels.{name}") for name in ("chain", "codegen.languages", "dtypes", "operations", "table")
 )
 ROWS = table.KERNELS.values()
 #: What follows from lists: for Cython, for C, for Numba.
 WRITTEN = {
     STUBS / "operations.pxi": operations.cython_source(),
     STUBS / "chain_step.pxi": chain.cython_source(),
-    STUBS / "pointwise.pxi": pointwise.cython_source(ROWS),
+    STUBS / "generated.h": languages.c_source(ROWS),
+    STUBS / "generated.pxi": languages.cython_source(ROWS),
     KERNELS / "operations.h": operations.c_source(),
     KERNELS / "numba_jit" / "chain_step.py": chain.numba_source(),
-    KERNELS / "numba_jit" / "pointwise.py": pointwise.numba_source(ROWS),
+    KERNELS / "numba_jit" / "generated.py": languages.numba_source(ROWS),
 }
 for path, text in WRITTEN.items():
     write(path, text)
-HEADERS = [str(path) for path in sorted(KERNELS.rglob("*.h"))]
+HEADERS = [str(path) for path in (*sorted(KERNELS.rglob("*.h")), STUBS / "generated.h")]
 FAMILIES = [*(KERNELS / "cython_ext").glob("*.pxi"), *(path for path in WRITTEN if path.suffix == ".pxi")]
 FAMILIES.sort(key=lambda path: (path.stem not in ("common", "operations"), path.stem))
 
 
 def stub(real, level):
     """Write the few lines that include every family of kernels for one real type; the level is only flags."""
-    lines = [f"ctypedef {real.c} real", f"from libc.math cimport sqrt, {real.square_root} as square_root"]
+    lines = [f"ctypedef {real.c} real"]
     lines += [f'include "{path.name}"' for path in FAMILIES]
     path = STUBS / f"_{real.code}_{level}.pyx"
     write(path, "\n".join(lines) + "\n")
@@ -101,7 +102,7 @@ def stub(real, level):
         f"fastbp.kernels.cython_ext.{path.stem}",
         [str(path)],
         depends=[str(p) for p in FAMILIES] + HEADERS,
-        include_dirs=[str(KERNELS)],
+        include_dirs=[str(KERNELS), str(STUBS)],
         define_macros=[("FASTBP_ITEM", real.code[1]), *ABI],
         extra_compile_args=EXACT + LEVELS[level],
         extra_link_args=LINK,

@@ -192,7 +192,7 @@ def slow_down(root, kernel, factor=PLANTED):
             text = text.replace(head, f"cdef int {kernel}_as_it_was(")
             path.write_text(text + "\n" + _PLANT.format(kernel=kernel, factor=factor - 1))
             return
-    raise ValueError(f"--plant: there is no kernel {kernel!r} in kernels/cython_ext; kernels from expressions are not")
+    raise ValueError(f"--plant: there is no kernel {kernel!r} in kernels/cython_ext; those from definitions are not")
 
 
 def arguments():

@@ -160,8 +160,8 @@ def add_row(name: str, family: str, forward: str, backward: str) -> None:
         Its kernels are ``name_forward`` and ``name_backward``.
     family : {"activation", "loss"}
     forward, backward : str
-        NumPy statements that assign every output, in the vocabulary of ``pointwise.py``. Nothing else is accepted, so
-        that they may come from a file.
+        NumPy statements that assign every output, in the vocabulary of ``codegen/graph.py``. Nothing else is accepted,
+        so that they may come from a file.
 
     Raises
     ------

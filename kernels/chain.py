@@ -18,8 +18,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from .codegen.graph import BLOCK_FUNCTIONS, Graph, Scalar, number
 from .operations import NUMBERS
-from .pointwise import BLOCK_FUNCTIONS, Graph, Scalar, number
 
 if TYPE_CHECKING:
     from .table import Kernel

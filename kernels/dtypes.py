@@ -12,15 +12,14 @@ __all__ = ["REALS", "Real", "itemsize"]
 
 
 class Real(NamedTuple):
-    """A real type: its code, its name in C, and C's square root of it."""
+    """A real type: its code and its name in C."""
 
     code: str
     c: str
-    square_root: str
 
 
 #: By the names that users give.
-REALS = {"float32": Real("f4", "float", "sqrtf"), "float64": Real("f8", "double", "sqrt")}
+REALS = {"float32": Real("f4", "float"), "float64": Real("f8", "double")}
 
 
 def itemsize(dtype: str, real: str) -> int:

@@ -13,6 +13,7 @@ from _arrays import needs_modules
 import fastbp
 from fastbp import kernels
 from fastbp.kernels.table import FAMILIES
+from fastbp.kernels.table import KERNELS as KERNELS_OF_THE_TABLE
 
 PACKAGE = os.path.dirname(os.path.abspath(fastbp.__file__))
 KERNELS = os.path.dirname(os.path.abspath(kernels.__file__))
@@ -272,14 +273,17 @@ def test_kernel_modules_are_leaves(name):
     assert IMPORTS[name].foreign() <= libraries | sys.stdlib_module_names
 
 
-@pytest.mark.parametrize("package", ["table", "numba_jit"])
-def test_a_module_for_each_family(package):
-    assert {f"kernels.{package}.{family}" for family in FAMILIES} <= set(MODULES)
+def test_a_module_for_each_family():
+    assert {f"kernels.table.{family}" for family in FAMILIES} <= set(MODULES)
+    by_hand = {f"kernels.numba_jit.{kernel.row.family}" for kernel in KERNELS_OF_THE_TABLE.values() if kernel.by_hand}
+    assert by_hand <= set(MODULES)
+    assert not {f"kernels.numba_jit.{family}" for family in FAMILIES} & set(MODULES) - by_hand
 
 
 def test_the_table_needs_the_standard_library_only():
     names = [name for name in MODULES if name.startswith("kernels.table")]
-    names += [f"kernels.{name}" for name in ("pointwise", "chain", "operations", "dtypes")]
+    names += [name for name in MODULES if name.startswith("kernels.codegen")]
+    names += [f"kernels.{name}" for name in ("chain", "operations", "dtypes")]
     for name in names:
         assert IMPORTS[name].own("top", "later") <= set(names)
         assert IMPORTS[name].foreign() <= sys.stdlib_module_names

@@ -53,56 +53,6 @@ cdef api int sparse_categorical_cross_entropy_backward(
     return FASTBP_OK
 
 
-cdef api int softmax_cross_entropy_forward(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *logits = buffers[0]
-    cdef const real *y_true = buffers[1]
-    cdef real *p = buffers[2]
-    cdef real *elements = buffers[3]
-    cdef real *sample_loss = buffers[4]
-    cdef real s[BLOCK]
-    cdef real log_s[BLOCK]
-    cdef intptr_t batch = sizes[0], n = sizes[1], i, j, start, rows, at, step = rows_per_block(n)
-    start = 0
-    while start < batch and n > 0:
-        rows = min(step, batch - start)
-        at = start * n
-        fastbp_subtract_max(logits + at, elements + at, rows, n)
-        unary(primitives, FASTBP_EXP, elements + at, p + at, rows * n)
-        sum_rows(primitives, p + at, s, rows, n)
-        unary(primitives, FASTBP_LOG, s, log_s, rows)
-        fastbp_divide_rows(p + at, s, rows, n)
-        for i in range(rows):
-            for j in range(n):
-                elements[at + j] = y_true[at + j] * (elements[at + j] - log_s[i])
-            at += n
-        start += step
-    sum_rows(primitives, elements, sample_loss, batch, n)
-    for i in range(batch):
-        sample_loss[i] = -sample_loss[i]
-    buffers[5][0] = reduced(total(primitives, sample_loss, batch), attributes, batch)
-    return FASTBP_OK
-
-
-cdef api int softmax_cross_entropy_backward(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *p = buffers[0]
-    cdef const real *y_true = buffers[1]
-    cdef real *dlogits = buffers[2]
-    cdef real factor = share(1, attributes, sizes[0]), s
-    cdef intptr_t i, j, n = sizes[1]
-    for i in range(sizes[0]):
-        s = total(primitives, y_true, n)
-        for j in range(n):
-            dlogits[j] = (p[j] * s - y_true[j]) * factor
-        p += n
-        y_true += n
-        dlogits += n
-    return FASTBP_OK
-
-
 cdef api int sparse_softmax_cross_entropy_forward(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
 ) noexcept nogil:
@@ -112,20 +62,20 @@ cdef api int sparse_softmax_cross_entropy_forward(
     cdef real *sample_loss = buffers[3]
     cdef real s[BLOCK]
     cdef real log_s[BLOCK]
-    cdef intptr_t batch = sizes[0], n = sizes[1], i, start, rows, at, step = rows_per_block(n)
+    cdef intptr_t batch = sizes[0], n = sizes[1], i, start, rows, at, step = rows_per_block(batch, n)
     if not labels_ok(labels, batch, n):
         return FASTBP_INDEX_ERROR
     start = 0
     while start < batch:
         rows = min(step, batch - start)
         at = start * n
-        fastbp_subtract_max(logits + at, p + at, rows, n)
+        subtract_max(logits + at, p + at, rows, n)
         for i in range(rows):
             sample_loss[start + i] = p[at + i * n + labels[start + i]]
         unary(primitives, FASTBP_EXP, p + at, p + at, rows * n)
         sum_rows(primitives, p + at, s, rows, n)
         unary(primitives, FASTBP_LOG, s, log_s, rows)
-        fastbp_divide_rows(p + at, s, rows, n)
+        divide_rows(p + at, s, rows, n)
         for i in range(rows):
             sample_loss[start + i] = log_s[i] - sample_loss[start + i]
         start += step
@@ -160,47 +110,6 @@ cdef api int sparse_softmax_cross_entropy_backward(
     return FASTBP_OK
 
 
-cdef api int gaussian_nll_forward(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *y_pred = buffers[0]
-    cdef const real *y_true = buffers[1]
-    cdef real *inverse = buffers[2]
-    cdef real *elements = buffers[3]
-    cdef real half = <real>0.5, d
-    cdef intptr_t i, j, at, batch = sizes[0], n = sizes[1]
-    for i in range(batch):
-        for j in range(n):
-            inverse[i * n + j] = -y_pred[(2 * i + 1) * n + j]
-    unary(primitives, FASTBP_EXP, inverse, inverse, batch * n)
-    for i in range(batch):
-        for j in range(n):
-            at = i * n + j
-            d = y_pred[2 * i * n + j] - y_true[at]
-            elements[at] = half * (y_pred[(2 * i + 1) * n + j] + d * (d * inverse[at]))
-    buffers[4][0] = reduced(total(primitives, elements, batch * n), attributes, batch * n)
-    return FASTBP_OK
-
-
-cdef api int gaussian_nll_backward(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *y_pred = buffers[0]
-    cdef const real *y_true = buffers[1]
-    cdef const real *inverse = buffers[2]
-    cdef real *dy_pred = buffers[3]
-    cdef real half = <real>0.5, factor = share(1, attributes, sizes[0] * sizes[1]), d, slope
-    cdef intptr_t i, j, at, batch = sizes[0], n = sizes[1]
-    for i in range(batch):
-        for j in range(n):
-            at = i * n + j
-            d = y_pred[2 * i * n + j] - y_true[at]
-            slope = d * inverse[at]
-            dy_pred[2 * i * n + j] = slope * factor
-            dy_pred[(2 * i + 1) * n + j] = half * (ONE - d * slope) * factor
-    return FASTBP_OK
-
-
 cdef inline intptr_t rival(const real *x, const real *t, intptr_t n) noexcept nogil:
     # the argmax of (1 - t) * x
     cdef intptr_t j, best = 0
@@ -213,30 +122,6 @@ cdef inline intptr_t rival(const real *x, const real *t, intptr_t n) noexcept no
             best = j
             largest = value
     return best
-
-
-cdef api int categorical_hinge_forward(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *y_pred = buffers[0]
-    cdef const real *y_true = buffers[1]
-    cdef real *elements = buffers[2]
-    cdef real *sample_loss = buffers[3]
-    cdef real margin
-    cdef intptr_t i, j, batch = sizes[0], n = sizes[1]
-    if n == 0:
-        return FASTBP_OK
-    for i in range(batch):
-        for j in range(n):
-            elements[j] = y_true[j] * y_pred[j]
-        j = rival(y_pred, y_true, n)
-        margin = (ONE - y_true[j]) * y_pred[j] - total(primitives, elements, n) + ONE
-        sample_loss[i] = 0 if margin <= 0 else margin  # NaN stays
-        y_pred += n
-        y_true += n
-        elements += n
-    buffers[4][0] = reduced(total(primitives, sample_loss, batch), attributes, batch)
-    return FASTBP_OK
 
 
 cdef api int categorical_hinge_backward(
@@ -258,66 +143,6 @@ cdef api int categorical_hinge_backward(
             dy_pred[hit] = (-y_true[hit] + (ONE - y_true[hit])) * factor
         else:
             memset(dy_pred, 0, n * sizeof(real))
-        y_pred += n
-        y_true += n
-        dy_pred += n
-    return FASTBP_OK
-
-
-cdef inline real norm_of(const fastbp_primitive *primitives, const real *x, real *squares, intptr_t n) noexcept nogil:
-    cdef intptr_t j
-    for j in range(n):
-        squares[j] = x[j] * x[j]
-    return square_root(total(primitives, squares, n))
-
-
-cdef inline real at_least(real x, real eps) noexcept nogil:
-    return eps if x <= eps else x  # NaN stays
-
-
-cdef api int cosine_similarity_forward(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *y_pred = buffers[0]
-    cdef const real *y_true = buffers[1]
-    cdef real *elements = buffers[2]
-    cdef real *norm_pred = buffers[3]
-    cdef real *norm_true = buffers[4]
-    cdef real *sample_loss = buffers[5]
-    cdef real eps = <real>attributes[1], a, b
-    cdef intptr_t i, j, batch = sizes[0], n = sizes[1]
-    for i in range(batch):
-        norm_pred[i] = norm_of(primitives, y_pred, elements, n)
-        norm_true[i] = norm_of(primitives, y_true, elements, n)
-        a = at_least(norm_pred[i], eps)
-        b = at_least(norm_true[i], eps)
-        for j in range(n):
-            elements[j] = (y_pred[j] / a) * (y_true[j] / b)
-        sample_loss[i] = -total(primitives, elements, n)
-        y_pred += n
-        y_true += n
-        elements += n
-    buffers[6][0] = reduced(total(primitives, sample_loss, batch), attributes, batch)
-    return FASTBP_OK
-
-
-cdef api int cosine_similarity_backward(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *y_pred = buffers[0]
-    cdef const real *y_true = buffers[1]
-    cdef const real *norm_pred = buffers[2]
-    cdef const real *norm_true = buffers[3]
-    cdef const real *sample_loss = buffers[4]
-    cdef real *dy_pred = buffers[5]
-    cdef real eps = <real>attributes[1], factor = share(-1, attributes, sizes[0]), a, b, s
-    cdef intptr_t i, j, n = sizes[1]
-    for i in range(sizes[0]):
-        a = at_least(norm_pred[i], eps)
-        b = at_least(norm_true[i], eps)
-        s = sample_loss[i] if norm_pred[i] > eps else 0
-        for j in range(n):
-            dy_pred[j] = (y_true[j] / b + s * (y_pred[j] / a)) / a * factor
         y_pred += n
         y_true += n
         dy_pred += n

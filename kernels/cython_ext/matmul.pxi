@@ -1,4 +1,4 @@
-# The three products of a dense layer, and its bias.
+# The three products of a dense layer.
 
 cdef inline int product(
     real *a, real *b, real *y, intptr_t m, intptr_t k, intptr_t n,
@@ -46,28 +46,6 @@ cdef api int matmul_tn(
 ) noexcept nogil:
     cdef intptr_t k = sizes[0], m = sizes[1], n = sizes[2]
     return product(buffers[0], buffers[1], buffers[2], m, k, n, 1, m, n, 1, primitives)
-
-
-cdef api int bias_forward(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *x = buffers[0]
-    cdef const real *b = buffers[1]
-    cdef real *y = buffers[2]
-    cdef intptr_t i, j, batch = sizes[0], n = sizes[1]
-    for i in range(batch):
-        for j in range(n):
-            y[j] = x[j] + b[j]
-        x += n
-        y += n
-    return FASTBP_OK
-
-
-cdef api int bias_backward(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    sum_columns(primitives, buffers[0], buffers[1], sizes[0], sizes[1])
-    return FASTBP_OK
 
 
 cdef api int dense(

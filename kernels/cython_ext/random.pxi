@@ -1,4 +1,4 @@
-# Random numbers; what is made of them is pointwise (kernels/pointwise.py).
+# Random numbers; what is made of them is written from the table (kernels/codegen/).
 
 cdef extern from "cython_ext/pcg64.h" nogil:
     void fastbp_uniform(uint64_t *state, real *u, intptr_t n)

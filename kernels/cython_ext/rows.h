@@ -34,15 +34,36 @@ static inline fastbp_real fastbp_long_max(const fastbp_real *x, intptr_t n) {
     return fastbp_short_max(lane, 16);
 }
 
-#define FASTBP_SUBTRACT_MAX(max, n) \
+#define FASTBP_SUBTRACT_MAX(max, n, keep) \
     for (intptr_t i = 0; i < rows; i++, x += n, z += n) { \
         const fastbp_real largest = max(x, n); \
         FASTBP_INDEPENDENT for (intptr_t j = 0; j < n; j++) z[j] = x[j] - largest; \
+        keep; \
     }
+#define FASTBP_SUBTRACT_MAX_OF_ROWS(keep) \
+    FASTBP_BY_LENGTH( \
+        n, FASTBP_SUBTRACT_MAX(fastbp_short_max, N, keep), FASTBP_SUBTRACT_MAX(fastbp_long_max, n, keep) \
+    )
 
 /* z = x - max of each row; z is x or lies apart from it */
 static void fastbp_subtract_max(const fastbp_real *x, fastbp_real *z, intptr_t rows, intptr_t n) {
-    FASTBP_BY_LENGTH(n, FASTBP_SUBTRACT_MAX(fastbp_short_max, N), FASTBP_SUBTRACT_MAX(fastbp_long_max, n))
+    if (n > 0) FASTBP_SUBTRACT_MAX_OF_ROWS((void)0)
+}
+
+/* the same, and most = max of each row */
+static void fastbp_subtract_and_keep_max(
+    const fastbp_real *x, fastbp_real *z, fastbp_real *most, intptr_t rows, intptr_t n
+) {
+    if (n > 0) FASTBP_SUBTRACT_MAX_OF_ROWS(most[i] = largest)
+}
+
+/* largest = numpy.max of each row but for the sign of a zero: a NaN is passed on; of nothing it is -infinity */
+static void fastbp_max_rows(const fastbp_real *x, fastbp_real *largest, intptr_t rows, intptr_t n) {
+    for (intptr_t i = 0; i < rows; i++, x += n) {
+        fastbp_real most = -(fastbp_real)INFINITY;
+        for (intptr_t j = 0; j < n; j++) most = x[j] > most || x[j] != x[j] ? x[j] : most;
+        largest[i] = most;
+    }
 }
 
 FASTBP_INLINE void fastbp_divide_rows_n(fastbp_real *e, const fastbp_real *s, intptr_t rows, const intptr_t n) {

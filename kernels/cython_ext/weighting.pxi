@@ -1,31 +1,4 @@
-# What weighs the samples of a loss; more of it is made from the table (kernels/pointwise.py).
-
-cdef api int weigh_samples(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *x = buffers[0]
-    cdef const real *weight = buffers[1]
-    cdef real *y = buffers[2]
-    cdef intptr_t i
-    for i in range(sizes[0]):
-        y[i] = x[i] * weight[i]
-    return FASTBP_OK
-
-
-cdef api int weigh_rows(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
-) noexcept nogil:
-    cdef const real *x = buffers[0]
-    cdef const real *weight = buffers[1]
-    cdef real *y = buffers[2]
-    cdef intptr_t i, j, n = sizes[1]
-    for i in range(sizes[0]):
-        for j in range(n):
-            y[j] = x[j] * weight[i]
-        x += n
-        y += n
-    return FASTBP_OK
-
+# What weighs the samples of a loss; more of it is written from the table (kernels/codegen/).
 
 cdef api int ignore_label(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives

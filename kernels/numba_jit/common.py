@@ -6,6 +6,7 @@ run-time address, so that compiled kernels may be cached and numerics stays a ch
 """
 
 import hashlib
+from math import inf
 from pathlib import Path
 
 from llvmlite import ir
@@ -175,6 +176,77 @@ def total(primitives, x, n):
     s = stack(x, 1)
     sum_rows(primitives, x, s, 1, n)
     return s[0]
+
+
+@helper
+def sum_columns(primitives, x, s, rows, n, columns):
+    # s = the sum of all rows, for the first `columns` of n columns
+    if n == 1:
+        # a single column is contiguous: NumPy sums it pairwise
+        s[0] = total(primitives, x, rows)
+        return
+    for j in range(columns):
+        s[j] = real(s, 0)
+    for i in range(rows):
+        at = i * n
+        for j in range(columns):
+            s[j] += x[at + j]
+
+
+@helper
+def rows_per_block(rows, n):
+    # all that stay in L1, and no more than an array on the stack has numbers for
+    if 0 < rows * n <= BLOCK:
+        return rows
+    return max(1, BLOCK // max(n, 1))
+
+
+@helper
+def largest_of(x, n):
+    # of n > 0 numbers. A NaN that is passed over and a zero of the other sign than numpy.max would choose change
+    # nothing in what exp, its sum and the loss make of a row from which it is subtracted
+    largest = x[0]
+    for j in range(1, n):
+        largest = x[j] if x[j] > largest else largest
+    return largest
+
+
+@helper
+def subtract_max(x, z, rows, n):
+    # z = x - max of each row; z may be x
+    for i in range(rows if n > 0 else 0):
+        at = i * n
+        largest = largest_of(offset(x, at), n)
+        for j in range(at, at + n):
+            z[j] = x[j] - largest
+
+
+@helper
+def subtract_and_keep_max(x, z, most, rows, n):
+    # the same, and most = max of each row
+    for i in range(rows if n > 0 else 0):
+        at = i * n
+        most[i] = largest = largest_of(offset(x, at), n)
+        for j in range(at, at + n):
+            z[j] = x[j] - largest
+
+
+@helper
+def max_rows(x, largest, rows, n):
+    # numpy.max of each row but for the sign of a zero: a NaN is passed on; of nothing it is -infinity
+    for i in range(rows):
+        most = real(x, -inf)
+        for j in range(i * n, i * n + n):
+            most = x[j] if x[j] > most or x[j] != x[j] else most
+        largest[i] = most
+
+
+@helper
+def divide_rows(e, s, rows, n):
+    for i in range(rows):
+        at = i * n
+        for j in range(n):
+            e[at + j] = e[at + j] / s[i]
 
 
 @helper

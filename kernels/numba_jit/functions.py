@@ -18,6 +18,6 @@ def kernel_function(name: str) -> Callable[..., int] | None:
     """Return the Python function of a kernel, or None if there is none. "chain" runs rows that are data."""
     if name == "chain":
         return chain
-    modules = (importlib.import_module(f"{__package__}.{module}") for module in ("pointwise", KERNELS[name].row.family))
-    # what is not made from the table is written by hand
-    return next((getattr(module, name) for module in modules if hasattr(module, name)), None)
+    kernel = KERNELS[name]
+    module = importlib.import_module(f"{__package__}.{kernel.row.family if kernel.by_hand else 'generated'}")
+    return getattr(module, name, None)

@@ -2,7 +2,6 @@
 
 from math import inf, sqrt
 
-from .activation import divide_rows, rows_per_block, subtract_max
 from .common import (
     BLOCK,
     EXP,
@@ -12,11 +11,14 @@ from .common import (
     OK,
     below_one,
     clip,
+    divide_rows,
     helper,
     integers,
     offset,
     real,
+    rows_per_block,
     stack,
+    subtract_max,
     sum_rows,
     total,
     unary,
@@ -72,49 +74,13 @@ def sparse_categorical_cross_entropy_backward(buffers, sizes, attributes, primit
     return OK
 
 
-def softmax_cross_entropy_forward(buffers, sizes, attributes, primitives):
-    logits, y_true, p, elements, sample_loss = buffers[0], buffers[1], buffers[2], buffers[3], buffers[4]
-    s, log_s = stack(p, BLOCK), stack(p, BLOCK)
-    batch, n = sizes[0], sizes[1]
-    step = rows_per_block(n)
-    for start in range(0, batch if n > 0 else 0, step):
-        rows = min(step, batch - start)
-        at = start * n
-        subtract_max(offset(logits, at), offset(elements, at), rows, n)
-        unary(primitives, EXP, offset(elements, at), offset(p, at), rows * n)
-        sum_rows(primitives, offset(p, at), s, rows, n)
-        unary(primitives, LOG, s, log_s, rows)
-        divide_rows(offset(p, at), s, rows, n)
-        for i in range(rows):
-            for j in range(at, at + n):
-                elements[j] = y_true[j] * (elements[j] - log_s[i])
-            at += n
-    sum_rows(primitives, elements, sample_loss, batch, n)
-    for i in range(batch):
-        sample_loss[i] = -sample_loss[i]
-    buffers[5][0] = reduced(total(primitives, sample_loss, batch), attributes, batch)
-    return OK
-
-
-def softmax_cross_entropy_backward(buffers, sizes, attributes, primitives):
-    p, y_true, dlogits = buffers[0], buffers[1], buffers[2]
-    batch, n = sizes[0], sizes[1]
-    factor = real(dlogits, 1 / divisor(attributes, batch))
-    for i in range(batch):
-        at = i * n
-        s = total(primitives, offset(y_true, at), n)
-        for j in range(at, at + n):
-            dlogits[j] = (p[j] * s - y_true[j]) * factor
-    return OK
-
-
 def sparse_softmax_cross_entropy_forward(buffers, sizes, attributes, primitives):
     logits, labels, p, sample_loss = buffers[0], integers(buffers[1]), buffers[2], buffers[3]
     s, log_s = stack(p, BLOCK), stack(p, BLOCK)
     batch, n = sizes[0], sizes[1]
     if not labels_ok(labels, batch, n):
         return INDEX_ERROR
-    step = rows_per_block(n)
+    step = rows_per_block(batch, n)
     for start in range(0, batch, step):
         rows = min(step, batch - start)
         block = offset(p, start * n)
@@ -146,37 +112,6 @@ def sparse_softmax_cross_entropy_backward(buffers, sizes, attributes, primitives
     return OK
 
 
-def gaussian_nll_forward(buffers, sizes, attributes, primitives):
-    y_pred, y_true, inverse, elements = buffers[0], buffers[1], buffers[2], buffers[3]
-    batch, n = sizes[0], sizes[1]
-    half = real(y_pred, 0.5)
-    for i in range(batch):
-        for j in range(n):
-            inverse[i * n + j] = -y_pred[(2 * i + 1) * n + j]
-    unary(primitives, EXP, inverse, inverse, batch * n)
-    for i in range(batch):
-        for j in range(n):
-            at = i * n + j
-            d = y_pred[2 * i * n + j] - y_true[at]
-            elements[at] = half * (y_pred[(2 * i + 1) * n + j] + d * (d * inverse[at]))
-    buffers[4][0] = reduced(total(primitives, elements, batch * n), attributes, batch * n)
-    return OK
-
-
-def gaussian_nll_backward(buffers, sizes, attributes, primitives):
-    y_pred, y_true, inverse, dy_pred = buffers[0], buffers[1], buffers[2], buffers[3]
-    batch, n = sizes[0], sizes[1]
-    half, one, factor = real(y_pred, 0.5), real(y_pred, 1), real(y_pred, 1 / divisor(attributes, batch * n))
-    for i in range(batch):
-        for j in range(n):
-            at = i * n + j
-            d = y_pred[2 * i * n + j] - y_true[at]
-            slope = d * inverse[at]
-            dy_pred[2 * i * n + j] = slope * factor
-            dy_pred[(2 * i + 1) * n + j] = half * (one - d * slope) * factor
-    return OK
-
-
 @helper
 def rival(x, t, n):
     # the argmax of (1 - t) * x
@@ -189,23 +124,6 @@ def rival(x, t, n):
         if value > largest or value != value:
             best, largest = j, value
     return best
-
-
-def categorical_hinge_forward(buffers, sizes, attributes, primitives):
-    y_pred, y_true, elements, sample_loss = buffers[0], buffers[1], buffers[2], buffers[3]
-    batch, n = sizes[0], sizes[1]
-    zero, one = real(y_pred, 0), real(y_pred, 1)
-    if n == 0:
-        return OK
-    for i in range(batch):
-        at = i * n
-        for j in range(at, at + n):
-            elements[j] = y_true[j] * y_pred[j]
-        j = at + rival(offset(y_pred, at), offset(y_true, at), n)
-        margin = (one - y_true[j]) * y_pred[j] - total(primitives, offset(elements, at), n) + one
-        sample_loss[i] = zero if margin <= zero else margin  # NaN stays
-    buffers[4][0] = reduced(total(primitives, sample_loss, batch), attributes, batch)
-    return OK
 
 
 def categorical_hinge_backward(buffers, sizes, attributes, primitives):
@@ -222,49 +140,6 @@ def categorical_hinge_backward(buffers, sizes, attributes, primitives):
             dy_pred[j] = (-y_true[j] if active else zero) * factor
         if active:
             dy_pred[hit] = (-y_true[hit] + (one - y_true[hit])) * factor
-    return OK
-
-
-@helper
-def norm_of(primitives, x, squares, n):
-    for j in range(n):
-        squares[j] = x[j] * x[j]
-    return sqrt(total(primitives, squares, n))
-
-
-@helper
-def at_least(x, eps):
-    return eps if x <= eps else x  # NaN stays
-
-
-def cosine_similarity_forward(buffers, sizes, attributes, primitives):
-    y_pred, y_true, elements, sample_loss = buffers[0], buffers[1], buffers[2], buffers[5]
-    norm_pred, norm_true = buffers[3], buffers[4]
-    batch, n = sizes[0], sizes[1]
-    eps = real(y_pred, attributes[1])
-    for i in range(batch):
-        at = i * n
-        products = offset(elements, at)
-        norm_pred[i] = norm_of(primitives, offset(y_pred, at), products, n)
-        norm_true[i] = norm_of(primitives, offset(y_true, at), products, n)
-        a, b = at_least(norm_pred[i], eps), at_least(norm_true[i], eps)
-        for j in range(n):
-            products[j] = (y_pred[at + j] / a) * (y_true[at + j] / b)
-        sample_loss[i] = -total(primitives, products, n)
-    buffers[6][0] = reduced(total(primitives, sample_loss, batch), attributes, batch)
-    return OK
-
-
-def cosine_similarity_backward(buffers, sizes, attributes, primitives):
-    y_pred, y_true, norm_pred, norm_true, sample_loss = buffers[0], buffers[1], buffers[2], buffers[3], buffers[4]
-    dy_pred = buffers[5]
-    batch, n = sizes[0], sizes[1]
-    factor, eps = real(y_pred, -1 / divisor(attributes, batch)), real(y_pred, attributes[1])
-    for i in range(batch):
-        a, b = at_least(norm_pred[i], eps), at_least(norm_true[i], eps)
-        s = sample_loss[i] if norm_pred[i] > eps else real(y_pred, 0)
-        for j in range(i * n, i * n + n):
-            dy_pred[j] = (y_true[j] / b + s * (y_pred[j] / a)) / a * factor
     return OK
 
 

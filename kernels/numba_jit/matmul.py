@@ -1,6 +1,6 @@
-"""The three products of a dense layer, and its bias."""
+"""The three products of a dense layer."""
 
-from .common import DENSE, MATMUL, OK, call, has, helper, itemsize, real, total
+from .common import DENSE, MATMUL, OK, call, has, helper, itemsize, real
 
 
 @helper
@@ -26,42 +26,6 @@ def matmul_nt(buffers, sizes, attributes, primitives):
 def matmul_tn(buffers, sizes, attributes, primitives):
     k, m, n = sizes[0], sizes[1], sizes[2]
     product(buffers[0], buffers[1], buffers[2], m, k, n, 1, m, n, 1, primitives)
-    return OK
-
-
-def bias_forward(buffers, sizes, attributes, primitives):
-    x, b, y = buffers[0], buffers[1], buffers[2]
-    batch, n = sizes[0], sizes[1]
-    for i in range(batch):
-        at = i * n
-        for j in range(n):
-            y[at + j] = x[at + j] + b[j]
-    return OK
-
-
-@helper
-def add_first_columns(primitives, x, s, rows, n, columns):
-    # s = the sum of all rows, for the first `columns` of n columns
-    if n == 1:
-        # a single column is contiguous: NumPy sums it pairwise
-        s[0] = total(primitives, x, rows)
-        return
-    for j in range(columns):
-        s[j] = real(s, 0)
-    for i in range(rows):
-        at = i * n
-        for j in range(columns):
-            s[j] += x[at + j]
-
-
-@helper
-def add_rows(primitives, x, s, rows, n):
-    # s[n] = the sum of all rows
-    add_first_columns(primitives, x, s, rows, n, n)
-
-
-def bias_backward(buffers, sizes, attributes, primitives):
-    add_rows(primitives, buffers[0], buffers[1], sizes[0], sizes[1])
     return OK
 
 

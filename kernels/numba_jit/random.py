@@ -1,4 +1,4 @@
-"""Random numbers; what is made of them is pointwise (kernels/pointwise.py)."""
+"""Random numbers; what is made of them is written from the table (kernels/codegen/)."""
 
 import numpy as np
 from llvmlite import ir

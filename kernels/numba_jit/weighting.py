@@ -1,23 +1,6 @@
-"""What weighs the samples of a loss; more of it is made from the table (kernels/pointwise.py)."""
+"""What weighs the samples of a loss; more of it is written from the table (kernels/codegen/)."""
 
 from .common import OK, integers, real
-
-
-def weigh_samples(buffers, sizes, attributes, primitives):
-    x, weight, y = buffers[0], buffers[1], buffers[2]
-    for i in range(sizes[0]):
-        y[i] = x[i] * weight[i]
-    return OK
-
-
-def weigh_rows(buffers, sizes, attributes, primitives):
-    x, weight, y = buffers[0], buffers[1], buffers[2]
-    n = sizes[1]
-    for i in range(sizes[0]):
-        at = i * n
-        for j in range(n):
-            y[at + j] = x[at + j] * weight[i]
-    return OK
 
 
 def ignore_label(buffers, sizes, attributes, primitives):

@@ -9,6 +9,8 @@ from .row import Row
 if TYPE_CHECKING:
     import numpy as np
 
+_GATHERS = "it goes to the rows that an index names"
+
 GATHER = Row(
     "gather",
     "data",
@@ -17,7 +19,7 @@ GATHER = Row(
 )
 
 
-@GATHER.kernel("source[rows,n], index[batch]:i8 -> y[batch,n]", split="batch")
+@GATHER.kernel("source[rows,n], index[batch]:i8 -> y[batch,n]", split="batch", by_hand=_GATHERS)
 def gather(source, index):
     return source[index]
 
@@ -30,7 +32,7 @@ GATHER_LABELS = Row(
 )
 
 
-@GATHER_LABELS.kernel("source[rows]:i8, index[batch]:i8 -> y[batch]:i8", split="batch")
+@GATHER_LABELS.kernel("source[rows]:i8, index[batch]:i8 -> y[batch]:i8", split="batch", by_hand=_GATHERS)
 def gather_labels(source, index):
     return source[index]
 
@@ -43,7 +45,7 @@ GATHER_LABEL_ROWS = Row(
 )
 
 
-@GATHER_LABEL_ROWS.kernel("source[rows,n]:i8, index[batch]:i8 -> y[batch,n]:i8", split="batch")
+@GATHER_LABEL_ROWS.kernel("source[rows,n]:i8, index[batch]:i8 -> y[batch,n]:i8", split="batch", by_hand=_GATHERS)
 def gather_label_rows(source, index):
     return source[index]
 
@@ -58,12 +60,12 @@ EMBEDDING = Row(
 )
 
 
-@EMBEDDING.kernel("x[batch,n], w[rows,width] -> y[batch,n,width]", split="batch")
+@EMBEDDING.kernel("x[batch,n], w[rows,width] -> y[batch,n,width]", split="batch", by_hand=_GATHERS)
 def embedding_forward(x, w):
     return w[x.astype(np.int64)]
 
 
-@EMBEDDING.kernel("dy[batch,n,width], x[batch,n], w[rows,width] -> dw[rows,width]")
+@EMBEDDING.kernel("dy[batch,n,width], x[batch,n], w[rows,width] -> dw[rows,width]", by_hand=_GATHERS)
 def embedding_backward(dy, x, w):
     dw = np.zeros_like(w)
     np.add.at(dw, x.astype(np.int64), dy)

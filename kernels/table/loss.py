@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from ..words import below_one, clip, semi_hard, sigmoid, softplus
 
+_LABELS = "it goes to the elements that labels name"
+
 _BISHOP = "Bishop 2006, Pattern Recognition and Machine Learning"
 _CLIP = (
     "Probabilities are clipped to [1e-15, 1 - 1e-15]. float32 has no number between 1 - 2**-24 and 1, so "
@@ -487,7 +489,9 @@ SPARSE_CATEGORICAL_CROSS_ENTROPY = Row(
 )
 
 
-@SPARSE_CATEGORICAL_CROSS_ENTROPY.kernel("y_pred[batch,n], y_true[batch]:i8 -> sample_loss[batch], loss[]")
+@SPARSE_CATEGORICAL_CROSS_ENTROPY.kernel(
+    "y_pred[batch,n], y_true[batch]:i8 -> sample_loss[batch], loss[]", by_hand=_LABELS
+)
 def sparse_categorical_cross_entropy_forward(y_pred, y_true, mean, eps):
     p = y_pred[np.arange(len(y_true)), y_true]
     q = clip(p, eps, below_one(p, eps))
@@ -495,7 +499,7 @@ def sparse_categorical_cross_entropy_forward(y_pred, y_true, mean, eps):
     return sample_loss, sample_loss.sum() / (len(q) if mean else 1)
 
 
-@SPARSE_CATEGORICAL_CROSS_ENTROPY.kernel("y_pred[batch,n], y_true[batch]:i8 -> dy_pred[batch,n]")
+@SPARSE_CATEGORICAL_CROSS_ENTROPY.kernel("y_pred[batch,n], y_true[batch]:i8 -> dy_pred[batch,n]", by_hand=_LABELS)
 def sparse_categorical_cross_entropy_backward(y_pred, y_true, mean, eps):
     i = np.arange(len(y_true))
     p = y_pred[i, y_true]
@@ -553,7 +557,8 @@ SPARSE_SOFTMAX_CROSS_ENTROPY = Row(
 
 
 @SPARSE_SOFTMAX_CROSS_ENTROPY.kernel(
-    "logits[batch,n], y_true[batch]:i8 -> probabilities[batch,n], sample_loss[batch], loss[]"
+    "logits[batch,n], y_true[batch]:i8 -> probabilities[batch,n], sample_loss[batch], loss[]",
+    by_hand=_LABELS,
 )
 def sparse_softmax_cross_entropy_forward(logits, y_true, mean):
     z = logits - logits.max(axis=1, keepdims=True)
@@ -565,7 +570,9 @@ def sparse_softmax_cross_entropy_forward(logits, y_true, mean):
 
 
 @SPARSE_SOFTMAX_CROSS_ENTROPY.kernel(
-    "probabilities[batch,n], y_true[batch]:i8 -> dlogits[batch,n]", inplace=["dlogits=probabilities"]
+    "probabilities[batch,n], y_true[batch]:i8 -> dlogits[batch,n]",
+    inplace=["dlogits=probabilities"],
+    by_hand=_LABELS,
 )
 def sparse_softmax_cross_entropy_backward(probabilities, y_true, mean):
     dlogits = probabilities.copy()
@@ -601,7 +608,9 @@ def categorical_hinge_forward(y_pred, y_true, mean):
 
 
 @CATEGORICAL_HINGE.kernel(
-    "y_pred[batch,n], y_true[batch,n], sample_loss[batch] -> dy_pred[batch,n]", inplace=["dy_pred=y_pred"]
+    "y_pred[batch,n], y_true[batch,n], sample_loss[batch] -> dy_pred[batch,n]",
+    inplace=["dy_pred=y_pred"],
+    by_hand="it goes to the element that is the largest",
 )
 def categorical_hinge_backward(y_pred, y_true, sample_loss, mean):
     i = np.arange(len(y_true))
@@ -666,7 +675,9 @@ TRIPLET_MARGIN = Row(
 
 
 @TRIPLET_MARGIN.kernel(
-    "y_pred[batch,n] -> elements[batch,n], length[batch], sample_loss[batch], loss[]", work=["elements"]
+    "y_pred[batch,n] -> elements[batch,n], length[batch], sample_loss[batch], loss[]",
+    work=["elements"],
+    by_hand="rows in threes",
 )
 def triplet_margin_forward(y_pred, mean, margin, eps):
     k = len(y_pred) // 3
@@ -682,7 +693,9 @@ def triplet_margin_forward(y_pred, mean, margin, eps):
     return length, sample_loss, sample_loss.sum() / (max(k, 1) if mean else 1)
 
 
-@TRIPLET_MARGIN.kernel("y_pred[batch,n], length[batch], sample_loss[batch] -> dy_pred[batch,n]")
+@TRIPLET_MARGIN.kernel(
+    "y_pred[batch,n], length[batch], sample_loss[batch] -> dy_pred[batch,n]", by_hand="rows in threes"
+)
 def triplet_margin_backward(y_pred, length, sample_loss, mean, margin, eps):
     k = len(y_pred) // 3
     anchor, positive, negative = (y_pred[i : 3 * k : 3] for i in range(3))
@@ -719,6 +732,7 @@ TRIPLET_SEMI_HARD = Row(
     "pairwise[batch,batch], elements[batch,batch], pull[batch,batch], count[]:i8, loss[]",
     work=["pairwise", "elements"],
     cost=lambda batch, n: batch * batch * n,
+    by_hand="products and mining",
 )
 def triplet_semi_hard_forward(y_pred, y_true, mean, margin, squared):
     products = y_pred @ y_pred.T
@@ -733,7 +747,9 @@ def triplet_semi_hard_forward(y_pred, y_true, mean, margin, squared):
 
 
 @TRIPLET_SEMI_HARD.kernel(
-    "y_pred[batch,n], pull[batch,batch], count[]:i8 -> dy_pred[batch,n]", cost=lambda batch, n: batch * batch * n
+    "y_pred[batch,n], pull[batch,batch], count[]:i8 -> dy_pred[batch,n]",
+    cost=lambda batch, n: batch * batch * n,
+    by_hand="a product",
 )
 def triplet_semi_hard_backward(y_pred, pull, count, mean, margin, squared):
     f = (2 if squared else 1) / (max(int(count), 1) if mean else 1)
@@ -765,7 +781,7 @@ SMOOTH_ONE_HOT = Row(
 )
 
 
-@SMOOTH_ONE_HOT.kernel("y_pred[batch,n], y_true[batch]:i8 -> smoothed[batch,n]", split="batch")
+@SMOOTH_ONE_HOT.kernel("y_pred[batch,n], y_true[batch]:i8 -> smoothed[batch,n]", split="batch", by_hand=_LABELS)
 def smooth_one_hot(y_pred, y_true, smoothing):
     smoothed = np.zeros_like(y_pred)
     smoothed[np.arange(len(y_true)), y_true] = 1 - smoothing
@@ -782,6 +798,6 @@ CHECK_FINITE = Row(
 )
 
 
-@CHECK_FINITE.kernel("loss[] -> ")
+@CHECK_FINITE.kernel("loss[] -> ", by_hand="it returns a status alone")
 def check_finite(loss):
     return ()

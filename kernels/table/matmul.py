@@ -14,7 +14,7 @@ _BACKPROP = "Rumelhart, Hinton & Williams 1986, Nature 323, eq. 4-7"
 MATMUL_NN = Row("matmul_nn", "matmul", source="the forward product of a dense layer, y = x @ w")
 
 
-@MATMUL_NN.kernel("a[m,k], b[k,n] -> y[m,n]", cost=lambda m, k, n: m * k * n)
+@MATMUL_NN.kernel("a[m,k], b[k,n] -> y[m,n]", cost=lambda m, k, n: m * k * n, by_hand="a product")
 def matmul_nn(a, b):
     return a @ b
 
@@ -22,7 +22,7 @@ def matmul_nn(a, b):
 MATMUL_NT = Row("matmul_nt", "matmul", source="the gradient of a dense layer's input, dx = dy @ w.T")
 
 
-@MATMUL_NT.kernel("a[m,k], b[n,k] -> y[m,n]", cost=lambda m, k, n: m * k * n)
+@MATMUL_NT.kernel("a[m,k], b[n,k] -> y[m,n]", cost=lambda m, k, n: m * k * n, by_hand="a product")
 def matmul_nt(a, b):
     return a @ b.T
 
@@ -30,7 +30,7 @@ def matmul_nt(a, b):
 MATMUL_TN = Row("matmul_tn", "matmul", source="the gradient of a dense layer's weights, dw = x.T @ dy")
 
 
-@MATMUL_TN.kernel("a[k,m], b[k,n] -> y[m,n]", cost=lambda m, k, n: m * k * n)
+@MATMUL_TN.kernel("a[k,m], b[k,n] -> y[m,n]", cost=lambda m, k, n: m * k * n, by_hand="a product")
 def matmul_tn(a, b):
     return a.T @ b
 
@@ -57,7 +57,7 @@ DENSE = Row(
 )
 
 
-@DENSE.kernel("x[batch,k], w[k,n], b[n] -> y[batch,n]", cost=lambda batch, k, n: batch * k * n)
+@DENSE.kernel("x[batch,k], w[k,n], b[n] -> y[batch,n]", cost=lambda batch, k, n: batch * k * n, by_hand="a product")
 def dense(x, w, b, relu):
     y = x @ w + b
     return np.maximum(y, 0) if relu else y

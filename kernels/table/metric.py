@@ -9,6 +9,8 @@ from .row import Row
 if TYPE_CHECKING:
     import numpy as np
 
+_COUNTS = "it counts: integers"
+
 SPARSE_CATEGORICAL_ACCURACY = Row(
     "sparse_categorical_accuracy",
     "metric",
@@ -18,7 +20,7 @@ SPARSE_CATEGORICAL_ACCURACY = Row(
 )
 
 
-@SPARSE_CATEGORICAL_ACCURACY.kernel("y_pred[batch,n], y_true[batch]:i8 -> hits[]:i8")
+@SPARSE_CATEGORICAL_ACCURACY.kernel("y_pred[batch,n], y_true[batch]:i8 -> hits[]:i8", by_hand=_COUNTS)
 def sparse_categorical_accuracy(y_pred, y_true):
     return np.count_nonzero(y_pred.argmax(axis=1) == y_true)
 
@@ -31,7 +33,7 @@ CATEGORICAL_ACCURACY = Row(
 )
 
 
-@CATEGORICAL_ACCURACY.kernel("y_pred[batch,n], y_true[batch,n] -> hits[]:i8")
+@CATEGORICAL_ACCURACY.kernel("y_pred[batch,n], y_true[batch,n] -> hits[]:i8", by_hand=_COUNTS)
 def categorical_accuracy(y_pred, y_true):
     return np.count_nonzero(y_pred.argmax(axis=1) == y_true.argmax(axis=1))
 
@@ -46,7 +48,7 @@ BINARY_ACCURACY = Row(
 )
 
 
-@BINARY_ACCURACY.kernel("y_pred[n], y_true[n] -> hits[]:i8")
+@BINARY_ACCURACY.kernel("y_pred[n], y_true[n] -> hits[]:i8", by_hand=_COUNTS)
 def binary_accuracy(y_pred, y_true, threshold):
     return np.count_nonzero((y_pred > threshold) == (y_true > 0.5))
 
@@ -61,7 +63,7 @@ SPARSE_TOP_K_CATEGORICAL_ACCURACY = Row(
 )
 
 
-@SPARSE_TOP_K_CATEGORICAL_ACCURACY.kernel("y_pred[batch,n], y_true[batch]:i8 -> hits[]:i8")
+@SPARSE_TOP_K_CATEGORICAL_ACCURACY.kernel("y_pred[batch,n], y_true[batch]:i8 -> hits[]:i8", by_hand=_COUNTS)
 def sparse_top_k_categorical_accuracy(y_pred, y_true, k):
     order = (-y_pred).argsort(axis=1, kind="stable")[:, : int(k)]
     return np.count_nonzero((order == y_true[:, None]).any(axis=1))
@@ -76,7 +78,7 @@ TOP_K_CATEGORICAL_ACCURACY = Row(
 )
 
 
-@TOP_K_CATEGORICAL_ACCURACY.kernel("y_pred[batch,n], y_true[batch,n] -> hits[]:i8")
+@TOP_K_CATEGORICAL_ACCURACY.kernel("y_pred[batch,n], y_true[batch,n] -> hits[]:i8", by_hand=_COUNTS)
 def top_k_categorical_accuracy(y_pred, y_true, k):
     order = (-y_pred).argsort(axis=1, kind="stable")[:, : int(k)]
     return np.count_nonzero((order == y_true.argmax(axis=1)[:, None]).any(axis=1))
@@ -92,7 +94,7 @@ BINARY_CONFUSION = Row(
 )
 
 
-@BINARY_CONFUSION.kernel("y_pred[n], y_true[n] -> counts[2,2]:i8")
+@BINARY_CONFUSION.kernel("y_pred[n], y_true[n] -> counts[2,2]:i8", by_hand=_COUNTS)
 def binary_confusion(y_pred, y_true, threshold):
     t = y_true > 0.5
     p = y_pred > threshold
@@ -113,7 +115,7 @@ SPARSE_CONFUSION = Row(
 )
 
 
-@SPARSE_CONFUSION.kernel("y_pred[batch,n], y_true[batch]:i8 -> cell[batch]:i8", split="batch")
+@SPARSE_CONFUSION.kernel("y_pred[batch,n], y_true[batch]:i8 -> cell[batch]:i8", split="batch", by_hand=_COUNTS)
 def sparse_confusion(y_pred, y_true):
     return y_pred.shape[1] * y_true + y_pred.argmax(axis=1)
 
@@ -126,6 +128,6 @@ CATEGORICAL_CONFUSION = Row(
 )
 
 
-@CATEGORICAL_CONFUSION.kernel("y_pred[batch,n], y_true[batch,n] -> cell[batch]:i8", split="batch")
+@CATEGORICAL_CONFUSION.kernel("y_pred[batch,n], y_true[batch,n] -> cell[batch]:i8", split="batch", by_hand=_COUNTS)
 def categorical_confusion(y_pred, y_true):
     return y_pred.shape[1] * y_true.argmax(axis=1) + y_pred.argmax(axis=1)

@@ -53,7 +53,7 @@ UNIFORM = Row(
 )
 
 
-@UNIFORM.kernel("x[n], generator[6]:i8 -> u[n], generator[6]:i8")
+@UNIFORM.kernel("x[n], generator[6]:i8 -> u[n], generator[6]:i8", by_hand="it draws")
 def uniform(x, generator):
     rng = pcg64(generator)
     return rng.random(x.shape, x.dtype), pcg64_state(rng)
@@ -67,7 +67,7 @@ KEEP_STREAMS = Row(
 )
 
 
-@KEEP_STREAMS.kernel("streams[n]:i8 -> kept[n]:i8", split="n")
+@KEEP_STREAMS.kernel("streams[n]:i8 -> kept[n]:i8", split="n", by_hand="integers")
 def keep_streams(streams):
     return streams
 

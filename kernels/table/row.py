@@ -78,6 +78,8 @@ class Kernel:
         ``"batch"`` where each row is.
     work : tuple of str
         Outputs that are memory to work in: what they hold afterwards means nothing.
+    by_hand : str
+        Why the compiled backends have it written by hand; empty where it is written from the definition.
     expression : str
         Of a row that was added at run time: NumPy statements that assign every output. Else empty.
     code : tuple of float
@@ -100,8 +102,10 @@ class Kernel:
         split: str | None = None,
         work: Sequence[str] = (),
         cost: Callable[..., float] | None = None,
+        by_hand: str = "",
         expression: str = "",
     ) -> None:
+        self.by_hand = by_hand
         self.name, self.row, self.signature, self.function = name, row, signature, function
         before, _, after = signature.partition("->")
         self.inputs, self.outputs = _operands(before), _operands(after)
@@ -328,6 +332,7 @@ class Row:
         split: str | None = None,
         work: Sequence[str] = (),
         cost: Callable[..., float] | None = None,
+        by_hand: str = "",
     ) -> Callable[[Function], Function]:
         """Return a decorator that adds a kernel: the function under it is its definition and gives its name.
 
@@ -343,6 +348,8 @@ class Row:
             Outputs that the function does not return: memory to work in.
         cost : callable, optional
             The number of multiplications and additions of pairs, of sizes and attributes by name.
+        by_hand : str, optional
+            Why the compiled backends have it written by hand, in modules named after its family.
 
         Returns
         -------
@@ -351,8 +358,9 @@ class Row:
 
         def add(function: Function) -> Function:
             name = function.__name__
-            options: dict[str, Any] = {"inplace": inplace, "split": split, "work": work, "cost": cost}
-            self.kernels[name] = Kernel(name, self, signature, function, **options)
+            self.kernels[name] = Kernel(
+                name, self, signature, function, inplace=inplace, split=split, work=work, cost=cost, by_hand=by_hand
+            )
             return function
 
         return add

@@ -48,7 +48,9 @@ IGNORE_LABEL = Row(
 )
 
 
-@IGNORE_LABEL.kernel("y_pred[batch,n], y_true[batch]:i8 -> kept[batch]:i8, weight[batch,1]")
+@IGNORE_LABEL.kernel(
+    "y_pred[batch,n], y_true[batch]:i8 -> kept[batch]:i8, weight[batch,1]", by_hand="it counts integers"
+)
 def ignore_label(y_pred, y_true, mean, ignored):
     counted = y_true != int(ignored)
     kept = np.where(counted, y_true, 0)
