@@ -119,6 +119,24 @@ def test_shapes_are_numpys(expression, what):
         plan(expression)
 
 
+@pytest.mark.parametrize(
+    ("expression", "signature"),
+    [
+        ("y = x * 2", "x[batch,3] -> y[batch,3]"),
+        ("y = np.stack([x, x], axis=1)", "x[batch] -> y[batch,2]"),
+        ("y = np.stack([x, x], axis=1)", "x[batch,n] -> y[batch,3,n]"),
+        ("y = np.stack([x, lr[0]], axis=1)", "x[batch,n], lr[1]:f8 -> y[batch,2,n]"),
+        ("y = x; z = np.array([lr[0]])", "x[batch,n], lr[1]:f8 -> y[batch,n], z[2]:f8"),
+        ("y = x[:, 2]", "x[batch,2,n] -> y[batch,n]"),
+        ("y = x[:, 0] * 2; loss = x[:, 1].sum() / len(y)", "x[batch,2,n] -> y[batch,n], loss[]"),
+        ("y = x", "x[batch,n]:i8 -> y[batch,n]"),
+    ],
+)
+def test_operands_that_do_not_fit_are_named(expression, signature):
+    with pytest.raises(ValueError, match=r"^try_forward: .*(\[.*\]|must be the sum of an operand)"):
+        plan(expression, signature)
+
+
 def test_means_are_sums_over_lengths():
     signature = "x[batch,n] -> y[batch,n]"
     for mean, total in (("x.mean(axis=-1, keepdims=True)", "x.sum(axis=1, keepdims=True) / x.shape[1]"),

@@ -200,6 +200,8 @@ class Graph:
             case (rows, int(count), columns) if (rows, columns) == self.axes:
                 nodes = [self._node(Node("input", name=operand.name, kind=kind, part=k)) for k in range(count)]
                 return _Tuple(tuple(_Array(k, self.axes) for k in nodes))
+        if any(d != 1 for d in operand.dims if isinstance(d, int)):
+            raise ValueError(f"{self.kernel.name}: {operand!r} has a length that is neither a name nor 1")
         return _Array(self._node(Node("input", name=operand.name, kind=kind)), operand.dims)
 
     def _node(self, node: Node) -> int:
@@ -259,13 +261,17 @@ class Graph:
                 if operand.dims:
                     raise ValueError(f"{self.kernel.name}: {operand!r} must be an array")
             elif isinstance(value, _Tuple):
-                nodes = tuple(item.node for item in value.items if isinstance(item, _Array))
+                count = len(value.items)
                 scalars = tuple(item for item in value.items if isinstance(item, Scalar))
-                of_one_kind = len(scalars) == len(value.items) if operand.dtype == "f8" else not scalars
-                if len(value.items) not in operand.dims or not of_one_kind:
-                    raise ValueError(f"{self.kernel.name}: {operand!r} is given {len(value.items)} values")
-                self.lists |= {operand.name: scalars} if scalars else {}
-                self.parts |= {operand.name: nodes} if nodes else {}
+                parts = tuple(x.node for x in value.items if isinstance(x, _Array) and x.dims == self.axes)
+                if operand.dtype == "f8" and operand.dims == (count,) and len(scalars) == count:
+                    self.lists[operand.name] = scalars
+                elif (
+                    len(parts) == count and len(self.axes) == 2 and operand.dims == (self.axes[0], count, self.axes[1])
+                ):
+                    self.parts[operand.name] = parts
+                else:
+                    raise ValueError(f"{self.kernel.name}: {operand!r} is given {count} values that do not fit")
             elif value is not None:
                 array = self._number(value)
                 is_, must_be = ([d for d in dims if d != 1] for dims in (array.dims, operand.dims))
@@ -275,8 +281,9 @@ class Graph:
                 self.outputs[operand.name] = array.node
         for name, value in sums.items():
             arrays = {k: output for output, k in self.outputs.items()}
-            found = self.nodes[value.array.node].name or arrays.get(value.array.node)
-            if found is None:
+            node = self.nodes[value.array.node]
+            found = node.name or arrays.get(value.array.node)
+            if found is None or node.part is not None:
                 raise ValueError(f"{self.kernel.name}: {name} must be the sum of an operand")
             self.total = Total(name, found, value.divisor)
 
@@ -294,7 +301,7 @@ class Graph:
             case ast.Call(ast.Attribute(ast.Name("np"), "stack"), [ast.List(items)], [axis]) if (
                 ast.unparse(axis) == "axis=1"
             ):
-                return _Tuple(tuple(self._number(self._real(item)) for item in items))
+                return _Tuple(tuple(self._real(item) for item in items))
             case ast.BinOp(left, op, right) if type(op) in _BINARY:
                 a, b = self._result(left), self._result(right)
                 if isinstance(a, _Tuple) or isinstance(b, _Tuple):
