@@ -34,12 +34,15 @@ class Elementary(NamedTuple):
     formula : str
         What it is in numerics "numpy" then, made of functions that NumPy has; empty if it is the portable one.
     operands : int
+    far : bool
+        Whether large operands, which are few, go a longer way; in C one by one, that the others keep loops of vectors.
     """
 
     name: str
     ufunc: str = ""
     formula: str = ""
     operands: int = 1
+    far: bool = False
 
     @property
     def call(self) -> str:
@@ -58,6 +61,9 @@ ELEMENTARY = (
     Elementary("softplus", formula="np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))"),
     Elementary("erf"),
     Elementary("pow", ufunc="power", operands=2),
+    Elementary("sin", ufunc="sin", far=True),
+    Elementary("cos", ufunc="cos", far=True),
+    Elementary("arctan", ufunc="arctan"),
 )
 #: All primitives, in the order of their numbers; abi.h says what each takes.
 PRIMITIVES = ("matmul", "sum", "dense", *(f.name for f in ELEMENTARY))
@@ -109,7 +115,8 @@ def _constants(names: Iterable[str]) -> list[str]:
 def c_source() -> str:
     """Return ``operations.h``: the numbers, and for each kind of function a macro that calls another for each."""
     kinds = {
-        "UNARY": [f for f in ELEMENTARY if f.operands == 1],
+        "UNARY": [f for f in ELEMENTARY if f.operands == 1 and not f.far],
+        "FAR": [f for f in ELEMENTARY if f.far],
         "BINARY": [f for f in ELEMENTARY if f.operands == 2],
         "COMPOSED": [f for f in ELEMENTARY if f.formula],
         "PORTABLE_ONLY": [f for f in ELEMENTARY if not f.ufunc and not f.formula],
@@ -123,8 +130,9 @@ def c_source() -> str:
         "",
         *_enum(f"{name} = {status.value}" for name, status in zip(_constants(Status.__members__), Status, strict=True)),
         "",
-        '/* X(name, NAME) for each elementary function of one operand, and of two; for those that numerics "numpy"',
-        " * makes of others, and for those that it takes from the portable ones */",
+        "/* X(name, NAME) for each elementary function of one operand, for those of which large operands go a",
+        ' * longer way, and for each of two; for those that numerics "numpy" makes of others, and for those that it',
+        " * takes from the portable ones */",
         *(
             " \\\n    ".join([f"#define FASTBP_{kind}(X)", *(f"X({f.name}, {f.name.upper()})" for f in functions)])
             for kind, functions in kinds.items()

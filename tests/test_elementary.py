@@ -131,6 +131,9 @@ SPECIAL = {
     "sigmoid": [(0, 0.5), (-0.0, 0.5), (INF, 1), (-INF, 0), (50, 1), (-1e4, 0)],
     "softplus": [(INF, INF), (-INF, 0), (-1e4, 0), (1e4, 1e4)],
     "erf": [(0, 0), (-0.0, -0.0), (INF, 1), (-INF, -1), (50, 1), (-50, -1)],
+    "sin": [(0, 0), (-0.0, -0.0), (INF, NAN), (-INF, NAN), (1e-42, 1e-42), (-1e-42, -1e-42)],
+    "cos": [(0, 1), (-0.0, 1), (INF, NAN), (-INF, NAN), (1e-42, 1)],
+    "arctan": [(0, 0), (-0.0, -0.0), (INF, math.pi / 2), (-INF, -math.pi / 2), (1e30, math.pi / 2), (1e-42, 1e-42)],
 }
 
 
@@ -201,6 +204,7 @@ def test_float64_errors_stay_below_one_ulp(name):
         "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
         "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
         "pow": mpmath.power,
+        "arctan": mpmath.atan,
     }.get(name) or getattr(mpmath, name)
     rng = np.random.default_rng(5)
     x = np.concatenate([rng.normal(0, 1.5, 1500), rng.uniform(-750, 720, 200), 2.0 ** rng.uniform(-1070, 0, 100)])
@@ -215,3 +219,60 @@ def test_float64_errors_stay_below_one_ulp(name):
                 exponent = max(math.frexp(float(e))[1] - 1, -1022) - 52
                 worst = max(worst, float(abs(mpmath.mpf(z) - e) * mpmath.mpf(2) ** -exponent))
     assert worst < 0.95
+
+
+def next_to_quarter_turns(dtype):
+    """Return, of every size, numbers that lie closer to a multiple of pi / 2 than others do."""
+    mpmath = pytest.importorskip("mpmath")
+    info = np.finfo(dtype)
+    found = []
+    with mpmath.workprec(2 * info.maxexp + 200):
+        for k in range(-info.nmant, info.maxexp - info.nmant):
+            # denominators of the convergents of 2**k / (pi / 2), which m 2**k is then a multiple of, nearly
+            rest, m, last = mpmath.mpf(2) ** (k + 1) / mpmath.pi, 1, 0
+            while True:
+                rest = 1 / (rest - mpmath.floor(rest))
+                m, last = int(mpmath.floor(rest)) * m + last, m
+                if m >> (info.nmant + 1):
+                    break
+                found.append(math.ldexp(m, k))
+    return np.array(found, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_large_angles_and_those_next_to_quarter_turns(name, dtype):
+    mpmath = pytest.importorskip("mpmath")
+    x = next_to_quarter_turns(dtype)
+    rng, digits = np.random.default_rng(7), np.finfo(dtype).nmant
+    smallest = np.abs(getattr(np, name)(x.astype("f8"))).argsort()[:400]
+    x = np.concatenate([x[smallest], rng.choice(x, 800)])
+    with mpmath.workprec(1200):
+        for value, y in zip(x.tolist(), getattr(elementary, name)(x).tolist(), strict=True):
+            exact = getattr(mpmath, name)(mpmath.mpf(value))
+            unit = mpmath.mpf(2) ** (int(mpmath.floor(mpmath.log(abs(exact), 2))) - digits)
+            assert abs(y - exact) < 0.95 * unit, value
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_bits_of_a_turn(dtype):
+    mpmath = pytest.importorskip("mpmath")
+    item = int(dtype[1])
+    words = elementary.load(item).TURNS
+    with mpmath.workprec(1400):
+        bits = int(mpmath.floor(mpmath.mpf(2) ** (len(words) * item * 8 - 32) / (2 * mpmath.pi)))
+    assert sum(int(word) << (item * 8 * k) for k, word in enumerate(words[::-1])) == bits
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_large_angles_among_small_ones(name, dtype, level):
+    rng, call = np.random.default_rng(8), loop(name, dtype, level)
+    small, large = rng.normal(0, 9, 2000).astype(dtype), next_to_quarter_turns(dtype)
+    for share in (0.001, 0.1, 1):
+        x = np.where(rng.random(2000) < share, rng.choice(large, 2000), small)
+        expected = np.concatenate([call(x[i : i + 1]) for i in range(2000)])
+        assert_same_bits(call(x), expected)
+        call(x, out=x)
+        assert_same_bits(x, expected)

@@ -78,6 +78,23 @@ def test_unary(name, dtype):
 
 
 @every_dtype
+@pytest.mark.parametrize("name", [f.name for f in ELEMENTARY if f.ufunc and f.operands == 1])
+def test_a_block_has_the_bits_of_the_whole(name, dtype):
+    # numpy's loops have other ways for large numbers and for the last elements; kernels call them block by block
+    rng, function, ufunc = np.random.default_rng(6), loop(dtype, name), UNARY[name]
+    anywhere = rng.integers(0, 2 ** (8 * np.dtype(dtype).itemsize), 20000, dtype=f"u{np.dtype(dtype).itemsize}")
+    with np.errstate(all="ignore"):
+        for share in (0.0, 0.01, 0.5, 1.0):
+            x = np.where(rng.random(20000) < share, anywhere.view(dtype), mixed(rng, 20000, dtype))
+            whole, y = ufunc(x), np.empty_like(x)
+            for size in (1, 3, 7, 16, 17, 1024):
+                for start in range(0, len(x) if size == 1024 else 40 * size, size):
+                    parts = [a[start : start + size] for a in (x, y)]
+                    function(parts, [len(parts[0])], [x.itemsize, x.itemsize])
+                    assert_same_bits(parts[1], whole[start : start + size], f"{name} {share} {size} {start}")
+
+
+@every_dtype
 def test_sums_of_rows(dtype):
     rng, function = np.random.default_rng(2), loop(dtype, "sum")
     with np.errstate(all="ignore"):

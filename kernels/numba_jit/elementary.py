@@ -19,8 +19,9 @@ from .vectors import INDEX, VectorFunction, llvm_real
 
 _COMPARISONS = {operator.lt: "<", operator.gt: ">", operator.ge: ">=", operator.eq: "==", operator.ne: "!="}
 _REAL = {operator.add: "fadd", operator.sub: "fsub", operator.mul: "fmul", operator.truediv: "fdiv"}
-_BITS = {operator.and_: "and_", operator.or_: "or_", operator.lshift: "shl", operator.rshift: "lshr"}
-_INTEGER = {operator.add: "add", operator.sub: "sub", **_BITS}
+_LOGIC = {operator.and_: "and_", operator.or_: "or_", operator.xor: "xor"}
+_SHIFTS = {operator.lshift: "shl", operator.rshift: "lshr"}
+_INTEGER = {operator.add: "add", operator.sub: "sub", **_LOGIC, **_SHIFTS}
 
 
 def _method(operation, swap=False):
@@ -61,7 +62,8 @@ class _Value:
     __sub__, __rsub__ = _method(operator.sub), _method(operator.sub, swap=True)
     __mul__, __rmul__ = _method(operator.mul), _method(operator.mul, swap=True)
     __truediv__, __rtruediv__ = _method(operator.truediv), _method(operator.truediv, swap=True)
-    __and__, __or__, __lshift__, __rshift__ = map(_method, _BITS)
+    __and__, __or__, __xor__ = map(_method, _LOGIC)
+    __lshift__, __rshift__ = map(_method, _SHIFTS)
     __lt__, __gt__, __ge__, __eq__, __ne__ = map(_method, _COMPARISONS)
 
 
@@ -76,9 +78,32 @@ def _vocabulary(emit):
     def where(condition, a, b):
         return _Value(emit, emit.select(condition.vector, real.like(a), real.like(b)))
 
+    def take(table, i):
+        row = ir.ArrayType(integer.element, len(table))
+        elements = cgutils.global_constant(emit, emit.module.get_unique_name("table"), row([int(x) for x in table]))
+        vector = integer(ir.Undefined)
+        for lane in map(ir.IntType(32), range(emit.lanes)):
+            place = emit.gep(elements, [INDEX(0), emit.extract_element(i.vector, lane)])
+            vector = emit.insert_element(vector, emit.load(place), lane)
+        return _Value(emit, vector)
+
+    def rarely(condition, function, x, usual):
+        before = emit.block
+        met = emit.bitcast(condition.vector, ir.IntType(emit.lanes))
+        with emit.if_then(emit.icmp_unsigned("!=", met, met.type(0)), likely=False):
+            found = [where(condition, *pair).vector for pair in zip(function(x), usual, strict=True)]
+            after = emit.block
+        merged = [emit.phi(emit.vector) for _ in usual]
+        for phi, value, other in zip(merged, found, usual, strict=True):
+            phi.add_incoming(value, after)
+            phi.add_incoming(other.vector, before)
+        return tuple(_Value(emit, phi) for phi in merged)
+
     return {
         "fma": fma,
         "where": where,
+        "take": take,
+        "rarely": rarely,
         "bits": lambda x: _Value(emit, emit.bitcast(x.vector, integer)),
         "real": lambda i: _Value(emit, emit.bitcast(i.vector, emit.vector)),
     }

@@ -3,7 +3,8 @@
  *
  * Line for line the same operations as there, each an exact IEEE one (+ - * / fma, integers, selects), so
  * the same bits from every compiler and CPU under -ffp-contract=off. Nothing branches, so a loop over
- * them becomes vector code. The includer sets FASTBP_ITEM to 4 or 8.
+ * them becomes vector code; sin and cos of large numbers are computed apart, one by one. The includer sets
+ * FASTBP_ITEM to 4 or 8.
  */
 #ifndef FASTBP_ELEMENTARY_H
 #define FASTBP_ELEMENTARY_H
@@ -31,7 +32,12 @@ FASTBP_CONSTANTS
     FASTBP_TANH_MAX = 10.0f, FASTBP_TANH_NEAR = 1.0f, FASTBP_NEGLIGIBLE = -30.0f, FASTBP_ERF_MAX = 4.0f,
     FASTBP_TINY = 0x1p-126f, FASTBP_SMALL = 0x1p-26f,
     FASTBP_UP = 0x1p24f, FASTBP_UP_LOG2 = 24.0f, FASTBP_OFFSET = 0x1p23f + 127,
-    FASTBP_THIRD = 0x1.555556p-2f, FASTBP_THIRD_LOW = -0x1.555556p-27f, FASTBP_POW_MAX = 120.0f;
+    FASTBP_THIRD = 0x1.555556p-2f, FASTBP_THIRD_LOW = -0x1.555556p-27f, FASTBP_POW_MAX = 120.0f,
+    FASTBP_TWO_OVER_PI = 0x1.45f306p-1f,
+    FASTBP_HALF_PI = 0x1.921fb6p+0f, FASTBP_HALF_PI_LOW = -0x1.777a5cp-25f, FASTBP_HALF_PI_LEAST = -0x1.ee59dap-50f,
+    FASTBP_TURN = 0x1.921fb6p+2f, FASTBP_TURN_LOW = -0x1.777a5cp-23f, FASTBP_SIN_MAX = 0x1p16f,
+    FASTBP_ARCTAN_MAX = 0x1p30f,
+    FASTBP_SEAM_ARCTAN = 0x1.f730bep-1f, FASTBP_SEAM_ARCTAN_LOW = -0x1.afc12cp-26f;
 FASTBP_CONSTANTS FASTBP_EXP_TERMS[] = {
     0x1p-1f, 0x1.5554a4p-3f, 0x1.555688p-5f, 0x1.122f88p-7f, 0x1.6b6e4cp-10f};
 FASTBP_CONSTANTS FASTBP_LOG_TERMS[] = {0x1.55557ap-1f, 0x1.995e9ap-2f, 0x1.31e68ap-2f};
@@ -47,6 +53,12 @@ FASTBP_CONSTANTS FASTBP_GROWTH_TERMS[] = {
 FASTBP_CONSTANTS FASTBP_TANH_TERMS[] = {-0x1.800006p+1f, -0x1.3332bap+0f, 0x1.75059p-8f, -0x1.dad644p-13f};
 FASTBP_CONSTANTS FASTBP_POW_TERMS[] = {
     0x1.999998p-3f, 0x1.249374p-3f, 0x1.c658f8p-4f, 0x1.8eba8ep-4f};
+FASTBP_CONSTANTS FASTBP_SIN_TERMS[] = {-0x1.555544p-3f, 0x1.1106c6p-7f, -0x1.991bf4p-13f};
+FASTBP_CONSTANTS FASTBP_COS_TERMS[] = {-0x1p-1f, 0x1.55554ap-5f, -0x1.6c0c26p-10f, 0x1.99e706p-16f};
+FASTBP_CONSTANTS FASTBP_ARCTAN_TERMS[] = {
+    -0x1.555504p-2f, 0x1.997c88p-3f, -0x1.22d20ap-3f, 0x1.ada142p-4f, -0x1.1165e8p-4f, 0x1.8f17f4p-6f};
+static const fastbp_bits_t FASTBP_TURNS[] = {
+    0x00000000, 0x28be60db, 0x9391054a, 0x7f09d5f4, 0x7d4d3770, 0x36d8a566, 0x4f10e410, 0x7f9458ea};
 #else
 typedef uint64_t fastbp_bits_t;
 typedef int64_t fastbp_signed_t;
@@ -61,7 +73,12 @@ FASTBP_CONSTANTS
     FASTBP_TANH_MAX = 20.0, FASTBP_TANH_NEAR = 1.0, FASTBP_NEGLIGIBLE = -60.0, FASTBP_ERF_MAX = 6.0,
     FASTBP_TINY = 0x1p-1022, FASTBP_SMALL = 0x1p-55,
     FASTBP_UP = 0x1p54, FASTBP_UP_LOG2 = 54.0, FASTBP_OFFSET = 0x1p52 + 1023,
-    FASTBP_THIRD = 0x1.5555555555555p-2, FASTBP_THIRD_LOW = 0x1.5555555555555p-56, FASTBP_POW_MAX = 800.0;
+    FASTBP_THIRD = 0x1.5555555555555p-2, FASTBP_THIRD_LOW = 0x1.5555555555555p-56, FASTBP_POW_MAX = 800.0,
+    FASTBP_TWO_OVER_PI = 0x1.45f306dc9c883p-1, FASTBP_HALF_PI = 0x1.921fb54442d18p+0,
+    FASTBP_HALF_PI_LOW = 0x1.1a62633145c07p-54, FASTBP_HALF_PI_LEAST = -0x1.f1976b7ed8fbcp-110,
+    FASTBP_TURN = 0x1.921fb54442d18p+2, FASTBP_TURN_LOW = 0x1.1a62633145c07p-52, FASTBP_SIN_MAX = 0x1p30,
+    FASTBP_ARCTAN_MAX = 0x1p60,
+    FASTBP_SEAM_ARCTAN = 0x1.f730bd281f69bp-1, FASTBP_SEAM_ARCTAN_LOW = 0x1.007887af0cbbdp-56;
 FASTBP_CONSTANTS FASTBP_EXP_TERMS[] = {
     0x1p-1, 0x1.5555555555501p-3, 0x1.5555555553208p-5, 0x1.11111111288e6p-7, 0x1.6c16c17cc324ap-10,
     0x1.a01a011bfa8b5p-13, 0x1.a019ab2cf80d6p-16, 0x1.71df559bb3027p-19, 0x1.289f8b5a84551p-22, 0x1.ad1f8e9d7928ap-26};
@@ -92,9 +109,25 @@ FASTBP_CONSTANTS FASTBP_TANH_TERMS[] = {
 FASTBP_CONSTANTS FASTBP_POW_TERMS[] = {
     0x1.9999999999996p-3, 0x1.2492492493043p-3, 0x1.c71c71c57ea6cp-4, 0x1.745d183338303p-4, 0x1.3b136275c083p-4,
     0x1.1120bfaf1b4e6p-4, 0x1.de31cb7c0af83p-5, 0x1.eb1f2e9dad3ap-5};
+FASTBP_CONSTANTS FASTBP_SIN_TERMS[] = {
+    -0x1.5555555555548p-3, 0x1.111111110f73p-7, -0x1.a01a019be9223p-13, 0x1.71de35552cf02p-19, -0x1.ae5e4b85f752dp-26,
+    0x1.5d8b5668b11p-33};
+FASTBP_CONSTANTS FASTBP_COS_TERMS[] = {
+    -0x1p-1, 0x1.555555555554bp-5, -0x1.6c16c16c15015p-10, 0x1.a01a019c8f245p-16, -0x1.27e4f7f18f8d1p-22,
+    0x1.1ee9dbccf759ap-29, -0x1.8fa68307311b7p-37};
+FASTBP_CONSTANTS FASTBP_ARCTAN_TERMS[] = {
+    -0x1.555555555553fp-2, 0x1.9999999997035p-3, -0x1.24924923bae7ep-3, 0x1.c71c717ffb3ap-4, -0x1.745d104269fe9p-4,
+    0x1.3b133d8458665p-4, -0x1.110be919fb915p-4, 0x1.e18d898629195p-5, -0x1.ad2de276a168dp-5, 0x1.7d3d511d6ec3p-5,
+    -0x1.4662c7151d863p-5, 0x1.f81c1a4ee68b3p-6, -0x1.3bf4df6a70684p-6, 0x1.11964620af8bep-7, -0x1.da00318c12f33p-10};
+static const fastbp_bits_t FASTBP_TURNS[] = {
+    0x0000000028be60db, 0x9391054a7f09d5f4, 0x7d4d377036d8a566, 0x4f10e4107f9458ea, 0xf7aef1586dc91b8e,
+    0x909374b801924bba, 0x827464873f877ac7, 0x2c4a69cfba208d7d, 0x4baed1213a671c09, 0xad17df904e64758e,
+    0x60d4ce7d272117e2, 0xef7e4a0ec7fe25ff, 0xf7816603fbcbc462, 0xd6829b47db4d9fb3, 0xc9f2c26dd3d18fd9,
+    0xa797fa8b5d49eeb1, 0xfaf97c5ecf41ce7d, 0xe294a4ba9afed7ec, 0x47e357421580cc11, 0xbf1edaeafc33ef08};
 #endif
 
-FASTBP_CONSTANTS FASTBP_HALF = 0.5, FASTBP_ERF_NEAR = 0.75, FASTBP_SQRT2_M1 = 0.4140625;
+FASTBP_CONSTANTS FASTBP_HALF = 0.5, FASTBP_ERF_NEAR = 0.75, FASTBP_SQRT2_M1 = 0.4140625, FASTBP_ARCTAN_NEAR = 0.546875,
+    FASTBP_SEAM = 1.5;
 #define FASTBP_ONE_BITS ((fastbp_bits_t)FASTBP_BIAS << FASTBP_FRACTION_BITS)
 #define FASTBP_SIGN ((fastbp_bits_t)1 << (8 * FASTBP_ITEM - 1))
 
@@ -354,6 +387,95 @@ FASTBP_INLINE fastbp_real fastbp_pow(fastbp_real x, fastbp_real y) {
     return (x == 1) | (y == 0) ? 1 : r;
 }
 
+/* a + b, and what rounding lost */
+FASTBP_INLINE fastbp_real fastbp_two_sum(fastbp_real a, fastbp_real b, fastbp_real *low) {
+    fastbp_real s = a + b, t = s - a;
+    *low = (a - (s - t)) + (b - t);
+    return s;
+}
+
+/* a * b, and what rounding lost */
+FASTBP_INLINE fastbp_real fastbp_two_product(fastbp_real a, fastbp_real b, fastbp_real *low) {
+    fastbp_real p = a * b;
+    *low = FASTBP_FMA(a, b, -p);
+    return p;
+}
+
+/* a = n pi / 2 + r + *low, n in the last bits of *t */
+FASTBP_INLINE fastbp_real fastbp_near_angle(fastbp_real a, fastbp_real *t, fastbp_real *low) {
+    *t = FASTBP_FMA(a, FASTBP_TWO_OVER_PI, FASTBP_MAGIC);
+    fastbp_real n = *t - FASTBP_MAGIC;
+    fastbp_real exact = FASTBP_FMA(n, -FASTBP_HALF_PI, a);
+    fastbp_real lost, second = fastbp_two_product(n, FASTBP_HALF_PI_LOW, &lost);
+    fastbp_real r = exact - second;
+    *low = ((exact - r) - second) - FASTBP_FMA(n, FASTBP_HALF_PI_LEAST, lost);
+    return r;
+}
+
+FASTBP_INLINE fastbp_real fastbp_turn_bits(fastbp_bits_t k) {
+    const fastbp_bits_t *word = FASTBP_TURNS + k / (8 * FASTBP_ITEM), last = 8 * FASTBP_ITEM - 1, shift = k & last;
+    fastbp_bits_t bits_from_k = (word[0] << shift) | ((word[1] >> 1) >> (last - shift));
+    return fastbp_real_of((bits_from_k >> (8 * FASTBP_ITEM - FASTBP_FRACTION_BITS)) | FASTBP_ONE_BITS) - 1;
+}
+
+/* the same for a > SIN_MAX */
+static fastbp_real fastbp_far_angle(fastbp_real a, fastbp_real *t, fastbp_real *low) {
+    const fastbp_real whole = FASTBP_OFFSET - FASTBP_BIAS, ulp = 1 / whole, magic = FASTBP_MAGIC / 4;
+    const fastbp_bits_t fraction = ((fastbp_bits_t)1 << FASTBP_FRACTION_BITS) - 1;
+    fastbp_bits_t k = (fastbp_bits(a) >> FASTBP_FRACTION_BITS) - (FASTBP_BIAS + FASTBP_FRACTION_BITS - 32);
+    fastbp_real m = fastbp_real_of((fastbp_bits(a) & fraction) | FASTBP_ONE_BITS);
+    fastbp_real p_low, p = fastbp_two_product(m * whole, fastbp_turn_bits(k), &p_low);
+    fastbp_real q_low, q = fastbp_two_product(m, fastbp_turn_bits(k + FASTBP_FRACTION_BITS), &q_low);
+    fastbp_real u_low, u = fastbp_two_product(m * ulp, fastbp_turn_bits(k + 2 * FASTBP_FRACTION_BITS), &u_low);
+    fastbp_real tail = FASTBP_FMA(m * ulp * ulp, fastbp_turn_bits(k + 3 * FASTBP_FRACTION_BITS), u_low);
+    fastbp_real s_low, s = fastbp_two_sum((p - ((p + FASTBP_MAGIC) - FASTBP_MAGIC)) + p_low, q, &s_low);
+    *t = s + magic;
+    fastbp_real lost_u, lost_s, lost_q;
+    s = fastbp_two_sum(s - (*t - magic), u, &lost_u);
+    s = fastbp_two_sum(s, s_low, &lost_s);
+    s = fastbp_two_sum(s, q_low, &lost_q);
+    fastbp_real rest = ((lost_u + lost_s) + lost_q) + tail;
+    fastbp_real turn = s + rest;
+    fastbp_real r_low, r = fastbp_two_product(turn, FASTBP_TURN, &r_low);
+    *low = (r_low + FASTBP_FMA(turn, FASTBP_TURN_LOW, ((s - turn) + rest) * FASTBP_TURN)) + (a - a);
+    return r;
+}
+
+/* sin(n pi / 2 + r + low) */
+FASTBP_INLINE fastbp_real fastbp_wave(fastbp_bits_t n, fastbp_real r, fastbp_real low) {
+    fastbp_real z = FASTBP_FMA(r, r, (r + r) * low);
+    fastbp_real sine = r + FASTBP_FMA(r * z, FASTBP_HORNER(FASTBP_SIN_TERMS, z), low);
+    fastbp_real cosine = FASTBP_FMA(z, FASTBP_HORNER(FASTBP_COS_TERMS, z), 1);
+    fastbp_real y = (n & 1) == 0 ? sine : cosine;
+    return fastbp_real_of(fastbp_bits(y) ^ ((n << (8 * FASTBP_ITEM - 2)) & FASTBP_SIGN));
+}
+
+/* each for |x| up to SIN_MAX, and for larger ones */
+#define FASTBP_WAVES(angle) \
+    FASTBP_INLINE fastbp_real fastbp_sin_##angle(fastbp_real x) { \
+        fastbp_real t, low, r = fastbp_##angle##_angle(fastbp_abs(x), &t, &low); \
+        return fastbp_real_of(fastbp_bits(fastbp_wave(fastbp_bits(t), r, low)) ^ (fastbp_bits(x) & FASTBP_SIGN)); \
+    } \
+    FASTBP_INLINE fastbp_real fastbp_cos_##angle(fastbp_real x) { \
+        fastbp_real t, low, r = fastbp_##angle##_angle(fastbp_abs(x), &t, &low); \
+        return fastbp_wave(fastbp_bits(t) + 1, r, low); \
+    }
+FASTBP_WAVES(near)
+FASTBP_WAVES(far)
+
+FASTBP_INLINE fastbp_real fastbp_arctan(fastbp_real x) {
+    fastbp_real a = fastbp_abs(x);
+    a = a > FASTBP_ARCTAN_MAX ? FASTBP_ARCTAN_MAX : a;
+    int near = a < FASTBP_ARCTAN_NEAR;
+    fastbp_real c = near ? 0 : FASTBP_SEAM, base = near ? 0 : FASTBP_SEAM_ARCTAN;
+    fastbp_real base_low = near ? 0 : FASTBP_SEAM_ARCTAN_LOW;
+    fastbp_real top = a - c, bottom = FASTBP_FMA(a, c, 1), lost = FASTBP_FMA(a, c, 1 - bottom);
+    fastbp_real inverse = 1 / bottom, u = top * inverse, z = u * u;
+    fastbp_real u_low = FASTBP_FMA(-u, lost, FASTBP_FMA(-u, bottom, top)) * inverse;
+    fastbp_real s = base + u, low = ((base - s) + u) + FASTBP_FMA(u_low, 1 - z, base_low);
+    return fastbp_with_sign(s + FASTBP_FMA(u * z, FASTBP_HORNER(FASTBP_ARCTAN_TERMS, z), low), x);
+}
+
 /* ufunc inner loops (abi.h) over contiguous data; y may be x itself. The last, incomplete vector is a loop of
  * fixed length whose condition becomes a mask: a few elements one by one would cost more than all the rest. */
 #if defined(__AVX512F__)
@@ -398,5 +520,26 @@ FASTBP_INLINE fastbp_real fastbp_pow(fastbp_real x, fastbp_real y) {
 #define FASTBP_BINARY_LOOP(name, NAME) FASTBP_LOOP(name, 2, x[i], z[i])
 FASTBP_UNARY(FASTBP_UNARY_LOOP)
 FASTBP_BINARY(FASTBP_BINARY_LOOP)
+
+/* Where a block holds large operands, these follow one by one; x is kept, for y may be x. */
+enum { FASTBP_FAR_BLOCK = 256 };
+#define FASTBP_FAR_LOOP(name, NAME) \
+    FASTBP_LOOP(name##_near, 1, x[i]) \
+    FASTBP_UNUSED static void fastbp_##name##_loop(char **args, const intptr_t *dimensions, const intptr_t *steps, \
+                                                   void *data) { \
+        const fastbp_real *x = (const fastbp_real *)args[0]; \
+        fastbp_real *y = (fastbp_real *)args[1], kept[FASTBP_FAR_BLOCK]; \
+        for (intptr_t left = dimensions[0], n; left > 0; left -= n, x += n, y += n) { \
+            n = left < FASTBP_FAR_BLOCK ? left : FASTBP_FAR_BLOCK; \
+            fastbp_bits_t large = 0; \
+            for (intptr_t i = 0; i < n; i++) large |= fastbp_abs(x[i]) > FASTBP_SIN_MAX; \
+            if (large) memcpy(kept, x, n * sizeof *x); \
+            char *block[2] = {(char *)x, (char *)y}; \
+            fastbp_##name##_near_loop(block, &n, steps, data); \
+            for (intptr_t i = 0; large && i < n; i++) \
+                if (fastbp_abs(kept[i]) > FASTBP_SIN_MAX) y[i] = fastbp_##name##_far(kept[i]); \
+        } \
+    }
+FASTBP_FAR(FASTBP_FAR_LOOP)
 
 #endif

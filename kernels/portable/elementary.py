@@ -19,6 +19,9 @@ sigmoid   0.99     1.00
 softplus  0.95     0.89
 erf       0.87     0.88
 pow       0.79     0.77
+sin       0.88     0.88
+cos       0.88     0.88
+arctan    0.88     0.77
 ========  =======  =======
 """
 
@@ -62,6 +65,16 @@ CONSTANTS = {
         "THIRD": "0x1.555556p-2",
         "THIRD_LOW": "-0x1.555556p-27",
         "POW_MAX": "120.0",
+        "TWO_OVER_PI": "0x1.45f306p-1",
+        "HALF_PI": "0x1.921fb6p+0",
+        "HALF_PI_LOW": "-0x1.777a5cp-25",
+        "HALF_PI_LEAST": "-0x1.ee59dap-50",
+        "TURN": "0x1.921fb6p+2",
+        "TURN_LOW": "-0x1.777a5cp-23",
+        "SIN_MAX": "0x1p16",
+        "ARCTAN_MAX": "0x1p30",
+        "SEAM_ARCTAN": "0x1.f730bep-1",
+        "SEAM_ARCTAN_LOW": "-0x1.afc12cp-26",
         "EXP": "0x1p-1 0x1.5554a4p-3 0x1.555688p-5 0x1.122f88p-7 0x1.6b6e4cp-10",
         "LOG": "0x1.55557ap-1 0x1.995e9ap-2 0x1.31e68ap-2",
         "ERF": "0x1.06eba8p-3 -0x1.81273ap-2 0x1.ce2ac6p-4 -0x1.b7a872p-6 0x1.4f2b4cp-8 -0x1.61d6ep-11",
@@ -73,6 +86,9 @@ CONSTANTS = {
         "GROWTH": "0x1.88a918p-28 0x1p+1 0x1.fffffcp+0 0x1.555492p+0 0x1.5558fp-1 0x1.1239d4p-2 0x1.6a247ep-4",
         "TANH": "-0x1.800006p+1 -0x1.3332bap+0 0x1.75059p-8 -0x1.dad644p-13",
         "POW": "0x1.999998p-3 0x1.249374p-3 0x1.c658f8p-4 0x1.8eba8ep-4",
+        "SIN": "-0x1.555544p-3 0x1.1106c6p-7 -0x1.991bf4p-13",
+        "COS": "-0x1p-1 0x1.55554ap-5 -0x1.6c0c26p-10 0x1.99e706p-16",
+        "ARCTAN": "-0x1.555504p-2 0x1.997c88p-3 -0x1.22d20ap-3 0x1.ada142p-4 -0x1.1165e8p-4 0x1.8f17f4p-6",
     },
     8: {
         "LOG2E": "0x1.71547652b82fep+0",
@@ -98,6 +114,16 @@ CONSTANTS = {
         "THIRD": "0x1.5555555555555p-2",
         "THIRD_LOW": "0x1.5555555555555p-56",
         "POW_MAX": "800.0",
+        "TWO_OVER_PI": "0x1.45f306dc9c883p-1",
+        "HALF_PI": "0x1.921fb54442d18p+0",
+        "HALF_PI_LOW": "0x1.1a62633145c07p-54",
+        "HALF_PI_LEAST": "-0x1.f1976b7ed8fbcp-110",
+        "TURN": "0x1.921fb54442d18p+2",
+        "TURN_LOW": "0x1.1a62633145c07p-52",
+        "SIN_MAX": "0x1p30",
+        "ARCTAN_MAX": "0x1p60",
+        "SEAM_ARCTAN": "0x1.f730bd281f69bp-1",
+        "SEAM_ARCTAN_LOW": "0x1.007887af0cbbdp-56",
         "EXP": (
             "0x1p-1 0x1.5555555555501p-3 0x1.5555555553208p-5 0x1.11111111288e6p-7 0x1.6c16c17cc324ap-10 "
             "0x1.a01a011bfa8b5p-13 0x1.a019ab2cf80d6p-16 0x1.71df559bb3027p-19 0x1.289f8b5a84551p-22 "
@@ -138,8 +164,29 @@ CONSTANTS = {
             "0x1.9999999999996p-3 0x1.2492492493043p-3 0x1.c71c71c57ea6cp-4 0x1.745d183338303p-4 "
             "0x1.3b136275c083p-4 0x1.1120bfaf1b4e6p-4 0x1.de31cb7c0af83p-5 0x1.eb1f2e9dad3ap-5"
         ),
+        "SIN": (
+            "-0x1.5555555555548p-3 0x1.111111110f73p-7 -0x1.a01a019be9223p-13 0x1.71de35552cf02p-19 "
+            "-0x1.ae5e4b85f752dp-26 0x1.5d8b5668b11p-33"
+        ),
+        "COS": (
+            "-0x1p-1 0x1.555555555554bp-5 -0x1.6c16c16c15015p-10 0x1.a01a019c8f245p-16 -0x1.27e4f7f18f8d1p-22 "
+            "0x1.1ee9dbccf759ap-29 -0x1.8fa68307311b7p-37"
+        ),
+        "ARCTAN": (
+            "-0x1.555555555553fp-2 0x1.9999999997035p-3 -0x1.24924923bae7ep-3 0x1.c71c717ffb3ap-4 "
+            "-0x1.745d104269fe9p-4 0x1.3b133d8458665p-4 -0x1.110be919fb915p-4 0x1.e18d898629195p-5 "
+            "-0x1.ad2de276a168dp-5 0x1.7d3d511d6ec3p-5 -0x1.4662c7151d863p-5 0x1.f81c1a4ee68b3p-6 "
+            "-0x1.3bf4df6a70684p-6 0x1.11964620af8bep-7 -0x1.da00318c12f33p-10"
+        ),
     },
 }
+
+# the bits of 1 / (2 pi), behind 32 zeros: as many as the largest float64 needs
+TURNS = (
+    "0000000028be60db9391054a7f09d5f47d4d377036d8a5664f10e4107f9458eaf7aef1586dc91b8e909374b801924bba827464873f877ac7"
+    "2c4a69cfba208d7d4baed1213a671c09ad17df904e64758e60d4ce7d272117e2ef7e4a0ec7fe25fff7816603fbcbc462d6829b47db4d9fb3"
+    "c9f2c26dd3d18fd9a797fa8b5d49eeb1faf97c5ecf41ce7de294a4ba9afed7ec47e357421580cc11bf1edaeafc33ef08"
+)
 
 DEFINITIONS = {}  # what `load` compiles: every function below
 
@@ -155,7 +202,9 @@ def load(itemsize, compiler=lambda function: function, **vocabulary):
         What every function goes through.
     **vocabulary
         ``fma(a, b, c)``, rounded once; ``where(condition, a, b)``; ``bits(x)``, the bits of a real number as an
-        unsigned integer of its size, and ``real(i)`` back. It may replace a definition by an equal one.
+        unsigned integer of its size, and ``real(i)`` back; ``take(table, i)``, elements of a constant array;
+        ``rarely(condition, function, x, usual)``, the tuple `usual`, or what ``function(x)`` returns where a
+        condition holds, which is seldom. It may replace a definition by an equal one.
 
     Returns
     -------
@@ -170,16 +219,21 @@ def load(itemsize, compiler=lambda function: function, **vocabulary):
         names[name] = values if len(values) > 1 else values[0]
     names["EXP_CUBIC"], names["ERFC_SLOPE"] = names["EXP"][1:], names["ERFC"][1:]
     # typed constants: Numba makes a float64 of float32 and a Python number
-    reals = {"ZERO": 0, "HALF": 0.5, "ONE": 1, "TWO": 2, "ERF_NEAR": 0.75, "SQRT2_M1": 0.4140625, "INF": np.inf,
-             "NAN": np.nan, "BIAS": bias, "WHOLE": 2.0**fraction_bits, "OFFSET": 2.0**fraction_bits + bias}  # fmt: skip
+    reals = {"ZERO": 0, "HALF": 0.5, "ONE": 1, "TWO": 2, "ERF_NEAR": 0.75, "SQRT2_M1": 0.4140625, "SEAM": 1.5,
+             "ARCTAN_NEAR": 0.546875, "INF": np.inf,
+             "NAN": np.nan, "BIAS": bias, "WHOLE": 2.0**fraction_bits, "OFFSET": 2.0**fraction_bits + bias,
+             "QUARTER": 0.25, "ULP": 2.0**-fraction_bits}  # fmt: skip
     names |= {name: float_type(value) for name, value in reals.items()}
     one_bits = bias << fraction_bits
     sqrt_half = int(np.sqrt(float_type(0.5)).view(int_type))
     integers = {"FRACTION_BITS": fraction_bits, "ONE_BITS": one_bits, "SIGN": 1 << (8 * itemsize - 1), "UNIT": 1,
                 "FRACTION": (1 << fraction_bits) - 1, "NOT_SIGN": (1 << (8 * itemsize - 1)) - 1,
                 "SQRT_HALF": sqrt_half, "TO_SQRT_HALF": one_bits - sqrt_half,
-                "OFFSET_BITS": int(float_type(2.0**fraction_bits).view(int_type))}  # fmt: skip
+                "OFFSET_BITS": int(float_type(2.0**fraction_bits).view(int_type)), "NONE": 0,
+                "TO_FRACTION": 8 * itemsize - fraction_bits, "TO_SIGN": 8 * itemsize - 2, "LAST": 8 * itemsize - 1,
+                "WORD": int(np.log2(8 * itemsize)), "TURNS_BIAS": bias + fraction_bits - 32}  # fmt: skip
     names |= {name: int_type(value) for name, value in integers.items()}
+    names["TURNS"] = np.frombuffer(bytes.fromhex(TURNS), np.dtype(int_type).newbyteorder(">")).astype(int_type)
     for name, function in DEFINITIONS.items():
         names[name] = compiler(FunctionType(function.__code__, names, name))
     names |= vocabulary
@@ -195,7 +249,15 @@ def _numpy(itemsize):
         where=np.where,
         bits=lambda x: np.asarray(x).view(int_type),
         real=lambda i: np.asarray(i).view(float_type),
+        take=lambda table, i: table[i],
+        rarely=_rarely,
     )
+
+
+def _rarely(condition, function, x, usual):
+    if not condition.any():
+        return usual
+    return tuple(np.where(condition, *pair) for pair in zip(function(x), usual, strict=True))
 
 
 def definition(function):
@@ -480,3 +542,112 @@ def pow(x, y):
     r = where((x < ZERO) & (a < INF) & (integer == (x > ZERO)), NAN, r)
     r = where((x != x) | (y != y), NAN, r)
     return where((x == ONE) | (y == ZERO), ONE, r)
+
+
+@definition
+def two_sum(a, b):
+    """Return the rounded sum and what rounding lost."""
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
+
+
+@definition
+def product(a, b):
+    """Return the rounded product and what rounding lost."""
+    p = a * b
+    return p, fma(a, b, -p)
+
+
+@definition
+def near_angle(a):
+    """Return t, r, low: a = n pi / 2 + r + low, |r + low| about pi / 4 at most, n in the last bits of t.
+
+    a - n HALF_PI is exact and a multiple of the last bit of n HALF_PI_LOW, so that two sums lose nothing more.
+    """
+    t = fma(a, TWO_OVER_PI, MAGIC)
+    n = t - MAGIC
+    exact = fma(n, -HALF_PI, a)
+    second, lost = product(n, HALF_PI_LOW)
+    r = exact - second
+    return t, r, ((exact - r) - second) - fma(n, HALF_PI_LEAST, lost)
+
+
+@definition
+def turn_bits(k):
+    """Return FRACTION_BITS bits of TURNS from bit k on, as a number from 0 to 1."""
+    word, shift = k >> WORD, k & LAST
+    bits_from_k = (take(TURNS, word) << shift) | ((take(TURNS, word + UNIT) >> UNIT) >> (LAST - shift))
+    return real((bits_from_k >> TO_FRACTION) | ONE_BITS) - ONE
+
+
+@definition
+def far_angle(a):
+    """Return what near_angle does, for a > SIN_MAX; of infinity NaN.
+
+    Payne & Hanek's way: only those bits of 1 / (2 pi) are multiplied whose products with the last bit of a are no whole
+    turns. The result is exact to twice the precision even next to a multiple of pi / 2.
+    """
+    b = bits(where(a > SIN_MAX, a, SIN_MAX))
+    k = (b >> FRACTION_BITS) - TURNS_BIAS
+    m = real((b & FRACTION) | ONE_BITS)
+    p, p_low = product(m * WHOLE, turn_bits(k))
+    q, q_low = product(m, turn_bits(k + FRACTION_BITS))
+    u, u_low = product(m * ULP, turn_bits(k + FRACTION_BITS + FRACTION_BITS))
+    tail = fma(m * ULP * ULP, turn_bits(k + FRACTION_BITS + FRACTION_BITS + FRACTION_BITS), u_low)
+    s, s_low = two_sum((p - ((p + MAGIC) - MAGIC)) + p_low, q)
+    t = s + QUARTER * MAGIC
+    s, lost_u = two_sum(s - (t - QUARTER * MAGIC), u)
+    s, lost_s = two_sum(s, s_low)
+    s, lost_q = two_sum(s, q_low)
+    low = ((lost_u + lost_s) + lost_q) + tail
+    turn = s + low
+    r, r_low = product(turn, TURN)
+    return t, r, (r_low + fma(turn, TURN_LOW, ((s - turn) + low) * TURN)) + (a - a)
+
+
+@definition
+def wave(n, r, low):
+    """Return sin(n pi / 2 + r + low)."""
+    z = fma(r, r, (r + r) * low)
+    sine = r + fma(r * z, horner(SIN, z), low)
+    cosine = fma(z, horner(COS, z), ONE)
+    y = where((n & UNIT) == NONE, sine, cosine)
+    return real(bits(y) ^ ((n << TO_SIGN) & SIGN))
+
+
+@definition
+def sin(x):
+    """Return the sine by quadrants: sin or cos of what is left of |x| below pi / 4."""
+    a = absolute(x)
+    t, r, low = rarely(a > SIN_MAX, far_angle, a, near_angle(a))
+    return real(bits(wave(bits(t), r, low)) ^ (bits(x) & SIGN))
+
+
+@definition
+def cos(x):
+    """Return the cosine, the sine of a quarter of a turn more."""
+    a = absolute(x)
+    t, r, low = rarely(a > SIN_MAX, far_angle, a, near_angle(a))
+    return wave(bits(t) + UNIT, r, low)
+
+
+@definition
+def arctan(x):
+    """Return arctan(x) = arctan(c) + u + u**3 P(u**2), u = (|x| - c) / (1 + c |x|); c is 0, or 3/2 where |x| is larger.
+
+    What the division and the rounding of its divisor lost corrects the quotient.
+    """
+    a = absolute(x)
+    a = where(a > ARCTAN_MAX, ARCTAN_MAX, a)
+    near = a < ARCTAN_NEAR
+    c, base, base_low = where(near, ZERO, SEAM), where(near, ZERO, SEAM_ARCTAN), where(near, ZERO, SEAM_ARCTAN_LOW)
+    top, bottom = a - c, fma(a, c, ONE)
+    lost = fma(a, c, ONE - bottom)
+    inverse = ONE / bottom
+    u = top * inverse
+    z = u * u
+    u_low = fma(-u, lost, fma(-u, bottom, top)) * inverse
+    s = base + u
+    low = ((base - s) + u) + fma(u_low, ONE - z, base_low)
+    return with_sign(s + fma(u * z, horner(ARCTAN, z), low), x)

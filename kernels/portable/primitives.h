@@ -77,7 +77,7 @@ static void fastbp_dense_loop(char **args, const intptr_t *dimensions, const int
 #define FASTBP_ENTRY(name, NAME) [FASTBP_##NAME] = {fastbp_##name##_loop, NULL},
 static const fastbp_primitive fastbp_portable[FASTBP_PRIMITIVES] = {
     FASTBP_ENTRY(matmul, MATMUL) FASTBP_ENTRY(sum, SUM) FASTBP_ENTRY(dense, DENSE)
-    FASTBP_UNARY(FASTBP_ENTRY) FASTBP_BINARY(FASTBP_ENTRY)
+    FASTBP_UNARY(FASTBP_ENTRY) FASTBP_FAR(FASTBP_ENTRY) FASTBP_BINARY(FASTBP_ENTRY)
 };
 #undef FASTBP_ENTRY
 
