@@ -35,7 +35,7 @@ class Elementary(NamedTuple):
         What it is in numerics "numpy" then, made of functions that NumPy has; empty if it is the portable one.
     operands : int
     far : bool
-        Whether large operands, which are few, go a longer way; in C one by one, that the others keep loops of vectors.
+        Whether large operands, which are few, go a longer way; its loop in C is then no plain one over vectors.
     """
 
     name: str

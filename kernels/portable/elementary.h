@@ -419,7 +419,7 @@ FASTBP_INLINE fastbp_real fastbp_turn_bits(fastbp_bits_t k) {
 }
 
 /* the same for a > SIN_MAX */
-static fastbp_real fastbp_far_angle(fastbp_real a, fastbp_real *t, fastbp_real *low) {
+FASTBP_INLINE fastbp_real fastbp_far_angle(fastbp_real a, fastbp_real *t, fastbp_real *low) {
     const fastbp_real whole = FASTBP_OFFSET - FASTBP_BIAS, ulp = 1 / whole, magic = FASTBP_MAGIC / 4;
     const fastbp_bits_t fraction = ((fastbp_bits_t)1 << FASTBP_FRACTION_BITS) - 1;
     fastbp_bits_t k = (fastbp_bits(a) >> FASTBP_FRACTION_BITS) - (FASTBP_BIAS + FASTBP_FRACTION_BITS - 32);
@@ -441,27 +441,26 @@ static fastbp_real fastbp_far_angle(fastbp_real a, fastbp_real *t, fastbp_real *
     return r;
 }
 
-/* sin(n pi / 2 + r + low) */
-FASTBP_INLINE fastbp_real fastbp_wave(fastbp_bits_t n, fastbp_real r, fastbp_real low) {
+/* sin(x) for quarters = 0, cos(x) for 1; of |x| = n pi / 2 + r + low, n in the last bits of t */
+FASTBP_INLINE fastbp_real fastbp_wave(fastbp_real x, fastbp_bits_t quarters, fastbp_real t, fastbp_real r,
+                                      fastbp_real low) {
     fastbp_real z = FASTBP_FMA(r, r, (r + r) * low);
     fastbp_real sine = r + FASTBP_FMA(r * z, FASTBP_HORNER(FASTBP_SIN_TERMS, z), low);
     fastbp_real cosine = FASTBP_FMA(z, FASTBP_HORNER(FASTBP_COS_TERMS, z), 1);
-    fastbp_real y = (n & 1) == 0 ? sine : cosine;
-    return fastbp_real_of(fastbp_bits(y) ^ ((n << (8 * FASTBP_ITEM - 2)) & FASTBP_SIGN));
+    fastbp_bits_t n = fastbp_bits(t) + quarters, sign_of_x = fastbp_bits(x) & (quarters - 1);
+    fastbp_bits_t sign = (n << (8 * FASTBP_ITEM - 2)) ^ sign_of_x;
+    return fastbp_real_of(fastbp_bits((n & 1) == 0 ? sine : cosine) ^ (sign & FASTBP_SIGN));
 }
 
-/* each for |x| up to SIN_MAX, and for larger ones */
-#define FASTBP_WAVES(angle) \
-    FASTBP_INLINE fastbp_real fastbp_sin_##angle(fastbp_real x) { \
-        fastbp_real t, low, r = fastbp_##angle##_angle(fastbp_abs(x), &t, &low); \
-        return fastbp_real_of(fastbp_bits(fastbp_wave(fastbp_bits(t), r, low)) ^ (fastbp_bits(x) & FASTBP_SIGN)); \
-    } \
-    FASTBP_INLINE fastbp_real fastbp_cos_##angle(fastbp_real x) { \
-        fastbp_real t, low, r = fastbp_##angle##_angle(fastbp_abs(x), &t, &low); \
-        return fastbp_wave(fastbp_bits(t) + 1, r, low); \
-    }
-FASTBP_WAVES(near)
-FASTBP_WAVES(far)
+FASTBP_INLINE fastbp_real fastbp_near_wave(fastbp_real x, fastbp_bits_t quarters) {
+    fastbp_real t, low, r = fastbp_near_angle(fastbp_abs(x), &t, &low);
+    return fastbp_wave(x, quarters, t, r, low);
+}
+
+static fastbp_real fastbp_far_wave(fastbp_real x, fastbp_bits_t quarters) {
+    fastbp_real t, low, r = fastbp_far_angle(fastbp_abs(x), &t, &low);
+    return fastbp_wave(x, quarters, t, r, low);
+}
 
 FASTBP_INLINE fastbp_real fastbp_arctan(fastbp_real x) {
     fastbp_real a = fastbp_abs(x);
@@ -521,25 +520,34 @@ FASTBP_INLINE fastbp_real fastbp_arctan(fastbp_real x) {
 FASTBP_UNARY(FASTBP_UNARY_LOOP)
 FASTBP_BINARY(FASTBP_BINARY_LOOP)
 
-/* Where a block holds large operands, these follow one by one; x is kept, for y may be x. */
-enum { FASTBP_FAR_BLOCK = 256 };
-#define FASTBP_FAR_LOOP(name, NAME) \
-    FASTBP_LOOP(name##_near, 1, x[i]) \
-    FASTBP_UNUSED static void fastbp_##name##_loop(char **args, const intptr_t *dimensions, const intptr_t *steps, \
-                                                   void *data) { \
-        const fastbp_real *x = (const fastbp_real *)args[0]; \
-        fastbp_real *y = (fastbp_real *)args[1], kept[FASTBP_FAR_BLOCK]; \
-        for (intptr_t left = dimensions[0], n; left > 0; left -= n, x += n, y += n) { \
-            n = left < FASTBP_FAR_BLOCK ? left : FASTBP_FAR_BLOCK; \
-            fastbp_bits_t large = 0; \
-            for (intptr_t i = 0; i < n; i++) large |= fastbp_abs(x[i]) > FASTBP_SIN_MAX; \
-            if (large) memcpy(kept, x, n * sizeof *x); \
-            char *block[2] = {(char *)x, (char *)y}; \
-            fastbp_##name##_near_loop(block, &n, steps, data); \
-            for (intptr_t i = 0; large && i < n; i++) \
-                if (fastbp_abs(kept[i]) > FASTBP_SIN_MAX) y[i] = fastbp_##name##_far(kept[i]); \
-        } \
+/* Angles up to SIN_MAX are a loop over vectors; then the larger ones of a block, if there are any, are put right one by
+ * one. x is kept for them, for y may be x. */
+FASTBP_LOOP(near_wave, 1, x[i], (fastbp_bits_t)(intptr_t)data)
+
+enum { FASTBP_WAVE_BLOCK = 256 };
+FASTBP_UNUSED static void fastbp_waves(char **args, intptr_t left, fastbp_bits_t quarters) {
+    const fastbp_real *x = (const fastbp_real *)args[0];
+    fastbp_real *y = (fastbp_real *)args[1], kept[FASTBP_WAVE_BLOCK];
+    for (intptr_t n; left > 0; left -= n, x += n, y += n) {
+        n = left < FASTBP_WAVE_BLOCK ? left : FASTBP_WAVE_BLOCK;
+        char *block[2] = {(char *)x, (char *)y};
+        fastbp_bits_t large = 0;
+        FASTBP_MANY for (intptr_t i = 0; i < n; i++) large |= fastbp_abs(x[i]) > FASTBP_SIN_MAX;
+        if (large) memcpy(kept, x, n * sizeof *x);
+        fastbp_near_wave_loop(block, &n, NULL, (void *)(intptr_t)quarters);
+        for (intptr_t i = 0; large && i < n; i++)
+            if (fastbp_abs(kept[i]) > FASTBP_SIN_MAX) y[i] = fastbp_far_wave(kept[i], quarters);
     }
-FASTBP_FAR(FASTBP_FAR_LOOP)
+}
+
+FASTBP_UNUSED static void fastbp_sin_loop(char **args, const intptr_t *dimensions, const intptr_t *steps, void *data) {
+    (void)steps, (void)data;
+    fastbp_waves(args, dimensions[0], 0);
+}
+
+FASTBP_UNUSED static void fastbp_cos_loop(char **args, const intptr_t *dimensions, const intptr_t *steps, void *data) {
+    (void)steps, (void)data;
+    fastbp_waves(args, dimensions[0], 1);
+}
 
 #endif

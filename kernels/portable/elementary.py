@@ -607,29 +607,28 @@ def far_angle(a):
 
 
 @definition
-def wave(n, r, low):
-    """Return sin(n pi / 2 + r + low)."""
+def wave(x, quarters, sign):
+    """Return sin(|x| + quarters pi / 2), its sign changed where `sign` and that of x are set."""
+    a = absolute(x)
+    t, r, low = rarely(a > SIN_MAX, far_angle, a, near_angle(a))
     z = fma(r, r, (r + r) * low)
     sine = r + fma(r * z, horner(SIN, z), low)
     cosine = fma(z, horner(COS, z), ONE)
+    n = bits(t) + quarters
     y = where((n & UNIT) == NONE, sine, cosine)
-    return real(bits(y) ^ ((n << TO_SIGN) & SIGN))
+    return real(bits(y) ^ ((n << TO_SIGN) & SIGN) ^ (bits(x) & sign))
 
 
 @definition
 def sin(x):
-    """Return the sine by quadrants: sin or cos of what is left of |x| below pi / 4."""
-    a = absolute(x)
-    t, r, low = rarely(a > SIN_MAX, far_angle, a, near_angle(a))
-    return real(bits(wave(bits(t), r, low)) ^ (bits(x) & SIGN))
+    """Return sin(x) by quadrants."""
+    return wave(x, NONE, SIGN)
 
 
 @definition
 def cos(x):
-    """Return the cosine, the sine of a quarter of a turn more."""
-    a = absolute(x)
-    t, r, low = rarely(a > SIN_MAX, far_angle, a, near_angle(a))
-    return wave(bits(t) + UNIT, r, low)
+    """Return cos(x) = sin(|x| + pi / 2)."""
+    return wave(x, UNIT, NONE)
 
 
 @definition
