@@ -15,16 +15,18 @@ import numpy as np
 from .common import BACKENDS, DTYPES, Benchmark, choice
 
 
-def _table():
+def _kernels_module(name):
     # the working tree's, whatever commit is installed: asv numbers parameters, and a commit must not renumber them
-    path = Path(__file__).resolve().parents[1] / "kernels" / "table" / "__init__.py"
-    spec = importlib.util.spec_from_file_location("_fastbp_working_tree_table", path)
+    path = Path(__file__).resolve().parents[1] / "kernels" / name
+    spec = importlib.util.spec_from_file_location(f"_fastbp_working_tree_{path.parent.name}", path)
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-KERNELS = _table().KERNELS
+KERNELS = _kernels_module("table/__init__.py").KERNELS
+#: What NumPy calls each elementary function that it has too.
+UFUNCS = {f.name: f.ufunc for f in _kernels_module("operations.py").ELEMENTARY if f.ufunc and f.operands == 1}
 
 #: Lengths by the table's dimensions, for a layer of the standard nets; a lone ``n`` is all of batch x n. Append only.
 SIZES = {
@@ -128,3 +130,32 @@ class Kernels(Benchmark):
 
     # the column whose times the dashboard's ratios are to
     time_kernel.beside = "numpy"
+
+
+class Elementary(Benchmark):
+    """An elementary function of 2**16 numbers from 0.1 on, most of them below 10."""
+
+    params = [list(UFUNCS), ["numpy", "cython portable", "numba portable"], list(DTYPES)]
+    param_names = ["function", "backend", "dtype"]
+    repeat, warmup_time = (5, 15, 0.1), 0.01
+
+    def prepare(self, function, backend, dtype):
+        x = 0.1 + 3 * np.abs(np.random.default_rng(0).standard_normal(2**16)).astype(dtype)
+        y = np.empty_like(x)
+        name, options = choice(backend)
+        self.run = partial(getattr(np, UFUNCS[function]), x, out=y)
+        if name == "numpy":
+            return
+        try:
+            from fastbp import kernels
+            from fastbp.kernels.primitives import evaluate
+
+            self.run = partial(evaluate, kernels.primitives_address(dtype, backend=name, **options), function, x, out=y)
+            self.run()
+        except (ImportError, KeyError, TypeError, ValueError) as error:
+            raise NotImplementedError(str(error)) from error
+
+    def time_function(self, function, backend, dtype):
+        self.timer.run(self.run)
+
+    time_function.beside = "numpy"
