@@ -24,6 +24,8 @@ static wide exact_erf(wide x) { return W(erf)(x); }
 static wide exact_sin(wide x) { return W(sin)(x); }
 static wide exact_cos(wide x) { return W(cos)(x); }
 static wide exact_arctan(wide x) { return W(atan)(x); }
+static wide exact_sinh(wide x) { return W(sinh)(x); }
+static wide exact_cosh(wide x) { return W(cosh)(x); }
 static wide exact_sigmoid(wide x) { return x < 0 ? W(exp)(x) / (1 + W(exp)(x)) : 1 / (1 + W(exp)(-x)); }
 static wide exact_softplus(wide x) { return x > 0 ? x + W(log1p)(W(exp)(-x)) : W(log1p)(W(exp)(x)); }
 
@@ -102,5 +104,6 @@ int main(int argc, char **argv) {
     RUN(exp, -745, 709.8) RUN(expm1, -40, 709.8) RUN(log, 0, 3) RUN(log1p, -1, 3) RUN(tanh, -20, 20)
     RUN(sigmoid, -745, 40) RUN(erf, -6, 6) RUN(softplus, -745, 45)
     RUN(sin, -1e6, 1e6) RUN(cos, -1e6, 1e6) RUN(arctan, -30, 30)
+    RUN(sinh, -711, 711) RUN(cosh, -711, 711)
     printf("%-8s f%d max %.4f ulp at %a (%.9g); %.3f %% not nearest\n", argv[1], FASTBP_ITEM, worst, at, at, 100.0 * wrong / count);
 }

@@ -10,7 +10,9 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NAMES = ["exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "erf", "pow", "sin", "cos", "arctan"]
+NAMES = [
+    "exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "erf", "pow", "sin", "cos", "arctan", "sinh", "cosh",
+]  # fmt: skip
 FLAGS = ["-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fno-strict-aliasing"]
 
 

@@ -64,6 +64,8 @@ ELEMENTARY = (
     Elementary("sin", ufunc="sin", far=True),
     Elementary("cos", ufunc="cos", far=True),
     Elementary("arctan", ufunc="arctan"),
+    Elementary("sinh", ufunc="sinh"),
+    Elementary("cosh", ufunc="cosh"),
 )
 #: All primitives, in the order of their numbers; abi.h says what each takes.
 PRIMITIVES = ("matmul", "sum", "dense", *(f.name for f in ELEMENTARY))

@@ -36,7 +36,7 @@ FASTBP_CONSTANTS
     FASTBP_TWO_OVER_PI = 0x1.45f306p-1f,
     FASTBP_HALF_PI = 0x1.921fb6p+0f, FASTBP_HALF_PI_LOW = -0x1.777a5cp-25f, FASTBP_HALF_PI_LEAST = -0x1.ee59dap-50f,
     FASTBP_TURN = 0x1.921fb6p+2f, FASTBP_TURN_LOW = -0x1.777a5cp-23f, FASTBP_SIN_MAX = 0x1p16f,
-    FASTBP_ARCTAN_MAX = 0x1p30f,
+    FASTBP_ARCTAN_MAX = 0x1p30f, FASTBP_COSH_MAX = 90.0f,
     FASTBP_SEAM_ARCTAN = 0x1.f730bep-1f, FASTBP_SEAM_ARCTAN_LOW = -0x1.afc12cp-26f;
 FASTBP_CONSTANTS FASTBP_EXP_TERMS[] = {
     0x1p-1f, 0x1.5554a4p-3f, 0x1.555688p-5f, 0x1.122f88p-7f, 0x1.6b6e4cp-10f};
@@ -55,6 +55,7 @@ FASTBP_CONSTANTS FASTBP_POW_TERMS[] = {
     0x1.999998p-3f, 0x1.249374p-3f, 0x1.c658f8p-4f, 0x1.8eba8ep-4f};
 FASTBP_CONSTANTS FASTBP_SIN_TERMS[] = {-0x1.555544p-3f, 0x1.1106c6p-7f, -0x1.991bf4p-13f};
 FASTBP_CONSTANTS FASTBP_COS_TERMS[] = {-0x1p-1f, 0x1.55554ap-5f, -0x1.6c0c26p-10f, 0x1.99e706p-16f};
+FASTBP_CONSTANTS FASTBP_SINH_TERMS[] = {0x1.555556p-3f, 0x1.1110ep-7f, 0x1.a022bcp-13f, 0x1.756c1ep-19f};
 FASTBP_CONSTANTS FASTBP_ARCTAN_TERMS[] = {
     -0x1.555504p-2f, 0x1.997c88p-3f, -0x1.22d20ap-3f, 0x1.ada142p-4f, -0x1.1165e8p-4f, 0x1.8f17f4p-6f};
 static const fastbp_bits_t FASTBP_TURNS[] = {
@@ -77,7 +78,7 @@ FASTBP_CONSTANTS
     FASTBP_TWO_OVER_PI = 0x1.45f306dc9c883p-1, FASTBP_HALF_PI = 0x1.921fb54442d18p+0,
     FASTBP_HALF_PI_LOW = 0x1.1a62633145c07p-54, FASTBP_HALF_PI_LEAST = -0x1.f1976b7ed8fbcp-110,
     FASTBP_TURN = 0x1.921fb54442d18p+2, FASTBP_TURN_LOW = 0x1.1a62633145c07p-52, FASTBP_SIN_MAX = 0x1p30,
-    FASTBP_ARCTAN_MAX = 0x1p60,
+    FASTBP_ARCTAN_MAX = 0x1p60, FASTBP_COSH_MAX = 711.0,
     FASTBP_SEAM_ARCTAN = 0x1.f730bd281f69bp-1, FASTBP_SEAM_ARCTAN_LOW = 0x1.007887af0cbbdp-56;
 FASTBP_CONSTANTS FASTBP_EXP_TERMS[] = {
     0x1p-1, 0x1.5555555555501p-3, 0x1.5555555553208p-5, 0x1.11111111288e6p-7, 0x1.6c16c17cc324ap-10,
@@ -115,6 +116,9 @@ FASTBP_CONSTANTS FASTBP_SIN_TERMS[] = {
 FASTBP_CONSTANTS FASTBP_COS_TERMS[] = {
     -0x1p-1, 0x1.555555555554bp-5, -0x1.6c16c16c15015p-10, 0x1.a01a019c8f245p-16, -0x1.27e4f7f18f8d1p-22,
     0x1.1ee9dbccf759ap-29, -0x1.8fa68307311b7p-37};
+FASTBP_CONSTANTS FASTBP_SINH_TERMS[] = {
+    0x1.5555555555556p-3, 0x1.111111111101ep-7, 0x1.a01a01a037265p-13, 0x1.71de3a3b072c6p-19, 0x1.ae646ff483905p-26,
+    0x1.6116f4e722bd9p-33, 0x1.b5c87c8658ed1p-41};
 FASTBP_CONSTANTS FASTBP_ARCTAN_TERMS[] = {
     -0x1.555555555553fp-2, 0x1.9999999997035p-3, -0x1.24924923bae7ep-3, 0x1.c71c717ffb3ap-4, -0x1.745d104269fe9p-4,
     0x1.3b133d8458665p-4, -0x1.110be919fb915p-4, 0x1.e18d898629195p-5, -0x1.ad2de276a168dp-5, 0x1.7d3d511d6ec3p-5,
@@ -473,6 +477,29 @@ FASTBP_INLINE fastbp_real fastbp_arctan(fastbp_real x) {
     fastbp_real u_low = FASTBP_FMA(-u, lost, FASTBP_FMA(-u, bottom, top)) * inverse;
     fastbp_real s = base + u, low = ((base - s) + u) + FASTBP_FMA(u_low, 1 - z, base_low);
     return fastbp_with_sign(s + FASTBP_FMA(u * z, FASTBP_HORNER(FASTBP_ARCTAN_TERMS, z), low), x);
+}
+
+/* exp(a) = 2^n (p + *low), exp(-a) = 2^n *q, a >= 0; n is in the last bits of *t */
+FASTBP_INLINE fastbp_real fastbp_exp_both(fastbp_real a, fastbp_real *t, fastbp_real *low, fastbp_real *q) {
+    fastbp_real s_low, s = fastbp_exp_pair(a, t, &s_low), p = 1 + s;
+    fastbp_real inverse = fastbp_real_of(FASTBP_ONE_BITS - (fastbp_bits(*t) << (FASTBP_FRACTION_BITS + 1))) / p;
+    *q = a > FASTBP_TANH_MAX ? 0 : inverse;
+    *low = ((1 - p) + s) + s_low;
+    return p;
+}
+
+FASTBP_INLINE fastbp_real fastbp_sinh(fastbp_real x) {
+    fastbp_real a = fastbp_abs(x), z = x * x, t, low, q, p = fastbp_exp_both(a, &t, &low, &q);
+    fastbp_real near = FASTBP_FMA(a * z, FASTBP_HORNER(FASTBP_SINH_TERMS, z), a);
+    fastbp_real y = fastbp_scale(p + (low - q), t - 1);
+    y = a < FASTBP_COSH_MAX ? y : a + FASTBP_INF;
+    return fastbp_with_sign(a < 1 ? near : y, x);
+}
+
+FASTBP_INLINE fastbp_real fastbp_cosh(fastbp_real x) {
+    fastbp_real a = fastbp_abs(x), t, low, q, p = fastbp_exp_both(a, &t, &low, &q);
+    fastbp_real y = fastbp_scale(p + (low + q), t - 1);
+    return a < FASTBP_COSH_MAX ? y : a + FASTBP_INF;
 }
 
 /* ufunc inner loops (abi.h) over contiguous data; y may be x itself. The last, incomplete vector is a loop of

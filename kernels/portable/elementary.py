@@ -22,6 +22,8 @@ pow       0.79     0.77
 sin       0.88     0.88
 cos       0.88     0.88
 arctan    0.88     0.77
+sinh      0.66     0.81
+cosh      0.88     0.92
 ========  =======  =======
 """
 
@@ -73,6 +75,7 @@ CONSTANTS = {
         "TURN_LOW": "-0x1.777a5cp-23",
         "SIN_MAX": "0x1p16",
         "ARCTAN_MAX": "0x1p30",
+        "COSH_MAX": "90.0",
         "SEAM_ARCTAN": "0x1.f730bep-1",
         "SEAM_ARCTAN_LOW": "-0x1.afc12cp-26",
         "EXP": "0x1p-1 0x1.5554a4p-3 0x1.555688p-5 0x1.122f88p-7 0x1.6b6e4cp-10",
@@ -88,6 +91,7 @@ CONSTANTS = {
         "POW": "0x1.999998p-3 0x1.249374p-3 0x1.c658f8p-4 0x1.8eba8ep-4",
         "SIN": "-0x1.555544p-3 0x1.1106c6p-7 -0x1.991bf4p-13",
         "COS": "-0x1p-1 0x1.55554ap-5 -0x1.6c0c26p-10 0x1.99e706p-16",
+        "SINH": "0x1.555556p-3 0x1.1110ep-7 0x1.a022bcp-13 0x1.756c1ep-19",
         "ARCTAN": "-0x1.555504p-2 0x1.997c88p-3 -0x1.22d20ap-3 0x1.ada142p-4 -0x1.1165e8p-4 0x1.8f17f4p-6",
     },
     8: {
@@ -122,6 +126,7 @@ CONSTANTS = {
         "TURN_LOW": "0x1.1a62633145c07p-52",
         "SIN_MAX": "0x1p30",
         "ARCTAN_MAX": "0x1p60",
+        "COSH_MAX": "711.0",
         "SEAM_ARCTAN": "0x1.f730bd281f69bp-1",
         "SEAM_ARCTAN_LOW": "0x1.007887af0cbbdp-56",
         "EXP": (
@@ -171,6 +176,10 @@ CONSTANTS = {
         "COS": (
             "-0x1p-1 0x1.555555555554bp-5 -0x1.6c16c16c15015p-10 0x1.a01a019c8f245p-16 -0x1.27e4f7f18f8d1p-22 "
             "0x1.1ee9dbccf759ap-29 -0x1.8fa68307311b7p-37"
+        ),
+        "SINH": (
+            "0x1.5555555555556p-3 0x1.111111111101ep-7 0x1.a01a01a037265p-13 0x1.71de3a3b072c6p-19 "
+            "0x1.ae646ff483905p-26 0x1.6116f4e722bd9p-33 0x1.b5c87c8658ed1p-41"
         ),
         "ARCTAN": (
             "-0x1.555555555553fp-2 0x1.9999999997035p-3 -0x1.24924923bae7ep-3 0x1.c71c717ffb3ap-4 "
@@ -650,3 +659,29 @@ def arctan(x):
     s = base + u
     low = ((base - s) + u) + fma(u_low, ONE - z, base_low)
     return with_sign(s + fma(u * z, horner(ARCTAN, z), low), x)
+
+
+@definition
+def exp_both(a):
+    """Return t, p, low, q: exp(a) = 2**n (p + low), exp(-a) = 2**n q, for a >= 0."""
+    t, s, s_low = exp_pair(a)
+    p = ONE + s
+    q = real(ONE_BITS - (bits(t) << (FRACTION_BITS + UNIT))) / p
+    return t, p, ((ONE - p) + s) + s_low, where(a > TANH_MAX, ZERO, q)
+
+
+@definition
+def sinh(x):
+    """Return sinh(x) = 2**(n - 1) (p - q), near zero x + x**3 P(x**2)."""
+    a, z = absolute(x), x * x
+    t, p, low, q = exp_both(a)
+    y = where(a < COSH_MAX, scale(p + (low - q), t - ONE), a + INF)
+    return with_sign(where(a < ONE, fma(a * z, horner(SINH, z), a), y), x)
+
+
+@definition
+def cosh(x):
+    """Return cosh(x) = 2**(n - 1) (p + q)."""
+    a = absolute(x)
+    t, p, low, q = exp_both(a)
+    return where(a < COSH_MAX, scale(p + (low + q), t - ONE), a + INF)
