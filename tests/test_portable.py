@@ -13,9 +13,9 @@ from _arrays import BACKENDS, DTYPES, assert_same_bits, operands
 
 import fastbp
 from fastbp import Dense, LayerNorm, PReLU, RMSNorm, Sequential, kernels
-from fastbp._selfcheck import TRIALS
+from fastbp._selfcheck import TRIALS, _check_levels
 from fastbp.kernels import cython_ext, primitives
-from fastbp.kernels.portable import array
+from fastbp.kernels.portable import array, elementary
 from fastbp.kernels.portable.array import PortableArray, portable
 from fastbp.kernels.table import KERNELS
 
@@ -367,3 +367,9 @@ def test_selfcheck_names_what_is_broken(monkeypatch):
     assert "A promise is broken" in str(certificate)
 
 
+def test_selfcheck_sees_large_angles(monkeypatch):
+    sin = elementary.sin
+    monkeypatch.setattr(elementary, "sin", lambda x: np.where(abs(x) > 2.0**30, 0, sin(x)).astype(x.dtype))
+    for dtype in ("float32", "float64"):
+        with pytest.raises(AssertionError, match="sin at level"):
+            _check_levels(dtype)
