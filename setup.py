@@ -78,16 +78,15 @@ ROWS = table.KERNELS.values()
 #: What follows from lists: for Cython, for C, for Numba.
 WRITTEN = {
     STUBS / "operations.pxi": operations.cython_source(),
-    STUBS / "chain_step.pxi": chain.cython_source(),
+    STUBS / "chain_cases.h": chain.c_source(),
     STUBS / "generated.h": languages.c_source(ROWS),
     STUBS / "generated.pxi": languages.cython_source(ROWS),
     KERNELS / "operations.h": operations.c_source(),
-    KERNELS / "numba_jit" / "chain_step.py": chain.numba_source(),
     KERNELS / "numba_jit" / "generated.py": languages.numba_source(ROWS),
 }
 for path, text in WRITTEN.items():
     write(path, text)
-HEADERS = [str(path) for path in (*sorted(KERNELS.rglob("*.h")), STUBS / "generated.h")]
+HEADERS = [str(path) for folder in (KERNELS, STUBS) for path in sorted(folder.rglob("*.h"))]
 FAMILIES = [*(KERNELS / "cython_ext").glob("*.pxi"), *(path for path in WRITTEN if path.suffix == ".pxi")]
 FAMILIES.sort(key=lambda path: (path.stem not in ("common", "operations"), path.stem))
 

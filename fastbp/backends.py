@@ -415,7 +415,7 @@ class CompiledExecutor(Executor):
         from .kernels.pool import pool_address
         from .runner import Runner
 
-        program = self.program
+        program, backend = self.program, BACKENDS[self.backend]
         primitives = primitives_address(program.dtype, program.numerics, self.backend)
         # threads may share an array where that cannot change a bit
         portable = program.numerics == "portable"
@@ -429,7 +429,7 @@ class CompiledExecutor(Executor):
                     primitives,
                     [b.number for b in call.buffers],
                     call.affine_sizes(self.rows),
-                    [*call.kernel.code, *call.attributes.values()],
+                    backend.attributes(call.kernel, call.attributes),
                     (probes[0], (probes[1] - probes[0]) / 1024),
                     self.cut(call) if pool else None,
                 )

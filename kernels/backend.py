@@ -13,7 +13,7 @@ from .table import KERNELS
 from .threads import MISSING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from types import ModuleType
     from typing import Any
 
@@ -45,13 +45,17 @@ class Backend:
         The class that runs programs, as an entry point is written: ``"module:name"``.
     needs : str, optional
         The distribution that has to be installed for it. An extra of fastbp's has the same name.
+    chain : str, optional
+        The kernel that runs rows added at run time, from their code (``chain.py``), where they are not compiled.
     """
 
     #: Whether kernels are addresses of ``fastbp_kernel`` functions (``abi.h``), which need the extension modules.
     compiled: bool
 
-    def __init__(self, name: str, package: str, executor: str, needs: str | None = None) -> None:
-        self.name, self.package, self.executor, self.needs = name, package, executor, needs
+    def __init__(
+        self, name: str, package: str, executor: str, needs: str | None = None, chain: str | None = None
+    ) -> None:
+        self.name, self.package, self.executor, self.needs, self.chain = name, package, executor, needs, chain
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -112,6 +116,10 @@ class Backend:
         """Return the address of the primitives; see `fastbp.kernels.primitives_address`."""
         raise ValueError(f"backend is {self.name!r}; its kernels are not compiled, and take no primitives")
 
+    def attributes(self, kernel: Kernel, attributes: Mapping[str, float]) -> list[float]:
+        """Return the numbers that a kernel is given: its attributes, and before them the code that is run for it."""
+        return [*(kernel.code if self.chain else ()), *attributes.values()]
+
     def call(self, kernel: Kernel, given: Given, dtype: str, numerics: str) -> None:
         """Run one kernel.
 
@@ -160,8 +168,7 @@ class Compiled(Backend):
 
     def _found(self, dtype: str, names: tuple[str, ...]) -> dict[str, Any]:
         own = {name: foreign.address(dtype) for name in names if (foreign := KERNELS[name].foreign)}
-        # rows that are data are run by one kernel
-        runs = {name: "chain" if KERNELS[name].code else name for name in names if name not in own}
+        runs = {name: self.chain if self.chain and KERNELS[name].code else name for name in names if name not in own}
         found = self.module().find(dtype, set(runs.values()))
         return {name: own[name] if name in own else found.get(runs[name]) for name in names}
 
@@ -186,7 +193,7 @@ class Compiled(Backend):
             self.primitives(dtype, numerics),
             [buffers[o.name].ctypes.data for o in kernel.operands],
             given.sizes,
-            [*kernel.code, *given.attributes.values()],
+            self.attributes(kernel, given.attributes),
         )
         if status:
             raise Status(status).exception(f"{kernel.name}: {Status(status).message}")
@@ -200,6 +207,6 @@ BACKENDS: dict[str, Backend] = {
     for backend in (
         Functions("numpy", "numpy_ref", "fastbp.backends:NumpyExecutor"),
         Compiled("numba", "numba_jit", "fastbp.backends:CompiledExecutor", needs="numba"),
-        Compiled("cython", "cython_ext", "fastbp.backends:CompiledExecutor"),
+        Compiled("cython", "cython_ext", "fastbp.backends:CompiledExecutor", chain="chain"),
     )
 }

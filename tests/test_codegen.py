@@ -42,8 +42,8 @@ def test_sources_are_the_same_in_every_process():
         "import sys, types; package = sys.modules['kernels'] = types.ModuleType('kernels'); package.__path__ = ['.']; "
         "from kernels import chain, operations, table; from kernels.codegen import languages; "
         "rows = table.KERNELS.values(); "
-        "print(languages.c_source(rows), languages.numba_source(rows), chain.cython_source(), "
-        "chain.numba_source(), operations.c_source(), operations.cython_source())"
+        "print(languages.c_source(rows), languages.numba_source(rows), chain.c_source(), "
+        "operations.c_source(), operations.cython_source())"
     )
     folder = os.path.dirname(kernels.__file__)
     outputs = {

@@ -5,14 +5,25 @@ import itertools
 
 import numpy as np
 import pytest
-from _arrays import BACKENDS, DTYPES, assert_same_bits, edge_values
+from _arrays import (
+    BACKENDS,
+    BUILDS,
+    DTYPES,
+    address,
+    assert_same_bits,
+    edge_values,
+    guarded,
+    primitives,
+    reference,
+    run_guarded,
+)
 
 import fastbp
 from fastbp import Dense, Sequential, custom, kernels, load_model
 from fastbp.io import FileFormatError, load_arrays, save_arrays
 from fastbp.kernels import chain
 from fastbp.kernels.operations import ELEMENTARY
-from fastbp.kernels.table import KERNELS, TABLE
+from fastbp.kernels.table import KERNELS, TABLE, Kernel
 
 NUMBER = itertools.count()
 ACTIVATIONS = {
@@ -86,32 +97,86 @@ def test_bits_of_the_expression_in_every_backend(name, dtype, fresh):
                 assert_same_bits(first[0], want, f"{name} {n}")
 
 
-def expression(op):
-    """Return an expression with one operation, and perhaps others, that a chain has."""
-    if op in ("+", "-", "*", "/"):
-        return f"x {op} (0.75 - x)"
-    if op in ("<", "<=", ">", ">=", "==", "!="):
-        return f"np.where((x {op} 0.25) & (x {op} x) | (x {op} -0.5), x, 2.0)"
-    others = {"negative": "-x", "clip": "clip(x, -1.0, 0.25)", "where": "np.where(x > 0, -x, x)"}
-    others |= {op: f"np.{op}(x, 0.25)" for op in ("maximum", "minimum")} | {op: f"np.{op}(x)" for op in ("abs", "sqrt")}
-    return others.get(op) or f"{next(f.call for f in ELEMENTARY if f.name == op)}(x)"
+def statements(rng):
+    """Return an expression of a backward kernel, made of operations at random."""
+    values, tests, lines = ["dy", "x"], [], []
+    for k in range(rng.integers(1, 9)):
+        # the last ones more often: each value read once is a chain of operations that nothing interrupts
+        a, b, c = (values[-1 - min(int(rng.exponential(1.5)), len(values) - 1)] for _ in range(3))
+        number, other = f"{rng.choice([-2.5, -0.5, 0.25, 2.0, 3.0, 0.0])}", rng.random() < 0.5
+        b = number if other else b
+        a, b = (b, a) if rng.random() < 0.5 else (a, b)
+        kinds = {"arithmetic": 0.4, "unary": 0.12, "bound": 0.08, "test": 0.15, "join": 0.05, "where": 0.2}
+        kind = rng.choice([*kinds], p=[*kinds.values()])
+        if kind in ("join", "where") and not tests:
+            kind = "test"
+        name = f"t{k}"
+        if kind == "test":
+            lines.append(f"{name} = {a} {rng.choice(['<', '<=', '>', '>=', '==', '!='])} {b}")
+            tests.append(name)
+            continue
+        if kind == "join":
+            lines.append(f"{name} = {tests[-1]} {rng.choice(['&', '|'])} {rng.choice(tests)}")
+            tests.append(name)
+            continue
+        lines.append(f"{name} = " + {
+            "arithmetic": f"{a} {rng.choice(['+', '-', '*', '/'])} {b}",
+            "unary": rng.choice(["-{0}", "np.abs({0})", "np.sqrt({0})", "{0} * {0}", "np.tanh({0})"]).format(c),
+            "bound": rng.choice(["np.maximum({}, 0.25)", "np.minimum({}, 0.25)", "clip({}, -1.0, 0.5)"]).format(c),
+            "where": f"np.where({tests[-1] if tests else ''}, {a if rng.random() < 0.8 else 'x.dtype.type(2)'}, {b})",
+        }[kind])  # fmt: skip
+        values.append(name)
+    return "; ".join([*lines, f"dx = {values[-1]}"])
 
 
-OPERATIONS = [*chain.OPERATIONS, *(f.name for f in ELEMENTARY if f.operands == 1)]
+def forms(code):
+    """Return the operations of a chain with their forms, as its code has them."""
+    found, ends = set(), {chain.END, chain.LAST, *chain.ALONE.values()}
+    names = {number: case for cases in (chain.CASES, chain.ALONE) for case, number in cases.items()}
+    instructions = [int(number) & 255 for number in code[8 + int(code[3]) :]]
+    while instructions:
+        number = instructions.pop(0)
+        found |= {(number in chain.ALONE.values(), *names[number])} if number in names else set()
+        if number in ends:
+            del instructions[0]  # what is called then
+    return found
 
 
-@pytest.mark.parametrize("op", OPERATIONS)
-def test_every_operation_of_a_chain(op, fresh):
-    name = fresh()
-    kernels.add_row(name, "activation", f"y = {expression(op)}", "dx = dy")
-    code = KERNELS[f"{name}_forward"].code
-    first = 8 + int(code[3])
-    assert OPERATIONS.index(op) in code[first : first + 5 * int(code[4]) : 5]
+def test_every_form_of_every_operation_of_a_chain(fresh):
+    rng, row = np.random.default_rng(1), TABLE["relu"]
+    missing = {(False, *case) for case in chain.CASES} | {(True, *case) for case in chain.ALONE}
+    for _ in range(20000):
+        if not missing:
+            break
+        kernel = Kernel("try_backward", row, "dy[n], x[n] -> dx[n]", expression=statements(rng))
+        code = chain.encode(kernel)
+        if not missing & forms(code):
+            continue
+        missing -= forms(code)
+        name = fresh()
+        kernels.add_row(name, "activation", "y = x", kernel.expression)
+        kernel = KERNELS[f"{name}_backward"]
+        for dtype, n in itertools.product(DTYPES, (1, 7, 40, 83, 160, 1100)):
+            given = {"dy": inputs(dtype, n), "x": inputs(dtype, n + 1)[:n]}
+            _, want = reference(kernel, given, {})
+            for build in (build for build in BUILDS if build != "numba"):
+                got = run_guarded(
+                    address(build, dtype, "chain"), primitives(build, dtype, "numpy"), kernel, {"n": n}, given,
+                    dict(enumerate(code)), guarded(kernel, dtype, {"n": n}, given),
+                )  # fmt: skip
+                assert got[0] == 0
+                assert_same_bits(got[1]["dx"], want["dx"], f"{kernel.expression} {n} {build}")
+    assert not missing
+
+
+@pytest.mark.parametrize("name", [f.name for f in ELEMENTARY if f.operands == 1])
+def test_every_function_of_a_chain(name, fresh):
+    row, call = fresh(), next(f.call for f in ELEMENTARY if f.name == name)
+    kernels.add_row(row, "activation", f"y = {call}(x * 0.5)", "dx = dy")
     for dtype, numerics in itertools.product(DTYPES, ("numpy", "portable")):
-        x = np.concatenate([inputs(dtype, 600), np.array([0.25, -0.5, -1], dtype)])
-        forward = functools.partial(getattr(kernels, f"{name}_forward"), x, numerics=numerics)
+        forward = functools.partial(getattr(kernels, f"{row}_forward"), inputs(dtype, 600), numerics=numerics)
         for backend in BACKENDS:
-            assert_same_bits(forward(backend=backend), forward(backend="numpy"), f"{op} {numerics} {backend}")
+            assert_same_bits(forward(backend=backend), forward(backend="numpy"), f"{name} {numerics} {backend}")
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -243,10 +308,9 @@ def test_what_cannot_be_traced_is_said(function, message, fresh):
 
 def test_too_large_and_not_finite(fresh):
     def long(x):
+        # each term is needed twice, and the second time when all are there
         terms = [x * float(k) for k in range(2, 60)]
-        while len(terms) > 1:
-            terms = [a * b for a, b in zip(terms[::2], terms[1::2], strict=False)]
-        return terms[0]
+        return sum(terms) * functools.reduce(np.multiply, terms[::-1])
 
     with pytest.raises(ValueError, match="more than 48 intermediate results"):
         custom.activation(long, fresh())

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .graph import Graph, Scalar
     from .plan import Call, Place
 
-__all__ = ["c_source", "cython_source", "is_generated", "numba_source"]
+__all__ = ["c_source", "cython_source", "is_generated", "numba_function", "numba_source"]
 
 
 def is_generated(kernel: Kernel) -> bool:
@@ -574,3 +574,8 @@ def numba_source(kernels: Iterable[Kernel]) -> str:
     numbers = "".join(f"{name.upper()} = {NUMBERS[name]}\n" for name in BLOCK_FUNCTIONS.values())
     sources = [_Numba(kernel).source() for kernel in kernels if is_generated(kernel)]
     return "\n\n".join([_NUMBA_HEAD + numbers, *sources])
+
+
+def numba_function(kernel: Kernel) -> str:
+    """Return the source of one kernel, for a namespace like that of the module."""
+    return _Numba(kernel).source()

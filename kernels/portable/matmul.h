@@ -51,12 +51,6 @@ enum {
     FASTBP_STRIP = 48       /* rows of y^T made at a time: with WIDTH columns they stay in L1 */
 };
 
-#ifdef __clang__
-#define FASTBP_UNROLL(i, n) _Pragma("unroll") for (int i = 0; i < (n); i++)
-#else
-#define FASTBP_UNROLL(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
-#endif
-
 /* ---- the micro-kernel ---- */
 
 typedef struct {
@@ -478,7 +472,6 @@ static void fastbp_matmul(const fastbp_real *a, intptr_t a_row, intptr_t a_col, 
         fastbp_multiply_shallow(&o, transposed);
 }
 
-#undef FASTBP_UNROLL
 #undef FASTBP_DEFINE
 #undef FASTBP_DEFINE_TILE
 #undef FASTBP_NAMES

@@ -8,6 +8,7 @@
  *   broadcast(x)          x in all lanes
  *   load, store           unaligned; load_part, store_part touch the first `lanes` elements only
  *   fused(a, b, c)        a * b + c rounded once
+ *   magnitude, root       of each lane
  *   gather_quarters, split_quarters, store_quarter, transpose_quarters
  *                         16 bytes are a "quarter" of QUARTER reals; see fastbp_transpose in matmul.h
  */
@@ -43,6 +44,13 @@ enum { FASTBP_LANES = FASTBP_VECTOR / FASTBP_ITEM, FASTBP_QUARTER = 16 / FASTBP_
 typedef fastbp_real fastbp_vec __attribute__((vector_size(FASTBP_VECTOR)));
 typedef fastbp_real fastbp_quarter __attribute__((vector_size(16)));
 typedef fastbp_int fastbp_vec_bits __attribute__((vector_size(FASTBP_VECTOR)));
+
+/* a loop over a few vectors that rest in registers: n is a constant where it is inlined */
+#ifdef __clang__
+#define FASTBP_UNROLL(i, n) _Pragma("unroll") for (int i = 0; i < (n); i++)
+#else
+#define FASTBP_UNROLL(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
+#endif
 
 FASTBP_INLINE fastbp_vec fastbp_load(const fastbp_real *p) {
     fastbp_vec v;
@@ -128,6 +136,9 @@ FASTBP_INLINE fastbp_vec fastbp_gather_quarters(const fastbp_real *const *line, 
 }
 
 #else
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
 
 /* a scalar meets a vector in all lanes, and minus +0 changes nothing: not -0, not NaN */
 FASTBP_INLINE fastbp_vec fastbp_broadcast(fastbp_real x) { return x - (fastbp_vec){0}; }
@@ -158,6 +169,52 @@ FASTBP_INLINE fastbp_vec fastbp_gather_quarters(const fastbp_real *const *line, 
 
 FASTBP_INLINE void fastbp_split_quarters(fastbp_vec v, fastbp_quarter *out) { *out = v; }
 #endif
+
+/* x where the bits of a lane are ones, y where they are zeros */
+FASTBP_INLINE fastbp_vec fastbp_select(fastbp_vec_bits test, fastbp_vec x, fastbp_vec y) {
+    return (fastbp_vec)((test & (fastbp_vec_bits)x) | (~test & (fastbp_vec_bits)y));
+}
+
+/* x where a < b, or a <= b, and else y */
+#if FASTBP_VECTOR == 64
+#if FASTBP_ITEM == 4
+#define FASTBP_COMPARED _mm512_cmp_ps_mask
+#else
+#define FASTBP_COMPARED _mm512_cmp_pd_mask
+#endif
+FASTBP_INLINE fastbp_vec fastbp_pick_below(fastbp_vec a, fastbp_vec b, fastbp_vec x, fastbp_vec y) {
+    return FASTBP_OP(mask_blend)(FASTBP_COMPARED(a, b, _CMP_LT_OQ), y, x);
+}
+
+FASTBP_INLINE fastbp_vec fastbp_pick_most(fastbp_vec a, fastbp_vec b, fastbp_vec x, fastbp_vec y) {
+    return FASTBP_OP(mask_blend)(FASTBP_COMPARED(a, b, _CMP_LE_OQ), y, x);
+}
+#undef FASTBP_COMPARED
+#else
+FASTBP_INLINE fastbp_vec fastbp_pick_below(fastbp_vec a, fastbp_vec b, fastbp_vec x, fastbp_vec y) {
+    return fastbp_select(a < b, x, y);
+}
+
+FASTBP_INLINE fastbp_vec fastbp_pick_most(fastbp_vec a, fastbp_vec b, fastbp_vec x, fastbp_vec y) {
+    return fastbp_select(a <= b, x, y);
+}
+#endif
+
+FASTBP_INLINE fastbp_vec fastbp_magnitude(fastbp_vec v) {
+    const fastbp_int sign = (fastbp_int)1 << (8 * FASTBP_ITEM - 1);
+    return (fastbp_vec)((fastbp_vec_bits)v & ~sign);
+}
+
+FASTBP_INLINE fastbp_vec fastbp_root(fastbp_vec v) {
+#if defined(FASTBP_OP)
+    return FASTBP_OP(sqrt)(v);
+#elif defined(__SSE2__)
+    return FASTBP_MM(_mm_, sqrt)(v);
+#else
+    for (int l = 0; l < FASTBP_LANES; l++) v[l] = FASTBP_ITEM == 4 ? sqrtf(v[l]) : sqrt(v[l]);
+    return v;
+#endif
+}
 
 /* v[i] lane l  <->  v[l] lane i, within each quarter */
 FASTBP_INLINE void fastbp_transpose_quarters(fastbp_vec *v) {
