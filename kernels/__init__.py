@@ -16,6 +16,7 @@ array([[3.],
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +30,7 @@ from .table import KERNELS, TABLE, Kernel, Row
 from .threads import MISSING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from numpy.typing import ArrayLike
@@ -124,35 +125,42 @@ def load(
     return BACKENDS[backend].load(dtype, names, numerics)
 
 
-#: Of rows that are added at run time: signature and `Kernel.split` of their kernels.
-_SIGNATURES: dict[str, tuple[tuple[str, str, str | None], ...]] = {
-    "activation": (
-        ("forward", "x[n] -> y[n]", "n"),
-        ("backward", "dy[n], x[n] -> dx[n]", "n"),
-    ),
+#: Of rows that are added at run time: signatures of their kernels, over elements.
+_SIGNATURES: dict[str, tuple[tuple[str, str], ...]] = {
+    "activation": (("forward", "x[n] -> y[n]"), ("backward", "dy[n], x[n] -> dx[n]")),
     "loss": (
-        ("forward", "y_pred[n], y_true[n] -> elements[n], loss[]", None),
-        ("backward", "y_pred[n], y_true[n] -> dy_pred[n]", None),
+        ("forward", "y_pred[n], y_true[n] -> elements[n], loss[]"),
+        ("backward", "y_pred[n], y_true[n] -> dy_pred[n]"),
     ),
+}
+#: The same where sums, means or maxima of rows are taken, and where the loss is one number for each row.
+_OVER = {
+    "elements": {},
+    "rows": {"[n]": "[batch,n]"},
+    "samples": {"elements[n]": "elements[batch]", "[n]": "[batch,n]"},
 }
 
 
-def _new_row(name: str, family: str) -> Row:
+def _check_new(name: str, family: str) -> None:
     if not isinstance(family, str) or family not in _SIGNATURES:
         raise ValueError(f"family is {family!r}; it must be one of {', '.join(_SIGNATURES)}")
     if name in TABLE:
         raise ValueError(f"there is a row {name!r} already; give yours another name")
+
+
+def _new_row(name: str, family: str, over: str = "elements") -> Row:
+    counted = "rows" if over == "samples" else "elements"
     said: dict[str, Any] = {
         "activation": {"saved": ["x"]},
         "loss": {
-            "attributes": {"mean": 1.0}, "saved": ["y_pred", "y_true"], "mean_over": "elements", "sample": "elements",
+            "attributes": {"mean": 1.0}, "saved": ["y_pred", "y_true"], "mean_over": counted, "sample": "elements",
         },
     }  # fmt: skip
     return Row(name, family, source="added at run time", **said[family])
 
 
 def add_row(name: str, family: str, forward: str, backward: str) -> None:
-    """Add a pointwise op to the table at run time; every backend runs it, none compiles anything.
+    """Add an op to the table at run time, over elements or over elements and rows; every backend runs it.
 
     Parameters
     ----------
@@ -170,8 +178,6 @@ def add_row(name: str, family: str, forward: str, backward: str) -> None:
     ValueError
         If an expression has another word or is too long, or there is another row of that name.
     """
-    from .chain import encode
-
     for which, expression in (("forward", forward), ("backward", backward)):
         check_kind(which, expression, str, "NumPy statements as a str")
         if not expression.strip():
@@ -179,18 +185,63 @@ def add_row(name: str, family: str, forward: str, backward: str) -> None:
     check_identifier("the name of a row", name)
     if name in TABLE and [kernel.expression for kernel in TABLE[name].kernels.values()] == [forward, backward]:
         return
-    row = _new_row(name, family)
-    for (suffix, signature, split), expression in zip(_SIGNATURES[family], (forward, backward), strict=True):
-        kernel = Kernel(f"{name}_{suffix}", row, signature, split=split, expression=expression)
-        try:
-            kernel.code = encode(kernel)
-        except (SyntaxError, RecursionError, MemoryError) as error:  # of the parser: what it is given may be anything
-            why = str(error) or "it is nested too deeply"
-            said = f"{expression[:60]!r}{' ...' * (len(expression) > 60)}"
-            raise ValueError(f"{kernel.name}: the expression {said} cannot be read: {why}") from error
-        row.kernels[kernel.name] = kernel
+    _check_new(name, family)
+    names, over = [f"{name}_{suffix}" for suffix, _ in _SIGNATURES[family]], "elements"
+    for kernel, expression in zip(names, (forward, backward), strict=True):
+        with _reading(kernel, expression):
+            over = max(over, _over(expression), key=[*_OVER].index)
+    row = _new_row(name, family, over)
+    for kernel, (_, signature), expression in zip(names, _SIGNATURES[family], (forward, backward), strict=True):
+        for old, new in _OVER[over].items():
+            signature = signature.replace(old, new)
+        with _reading(kernel, expression):
+            row.kernels[kernel] = _kernel_of(kernel, row, signature, expression)
     TABLE[name] = row
     KERNELS.update(row.kernels)
+
+
+@contextmanager
+def _reading(name: str, expression: str) -> Iterator[None]:
+    """Turn errors of Python's parser, which may be given anything, into a ValueError."""
+    try:
+        yield
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        why = str(error) or "it is nested too deeply"
+        said = f"{expression[:60]!r}{' ...' * (len(expression) > 60)}"
+        raise ValueError(f"{name}: the expression {said} cannot be read: {why}") from error
+
+
+def _over(expression: str) -> str:
+    """Return what an expression is over: see `_OVER`."""
+    import ast
+
+    nodes = [*ast.walk(ast.parse(expression))]
+    if any(isinstance(node, ast.Call) and ast.unparse(node.func) == "len" for node in nodes):
+        return "samples"
+    return "rows" if any(isinstance(node, ast.keyword) and node.arg == "axis" for node in nodes) else "elements"
+
+
+def _kernel_of(name: str, row: Row, signature: str, expression: str) -> Kernel:
+    """Return the kernel of an expression, with as many arrays to work in as backends need."""
+    from .chain import encode, registers_of
+    from .codegen.graph import Graph
+    from .codegen.plan import Plan, RoomError
+
+    split = ("n" if "[n]" in signature else "batch") if row.family == "activation" else None
+    work: list[str] = []
+    while True:
+        operands = "".join(f", {array}[batch,n]" for array in work)
+        kernel = Kernel(name, row, signature + operands, split=split, work=work, expression=expression)
+        kernel.code = encode(kernel)
+        if kernel.elementwise:
+            return kernel
+        try:
+            Plan(Graph(kernel, {}))
+            if registers_of(kernel.code) <= len(work):
+                return kernel
+        except RoomError:
+            pass
+        work = [*work, f"work{len(work) + 1}"]
 
 
 def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> None:
@@ -214,12 +265,12 @@ def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> N
         If there is a row of that name.
     """
     check_identifier("the name of a row", name)
+    _check_new(name, family)
     row = _new_row(name, family)
     foreign = BACKENDS[choose_backend("numba")].importable("foreign")
     made = {"activation": foreign.activation, "loss": foreign.loss}[family](function, derivative)
-    for (suffix, signature, split), kernel_of, python in zip(
-        _SIGNATURES[family], made, (function, derivative), strict=True
-    ):
+    split = "n" if family == "activation" else None
+    for (suffix, signature), kernel_of, python in zip(_SIGNATURES[family], made, (function, derivative), strict=True):
         kernel = Kernel(f"{name}_{suffix}", row, signature, python.py_func, split=split)
         kernel.foreign = kernel_of
         row.kernels[kernel.name] = kernel

@@ -1,43 +1,52 @@
-"""Pointwise kernels without a compiler: the operations of an expression as numbers that one kernel runs.
+"""Kernels without a compiler: the operations of an expression as numbers that one kernel runs.
 
 The kernel `chain` of the backend cython is an accumulator machine (``cython_ext/chain.h``): a strip of vectors stays in
 registers from one operation to the next, other operands are read from L1 or broadcast, and a result is stored only if
 it is read again. Its cases follow from `OPERATIONS`. Its ``attributes`` are
 
-    [length, inputs, outputs, constants, registers, block, counts, share] + values of the constants + code
+    [length, *HEAD] + values of the constants + code
 
-Behind these ``length`` numbers come the attributes of the row, for a loss ``mean``. ``counts`` is 0; 1 where the
-constant number ``share`` is 1 / size (or 1 without ``mean``); 2 where moreover the loss is the first output's sum over
-that. ``registers`` is how many there are behind inputs and outputs, which are registers too, each ``block`` elements
-of memory on the stack. An output shares its buffer with no input.
+and behind these ``length`` numbers those of the row, for a loss ``mean``. An instruction is one number, ``operation +
+256 * (a + 256 * (b + 256 * c))``, where a, b and c are registers or constants. Code is *segments* and calls. A segment
+runs strip by strip until `LAST`: behind `FULL` over the elements, behind `ROW` over the numbers of a row, which have
+registers of their own. Elements pass in blocks; where there are numbers of rows, row by row. A call makes one register
+of others: of a primitive, or `ROW_MAX`; with `OF_ROW` added, of a number of the row.
 
-An instruction is one number, ``operation + 256 * (a + 256 * (b + 256 * c))``, where a, b and c are registers or
-constants. Code is segments, which run strip by strip until `END`, and behind each the call of a primitive on whole
-blocks, or 0 at the last. A segment may run twice over some elements, so what it finds in a register it leaves there.
-The module needs the standard library only.
+Registers are the inputs, the outputs, and memory: blocks on the stack, or where rows pass the operands to work in. The
+first numbers of a row are outputs. Those of a row stand behind the constants for operations over elements. A segment
+may run twice over some elements, so what it finds in a register it leaves there. An output shares its buffer with no
+input. The module needs the standard library only.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from .codegen.graph import BLOCK_FUNCTIONS, Graph, Scalar, number
-from .operations import NUMBERS
+from .codegen.graph import BARRIERS, Graph, Scalar, number
+from .operations import NUMBERS, PRIMITIVES
 
 if TYPE_CHECKING:
-    from .pointwise import Node
+    from .codegen.graph import Node
     from .table import Kernel
 
-__all__ = ["ALONE", "CASES", "END", "LAST", "OPERATIONS", "c_source", "encode"]
+__all__ = ["ALONE", "CASES", "FULL", "HEAD", "LAST", "OPERATIONS", "ROW", "c_source", "encode", "registers_of"]
 
 #: Registers of a chain, and numbers of its code.
 REGISTERS, LONGEST = 48, 1000
 #: The most elements of a block, and of all registers: they stay in L1, and on a small stack.
 BLOCK, ROOM = 1024, 6144
-#: Constants: each is a byte of an instruction.
-CONSTANTS = 255
+#: Constants and numbers of a row: each is a byte of an instruction. Of a row, and of these some are constants.
+CONSTANTS, ROWS = 255, 32
+#: What attributes begin with. `total` is 1 where a loss is the first output's sum, `share` the number of the constant
+#: that is 1 over how many it counts, or 1 without ``mean``, `columns` of that which is the length of a row; else -1.
+#: `counted` is 0 where nothing is, 1 where elements and 2 where rows are.
+HEAD = (
+    "inputs", "outputs", "row_outputs", "constants", "registers", "row_registers", "block", "by_rows", "counted",
+    "total", "share", "columns",
+)  # fmt: skip
 
 
 class Operation(NamedTuple):
@@ -59,7 +68,7 @@ _ANY = "am ac ma ca mm mc cm"
 OPERATIONS = {
     "load": Operation("a", "m c"),
     "+": Operation("a + b", "am ac mm mc"),
-    "-": Operation("a - b", "am ma ca mm cm"),
+    "-": Operation("a - b", _ANY),
     "*": Operation("a * b", "am ac mm mc"),
     "/": Operation("a / b", _ANY),
     "*+": Operation("a * b + c", "amc acc mmc mcc"),
@@ -79,8 +88,8 @@ OPERATIONS = {
     "where <": Operation("fastbp_pick_below(a, b, c, d)", "mcam mcac mcma mcca cmam cmac cmma cmca"),
     "where <=": Operation("fastbp_pick_most(a, b, c, d)", "mcam mcac mcma mcca cmam cmac cmma cmca"),
 }
-#: The end of a segment, a store, and both at once.
-END, STORE, LAST = 0, 1, 2
+#: A store, and one with which a segment ends.
+STORE, LAST = 0, 1
 _WITH_STORE = {"+", "-", "*", "/", "square", "negative", "abs", "sqrt", "maximum", "minimum"}
 _FORMS = [(op, form) for op, operation in OPERATIONS.items() for form in operation.forms.split()]
 #: The number of each form of each operation, and of those that have one together with the store that ends the segment.
@@ -89,18 +98,26 @@ _ALONE = [(op, form) for op, form in _FORMS if op in _WITH_STORE and "a" not in 
 ALONE = {case: k for k, case in enumerate(_ALONE, LAST + 1 + len(CASES))}
 #: Operations whose operands may change places, and what others are then.
 _TURNED = {**{op: op for op in ("+", "*", "*+", "==", "!=", "and", "or")}, ">": "<", ">=": "<="}
-#: ``y_pred.size if mean else 1``
-_COUNT = Scalar("choice", (Scalar("attribute", text="0"), Scalar("length"), number(1)))
-_SHARE = Scalar("/", (number(1), _COUNT))
+#: What is called between segments: a primitive by its number, or these; for a number of a row with `OF_ROW` added.
+FULL, ROW, ROW_MAX, OF_ROW = 64, 65, 66, 128
+assert len(PRIMITIVES) < FULL
+_CALLS = {op: {"row_sum": NUMBERS["sum"], "row_max": ROW_MAX}.get(op, NUMBERS.get(op, 0)) for op in BARRIERS}
+#: ``y_pred.size if mean else 1``, and ``len(y_pred) if mean else 1``
+_COUNTS = [Scalar("choice", (Scalar("attribute", text="0"), Scalar(of), number(1))) for of in ("length", "rows")]
+_SHARES = [Scalar("/", (number(1), count)) for count in _COUNTS]
 
 
 class _Value(NamedTuple):
-    """An operation of the machine, a function of a block, an "input" or a "number"; args are other values' numbers."""
+    """An operation of the machine, a call, an "input" or a "number"; args are the numbers of other values.
+
+    `kind` is what it has a number for: "full", each element; "row"; "one", all.
+    """
 
     op: str
     args: tuple[int, ...] = ()
-    name: str = ""  # of an input
-    number: float | None = None  # None for the share
+    kind: str = "full"
+    name: str = ""  # of an input, of a number that is no constant
+    number: float | None = None
 
 
 class _Values:
@@ -126,13 +143,18 @@ class _Values:
         """Return a value together with the one that only it reads, where there is an operation for both."""
         values = self.values
         for a, b in (value.args[:2], value.args[1::-1]) if value.op == "+" else ():
-            if values[a].op == "*" and values[b].op == "number" and uses.get(a) == 1:
-                return _Value("*+", (*values[a].args, b))
+            if values[a].op == "*" and values[b].op == "number" and uses.get(a) == 1 and values[a].kind == value.kind:
+                return value._replace(op="*+", args=(*values[a].args, b))
         if value.op == "where":
             test, *branches = value.args
             read = {values[a].op for a in values[test].args}
-            if values[test].op in ("<", "<=") and uses.get(test) == 1 and "number" in read:
-                return _Value(f"where {values[test].op}", (*values[test].args, *branches))
+            if (
+                values[test].op in ("<", "<=")
+                and uses.get(test) == 1
+                and "number" in read
+                and values[test].kind == value.kind
+            ):
+                return value._replace(op=f"where {values[test].op}", args=(*values[test].args, *branches))
         return value
 
     def uses(self) -> dict[int, int]:
@@ -146,35 +168,65 @@ class _Values:
             uses[k] = uses.get(k, 0) + 1
         return uses
 
-    def _add(self, op: str, *args: int, name: str = "", number: float | None = None) -> int:
-        value = _Value(op, args, name, number)
+    def _add(self, op: str, *args: int, kind: str = "full", name: str = "", number: float | None = None) -> int:
+        if op in OPERATIONS:
+            args = self._with_form(op, kind, args)
+        value = _Value(op, args, kind, name, number)
         key = repr(value)  # tells -0 from +0
         if key not in self._known:
             self._known[key] = len(self.values)
             self.values.append(value)
         return self._known[key]
 
+    def _with_form(self, op: str, kind: str, args: tuple[int, ...]) -> tuple[int, ...]:
+        """Return operands of which an operation has a form: where it has none, one constant becomes an array."""
+        same = [self.values[k].kind == kind for k in args]
+        for form in OPERATIONS[op].forms.split():
+            for places in {form, form[1::-1] + form[2:]} if _TURNED.get(op) == op else {form}:
+                if [place != "c" for place in places] == same:
+                    return args
+        k = same.index(False)
+        return self._with_form(op, kind, (*args[:k], self._add("load", args[k], kind=kind), *args[k + 1 :]))
+
     def _of(self, node: Node, args: list[int]) -> int:
         if node.op == "input":
+            if node.kind != "full" or node.part is not None:
+                raise ValueError(f"{self.kernel.name}: {node.name} is no array of the shape of all")
             return self._add("input", name=node.name)
-        if node.scalar:
-            known = None if node.scalar == _SHARE else _number(self.kernel, node.scalar)
-            return self._add("number", number=known)
+        if node.op == "scalar":
+            assert node.scalar
+            return self._number(node.scalar)
+        add = functools.partial(self._add, kind=node.kind)
         number = self.values[args[-1]].number
         match node.op, args:
             case "-", [a]:
-                return self._add("negative", a)
+                return add("negative", a)
             case "*", [a, b] if a == b:
-                return self._add("square", a)
-            case "-", [a, _] if number is not None:  # the same bits, and there is a form for it
-                return self._add("+", a, self._add("number", number=-number))
+                return add("square", a)
+            case "-", [a, _] if number is not None:  # the same bits, and it may follow a product
+                return add("+", a, self._add("number", kind="one", number=-number))
             case "/", [a, _] if number and abs(math.frexp(number)[0]) == 0.5 and 2.0**-100 < abs(number) < 2.0**100:
-                return self._add("*", a, self._add("number", number=1 / number))
+                return add("*", a, self._add("number", kind="one", number=1 / number))
             case ">" | ">=", [a, b]:
-                return self._add(_TURNED[node.op], b, a)
+                return add(_TURNED[node.op], b, a)
             case "clip", [a, low, high]:
-                return self._add("minimum", self._add("maximum", a, low), high)
-        return self._add(node.op, *args)
+                return add("minimum", add("maximum", a, low), high)
+            case "pow", [a]:
+                assert node.scalar
+                return add("pow", a, add("load", self._number(node.scalar)))
+        return add(node.op, *args)
+
+    def _number(self, scalar: Scalar) -> int:
+        if scalar in _SHARES:
+            return self._add("number", kind="one", name="share")
+        if scalar == Scalar("columns"):
+            return self._add("number", kind="one", name="columns")
+        sign = 1.0
+        if scalar.op == "-" and len(scalar.args) == 1:
+            sign, scalar = -1.0, scalar.args[0]
+        if scalar.op != "number":
+            raise ValueError(f"{self.kernel.name}: a scalar is computed; it must be a number")
+        return self._add("number", kind="one", number=sign * float(scalar.text))
 
     def order(self) -> list[int]:
         """Return what is to be computed, each value behind those that it reads."""
@@ -197,55 +249,106 @@ class _Values:
         return order
 
 
+class _Registers:
+    """Where values of one kind lie."""
+
+    def __init__(self, names: list[str], outputs: list[int], most: int) -> None:
+        self.names, self.outputs, self.most = names, outputs, most
+        self.first = self.top = len(names) + len(outputs)
+        self.place: dict[int, int] = {}
+        # those that may be written; that may be when the segment ends, which read them; that it wrote
+        self.free, self.read, self.begun = list[int](), list[int](), set[int]()
+
+    def take(self, k: int) -> int:
+        """Return the register of a new value."""
+        if k in self.outputs:
+            register = len(self.names) + self.outputs.index(k)
+        elif self.free:
+            register = self.free.pop()
+        elif self.top < self.most:
+            register = self.top
+            self.top += 1
+        else:
+            raise ValueError(f"the expression needs more than {self.most} intermediate results")
+        self.place[k] = register
+        return register
+
+    def release(self, k: int) -> None:
+        """Note that a value is not read any more."""
+        if self.place.get(k, -1) >= self.first:
+            register = self.place.pop(k)
+            (self.free if register in self.begun else self.read).append(register)
+
+    def end(self) -> None:
+        """Note the end of a segment."""
+        self.free += self.read
+        self.read, self.begun = [], set()
+
+
 class _Encoder:
     """Turns values into code."""
 
     def __init__(self, values: _Values) -> None:
-        self.values, self.uses = values.values, values.uses()
-        self.kernel, self.outputs = values.kernel, values.outputs
-        names = [o.name for o in self.kernel.operands if o.name in {i.name for i in self.kernel.inputs}]
-        self.inputs, self.code = len(names), list[int]()
-        # the register of each value that lies in memory, and the number of each constant
-        self.place = {k: names.index(value.name) for k, value in enumerate(self.values) if value.op == "input"}
+        self.values, self.uses, self.code = values.values, values.uses(), list[int]()
+        kernel = values.kernel
+        inputs = [o.name for o in kernel.operands if o.name in {i.name for i in kernel.inputs}]
+        outputs = {kind: [k for k in values.outputs if self.values[k].kind == kind] for kind in ("full", "one", "row")}
+        self.full = _Registers(inputs, outputs["full"] + outputs["one"], REGISTERS)
+        self.rows = _Registers([], outputs["row"], ROWS)
+        self.full.place = {k: inputs.index(value.name) for k, value in enumerate(self.values) if value.op == "input"}
         needed = [k for k, value in enumerate(self.values) if value.op == "number" and k in self.uses]
         self.number = {k: number for number, k in enumerate(needed)}
-        self.constants = [self.values[k].number for k in needed]
-        self.first = self.top = self.inputs + len(self.outputs)
-        # operations with their fields, and stores
+        # operations with their fields, and stores; of what kind they are
         self.segment: list[tuple[tuple[str, str] | None, list[int]]] = []
-        # registers: that may be written; that may be when the segment ends; that were in it
-        self.free, self.read, self.begun = list[int](), list[int](), set[int]()
+        self.kind = "full"
         self.accumulator: int | None = None
-        order = values.order()
-        for k, following in itertools.pairwise([*order, None]):
-            self._step(k, following)
-        for register, output in enumerate(self.outputs, self.inputs):
-            if self.place.get(output) != register:
-                self._operation(_Value("load", (output,)))
-                self.segment.append((None, [register]))
+        try:
+            for k, following in itertools.pairwise([*values.order(), None]):
+                self._step(k, following)
+            for registers, kind in ((self.full, "full"), (self.rows, "row")):
+                for register, k in enumerate(registers.outputs, len(registers.names)):
+                    if registers.place.get(k) != register:
+                        self._operation(_Value("load", (k,), kind))
+                        self.segment.append((None, [register]))
+        except ValueError as error:
+            raise ValueError(f"{kernel.name}: {error}") from None
         self._end()
-        self._write(0)
+        self.code.append(0)
+
+    def _registers(self, kind: str) -> _Registers:
+        return self.rows if kind == "row" else self.full
 
     def _step(self, k: int, following: int | None) -> None:
         value = self.values[k]
-        if value.op in BLOCK_FUNCTIONS.values():
-            source = self.place[value.args[0]]
+        registers = self._registers(value.kind)
+        if value.op in BARRIERS:
+            self._end()
+            of_row = {self.values[a].kind for a in value.args} == {"row"}
+            sources = [self._registers("row" if of_row else "full").place[a] for a in value.args]
             self._release(value.args)
             self._end()
-            self.place[k] = self._register(k)
-            self._write(NUMBERS[value.op], source, self.place[k])
+            self._write(_CALLS[value.op] + OF_ROW * of_row, *sources, registers.take(k))
             return
         self._operation(value)
         self._release(value.args)
         self.accumulator = k
         if following is None or not self._stays(k, self.values[following]):
-            self.place[k] = self._register(k)
-            self.begun.add(self.place[k])
-            self.segment.append((None, [self.place[k]]))
+            register = registers.take(k)
+            registers.begun.add(register)
+            self.segment.append((None, [register]))
 
     def _stays(self, k: int, following: _Value) -> bool:
         """Whether the next operation alone reads a value, and reads it from the accumulator."""
-        return self.uses[k] == 1 and k in following.args and self._form(following)[0] != ""
+        alone = self.uses[k] == 1 and k in following.args and following.kind == self.kind
+        return alone and self._form(following)[0] != ""
+
+    def _field(self, k: int, kind: str) -> tuple[str, int]:
+        """Return where a value lies for operations of a kind: in memory or among constants, and where there; or "-"."""
+        if k in self.number:
+            return "c", self.number[k]
+        if k in self._registers(kind).place:
+            return "m", self._registers(kind).place[k]
+        return ("c", len(self.number) + self.rows.place[k]) if k in self.rows.place else ("-", 0)
 
     def _form(self, value: _Value) -> tuple[str, tuple[int, ...]]:
         """Return where the operands of an operation lie, and these; an empty form where one lies nowhere."""
@@ -254,23 +357,24 @@ class _Encoder:
             ways.append((value.args[1], value.args[0], *value.args[2:]))
         held = [(args, k) for args in ways for k, a in enumerate(args) if a == self.accumulator]
         for args, k in (*held, *((args, None) for args in ways)):
-            lies = ("m" if a in self.place else "c" if a in self.number else "-" for a in args)
-            form = "".join("a" if i == k else place for i, place in enumerate(lies))
+            form = "".join("a" if i == k else self._field(a, value.kind)[0] for i, a in enumerate(args))
             if (value.op, form) in CASES:
                 return form, args
         return "", ()
 
     def _operation(self, value: _Value) -> None:
+        if self.kind != value.kind:
+            self._end()
+            self.kind = value.kind
         if not self._form(value)[0]:  # one of its operands has to be in the accumulator
             for self.accumulator in value.args:
                 if self._form(value)[0]:
                     break
-            loaded = self.accumulator
-            self.accumulator = None
-            self._operation(_Value("load", (loaded,)))
+            loaded, self.accumulator = self.accumulator, None
+            self._operation(_Value("load", (loaded,), value.kind))
             self.accumulator = loaded
         form, args = self._form(value)
-        fields = [{"m": self.place, "c": self.number}[p][k] for p, k in zip(form, args, strict=True) if p != "a"]
+        fields = [self._field(k, value.kind)[1] for place, k in zip(form, args, strict=True) if place != "a"]
         self.segment.append(((value.op, form), fields))
 
     def _write(self, case: int, *fields: int) -> None:
@@ -278,39 +382,29 @@ class _Encoder:
 
     def _end(self) -> None:
         """Write a segment: an operation alone together with its store, a store together with the end."""
+        if self.segment:
+            self._write(ROW if self.kind == "row" else FULL)
         match self.segment:
-            case [((_, _) as case, fields), (_, store)] if case in ALONE:
+            case [((_, _) as case, fields), (_, store)] if case in ALONE and self.kind == "full":
                 self._write(ALONE[case], *fields, *store)
             case [*before, (_, store)]:
                 for case, fields in before:
                     self._write(STORE if case is None else CASES[case], *fields)
                 self._write(LAST, *store)
-            case _:
-                self._write(END)
-        self.free += self.read
-        self.segment, self.read, self.begun, self.accumulator = [], [], set(), None
-
-    def _register(self, k: int) -> int:
-        if k in self.outputs:
-            return self.inputs + self.outputs.index(k)
-        if not self.free:
-            if self.top == REGISTERS:
-                raise ValueError(f"{self.kernel.name}: the expression needs more than {REGISTERS} intermediate results")
-            self.free.append(self.top)
-            self.top += 1
-        return self.free.pop()
+        self.segment, self.accumulator = [], None
+        self.full.end()
+        self.rows.end()
 
     def _release(self, args: tuple[int, ...]) -> None:
         """Note that an operation has read its operands."""
         for k in args:
             self.uses[k] -= 1
-            if not self.uses[k] and self.place.get(k, 0) >= self.first:
-                register = self.place.pop(k)
-                (self.free if register in self.begun else self.read).append(register)
+            if not self.uses[k]:
+                self._registers(self.values[k].kind).release(k)
 
 
 def encode(kernel: Kernel) -> tuple[float, ...]:
-    """Return the numbers for a pointwise kernel.
+    """Return the numbers for a kernel over elements, or over elements and rows.
 
     Raises
     ------
@@ -318,35 +412,43 @@ def encode(kernel: Kernel) -> tuple[float, ...]:
         If the expression has too many intermediate results, or a scalar that is not a number.
     """
     values = _Values(kernel)
-    total = values.graph.total
-    if total and (total.divisor != _COUNT or total.array != next(iter(values.graph.outputs))):
+    graph, by_rows = values.graph, len(kernel.dims) == 2
+    total = graph.total
+    if total and (total.divisor not in _COUNTS or total.array != next(iter(graph.outputs))):
         raise ValueError(f"{kernel.name}: the loss must be elements.sum() / (y_pred.size if mean else 1)")
     encoder = _Encoder(values)
-    constants = encoder.constants
-    share = constants.index(None) if None in constants else -1
-    counts = 2 if total else int(share >= 0)
-    registers = encoder.top - encoder.first
-    block = min(BLOCK, ROOM // max(1, registers) // 64 * 64)
-    head = [encoder.inputs, len(values.outputs), len(constants), registers, block, counts, share]
-    numbers = [*head, *(1.0 if c is None else c for c in constants), *encoder.code]
-    if len(numbers) >= LONGEST or len(constants) > CONSTANTS:
+    numbers = [values.values[k] for k in encoder.number]
+    names = [value.name for value in numbers]
+    shares = {node.scalar for node in graph.nodes} & set(_SHARES)
+    counted = _COUNTS.index(total.divisor) + 1 if total else 1 + _SHARES.index(*shares) if shares else 0
+    full, rows = encoder.full, encoder.rows
+    registers = full.top - full.first
+    head = {
+        "inputs": len(full.names), "outputs": len(full.outputs), "row_outputs": len(rows.outputs),
+        "constants": len(numbers), "registers": registers, "row_registers": rows.top,
+        "block": min(BLOCK, ROOM // max(1, registers) // 64 * 64), "by_rows": by_rows, "counted": counted,
+        "total": total is not None,
+        **{name: names.index(name) if name in names else -1 for name in ("share", "columns")},
+    }  # fmt: skip
+    constants = [0.0 if value.number is None else value.number for value in numbers]
+    written = [*(head[name] for name in HEAD), *constants, *encoder.code]
+    if len(written) >= LONGEST or len(numbers) + ROWS > CONSTANTS:
         raise ValueError(f"{kernel.name}: the expression has too many operations, {len(encoder.code)}")
-    return tuple(map(float, [len(numbers) + 1, *numbers]))
+    return tuple(map(float, [len(written) + 1, *written]))
 
 
-def _number(kernel: Kernel, scalar: Scalar) -> float:
-    if scalar.op == "-" and len(scalar.args) == 1:
-        return -_number(kernel, scalar.args[0])
-    if scalar.op != "number":
-        raise ValueError(f"{kernel.name}: a scalar is computed; it must be a number")
-    return float(scalar.text)
+def registers_of(code: tuple[float, ...]) -> int:
+    """Return how many registers a code needs besides operands."""
+    return int(code[1 + HEAD.index("registers")])
 
 
 def c_source() -> str:
     """Return ``chain_cases.h``: the machine's numbers, and a case of a switch for each form of each operation."""
     places = {"m": "FASTBP_MEMORY({})", "c": "FASTBP_CONSTANT({})"}
-    numbers = {"END": END, "STORE": STORE, "LAST": LAST, "ALONE": min(ALONE.values())}
-    numbers |= {"REGISTERS": REGISTERS, "CONSTANTS": CONSTANTS, "ROOM": ROOM}
+    numbers = {"STORE": STORE, "LAST": LAST, "ALONE": min(ALONE.values())}
+    numbers |= {"REGISTERS": REGISTERS, "CONSTANTS": CONSTANTS, "ROWS": ROWS, "ROOM": ROOM}
+    numbers |= {"FULL": FULL, "ROW": ROW, "ROW_MAX": ROW_MAX, "OF_ROW": OF_ROW}
+    numbers |= {f"AT_{name.upper()}": k for k, name in enumerate(HEAD, 1)} | {"HEAD": 1 + len(HEAD)}
     lines = [
         "/* Written by setup.py from kernels/chain.py. */",
         f"enum {{ {', '.join(f'FASTBP_CHAIN_{name} = {value}' for name, value in numbers.items())} }};",

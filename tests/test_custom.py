@@ -51,6 +51,27 @@ OTHERS = {
     "zero_above": lambda x: x.clip(-2, -0.0),
     "conditions beside an array": lambda x: (x > 0) * x + x * (x > 1) - (x < 0.5) * x,
     "swapped": lambda x: np.maximum(0.5, np.minimum(2, x)) - (1 - x) / 2,
+    "powers": lambda x: x**3 - np.power(x, 4) / 9 + (x * x + 1) ** -1.5 + (x + 7) ** -1 + x**1 * x**2,
+    "extremes": lambda x: np.maximum(x, 1 - x * x) * np.minimum(3 * x, x * x - 2),
+    "extremes of zeros": lambda x: np.maximum(x * 0, x) - np.minimum(x, -x * 0),
+    "waves": lambda x: np.sin(x) * np.cos(3 * x) + np.arctan(2 * x),
+    "erf": lambda x: 0.5 * x * (1 + custom.erf(x * 0.7071067811865476)),
+}
+#: Over the last axis.
+OVER_ROWS = {
+    "centred": lambda x: x - x.mean(axis=-1, keepdims=True),
+    "normalized": lambda x: (
+        (x - np.mean(x, axis=-1, keepdims=True))
+        / np.sqrt(((x - x.mean(-1, keepdims=True)) ** 2).mean(-1, keepdims=True) + 1e-5)
+    ),
+    "softmax": lambda x: (
+        np.exp(x - x.max(axis=-1, keepdims=True))
+        / np.exp(x - x.max(axis=-1, keepdims=True)).sum(axis=-1, keepdims=True)
+    ),
+    "log_softmax": lambda x: x - np.log(np.sum(np.exp(x), axis=-1, keepdims=True)),
+    "scaled by a power": lambda x: x * ((x * x).sum(axis=-1, keepdims=True) + 1) ** -0.25,
+    "one for all": lambda x: 0 * x + x.max(axis=-1, keepdims=True),
+    "steps": lambda x: np.where(x > x.mean(axis=-1, keepdims=True), x, x.mean(axis=-1, keepdims=True) / 2),
 }
 LOSSES = {
     "mean_squared_error": lambda y_true, y_pred: (y_pred - y_true) ** 2,
@@ -59,6 +80,15 @@ LOSSES = {
         np.abs(y_pred - y_true) <= 1, 0.5 * (y_pred - y_true) ** 2, np.abs(y_pred - y_true) - 0.5
     ),
     "hinge": lambda y_true, y_pred: np.maximum(1 - y_true * y_pred, 0),
+}
+LOSSES_OVER_ROWS = {
+    "cosine": lambda y_true, y_pred: (
+        1 - (y_true * y_pred).sum(axis=-1) / np.sqrt((y_true * y_true).sum(axis=-1) * (y_pred * y_pred).sum(axis=-1))
+    ),
+    "mean": lambda y_true, y_pred: ((y_true - y_pred) ** 2).mean(axis=-1, keepdims=True),
+    "linear": lambda y_true, y_pred: np.mean(y_pred - y_true, axis=-1),
+    "worst": lambda y_true, y_pred: np.max(np.abs(y_pred - y_true), axis=-1),
+    "elements": lambda y_true, y_pred: (y_pred - y_pred.mean(axis=-1, keepdims=True) - y_true) ** 2,
 }
 
 
@@ -100,11 +130,13 @@ def test_bits_of_the_expression_in_every_backend(name, dtype, fresh):
 def statements(rng):
     """Return an expression of a backward kernel, made of operations at random."""
     values, tests, lines = ["dy", "x"], [], []
+    numbers = ["-2.5", "-0.5", "0.25", "2.0", "3.0", "0.0"]
+    if rng.random() < 0.3:
+        lines, numbers = ["m = x.sum(axis=-1, keepdims=True)"], [*numbers, "m", "m", "m"]
     for k in range(rng.integers(1, 9)):
         # the last ones more often: each value read once is a chain of operations that nothing interrupts
         a, b, c = (values[-1 - min(int(rng.exponential(1.5)), len(values) - 1)] for _ in range(3))
-        number, other = f"{rng.choice([-2.5, -0.5, 0.25, 2.0, 3.0, 0.0])}", rng.random() < 0.5
-        b = number if other else b
+        b = rng.choice(numbers) if rng.random() < 0.5 else b
         a, b = (b, a) if rng.random() < 0.5 else (a, b)
         kinds = {"arithmetic": 0.4, "unary": 0.12, "bound": 0.08, "test": 0.15, "join": 0.05, "where": 0.2}
         kind = rng.choice([*kinds], p=[*kinds.values()])
@@ -130,16 +162,32 @@ def statements(rng):
 
 
 def forms(code):
-    """Return the operations of a chain with their forms, as its code has them."""
-    found, ends = set(), {chain.END, chain.LAST, *chain.ALONE.values()}
+    """Return the operations of a chain with their forms, as its code has them, and whether each stands alone."""
     names = {number: case for cases in (chain.CASES, chain.ALONE) for case, number in cases.items()}
-    instructions = [int(number) & 255 for number in code[8 + int(code[3]) :]]
-    while instructions:
-        number = instructions.pop(0)
-        found |= {(number in chain.ALONE.values(), *names[number])} if number in names else set()
-        if number in ends:
-            del instructions[0]  # what is called then
+    found, in_segment = set(), False
+    for number in code[1 + len(chain.HEAD) + int(code[1 + chain.HEAD.index("constants")]) :]:
+        op = int(number) & 255
+        if in_segment:
+            found |= {(op in chain.ALONE.values(), *names[op])} if op in names else set()
+            in_segment = op != chain.LAST and op not in chain.ALONE.values()
+        else:
+            in_segment = op in (chain.FULL, chain.ROW)
     return found
+
+
+def of_a_build(build, kernel, dtype, given, numerics="numpy"):
+    """Return what a chain of one build makes of arrays, and what its definition does."""
+    sizes = dict(zip(kernel.dims, next(iter(given.values())).shape, strict=True))
+    attributes = dict(enumerate([*kernel.code, *kernel.attributes.values()]))
+    function, table = address(build, dtype, "chain"), primitives(build, dtype, numerics)
+    status, got = run_guarded(
+        function, table, kernel, sizes, given, attributes, guarded(kernel, dtype, sizes, given)
+    )  # fmt: skip
+    assert status == 0
+    return got, reference(kernel, given, kernel.attributes, numerics)[1]
+
+
+CHAINS = [build for build in BUILDS if build != "numba"]
 
 
 def test_every_form_of_every_operation_of_a_chain(fresh):
@@ -148,25 +196,140 @@ def test_every_form_of_every_operation_of_a_chain(fresh):
     for _ in range(20000):
         if not missing:
             break
-        kernel = Kernel("try_backward", row, "dy[n], x[n] -> dx[n]", expression=statements(rng))
-        code = chain.encode(kernel)
-        if not missing & forms(code):
+        expression = statements(rng)
+        shape = "[batch,n]" if "axis" in expression else "[n]"
+        kernel = Kernel("try_backward", row, f"dy{shape}, x{shape} -> dx{shape}", expression=expression)
+        found = forms(chain.encode(kernel))
+        if not missing & found:
             continue
-        missing -= forms(code)
+        missing -= found
         name = fresh()
-        kernels.add_row(name, "activation", "y = x", kernel.expression)
-        kernel = KERNELS[f"{name}_backward"]
+        kernels.add_row(name, "activation", "y = x", expression)
         for dtype, n in itertools.product(DTYPES, (1, 7, 40, 83, 160, 1100)):
             given = {"dy": inputs(dtype, n), "x": inputs(dtype, n + 1)[:n]}
-            _, want = reference(kernel, given, {})
-            for build in (build for build in BUILDS if build != "numba"):
-                got = run_guarded(
-                    address(build, dtype, "chain"), primitives(build, dtype, "numpy"), kernel, {"n": n}, given,
-                    dict(enumerate(code)), guarded(kernel, dtype, {"n": n}, given),
-                )  # fmt: skip
-                assert got[0] == 0
-                assert_same_bits(got[1]["dx"], want["dx"], f"{kernel.expression} {n} {build}")
+            if "axis" in expression:
+                given = {key: value[None] for key, value in given.items()}
+            for build in CHAINS:
+                got, want = of_a_build(build, KERNELS[f"{name}_backward"], dtype, given)
+                assert_same_bits(got["dx"], want["dx"], f"{expression} {n} {build}")
     assert not missing
+
+
+def rows_of(dtype, shape):
+    return inputs(dtype, shape[0] * shape[1]).reshape(shape)
+
+
+SHAPES = (1, 1), (5, 3), (2, 31), (3, 130), (2, 2500)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", OVER_ROWS)
+def test_bits_over_rows(name, dtype, fresh):
+    row = custom.activation(OVER_ROWS[name], fresh()).activation
+    for shape, numerics in itertools.product(SHAPES, ("numpy", "portable")):
+        x, dy = rows_of(dtype, shape), rows_of(dtype, shape)[:, ::-1].copy()
+        for part, given in (("forward", {"x": x}), ("backward", {"dy": dy, "x": x})):
+            for build in CHAINS:
+                got, want = of_a_build(build, KERNELS[f"{row}_{part}"], dtype, given, numerics)
+                for result in got:
+                    assert_same_bits(got[result], want[result], f"{name} {part} {shape} {build} {numerics}")
+            for backend in BACKENDS if shape[1] < 200 else ():
+                function = functools.partial(getattr(kernels, f"{row}_{part}"), *given.values(), numerics=numerics)
+                assert_same_bits(
+                    function(backend=backend), function(backend="numpy"), f"{name} {part} {shape} {backend}"
+                )
+    assert getattr(kernels, f"{row}_forward")(np.empty((0, 3))).shape == (0, 3)
+    x = np.random.default_rng(0).standard_normal((4, 9)).astype(dtype)
+    assert_same_bits(getattr(kernels, f"{row}_forward")(x), OVER_ROWS[name](x), name)
+
+
+def slopes(function, x):
+    """Return the gradient of a number by central differences."""
+    found = np.zeros_like(x)
+    for at in np.ndindex(x.shape):
+        step = np.zeros_like(x)
+        step[at] = 1e-6
+        found[at] = (function(x + step) - function(x - step)) / 2e-6
+    return found
+
+
+@pytest.mark.parametrize("name", OVER_ROWS)
+def test_derivative_over_rows_by_differences(name, fresh):
+    row = custom.activation(OVER_ROWS[name], fresh()).activation
+    rng = np.random.default_rng(3)
+    x, dy = rng.standard_normal((3, 5)), rng.standard_normal((3, 5))
+    got = getattr(kernels, f"{row}_backward")(dy, x)
+    np.testing.assert_allclose(got, slopes(lambda x: (OVER_ROWS[name](x) * dy).sum(), x), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("name", LOSSES_OVER_ROWS)
+def test_losses_over_rows(name, reduction, fresh):
+    function, mine = LOSSES_OVER_ROWS[name], custom.loss(LOSSES_OVER_ROWS[name], fresh(), reduction)
+    for shape, dtype in itertools.product(((4, 1), (5, 3), (3, 40), (2, 700)), DTYPES):
+        rng = np.random.default_rng(shape[1])
+        y_true, y_pred = rng.standard_normal((2, *shape)).astype(dtype)
+        want = getattr(function(y_true, y_pred), reduction)()
+        for backend in ("numpy", *BACKENDS):
+            value, gradient = (f(y_true, y_pred, backend=backend) for f in (mine, mine.gradient))
+            assert_same_bits(value, mine(y_true, y_pred, backend="numpy"), f"{shape} {backend}")
+            assert_same_bits(gradient, mine.gradient(y_true, y_pred, backend="numpy"), f"{shape} {backend}")
+        np.testing.assert_allclose(value, want, rtol=1e-4, atol=1e-6)
+        for part, result in (("forward", "elements"), ("backward", "dy_pred")):
+            given = {"y_pred": y_pred, "y_true": y_true}
+            for build, numerics in itertools.product(CHAINS, ("numpy", "portable")):
+                got, want = of_a_build(build, KERNELS[f"{mine.row_name}_{part}"], dtype, given, numerics)
+                assert_same_bits(got[result], want[result], f"{shape} {build} {numerics}")
+    y_true, y_pred = np.random.default_rng(0).standard_normal((2, 3, 4))
+    want = slopes(lambda y_pred: getattr(function(y_true, y_pred), reduction)(), y_pred)
+    np.testing.assert_allclose(mine.gradient(y_true, y_pred), want, rtol=1e-6, atol=1e-8)
+
+
+def test_largest_elements_share_a_slope(fresh):
+    worst = custom.loss(LOSSES_OVER_ROWS["worst"], fresh(), "sum")
+    gradient = worst.gradient(np.zeros((2, 3)), np.array([[2.0, -2.0, 1.0], [0.5, 1.0, 0.0]]))
+    np.testing.assert_array_equal(gradient, [[0.5, -0.5, 0.0], [0.0, 1.0, 0.0]])
+
+
+@pytest.mark.parametrize("slope", [1.0, -2.5, 0.0])
+def test_a_loss_of_constant_slope(slope, fresh):
+    loss = custom.loss(lambda y_true, y_pred: slope * y_pred - y_true, fresh())
+    given = np.array([[1.0, 2.0], [np.nan, np.inf]])
+    for backend in ("numpy", *BACKENDS):
+        got = loss.gradient(given, given, backend=backend)
+        np.testing.assert_array_equal(got, np.full((2, 2), slope / 4))
+
+
+def test_scipys_error_function_is_taken_for_the_kernels(fresh):
+    special = pytest.importorskip("scipy.special")
+    row = custom.activation(lambda x: special.erf(x), fresh()).activation
+    x = np.linspace(-3, 3, 13)
+    assert_same_bits(getattr(kernels, f"{row}_forward")(x), custom.erf(x))
+    np.testing.assert_allclose(custom.erf([0, 1]), special.erf([0, 1]), rtol=1e-15)
+
+
+@pytest.mark.parametrize("numerics", ["numpy", "portable"])
+def test_a_model_over_rows_trains_saves_and_loads(numerics, fresh, tmp_path):
+    centred = custom.activation(lambda x: np.sin(x - x.mean(axis=-1, keepdims=True)), fresh())
+    cosine = custom.loss(LOSSES_OVER_ROWS["cosine"], fresh())
+    rng, found = np.random.default_rng(0), []
+    x, y = rng.standard_normal((40, 2, 3)), rng.standard_normal((40, 2, 4))
+    for backend in ("numpy", *BACKENDS):
+        model = Sequential([Dense(5, activation=centred), Dense(4)], input_shape=(2, 3), seed=1)
+        model.compile("adam", cosine, backend=backend, numerics=numerics, dtype="float64")
+        model.fit(x, y, batch_size=16, epochs=4, seed=2, verbose=0, sample_weight=np.ones(40))
+        found.append(model)
+        for got, want in zip(model.get_weights(), found[0].get_weights(), strict=True):
+            assert_same_bits(got, want, backend)
+    losses = found[0].history.history["loss"]
+    assert losses[-1] < losses[0]
+    assert fastbp.gradient_check(model, x, y).ok
+    model.save(tmp_path / "own.npz")
+    for name in (centred.activation, cosine.row_name):
+        TABLE.pop(name)
+        for part in ("forward", "backward"):
+            KERNELS.pop(f"{name}_{part}")
+    assert_same_bits(load_model(tmp_path / "own.npz").predict(x), model.predict(x))
 
 
 @pytest.mark.parametrize("name", [f.name for f in ELEMENTARY if f.operands == 1])
@@ -274,17 +437,22 @@ def test_names(fresh):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda x: np.sin(x), "numpy.sin cannot be traced"),
-        (lambda x: x**3, "write the product, x \\* x \\* x"),
-        (lambda x: np.power(x, 2), "numpy.power cannot be traced"),
+        (lambda x: np.tan(x), "numpy.tan cannot be traced"),
+        (lambda x: x**x, "the exponent of \\*\\* is an array; it must be a number"),
+        (lambda x: 2**x, "2 \\*\\* of an array cannot be traced"),
+        (lambda x: np.power(2.0, x), "2.0 \\*\\* of an array cannot be traced"),
         (lambda x: x if x > 0 else 0 * x, "branches on values; write numpy.where"),
-        (lambda x: x.sum(), "the attribute 'sum' .* cannot be traced"),
+        (lambda x: x.sum(), "sum is over axis=None; it must be over axis=-1"),
+        (lambda x: np.mean(x, axis=0), "mean is over axis=0; it must be over axis=-1"),
+        (lambda x: x.mean(axis=-1, keepdims=True).max(axis=-1), "max is over one number for each row"),
+        (lambda x: x - x.mean(axis=-1), "it must be taken with keepdims=True"),
+        (lambda x: x.mean(axis=-1, keepdims=True), "the function returned one number for each row"),
+        (lambda x: x.std(axis=-1), "the attribute 'std' .* cannot be traced"),
         (lambda x: np.add.reduce(x), "numpy.add cannot be traced"),
         (lambda x: np.concatenate([x, x]), "numpy.concatenate cannot be traced"),
         (lambda x: x * np.float64(2), "a constant of the function is a float64"),
         (lambda x: x * np.ones(3), "a constant of the function is a ndarray"),
         (lambda x: x * True, "a constant of the function is a bool"),
-        (lambda x: np.maximum(x, x * 2), "numpy.maximum of two arrays"),
         (lambda x: np.where(True, x, 0), "the condition of numpy.where"),
         (lambda x: np.where(x, x, 0), "the condition of numpy.where must be a comparison"),
         (lambda x: np.where(x > 0, x > 1, x), "a comparison is used as a number; write numpy.where"),
@@ -423,6 +591,8 @@ OTHERS_THAN_NUMPYS = {
     "y = np.where(x, x, 0)": "'x' is no comparison",
     "y = np.where(x > 0, x > 1, x)": "'x > 1' is a comparison; only & and",
     "y = x > 0": "'y' is a comparison",
+    "y = True": "'True' is not in the vocabulary",
+    "y = x * True": "'True' is not in the vocabulary",
     "y = -(x > 0)": "'x > 0' is a comparison",
     "t = x > 0; y = x * (t + t)": "'t' is a comparison",
     "t = x > 0; y = x * np.exp(t)": "'t' is a comparison",

@@ -6,7 +6,8 @@ definition's bits.
 
 The vocabulary of a definition: operands, attributes, numbers, numbers of its module, ``+ - * /``, comparisons, ``&``,
 ``|``, ``np.where``, ``np.abs``, ``np.sqrt``, ``np.maximum`` and ``np.minimum`` of an array and a scalar, ``clip``,
-`BLOCK_FUNCTIONS`, ``below_one(x, eps)``, ``polynomial(x, coefficients)`` with a tuple of its module,
+`BLOCK_FUNCTIONS`, ``below_one(x, eps)``, ``polynomial(x, coefficients)`` with a tuple of its module, of rows that are
+added at run time ``np.power`` with a number as exponent,
 ``x.dtype.type(scalar)``, ``x.size``, ``x.shape[0]``, ``len(x)``, ``a if attribute else b``, and of a loss
 ``elements.sum() / scalar``. Of a matrix ``x.sum(axis=0)``, ``x.sum(axis=1)``, ``mean`` likewise and ``x.max(axis=1)``,
 each perhaps with ``keepdims=True``; ``s[:, None]`` and ``s[:, 0]`` of what they return. Of an operand ``[batch,2,n]``
@@ -48,12 +49,12 @@ __all__ = [
 #: Functions of a block, by how an expression calls them.
 BLOCK_FUNCTIONS = {f.call: f.name for f in ELEMENTARY if f.operands == 1}
 #: What is done to an array in memory, and not to one element after the other.
-BARRIERS = {*BLOCK_FUNCTIONS.values(), "row_sum", "row_max", "column_sum"}
+BARRIERS = {*BLOCK_FUNCTIONS.values(), "pow", "row_sum", "row_max", "column_sum"}
 _BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
 _LOGIC = {ast.BitAnd: "and", ast.BitOr: "or"}
 #: How many arguments functions have that do not have one.
-_ARITY = {"maximum": 2, "minimum": 2, "clip": 3}
+_ARITY = {"maximum": 2, "minimum": 2, "clip": 3, "power": 2}
 CONDITIONS = {*_COMPARE.values(), *_LOGIC.values()}
 #: What no statement may give another meaning.
 _WORDS = {"np", "len", "clip", "below_one", "polynomial", *BLOCK_FUNCTIONS}
@@ -77,7 +78,8 @@ def number(value: float) -> Scalar:
 
 
 class Node(NamedTuple):
-    """One operation of a graph: `args` are the numbers of other nodes; an "input" has a name, a "scalar" its value.
+    """One operation of a graph: `args` are the numbers of other nodes; an "input" has a name, a "scalar" its value,
+    a "pow" its exponent.
 
     `kind` is what it has a number for: "full", each element; "row"; "column"; "one", all. `part` is which of several
     rows a sample has in the operand `name`.
@@ -318,7 +320,7 @@ class Graph:
 
     def _value(self, tree: ast.expr) -> _Array | Scalar:
         """Return an array or a scalar."""
-        if isinstance(tree, ast.Constant) and isinstance(tree.value, (int, float)):
+        if isinstance(tree, ast.Constant) and type(tree.value) in (int, float):
             if abs(tree.value) > sys.float_info.max:
                 raise ValueError(f"{self.kernel.name}: a constant is {str(tree.value)[:40]}; it must be finite")
             return number(tree.value)
@@ -464,6 +466,10 @@ class Graph:
             raise self._unknown(tree)
         if name in BLOCK_FUNCTIONS and self.nodes[values[0].node].kind != "one":
             return self._operation(tree, BLOCK_FUNCTIONS[name], *values)
+        if name == "np.power" and isinstance(values[1], Scalar):
+            x, exponent = values
+            node = Node("pow", (x.node,), scalar=exponent, kind=self.nodes[x.node].kind)
+            return x._replace(node=self._node(node))
         if name in ("np.abs", "np.sqrt"):
             return self._operation(tree, short, *values)
         if name in ("np.maximum", "np.minimum", "clip") and all(isinstance(value, Scalar) for value in values[1:]):

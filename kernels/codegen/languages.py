@@ -298,6 +298,8 @@ class _Writer:
             case "column_sum":
                 return self.call("sum_columns", "primitives", x, y, "rows", "n", "some")
         count = "some * n" if action.source.kind == "full" and self.plan.over == "rows" else "some"
+        if action.exponent:
+            return self.call("power", "primitives", x, self.rounded(action.exponent), y, count)
         return self.call("unary", "primitives", self.primitive(action.op), x, y, count)
 
     def one(self, k: int) -> str:
@@ -562,7 +564,7 @@ _NUMBA_HEAD = '''"""Written by setup.py from kernels/table/; see kernels/codegen
 from math import sqrt
 
 from .common import (
-    BLOCK, OK, below_one, clip, doubles, max_rows, offset, real, rows_per_block, stack, subtract_and_keep_max,
+    BLOCK, OK, below_one, clip, doubles, max_rows, offset, power, real, rows_per_block, stack, subtract_and_keep_max,
     subtract_max, sum_columns, sum_rows, total, unary,
 )
 

@@ -14,9 +14,9 @@ from .graph import BARRIERS, BLOCK_FUNCTIONS, kind_of
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
 
-    from .graph import Graph
+    from .graph import Graph, Scalar
 
-__all__ = ["Call", "Loop", "Place", "Plan"]
+__all__ = ["Call", "Loop", "Place", "Plan", "RoomError"]
 
 _END = 1 << 30
 
@@ -50,15 +50,19 @@ class Loop(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A call `op` from one place to another; "subtract_max" may write the largest of each row as well."""
+    """A call `op` from one place to another; "subtract_max" may write the largest of each row as well.
+
+    `exponent` is that of "pow".
+    """
 
     op: str
     source: Place
     target: Place
     largest: Place | None = None
+    exponent: Scalar | None = None
 
 
-class _NoRoomError(Exception):
+class RoomError(ValueError):
     """There is no array for what a call is to read."""
 
 
@@ -98,12 +102,12 @@ class Plan:
             raise ValueError(f"{graph.kernel.name}: beside numbers of columns there are numbers of rows, or functions")
         try:
             self._make(early=True)
-        except _NoRoomError:
+        except RoomError:
             # an output that waits leaves its array to others
             try:
                 self._make(early=False)
-            except _NoRoomError:
-                raise ValueError(f"{graph.kernel.name}: there is no room; it must have an operand to work in") from None
+            except RoomError:
+                raise RoomError(f"{graph.kernel.name}: there is no room; it must have an operand to work in") from None
 
     def _make(self, early: bool) -> None:
         nodes, self.early = self.graph.nodes, early
@@ -193,7 +197,8 @@ class Plan:
         name = next((o for o, part, node in self.outputs if node == k and part is None and self._safe(o, [k], k)), "")
         self.done |= {(name, None)}
         self.memory[k] = self._new(k, name)
-        self._add(Call(self.graph.nodes[k].op, source, self.memory[k]), [source])
+        node = self.graph.nodes[k]
+        self._add(Call(node.op, source, self.memory[k], exponent=node.scalar), [source])
 
     def _safe(self, output: str, now: Container[int], call: int) -> bool:
         """Whether nobody reads the inputs that an output may overwrite after the action that writes the nodes `now`."""
@@ -258,7 +263,7 @@ class Plan:
             if kind == place.kind and name not in taken and read_until <= place.first:
                 return name
         if place.kind == "full" and self.over != "elements":
-            raise _NoRoomError
+            raise RoomError
         name = next((name for name, kind in self.local.items() if kind == place.kind and name not in taken), "")
         name = name or f"v{len(self.local)}"
         self.local[name] = place.kind

@@ -1,4 +1,4 @@
-/* Pointwise kernels that are data: the operations of a user's own function, run by an accumulator machine. What the
+/* Kernels that are data: the operations of a user's own function, run by an accumulator machine. What the
  * numbers in `attributes` mean is said in kernels/chain.py, which writes them.
  *
  * The accumulator is a strip of eight vectors that stay in registers. So an instruction is a few cycles and the
@@ -40,7 +40,6 @@ FASTBP_INLINE const double *fastbp_chain_strip(const double *code, fastbp_real *
     for (;;) {
         const uint32_t instruction = (uint32_t)(int64_t)*code++;
         switch (instruction & 255) {
-        case FASTBP_CHAIN_END: return code;
         case FASTBP_CHAIN_LAST:
             FASTBP_UNROLL(k, vectors) FASTBP_TO(0, v[k])
             return code;
@@ -89,48 +88,95 @@ static const double *fastbp_chain_segment(const double *code, fastbp_real *const
     return run(code, at, constant, 0, n & -strip);
 }
 
+static void fastbp_chain_sum(const fastbp_primitive *primitives, fastbp_real *x, fastbp_real *y, intptr_t n) {
+    char *args[] = {(char *)x, (char *)y};
+    const intptr_t dimensions[] = {1, n}, steps[] = {n * FASTBP_ITEM, FASTBP_ITEM};
+    primitives[FASTBP_SUM].loop(args, dimensions, steps, primitives[FASTBP_SUM].data);
+}
+
+/* but for the sign of a zero numpy.max, which has no value for nothing */
+static fastbp_real fastbp_chain_max(const fastbp_real *x, intptr_t n) {
+    fastbp_real most = -(fastbp_real)INFINITY;
+    for (intptr_t i = 0; i < n; i++) most = x[i] > most || x[i] != x[i] ? x[i] : most;
+    return most;
+}
+
 /* how many of `left` elements a vector has */
 FASTBP_INLINE int fastbp_chain_lanes(intptr_t left) { return left < 0 ? 0 : left < FASTBP_LANES ? left : FASTBP_LANES; }
 
 static int fastbp_chain(fastbp_real *const *buffers, const intptr_t *sizes, const double *attributes,
                         const fastbp_primitive *primitives) {
-    const int inputs = (int)attributes[1], outputs = (int)attributes[2], constants = (int)attributes[3];
-    const int registers = (int)attributes[4], counts = (int)attributes[6], share = (int)attributes[7];
-    const double *code = attributes + 8 + constants, *own = attributes + (intptr_t)attributes[0];
-    const intptr_t n = sizes[0], block = (intptr_t)attributes[5], least = FASTBP_CHAIN_SHORT * FASTBP_LANES;
-    const double divisor = counts && own[0] != 0 ? (double)n : 1;
+#define FASTBP_AT(name) (intptr_t)attributes[FASTBP_CHAIN_AT_##name]
+    const intptr_t inputs = FASTBP_AT(INPUTS), operands = inputs + FASTBP_AT(OUTPUTS), row_outputs = FASTBP_AT(ROW_OUTPUTS);
+    const intptr_t constants = FASTBP_AT(CONSTANTS), registers = operands + FASTBP_AT(REGISTERS);
+    const intptr_t row_registers = FASTBP_AT(ROW_REGISTERS), by_rows = FASTBP_AT(BY_ROWS), counted = FASTBP_AT(COUNTED);
+    const intptr_t share = FASTBP_AT(SHARE), columns = FASTBP_AT(COLUMNS), total = FASTBP_AT(TOTAL);
+#undef FASTBP_AT
+    const double *values = attributes + FASTBP_CHAIN_HEAD, *own = attributes + (intptr_t)attributes[0];
+    const intptr_t least = FASTBP_CHAIN_SHORT * FASTBP_LANES, steps[] = {FASTBP_ITEM, FASTBP_ITEM, FASTBP_ITEM};
+    const intptr_t n = by_rows ? sizes[1] : sizes[0], size = by_rows ? sizes[0] * n : n;
+    const intptr_t block = by_rows ? n : (intptr_t)attributes[FASTBP_CHAIN_AT_BLOCK];
+    const intptr_t blocks = by_rows ? sizes[0] : (n + block - 1) / block;
+    const double divisor = counted && own[0] != 0 ? (double)(counted == 1 ? size : sizes[0]) : 1;
     fastbp_real memory[FASTBP_CHAIN_ROOM], few[FASTBP_CHAIN_REGISTERS][FASTBP_CHAIN_SHORT * FASTBP_LANES];
-    fastbp_real *at[FASTBP_CHAIN_REGISTERS], constant[FASTBP_CHAIN_CONSTANTS];
-    const intptr_t steps[] = {sizeof(fastbp_real), sizeof(fastbp_real)};
-    for (int k = 0; k < constants; k++) constant[k] = (fastbp_real)(k == share ? 1 / divisor : attributes[8 + k]);
-    for (int k = 0; k < registers; k++) at[inputs + outputs + k] = memory + k * block;
-    for (intptr_t start = 0; start < n; start += block) {
-        const intptr_t count = n - start < block ? n - start : block;
-        for (int k = 0; k < inputs + outputs; k++) at[k] = buffers[k] + start;
+    fastbp_real row[FASTBP_CHAIN_ROWS][FASTBP_CHAIN_SHORT * FASTBP_LANES]; /* the first of each counts */
+    fastbp_real *at[FASTBP_CHAIN_REGISTERS], *row_at[FASTBP_CHAIN_ROWS], constant[FASTBP_CHAIN_CONSTANTS];
+    fastbp_real *const of_rows = constant + constants;
+    for (int k = 0; k < constants; k++)
+        constant[k] = (fastbp_real)(k == share ? 1 / divisor : k == columns ? (double)n : values[k]);
+    for (int k = 0; k < row_registers; k++) {
+        memset(row[k], 0, sizeof row[k]);
+        row_at[k] = row[k];
+    }
+    for (intptr_t i = 0; i < blocks; i++) {
+        const intptr_t start = i * block, count = by_rows || size - start > block ? block : size - start;
+        for (int k = 0; k < operands; k++) at[k] = buffers[k] + start;
+        for (intptr_t k = operands; k < registers; k++)
+            at[k] = by_rows ? buffers[k + row_outputs + total] + start : memory + (k - operands) * block;
         if (count < least) /* a strip would read and write beyond them */
-            for (int k = 0; k < inputs + outputs; k++) {
+            for (int k = 0; k < registers; k++) {
                 for (int l = 0; l < least && k < inputs; l += FASTBP_LANES)
                     fastbp_store(few[k] + l, fastbp_load_lanes(at[k] + l, fastbp_chain_lanes(count - l)));
                 at[k] = few[k];
             }
-        for (const double *next = code;;) {
-            next = fastbp_chain_segment(next, at, constant, count < least ? least : count);
-            const uint32_t instruction = (uint32_t)(int64_t)*next++;
-            if (!instruction) break;
-            const fastbp_primitive *function = primitives + (instruction & 255);
-            char *args[] = {(char *)at[FASTBP_FIELD(0)], (char *)at[FASTBP_FIELD(1)]};
-            function->loop(args, &count, steps, function->data);
+        for (const double *next = values + constants;;) {
+            const uint32_t instruction = (uint32_t)(int64_t)*next++, call = instruction & (FASTBP_CHAIN_OF_ROW - 1);
+            fastbp_real *const *from = instruction & FASTBP_CHAIN_OF_ROW ? row_at : at;
+            if (!call) break;
+            if (call == FASTBP_CHAIN_FULL) {
+                next = fastbp_chain_segment(next, at, constant, count < least ? least : count);
+                continue;
+            }
+            if (call == FASTBP_CHAIN_ROW) {
+                next = fastbp_chain_short_strips(next, row_at, constant, 0, least);
+                for (int k = 0; k < row_registers; k++) of_rows[k] = row[k][0];
+                continue;
+            }
+            fastbp_real *const x = from[FASTBP_FIELD(0)];
+            if (call == FASTBP_CHAIN_ROW_MAX || call == FASTBP_SUM) {
+                fastbp_real *const y = row[FASTBP_FIELD(1)];
+                if (call == FASTBP_SUM)
+                    fastbp_chain_sum(primitives, x, y, count);
+                else
+                    *y = fastbp_chain_max(x, count);
+                of_rows[FASTBP_FIELD(1)] = *y;
+                continue;
+            }
+            char *args[] = {(char *)x, (char *)from[FASTBP_FIELD(1)], (char *)from[FASTBP_FIELD(2)]};
+            const intptr_t length = from == row_at ? 1 : count;
+            primitives[call].loop(args, &length, steps, primitives[call].data);
+            for (int k = 0; k < row_registers && from == row_at; k++) of_rows[k] = row[k][0];
         }
         if (count < least)
-            for (int k = inputs; k < inputs + outputs; k++)
+            for (intptr_t k = inputs; k < operands; k++)
                 for (int l = 0; l < count; l += FASTBP_LANES)
                     fastbp_store_lanes(buffers[k] + start + l, fastbp_load(few[k] + l), fastbp_chain_lanes(count - l));
+        for (int k = 0; k < row_outputs; k++) buffers[operands + k][i] = row[k][0];
     }
-    if (counts == 2) {
-        char *args[] = {(char *)buffers[inputs], (char *)buffers[inputs + outputs]};
-        const intptr_t dimensions[] = {1, n};
-        primitives[FASTBP_SUM].loop(args, dimensions, steps, primitives[FASTBP_SUM].data);
-        *buffers[inputs + outputs] /= (fastbp_real)divisor;
+    if (total) {
+        fastbp_real *const loss = buffers[operands + row_outputs];
+        fastbp_chain_sum(primitives, buffers[inputs], loss, counted == 1 ? size : sizes[0]);
+        *loss /= (fastbp_real)divisor;
     }
     return FASTBP_OK;
 }

@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 from ..operations import NUMBERS, Status
 
 # the constants of operations.h that kernels written by hand name
-MATMUL, SUM, DENSE, EXP, LOG = (NUMBERS[name] for name in ("matmul", "sum", "dense", "exp", "log"))
+MATMUL, SUM, DENSE, EXP, LOG, POW = (NUMBERS[name] for name in ("matmul", "sum", "dense", "exp", "log", "pow"))
 OK, INDEX_ERROR, NOT_FINITE = int(Status.OK), int(Status.INDEX_ERROR), int(Status.NOT_FINITE)
 
 BLOCK = 1024  # elements that stay in the L1 cache from one pass to the next
@@ -163,6 +163,17 @@ def stack(typingctx, like, count):
 @helper
 def unary(primitives, index, x, y, n):
     call(primitives, index, (x, y), (n,), (itemsize(x), itemsize(y)))
+
+
+@helper
+def power(primitives, x, exponent, y, n):
+    # y = x ** exponent; y may be x
+    exponents = stack(x, BLOCK)
+    for i in range(min(n, BLOCK)):
+        exponents[i] = exponent
+    for start in range(0, n, BLOCK):
+        count, item = min(BLOCK, n - start), itemsize(x)
+        call(primitives, POW, (offset(x, start), exponents, offset(y, start)), (count,), (item, item, item))
 
 
 @helper

@@ -102,7 +102,8 @@ class PortableArray(np.ndarray):
         real = any(np.asarray(x).dtype.kind == "f" for x in inputs)
         name = ufunc.__name__
         if ufunc in _OF_UFUNC and method == "__call__":
-            result = _OF_UFUNC[ufunc](*inputs)
+            # a number beside an array takes its type
+            result = _OF_UFUNC[ufunc](*(np.asarray(x, np.result_type(*inputs)) for x in inputs))
         elif ufunc is np.matmul and method == "__call__":
             result = matmul(*inputs)
         elif ufunc is np.add and method == "reduce" and real:
