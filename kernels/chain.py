@@ -36,7 +36,7 @@ __all__ = ["ALONE", "CASES", "FULL", "HEAD", "LAST", "OPERATIONS", "ROW", "c_sou
 
 #: Registers of a chain, and numbers of its code.
 REGISTERS, LONGEST = 48, 1000
-#: The most elements of a block, and of all registers: they stay in L1, and on a small stack.
+#: The most elements of a block, and of all registers, twice as many in float32: they stay in L1, and on a small stack.
 BLOCK, ROOM = 1024, 6144
 #: Constants and numbers of a row: each is a byte of an instruction. Of a row, and of these some are constants.
 CONSTANTS, ROWS = 255, 32
@@ -90,12 +90,12 @@ OPERATIONS = {
 }
 #: A store, and one with which a segment ends.
 STORE, LAST = 0, 1
-_WITH_STORE = {"+", "-", "*", "/", "square", "negative", "abs", "sqrt", "maximum", "minimum"}
 _FORMS = [(op, form) for op, operation in OPERATIONS.items() for form in operation.forms.split()]
-#: The number of each form of each operation, and of those that have one together with the store that ends the segment.
+_STORED = [(op, form) for op, form in _FORMS if op in ("+", "-", "*", "/", "square", "abs") and "a" not in form]
+#: The number of each form of each operation, of some together with a store, and of these as all of a segment.
 CASES = {case: k for k, case in enumerate(_FORMS, LAST + 1)}
-_ALONE = [(op, form) for op, form in _FORMS if op in _WITH_STORE and "a" not in form]
-ALONE = {case: k for k, case in enumerate(_ALONE, LAST + 1 + len(CASES))}
+STORED = {case: k for k, case in enumerate(_STORED, LAST + 1 + len(CASES))}
+ALONE = {case: k for k, case in enumerate(_STORED, LAST + 1 + len(CASES) + len(STORED))}
 #: Operations whose operands may change places, and what others are then.
 _TURNED = {**{op: op for op in ("+", "*", "*+", "==", "!=", "and", "or")}, ">": "<", ">=": "<="}
 #: What is called between segments: a primitive by its number, or these; for a number of a row with `OF_ROW` added.
@@ -381,16 +381,20 @@ class _Encoder:
         self.code.append(sum(field << 8 * k for k, field in enumerate((case, *fields))))
 
     def _end(self) -> None:
-        """Write a segment: an operation alone together with its store, a store together with the end."""
+        """Write a segment; stores are joined with operations, or with the end."""
         if self.segment:
             self._write(ROW if self.kind == "row" else FULL)
         match self.segment:
-            case [((_, _) as case, fields), (_, store)] if case in ALONE and self.kind == "full":
+            case [(case, fields), (None, store)] if case in ALONE and self.kind == "full":
                 self._write(ALONE[case], *fields, *store)
-            case [*before, (_, store)]:
-                for case, fields in before:
-                    self._write(STORE if case is None else CASES[case], *fields)
-                self._write(LAST, *store)
+            case [*before, (None, last)]:
+                while before:
+                    case, fields = before.pop(0)
+                    if case in STORED and before and before[0][0] is None:
+                        self._write(STORED[case], *fields, *before.pop(0)[1])
+                    else:
+                        self._write(STORE if case is None else CASES[case], *fields)
+                self._write(LAST, *last)
         self.segment, self.accumulator = [], None
         self.full.end()
         self.rows.end()
@@ -453,7 +457,7 @@ def c_source() -> str:
         "/* Written by setup.py from kernels/chain.py. */",
         f"enum {{ {', '.join(f'FASTBP_CHAIN_{name} = {value}' for name, value in numbers.items())} }};",
     ]
-    for name, cases in {"CHAIN": CASES, "ALONE": ALONE}.items():
+    for name, cases in {"CHAIN": CASES, "STORED": STORED, "ALONE": ALONE}.items():
         text = [f"#define FASTBP_{name}_CASES"]
         for (op, form), case in cases.items():
             fields = itertools.count()

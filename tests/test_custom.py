@@ -161,14 +161,16 @@ def statements(rng):
     return "; ".join([*lines, f"dx = {values[-1]}"])
 
 
+CASES = [(table, *case) for table in ("CASES", "STORED", "ALONE") for case in getattr(chain, table)]
+
+
 def forms(code):
-    """Return the operations of a chain with their forms, as its code has them, and whether each stands alone."""
-    names = {number: case for cases in (chain.CASES, chain.ALONE) for case, number in cases.items()}
+    """Return the operations of a chain with their forms, as its code has them, and whether a store is part of each."""
     found, in_segment = set(), False
     for number in code[1 + len(chain.HEAD) + int(code[1 + chain.HEAD.index("constants")]) :]:
         op = int(number) & 255
         if in_segment:
-            found |= {(op in chain.ALONE.values(), *names[op])} if op in names else set()
+            found |= {CASES[op - chain.LAST - 1]} if op > chain.LAST else set()
             in_segment = op != chain.LAST and op not in chain.ALONE.values()
         else:
             in_segment = op in (chain.FULL, chain.ROW)
@@ -192,7 +194,7 @@ CHAINS = [build for build in BUILDS if build != "numba"]
 
 def test_every_form_of_every_operation_of_a_chain(fresh):
     rng, row = np.random.default_rng(1), TABLE["relu"]
-    missing = {(False, *case) for case in chain.CASES} | {(True, *case) for case in chain.ALONE}
+    missing = {*CASES}
     for _ in range(20000):
         if not missing:
             break

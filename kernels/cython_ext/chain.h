@@ -24,6 +24,8 @@ enum { FASTBP_CHAIN_STRIP = 8, FASTBP_CHAIN_SHORT = 2 }; /* vectors of a strip, 
     FASTBP_UNROLL(k, vectors) { const fastbp_vec a = A, b = B, c = C; v[k] = value; }
 #define FASTBP_CHAIN_4(value, A, B, C, D) \
     FASTBP_UNROLL(k, vectors) { const fastbp_vec a = A, b = B, c = C, d = D; v[k] = value; }
+#define FASTBP_STORED_1(value, A) FASTBP_CHAIN_1(value, A) FASTBP_UNROLL(k, vectors) FASTBP_TO(1, v[k])
+#define FASTBP_STORED_2(value, A, B) FASTBP_CHAIN_2(value, A, B) FASTBP_UNROLL(k, vectors) FASTBP_TO(2, v[k])
 #define FASTBP_ALONE_1(value, A) \
     for (; start < stop; start += FASTBP_CHAIN_SHORT * FASTBP_LANES) \
         FASTBP_UNROLL(k, FASTBP_CHAIN_SHORT) { const fastbp_vec a = A; FASTBP_TO(1, value) }
@@ -47,12 +49,14 @@ FASTBP_INLINE const double *fastbp_chain_strip(const double *code, fastbp_real *
             FASTBP_UNROLL(k, vectors) FASTBP_TO(0, v[k])
             break;
         FASTBP_CHAIN_CASES
+        FASTBP_STORED_CASES
         default: __builtin_unreachable();
         }
     }
 }
 
-typedef const double *(*fastbp_chain_run)(const double *, fastbp_real *const *, const fastbp_real *, intptr_t, intptr_t);
+typedef const double *(*fastbp_chain_run)(const double *, fastbp_real *const *, const fastbp_real *, intptr_t,
+                                          intptr_t);
 
 #define FASTBP_CHAIN_STRIPS(name, vectors) \
     static __attribute__((noinline)) const double *fastbp_chain_##name( \
@@ -68,7 +72,8 @@ FASTBP_CHAIN_STRIPS(short_strips, FASTBP_CHAIN_SHORT)
 
 /* The same where the segment is one operation, whose loop is here. */
 static __attribute__((noinline)) const double *fastbp_chain_alone(
-    const double *code, fastbp_real *const *restrict at, const fastbp_real *restrict constant, intptr_t start, intptr_t stop
+    const double *code, fastbp_real *const *restrict at, const fastbp_real *restrict constant, intptr_t start,
+    intptr_t stop
 ) {
     const uint32_t instruction = (uint32_t)(int64_t)*code++;
     switch (instruction & 255) {
@@ -101,40 +106,49 @@ static fastbp_real fastbp_chain_max(const fastbp_real *x, intptr_t n) {
     return most;
 }
 
+/* A loop over a few registers: of one that it sees through gcc makes vector code, which costs more than the work. */
+#define FASTBP_FEW(k, first, stop) for (intptr_t k = first; k < (stop); k = fastbp_chain_after(k))
+FASTBP_INLINE intptr_t fastbp_chain_after(intptr_t k) {
+    k++;
+    __asm__("" : "+r"(k));
+    return k;
+}
+
 /* how many of `left` elements a vector has */
 FASTBP_INLINE int fastbp_chain_lanes(intptr_t left) { return left < 0 ? 0 : left < FASTBP_LANES ? left : FASTBP_LANES; }
 
 static int fastbp_chain(fastbp_real *const *buffers, const intptr_t *sizes, const double *attributes,
                         const fastbp_primitive *primitives) {
 #define FASTBP_AT(name) (intptr_t)attributes[FASTBP_CHAIN_AT_##name]
-    const intptr_t inputs = FASTBP_AT(INPUTS), operands = inputs + FASTBP_AT(OUTPUTS), row_outputs = FASTBP_AT(ROW_OUTPUTS);
+    const intptr_t inputs = FASTBP_AT(INPUTS), operands = inputs + FASTBP_AT(OUTPUTS);
     const intptr_t constants = FASTBP_AT(CONSTANTS), registers = operands + FASTBP_AT(REGISTERS);
-    const intptr_t row_registers = FASTBP_AT(ROW_REGISTERS), by_rows = FASTBP_AT(BY_ROWS), counted = FASTBP_AT(COUNTED);
-    const intptr_t share = FASTBP_AT(SHARE), columns = FASTBP_AT(COLUMNS), total = FASTBP_AT(TOTAL);
+    const intptr_t row_outputs = FASTBP_AT(ROW_OUTPUTS), row_registers = FASTBP_AT(ROW_REGISTERS);
+    const intptr_t by_rows = FASTBP_AT(BY_ROWS), counted = FASTBP_AT(COUNTED), total = FASTBP_AT(TOTAL);
+    const intptr_t share = FASTBP_AT(SHARE), columns = FASTBP_AT(COLUMNS);
 #undef FASTBP_AT
     const double *values = attributes + FASTBP_CHAIN_HEAD, *own = attributes + (intptr_t)attributes[0];
     const intptr_t least = FASTBP_CHAIN_SHORT * FASTBP_LANES, steps[] = {FASTBP_ITEM, FASTBP_ITEM, FASTBP_ITEM};
     const intptr_t n = by_rows ? sizes[1] : sizes[0], size = by_rows ? sizes[0] * n : n;
-    const intptr_t block = by_rows ? n : (intptr_t)attributes[FASTBP_CHAIN_AT_BLOCK];
-    const intptr_t blocks = by_rows ? sizes[0] : (n + block - 1) / block;
+    const intptr_t block = by_rows ? n : (intptr_t)attributes[FASTBP_CHAIN_AT_BLOCK] * (8 / FASTBP_ITEM);
     const double divisor = counted && own[0] != 0 ? (double)(counted == 1 ? size : sizes[0]) : 1;
-    fastbp_real memory[FASTBP_CHAIN_ROOM], few[FASTBP_CHAIN_REGISTERS][FASTBP_CHAIN_SHORT * FASTBP_LANES];
+    fastbp_real memory[FASTBP_CHAIN_ROOM * (8 / FASTBP_ITEM)];
+    fastbp_real few[FASTBP_CHAIN_REGISTERS][FASTBP_CHAIN_SHORT * FASTBP_LANES];
     fastbp_real row[FASTBP_CHAIN_ROWS][FASTBP_CHAIN_SHORT * FASTBP_LANES]; /* the first of each counts */
     fastbp_real *at[FASTBP_CHAIN_REGISTERS], *row_at[FASTBP_CHAIN_ROWS], constant[FASTBP_CHAIN_CONSTANTS];
     fastbp_real *const of_rows = constant + constants;
-    for (int k = 0; k < constants; k++)
+    FASTBP_FEW(k, 0, constants)
         constant[k] = (fastbp_real)(k == share ? 1 / divisor : k == columns ? (double)n : values[k]);
-    for (int k = 0; k < row_registers; k++) {
+    FASTBP_FEW(k, 0, row_registers) {
         memset(row[k], 0, sizeof row[k]);
         row_at[k] = row[k];
     }
-    for (intptr_t i = 0; i < blocks; i++) {
-        const intptr_t start = i * block, count = by_rows || size - start > block ? block : size - start;
-        for (int k = 0; k < operands; k++) at[k] = buffers[k] + start;
-        for (intptr_t k = operands; k < registers; k++)
-            at[k] = by_rows ? buffers[k + row_outputs + total] + start : memory + (k - operands) * block;
+    if (!by_rows) FASTBP_FEW(k, operands, registers) at[k] = memory + (k - operands) * block;
+    for (intptr_t i = 0, start = 0; by_rows ? i < sizes[0] : start < n; i++, start += block) {
+        const intptr_t count = by_rows || n - start > block ? block : n - start;
+        FASTBP_FEW(k, 0, operands) at[k] = buffers[k] + start;
+        if (by_rows) FASTBP_FEW(k, operands, registers) at[k] = buffers[k + row_outputs + total] + start;
         if (count < least) /* a strip would read and write beyond them */
-            for (int k = 0; k < registers; k++) {
+            FASTBP_FEW(k, 0, registers) {
                 for (int l = 0; l < least && k < inputs; l += FASTBP_LANES)
                     fastbp_store(few[k] + l, fastbp_load_lanes(at[k] + l, fastbp_chain_lanes(count - l)));
                 at[k] = few[k];
@@ -149,7 +163,7 @@ static int fastbp_chain(fastbp_real *const *buffers, const intptr_t *sizes, cons
             }
             if (call == FASTBP_CHAIN_ROW) {
                 next = fastbp_chain_short_strips(next, row_at, constant, 0, least);
-                for (int k = 0; k < row_registers; k++) of_rows[k] = row[k][0];
+                FASTBP_FEW(k, 0, row_registers) of_rows[k] = row[k][0];
                 continue;
             }
             fastbp_real *const x = from[FASTBP_FIELD(0)];
@@ -165,13 +179,13 @@ static int fastbp_chain(fastbp_real *const *buffers, const intptr_t *sizes, cons
             char *args[] = {(char *)x, (char *)from[FASTBP_FIELD(1)], (char *)from[FASTBP_FIELD(2)]};
             const intptr_t length = from == row_at ? 1 : count;
             primitives[call].loop(args, &length, steps, primitives[call].data);
-            for (int k = 0; k < row_registers && from == row_at; k++) of_rows[k] = row[k][0];
+            if (from == row_at) FASTBP_FEW(k, 0, row_registers) of_rows[k] = row[k][0];
         }
         if (count < least)
-            for (intptr_t k = inputs; k < operands; k++)
+            FASTBP_FEW(k, inputs, operands)
                 for (int l = 0; l < count; l += FASTBP_LANES)
                     fastbp_store_lanes(buffers[k] + start + l, fastbp_load(few[k] + l), fastbp_chain_lanes(count - l));
-        for (int k = 0; k < row_outputs; k++) buffers[operands + k][i] = row[k][0];
+        FASTBP_FEW(k, 0, row_outputs) buffers[operands + k][i] = row[k][0];
     }
     if (total) {
         fastbp_real *const loss = buffers[operands + row_outputs];
