@@ -215,7 +215,7 @@ class _Traced(np.lib.mixins.NDArrayOperatorsMixin):
             return args[0] ** args[1] if isinstance(args[0], _Traced) else args[1].__rpow__(args[0])
         return self.tape.apply(ufunc, *args)
 
-    def _extremum(self, ufunc: np.ufunc, a: Any, b: Any) -> _Traced:
+    def _extremum(self, ufunc: np.ufunc, a: Any, b: Any) -> Any:
         beyond = np.greater if ufunc is np.maximum else np.less
         if isinstance(a, _Traced) and isinstance(b, _Traced):
             return np.where(beyond(a, b) | (a != a), a, b)  # NaN stays, and of equal numbers the second counts

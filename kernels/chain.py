@@ -245,7 +245,9 @@ class _Values:
             waiting.append((k, True))
             op, args = self.values[k].op, self.values[k].args
             tests, others = (args[:1], args[1:]) if op == "where" else (args[-2:], args[:-2])
-            waiting += [(a, False) for a in (*sorted(tests, key=uses.get), *sorted(others, key=uses.get))]
+            waiting += [
+                (a, False) for a in (*sorted(tests, key=uses.__getitem__), *sorted(others, key=uses.__getitem__))
+            ]
         return order
 
 
@@ -303,7 +305,8 @@ class _Encoder:
         self.kind = "full"
         self.accumulator: int | None = None
         try:
-            for k, following in itertools.pairwise([*values.order(), None]):
+            order = values.order()
+            for k, following in itertools.zip_longest(order, order[1:]):
                 self._step(k, following)
             for registers, kind in ((self.full, "full"), (self.rows, "row")):
                 for register, k in enumerate(registers.outputs, len(registers.names)):
@@ -367,15 +370,20 @@ class _Encoder:
             self._end()
             self.kind = value.kind
         if not self._form(value)[0]:  # one of its operands has to be in the accumulator
-            for self.accumulator in value.args:
-                if self._form(value)[0]:
-                    break
-            loaded, self.accumulator = self.accumulator, None
-            self._operation(_Value("load", (loaded,), value.kind))
-            self.accumulator = loaded
+            self._load(value)
         form, args = self._form(value)
         fields = [self._field(k, value.kind)[1] for place, k in zip(form, args, strict=True) if place != "a"]
         self.segment.append(((value.op, form), fields))
+
+    def _load(self, value: _Value) -> None:
+        """Bring that operand to the accumulator with which an operation has a form."""
+        for k in value.args:
+            self.accumulator = k
+            if self._form(value)[0]:
+                break
+        self.accumulator = None
+        self._operation(_Value("load", (k,), value.kind))
+        self.accumulator = k
 
     def _write(self, case: int, *fields: int) -> None:
         self.code.append(sum(field << 8 * k for k, field in enumerate((case, *fields))))
@@ -423,8 +431,8 @@ def encode(kernel: Kernel) -> tuple[float, ...]:
     encoder = _Encoder(values)
     numbers = [values.values[k] for k in encoder.number]
     names = [value.name for value in numbers]
-    shares = {node.scalar for node in graph.nodes} & set(_SHARES)
-    counted = _COUNTS.index(total.divisor) + 1 if total else 1 + _SHARES.index(*shares) if shares else 0
+    shares = [share for share in _SHARES if share in {node.scalar for node in graph.nodes}]
+    counted = _COUNTS.index(total.divisor) + 1 if total else 1 + _SHARES.index(shares[0]) if shares else 0
     full, rows = encoder.full, encoder.rows
     registers = full.top - full.first
     head = {

@@ -2,6 +2,8 @@
 
 import functools
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ import fastbp
 from fastbp import Dense, Sequential, custom, kernels, load_model
 from fastbp.io import FileFormatError, load_arrays, save_arrays
 from fastbp.kernels import chain
+from fastbp.kernels.backend import BACKENDS as BACKENDS_BY_NAME
 from fastbp.kernels.operations import ELEMENTARY
 from fastbp.kernels.table import KERNELS, TABLE, Kernel
 
@@ -308,6 +311,26 @@ def test_scipys_error_function_is_taken_for_the_kernels(fresh):
     x = np.linspace(-3, 3, 13)
     assert_same_bits(getattr(kernels, f"{row}_forward")(x), custom.erf(x))
     np.testing.assert_allclose(custom.erf([0, 1]), special.erf([0, 1]), rtol=1e-15)
+
+
+@pytest.mark.skipif("numba" not in BACKENDS, reason="functions compiled by Numba")
+def test_numba_compiles_and_tells_constants_apart(fresh):
+    # its cache on disk does not look at constants
+    names = [custom.activation(lambda x, factor=factor: x * factor, fresh()).activation for factor in (2, 3)]
+    for name, factor in zip(names, (2, 3), strict=True):
+        kernel = KERNELS[f"{name}_forward"]
+        given = {backend: BACKENDS_BY_NAME[backend].attributes(kernel, {}) for backend in ("numba", "cython")}
+        assert given == {"numba": [], "cython": list(kernel.code)}
+        assert getattr(kernels, kernel.name)(np.ones(3), backend="numba")[0] == factor
+
+
+def test_the_default_backend_loads_no_numba():
+    code = (
+        "import sys; import numpy as np; import fastbp; own = fastbp.custom.activation(lambda x: x * x, 'own'); "
+        "fastbp.kernels.own_forward(np.ones(3)); print('numba' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize("numerics", ["numpy", "portable"])

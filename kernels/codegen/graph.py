@@ -320,7 +320,7 @@ class Graph:
 
     def _value(self, tree: ast.expr) -> _Array | Scalar:
         """Return an array or a scalar."""
-        if isinstance(tree, ast.Constant) and type(tree.value) in (int, float):
+        if isinstance(tree, ast.Constant) and isinstance(tree.value, (int, float)) and not isinstance(tree.value, bool):
             if abs(tree.value) > sys.float_info.max:
                 raise ValueError(f"{self.kernel.name}: a constant is {str(tree.value)[:40]}; it must be finite")
             return number(tree.value)
@@ -467,9 +467,8 @@ class Graph:
         if name in BLOCK_FUNCTIONS and self.nodes[values[0].node].kind != "one":
             return self._operation(tree, BLOCK_FUNCTIONS[name], *values)
         if name == "np.power" and isinstance(values[1], Scalar):
-            x, exponent = values
-            node = Node("pow", (x.node,), scalar=exponent, kind=self.nodes[x.node].kind)
-            return x._replace(node=self._node(node))
+            k = values[0].node
+            return values[0]._replace(node=self._node(Node("pow", (k,), scalar=values[1], kind=self.nodes[k].kind)))
         if name in ("np.abs", "np.sqrt"):
             return self._operation(tree, short, *values)
         if name in ("np.maximum", "np.minimum", "clip") and all(isinstance(value, Scalar) for value in values[1:]):

@@ -117,79 +117,81 @@ FASTBP_INLINE intptr_t fastbp_chain_after(intptr_t k) {
 /* how many of `left` elements a vector has */
 FASTBP_INLINE int fastbp_chain_lanes(intptr_t left) { return left < 0 ? 0 : left < FASTBP_LANES ? left : FASTBP_LANES; }
 
+typedef struct {
+    const fastbp_primitive *primitives;
+    fastbp_real *at[FASTBP_CHAIN_REGISTERS], *row_at[FASTBP_CHAIN_ROWS];
+    fastbp_real row[FASTBP_CHAIN_ROWS][FASTBP_CHAIN_SHORT * FASTBP_LANES]; /* the first of each counts */
+    fastbp_real constant[FASTBP_CHAIN_CONSTANTS], *of_rows;                /* these stand behind the constants */
+    intptr_t row_registers;
+} fastbp_chain_state;
+
+/* Run all code on a block, or a row, of n elements; at least a short strip of them can be read and written. */
+static void fastbp_chain_block(fastbp_chain_state *s, const double *code, intptr_t n) {
+    const intptr_t least = FASTBP_CHAIN_SHORT * FASTBP_LANES, steps[] = {FASTBP_ITEM, FASTBP_ITEM, FASTBP_ITEM};
+    for (;;) {
+        const uint32_t instruction = (uint32_t)(int64_t)*code++, call = instruction & (FASTBP_CHAIN_OF_ROW - 1);
+        fastbp_real *const *at = instruction & FASTBP_CHAIN_OF_ROW ? s->row_at : s->at;
+        fastbp_real *const x = at[FASTBP_FIELD(0)];
+        switch (call) {
+        case 0: return;
+        case FASTBP_CHAIN_FULL:
+            code = fastbp_chain_segment(code, s->at, s->constant, n < least ? least : n);
+            continue;
+        case FASTBP_CHAIN_ROW: code = fastbp_chain_short_strips(code, s->row_at, s->constant, 0, least); break;
+        case FASTBP_CHAIN_ROW_MAX: *s->row[FASTBP_FIELD(1)] = fastbp_chain_max(x, n); break;
+        case FASTBP_SUM: fastbp_chain_sum(s->primitives, x, s->row[FASTBP_FIELD(1)], n); break;
+        default: {
+            char *args[] = {(char *)x, (char *)at[FASTBP_FIELD(1)], (char *)at[FASTBP_FIELD(2)]};
+            const intptr_t length = at == s->row_at ? 1 : n;
+            s->primitives[call].loop(args, &length, steps, s->primitives[call].data);
+        }
+        }
+        FASTBP_FEW(k, 0, s->row_registers) s->of_rows[k] = s->row[k][0];
+    }
+}
+
 static int fastbp_chain(fastbp_real *const *buffers, const intptr_t *sizes, const double *attributes,
                         const fastbp_primitive *primitives) {
 #define FASTBP_AT(name) (intptr_t)attributes[FASTBP_CHAIN_AT_##name]
-    const intptr_t inputs = FASTBP_AT(INPUTS), operands = inputs + FASTBP_AT(OUTPUTS);
+    const intptr_t inputs = FASTBP_AT(INPUTS), operands = inputs + FASTBP_AT(OUTPUTS), by_rows = FASTBP_AT(BY_ROWS);
     const intptr_t constants = FASTBP_AT(CONSTANTS), registers = operands + FASTBP_AT(REGISTERS);
-    const intptr_t row_outputs = FASTBP_AT(ROW_OUTPUTS), row_registers = FASTBP_AT(ROW_REGISTERS);
-    const intptr_t by_rows = FASTBP_AT(BY_ROWS), counted = FASTBP_AT(COUNTED), total = FASTBP_AT(TOTAL);
-    const intptr_t share = FASTBP_AT(SHARE), columns = FASTBP_AT(COLUMNS);
-#undef FASTBP_AT
+    const intptr_t row_outputs = FASTBP_AT(ROW_OUTPUTS), counted = FASTBP_AT(COUNTED), total = FASTBP_AT(TOTAL);
+    const intptr_t share = FASTBP_AT(SHARE), columns = FASTBP_AT(COLUMNS), least = FASTBP_CHAIN_SHORT * FASTBP_LANES;
+    const intptr_t n = by_rows ? sizes[1] : sizes[0], block = by_rows ? n : FASTBP_AT(BLOCK) * (8 / FASTBP_ITEM);
     const double *values = attributes + FASTBP_CHAIN_HEAD, *own = attributes + (intptr_t)attributes[0];
-    const intptr_t least = FASTBP_CHAIN_SHORT * FASTBP_LANES, steps[] = {FASTBP_ITEM, FASTBP_ITEM, FASTBP_ITEM};
-    const intptr_t n = by_rows ? sizes[1] : sizes[0], size = by_rows ? sizes[0] * n : n;
-    const intptr_t block = by_rows ? n : (intptr_t)attributes[FASTBP_CHAIN_AT_BLOCK] * (8 / FASTBP_ITEM);
-    const double divisor = counted && own[0] != 0 ? (double)(counted == 1 ? size : sizes[0]) : 1;
+    const intptr_t summed = counted == 1 && by_rows ? sizes[0] * n : sizes[0];
+    const double divisor = counted && own[0] != 0 ? (double)summed : 1;
     fastbp_real memory[FASTBP_CHAIN_ROOM * (8 / FASTBP_ITEM)];
     fastbp_real few[FASTBP_CHAIN_REGISTERS][FASTBP_CHAIN_SHORT * FASTBP_LANES];
-    fastbp_real row[FASTBP_CHAIN_ROWS][FASTBP_CHAIN_SHORT * FASTBP_LANES]; /* the first of each counts */
-    fastbp_real *at[FASTBP_CHAIN_REGISTERS], *row_at[FASTBP_CHAIN_ROWS], constant[FASTBP_CHAIN_CONSTANTS];
-    fastbp_real *const of_rows = constant + constants;
+    fastbp_chain_state s;
+    s.primitives = primitives;
+    s.of_rows = s.constant + constants;
+    s.row_registers = FASTBP_AT(ROW_REGISTERS);
+#undef FASTBP_AT
     FASTBP_FEW(k, 0, constants)
-        constant[k] = (fastbp_real)(k == share ? 1 / divisor : k == columns ? (double)n : values[k]);
-    FASTBP_FEW(k, 0, row_registers) {
-        memset(row[k], 0, sizeof row[k]);
-        row_at[k] = row[k];
-    }
-    if (!by_rows) FASTBP_FEW(k, operands, registers) at[k] = memory + (k - operands) * block;
+        s.constant[k] = (fastbp_real)(k == share ? 1 / divisor : k == columns ? (double)n : values[k]);
+    FASTBP_FEW(k, 0, s.row_registers) s.row_at[k] = memset(s.row[k], 0, sizeof s.row[k]);
+    if (!by_rows) FASTBP_FEW(k, operands, registers) s.at[k] = memory + (k - operands) * block;
     for (intptr_t i = 0, start = 0; by_rows ? i < sizes[0] : start < n; i++, start += block) {
         const intptr_t count = by_rows || n - start > block ? block : n - start;
-        FASTBP_FEW(k, 0, operands) at[k] = buffers[k] + start;
-        if (by_rows) FASTBP_FEW(k, operands, registers) at[k] = buffers[k + row_outputs + total] + start;
+        FASTBP_FEW(k, 0, operands) s.at[k] = buffers[k] + start;
+        if (by_rows) FASTBP_FEW(k, operands, registers) s.at[k] = buffers[k + row_outputs + total] + start;
         if (count < least) /* a strip would read and write beyond them */
             FASTBP_FEW(k, 0, registers) {
                 for (int l = 0; l < least && k < inputs; l += FASTBP_LANES)
-                    fastbp_store(few[k] + l, fastbp_load_lanes(at[k] + l, fastbp_chain_lanes(count - l)));
-                at[k] = few[k];
+                    fastbp_store(few[k] + l, fastbp_load_lanes(s.at[k] + l, fastbp_chain_lanes(count - l)));
+                s.at[k] = few[k];
             }
-        for (const double *next = values + constants;;) {
-            const uint32_t instruction = (uint32_t)(int64_t)*next++, call = instruction & (FASTBP_CHAIN_OF_ROW - 1);
-            fastbp_real *const *from = instruction & FASTBP_CHAIN_OF_ROW ? row_at : at;
-            if (!call) break;
-            if (call == FASTBP_CHAIN_FULL) {
-                next = fastbp_chain_segment(next, at, constant, count < least ? least : count);
-                continue;
-            }
-            if (call == FASTBP_CHAIN_ROW) {
-                next = fastbp_chain_short_strips(next, row_at, constant, 0, least);
-                FASTBP_FEW(k, 0, row_registers) of_rows[k] = row[k][0];
-                continue;
-            }
-            fastbp_real *const x = from[FASTBP_FIELD(0)];
-            if (call == FASTBP_CHAIN_ROW_MAX || call == FASTBP_SUM) {
-                fastbp_real *const y = row[FASTBP_FIELD(1)];
-                if (call == FASTBP_SUM)
-                    fastbp_chain_sum(primitives, x, y, count);
-                else
-                    *y = fastbp_chain_max(x, count);
-                of_rows[FASTBP_FIELD(1)] = *y;
-                continue;
-            }
-            char *args[] = {(char *)x, (char *)from[FASTBP_FIELD(1)], (char *)from[FASTBP_FIELD(2)]};
-            const intptr_t length = from == row_at ? 1 : count;
-            primitives[call].loop(args, &length, steps, primitives[call].data);
-            if (from == row_at) FASTBP_FEW(k, 0, row_registers) of_rows[k] = row[k][0];
-        }
+        fastbp_chain_block(&s, values + constants, count);
         if (count < least)
             FASTBP_FEW(k, inputs, operands)
                 for (int l = 0; l < count; l += FASTBP_LANES)
                     fastbp_store_lanes(buffers[k] + start + l, fastbp_load(few[k] + l), fastbp_chain_lanes(count - l));
-        FASTBP_FEW(k, 0, row_outputs) buffers[operands + k][i] = row[k][0];
+        FASTBP_FEW(k, 0, row_outputs) buffers[operands + k][i] = s.row[k][0];
     }
     if (total) {
         fastbp_real *const loss = buffers[operands + row_outputs];
-        fastbp_chain_sum(primitives, buffers[inputs], loss, counted == 1 ? size : sizes[0]);
+        fastbp_chain_sum(primitives, buffers[inputs], loss, summed);
         *loss /= (fastbp_real)divisor;
     }
     return FASTBP_OK;
