@@ -1,9 +1,9 @@
 """Traced functions beside kernels that are compiled from the same expressions: ``python -m benchmarks.traced``.
 
-Five activations in pure arithmetic, forward and backward. The generator writes them in C as if they were rows of the
-table, gcc compiles that with the package's flags for the CPU level in use; beside it run the accumulator machine of
-the backend cython and, with --numba, what that backend compiles. All write the same bits, which is checked. Prints the
-compiled time and the ratios to it, the fastest of many turns, and their geometric means. Needs gcc.
+Five pairs of expressions in pure arithmetic, forward and backward. The generator writes them in C as if they were rows
+of the table, gcc compiles that with the package's flags for the CPU level in use; beside it run the accumulator machine
+of the backend cython and, with --numba, what that backend compiles. All write the same bits, which is checked. Prints
+the compiled time and the ratios to it, the fastest of many turns, and their geometric means. Needs gcc.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastbp import custom, kernels
+from fastbp import kernels
 from fastbp.kernels import cython_ext
 from fastbp.kernels.backend import BACKENDS
 from fastbp.kernels.codegen import languages
@@ -26,11 +26,20 @@ from .twins import timer
 
 HERE = Path(__file__).parent
 ACTIVATIONS = {
-    "bent_identity": lambda x: (np.sqrt(x * x + 1) - 1) / 2 + x,
-    "rational_swish": lambda x: x * (0.5 + 0.5 * (x / (1 + np.abs(x)))),
-    "polynomial": lambda x: ((((0.1 * x + 0.2) * x + 0.3) * x + 0.4) * x + 0.5) * x + 0.6,
-    "piecewise": lambda x: np.where(x > 0, x * x, 0.1 * x),
-    "clipped": lambda x: x * np.clip(x + 3, 0, 6) / 6,
+    "bent_identity": (
+        "y = (np.sqrt(x * x + 1) - 1) / 2 + x",
+        "dx = dy * (x / (2 * np.sqrt(x * x + 1)) + 1)",
+    ),
+    "rational_swish": (
+        "y = x * (0.5 + 0.5 * (x / (1 + np.abs(x))))",
+        "d = 1 + np.abs(x); dx = dy * (0.5 + 0.5 * (x / d) + 0.5 * (x / (d * d)))",
+    ),
+    "polynomial": (
+        "y = ((((0.1 * x + 0.2) * x + 0.3) * x + 0.4) * x + 0.5) * x + 0.6",
+        "dx = dy * ((((0.5 * x + 0.8) * x + 0.9) * x + 0.8) * x + 0.5)",
+    ),
+    "piecewise": ("y = np.where(x > 0, x * x, 0.1 * x)", "dx = np.where(x > 0, dy * (2 * x), 0.1 * dy)"),
+    "clipped": ("y = x * clip(x + 3, 0, 6) / 6", "dx = dy * x"),
 }
 LENGTHS = (96, 1024, 8192, 1000000)
 FLAGS = [
@@ -92,8 +101,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--numba", action="store_true", help="what the backend numba compiles, too")
     backends = ["cython", "numba"][: 1 + parser.parse_args().numba]
-    for name, function in ACTIVATIONS.items():
-        custom.activation(function, name)
+    for name, expressions in ACTIVATIONS.items():
+        kernels.add_row(name, "activation", *expressions)
     names = [f"{name}_{part}" for name in ACTIVATIONS for part in ("forward", "backward")]
     with tempfile.TemporaryDirectory() as folder:
         time_calls = timer(folder)

@@ -403,10 +403,10 @@ def activation(
     equal parts of the slope of numpy.max. numpy.where of two numbers keeps the dtype of x here. A model file holds the
     expression, so that it can be loaded without the function.
 
-    In the backend cython an accumulator machine runs the operations: 1.1 to 1.4 times the time of a kernel written for
-    it where exp and its like prevail, 1 to 2.5 times in arithmetic, 3 to 6 times where that is a choice between two
-    products. The backend numba compiles the expression, which is as fast as such a kernel; some tenths of a second the
-    first time, it is read from Numba's cache on disk then. The bits are the same.
+    In the backend cython an accumulator machine runs the operations: 1.1 to 1.5 times the time of a kernel written for
+    it where exp and its like prevail, 1 to 3 times in arithmetic, and up to 6 times where that is little more than a
+    choice between two numbers. The backend numba compiles the expression, which is as fast as such a kernel; some
+    tenths of a second the first time, it is read from Numba's cache on disk then. The bits are the same.
 
     Numba functions run in all backends, with the same bits, in numerics "numpy" only: what Numba makes of exp may
     differ between machines. A model file holds the name alone; make the same call before it is loaded.
