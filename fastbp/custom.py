@@ -61,21 +61,21 @@ class _Tape:
         self.reductions: list[tuple[str, _Traced, _Traced]] = []  # how, of what, and the result
         self.deriving = False
 
-    def add(self, pattern: str, *args: Any, condition: bool = False, shape: str | None = None) -> Any:
+    def add(self, pattern: str, *args: Any, condition: bool = False, extent: str | None = None) -> Any:
         name = f"t{len(self.statements) + 1}"
         texts = [a.name if isinstance(a, _Traced) else repr(float(a)) for a in args]
         if pattern == _WHERE and not any(isinstance(a, _Traced) for a in args[1:]):
             # of two Python numbers numpy.where would make float64
             texts[1:] = [f"{self.variable}.dtype.type({t})" for t in texts[1:]]
-        shape = shape or self._shape(*args)
+        extent = extent or self._extent(*args)
         self.statements.append(f"{name} = " + pattern.format(*(f"({t})" if t[0] == "-" else t for t in texts)))
-        return _Traced(self, name, condition, shape)
+        return _Traced(self, name, condition, extent)
 
-    def _shape(self, *args: Any) -> str:
-        shapes = {a.shape for a in args if isinstance(a, _Traced)}
-        if len(shapes) > 1 and "sample" in shapes and not self.deriving:
+    def _extent(self, *args: Any) -> str:
+        extents = {a.extent for a in args if isinstance(a, _Traced)}
+        if len(extents) > 1 and "sample" in extents and not self.deriving:
             raise TypeError("a sum, mean or max of the last axis meets an array; it must be taken with keepdims=True")
-        return "full" if "full" in shapes else min(shapes, default="full")
+        return "full" if "full" in extents else min(extents, default="full")
 
     def derive(self, y: _Traced, operands: Sequence[Any], rule: Callable[..., Any]) -> None:
         """Note the slopes of a result, each by a rule from those of operands; what computes them has no slopes."""
@@ -97,7 +97,7 @@ class _Tape:
 
     def reduce(self, method: str, x: _Traced, keepdims: bool) -> _Traced:
         """Return the sum, mean or maximum of each row."""
-        y = self.add(f"{{}}.{method}(axis=-1, keepdims=True)", x, shape="row" if keepdims else "sample")
+        y = self.add(f"{{}}.{method}(axis=-1, keepdims=True)", x, extent="row" if keepdims else "sample")
         if method == "max":
             y = self.add("{} + {}", y, 0.0)  # which zero it is would be NumPy's choice
         if not self.deriving and self.slopes.get(x.name):
@@ -113,7 +113,7 @@ class _Tape:
         for result, factor in self._above(y, upstream, found):
             for by, slope in self.slopes.get(result.name, {}).items():
                 share = _times(factor, slope)
-                if by != self.variable and result.shape == "full":
+                if by != self.variable and result.extent == "full":
                     share = self.filled(share).sum(axis=-1, keepdims=True)
                 found[by] = _plus(found.get(by, 0.0), share)
         return self.filled(found.get(self.variable, 0.0))
@@ -135,7 +135,7 @@ class _Tape:
 
     def filled(self, value: Any) -> _Traced:
         """Return an array of the variable's shape."""
-        if isinstance(value, _Traced) and value.shape == "full":
+        if isinstance(value, _Traced) and value.extent == "full":
             return value
         x = _Traced(self, self.variable)
         return np.where(x == x, value, value)
@@ -194,12 +194,12 @@ def _derivative(ufunc: np.ufunc, y: Any, a: Any, b: Any, da: Any, db: Any) -> An
 class _Traced(np.lib.mixins.NDArrayOperatorsMixin):
     """Stands for an array and writes down what is done to it."""
 
-    __slots__ = ("condition", "name", "shape", "tape")
+    __slots__ = ("condition", "extent", "name", "tape")
 
-    def __init__(self, tape: _Tape, name: str, condition: bool = False, shape: str = "full") -> None:
+    def __init__(self, tape: _Tape, name: str, condition: bool = False, extent: str = "full") -> None:
         # a condition is a comparison, or some of them joined: NumPy computes with it by other rules. The shape is
-        # "full", that of the arguments, "row" with a last axis of 1, or "sample" without a last axis
-        self.tape, self.name, self.condition, self.shape = tape, name, condition, shape
+        # that of the arguments ("full"), has a last axis of 1 ("row"), or no last axis ("sample")
+        self.tape, self.name, self.condition, self.extent = tape, name, condition, extent
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if ufunc.__name__ == "erf" and method == "__call__" and not options:  # SciPy's
@@ -276,8 +276,8 @@ class _Traced(np.lib.mixins.NDArrayOperatorsMixin):
 
     def _reduced(self, method: str, axis: int | None, keepdims: bool) -> _Traced:
         _operand(self)
-        if axis != -1 or self.shape != "full":
-            given = f"axis={axis}" if self.shape == "full" else "one number for each row"
+        if axis != -1 or self.extent != "full":
+            given = f"axis={axis}" if self.extent == "full" else "one number for each row"
             raise TypeError(f"{method} is over {given}; it must be over axis=-1 of an array like the arguments")
         return self.tape.reduce(method, self, bool(keepdims))
 
@@ -425,7 +425,7 @@ def activation(
         add_foreign_row(name, "activation", function, derivative)
         return Activation(name)
     tape, y = _trace(function, "x")
-    if y.shape != "full":
+    if y.extent != "full":
         raise TypeError("the function returned one number for each row; it must return an array of the shape of x")
     forward = "; ".join([*tape.statements, f"y = {y.name}"])
     dx = tape.gradient(y, _Traced(tape, "dy"))
@@ -482,7 +482,7 @@ def loss(
         add_foreign_row(name, "loss", function, derivative)
         return CustomLoss(name, None, reduction)
     tape, y = _trace(lambda y_pred, y_true: function(y_true, y_pred), "y_pred", "y_true")
-    count, elements = ("y_pred.size", y.name) if y.shape == "full" else ("len(y_pred)", f"{y.name}[:, 0]")
+    count, elements = ("y_pred.size", y.name) if y.extent == "full" else ("len(y_pred)", f"{y.name}[:, 0]")
     divisor = f"({count} if mean else 1)"
     value = "; ".join([*tape.statements, f"elements = {elements}", f"loss = elements.sum() / {divisor}"])
     slope = tape.gradient(y, None)

@@ -473,6 +473,7 @@ def test_names(fresh):
         (lambda x: x - x.mean(axis=-1), "it must be taken with keepdims=True"),
         (lambda x: x.mean(axis=-1, keepdims=True), "the function returned one number for each row"),
         (lambda x: x.std(axis=-1), "the attribute 'std' .* cannot be traced"),
+        (lambda x: x.sum(axis=-1, keepdims=True) / x.shape[-1], "the attribute 'shape' .* cannot be traced"),
         (lambda x: np.add.reduce(x), "numpy.add cannot be traced"),
         (lambda x: np.concatenate([x, x]), "numpy.concatenate cannot be traced"),
         (lambda x: x * np.float64(2), "a constant of the function is a float64"),
