@@ -34,7 +34,7 @@ _UFUNCS = {
     np.exp: "np.exp({})", np.expm1: "np.expm1({})", np.log: "np.log({})", np.log1p: "np.log1p({})",
     np.tanh: "np.tanh({})", np.square: "{0} * {0}", np.reciprocal: "1.0 / {}", np.maximum: "np.maximum({}, {})",
     np.minimum: "np.minimum({}, {})", np.power: "np.power({}, {})", np.sin: "np.sin({})", np.cos: "np.cos({})",
-    np.arctan: "np.arctan({})",
+    np.arctan: "np.arctan({})", np.sinh: "np.sinh({})", np.cosh: "np.cosh({})",
 }  # fmt: skip
 _WHERE = "np.where({}, {}, {})"
 #: Since NumPy 2.1 or so numpy.clip leaves -0 at a bound of 0 as it is; before, it returned the bound.
@@ -44,7 +44,7 @@ _LOGICAL = {np.bitwise_and, np.bitwise_or, np.logical_and, np.logical_or}
 _REDUCTIONS = {np.sum: "sum", np.mean: "mean", np.amax: "max", np.max: "max"}
 _HELP = (
     "A function may use + - * / **, comparisons, & and |, numpy.where, clip, maximum, minimum, abs, sqrt, square, exp, "
-    "expm1, log, log1p, tanh, sin, cos, arctan, fastbp.custom.erf, and over the last axis sum, mean and max"
+    "expm1, log, log1p, sinh, cosh, tanh, sin, cos, arctan, fastbp.custom.erf, and over the last axis sum, mean and max"
 )
 
 
@@ -187,6 +187,8 @@ def _derivative(ufunc: np.ufunc, y: Any, a: Any, b: Any, da: Any, db: Any) -> An
         np.sin: lambda: _times(np.cos(a), da),
         np.cos: lambda: _times(-np.sin(a), da),
         np.arctan: lambda: da / (1 + a * a),
+        np.sinh: lambda: _times(np.cosh(a), da),
+        np.cosh: lambda: _times(np.sinh(a), da),
     }
     return rules[ufunc]()
 
@@ -392,9 +394,9 @@ def activation(
     Notes
     -----
     It may use what NumPy writes as ``+ - * / **`` (with a number as exponent), comparisons and ``&``, ``|`` of them;
-    where, clip, maximum, minimum, abs, sqrt, square, reciprocal, exp, expm1, log, log1p, tanh, sin, cos, arctan and
-    power; `erf` of this module; and sum, mean and max with ``axis=-1``, which beside arrays need ``keepdims=True``.
-    Numbers must be Python's.
+    where, clip, maximum, minimum, abs, sqrt, square, reciprocal, exp, expm1, log, log1p, sinh, cosh, tanh, sin, cos,
+    arctan and power; `erf` of this module; and sum, mean and max with ``axis=-1``, which beside arrays need
+    ``keepdims=True``. Numbers must be Python's.
 
     The derivative follows by the chain rule from the operations. Where the function has a kink, numpy.where takes
     the derivative of the branch that it takes, numpy.abs has 0 at 0, and numpy.maximum, minimum and clip have 0 at

@@ -58,6 +58,7 @@ OTHERS = {
     "extremes": lambda x: np.maximum(x, 1 - x * x) * np.minimum(3 * x, x * x - 2),
     "extremes of zeros": lambda x: np.maximum(x * 0, x) - np.minimum(x, -x * 0),
     "waves": lambda x: np.sin(x) * np.cos(3 * x) + np.arctan(2 * x),
+    "hyperbolic": lambda x: np.log(np.cosh(x)) + np.sinh(x / 2),
     "erf": lambda x: 0.5 * x * (1 + custom.erf(x * 0.7071067811865476)),
 }
 #: Over the last axis.
