@@ -174,6 +174,7 @@ modules = [
     # small: they only call what was compiled for speed
     extension("fastbp.kernels.primitives", "kernels/primitives.pyx", "-Os"),
     extension("fastbp.kernels.pool", "kernels/pool.pyx", "-Os"),
+    extension("fastbp.kernels.entry", "kernels/entry.c"),
     extension("fastbp.runner", "fastbp/runner.pyx"),
     *(stub(real, level) for real in dtypes.REALS.values() for level in LEVELS),
 ]

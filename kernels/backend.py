@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..checks import suggest
 from .arrays import dtype_of
+from .caller import warn
 from .operations import Status
 from .table import KERNELS
 from .threads import MISSING
@@ -19,7 +21,13 @@ if TYPE_CHECKING:
 
     from .table import Kernel
 
-__all__ = ["BACKENDS", "DEFAULT", "REFERENCE", "Backend", "Compiled", "Functions", "Given"]
+__all__ = [
+    "BACKENDS", "DEFAULT", "NUMERICS", "REFERENCE", "Backend", "Compiled", "Functions", "Given", "check_numerics",
+    "choose_backend",
+]  # fmt: skip
+
+#: Which bits: NumPy's in this process, or the same ones everywhere.
+NUMERICS = ("numpy", "portable")
 
 
 class Given(NamedTuple):
@@ -191,7 +199,7 @@ class Compiled(Backend):
         status = call(
             self.load(dtype, [kernel.name], numerics)[kernel.name],
             self.primitives(dtype, numerics),
-            [buffers[o.name].ctypes.data for o in kernel.operands],
+            [buffers[o.name].__array_interface__["data"][0] for o in kernel.operands],
             given.sizes,
             self.attributes(kernel, given.attributes),
         )
@@ -210,3 +218,50 @@ BACKENDS: dict[str, Backend] = {
         Compiled("cython", "cython_ext", "fastbp.backends:CompiledExecutor", chain="chain"),
     )
 }
+
+_told = False
+#: What to do where the extension modules are missing.
+_REMEDY = (
+    "they are compiled when fastbp is installed: install a C compiler, then "
+    "pip install --force-reinstall --no-deps --no-cache-dir fastbp"
+)
+
+
+def choose_backend(backend: str | None) -> str:
+    """Return the backend that is asked for, or the default for None.
+
+    The default is "cython". Where the extension modules are missing it is "numpy", with one warning in a process.
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend.
+    ImportError
+        If it needs the extension modules and they are missing.
+    """
+    global _told
+    if backend is None:
+        if MISSING is not None and not _told:
+            _told = True
+            warn(
+                f"fastbp's extension modules are missing ({MISSING}), so backend={REFERENCE!r} is used: the same bits, "
+                f"but slower; {_REMEDY}",
+                RuntimeWarning,
+            )
+        return DEFAULT if MISSING is None else REFERENCE
+    if backend not in tuple(BACKENDS):  # it may be what no dict can look up
+        raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}{suggest(backend, BACKENDS)}")
+    missing = BACKENDS[backend].missing
+    if missing is not None:
+        raise ImportError(
+            f"backend={backend!r} needs fastbp's extension modules, which are missing ({missing}); {_REMEDY}. "
+            f"backend={REFERENCE!r} works without them"
+        ) from missing
+    return backend
+
+
+def check_numerics(numerics: str) -> None:
+    """Raise ValueError unless there is such a numerics."""
+    if numerics not in NUMERICS:
+        hint = suggest(numerics, NUMERICS)
+        raise ValueError(f"numerics is {numerics!r}; it must be 'numpy' or 'portable'{hint}")

@@ -51,7 +51,7 @@ def lines():
     listed, written = [], {}
     for module, name, value in found:
         full = f"{module.__name__}.{name}"
-        if inspect.isclass(value) or inspect.isfunction(value):
+        if inspect.isclass(value) or inspect.isroutine(value):
             first = written.setdefault(value, full)
             if first != full:
                 listed.append(f"{full} is {first}")
@@ -61,7 +61,7 @@ def lines():
             listed.append(full + (re.sub(r"self(, )?", "", signature(value.__init__), count=1) if own else ""))
             listed += members(full, value, public)
         else:
-            listed.append(full + (signature(value) if inspect.isfunction(value) else ""))
+            listed.append(full + (signature(value) if inspect.isroutine(value) else ""))
     return listed
 
 

@@ -25,7 +25,7 @@ from fastbp.kernels.threads import MISSING
 collect_ignore = [] if MISSING is None else [
     f"test_{name}.py"
     for name in (
-        "callers", "elementary", "kernels", "numba_portable", "portability", "portable", "primitives",
+        "callers", "elementary", "entry", "kernels", "numba_portable", "portability", "portable", "primitives",
         "runner", "threadpoolctl",
     )
 ]  # fmt: skip

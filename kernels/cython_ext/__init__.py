@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ _OTHERS = {"portable_primitives", "set_pool", "complete_primitives"}
 _checked = _warned = False
 
 
+@functools.cache  # of a process: asking the CPU may trap in a virtual machine
 def levels() -> tuple[str, ...]:
     """Return the CPU levels that were built and that this CPU can run, lowest first.
 
@@ -68,7 +70,7 @@ def capsules(dtype: str, at: str | None = None) -> dict[str, Any]:
     -------
     dict of str to PyCapsule
     """
-    return {name: capsule for name, capsule in _exports(dtype, at).items() if name not in _OTHERS}
+    return dict(_kernels(dtype, at or level()))
 
 
 def portable_address(dtype: str, at: str | None = None) -> int:
@@ -136,6 +138,11 @@ def find(dtype: str, names: Iterable[str]) -> dict[str, int]:
     """
     found = capsules(dtype)
     return {name: primitives.capsule_address(found[name]) for name in names if name in found}
+
+
+@functools.cache
+def _kernels(dtype: str, at: str) -> dict[str, Any]:
+    return {name: capsule for name, capsule in _exports(dtype, at).items() if name not in _OTHERS}
 
 
 def _exports(dtype: str, at: str | None) -> dict[str, Any]:
