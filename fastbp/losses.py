@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
 from .checks import as_expressions, as_numbers, check_name, integer, number, suggest, weights_of
-from .kernels.table import TABLE
+from .kernels.functions import entry_of
+from .kernels.table import KERNELS, TABLE
 from .registry import Registered, make, restore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from numpy.typing import ArrayLike
 
-    from .kernels.table import Row
+    from .kernels.table import Kernel, Row
     from .program import Buffer, Program
 
 __all__ = [
@@ -325,9 +327,16 @@ class Loss(Registered, kind="loss"):
         return result
 
     def __call__(
-        self, y_true: ArrayLike, y_pred: ArrayLike, backend: str | None = None, sample_weight: ArrayLike | None = None
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        backend: str | None = None,
+        sample_weight: ArrayLike | None = None,
+        numerics: str = "numpy",
     ) -> Any:
-        """Return the loss of arrays, in Keras' order: `fastbp.kernels` and `emit` take y_pred first.
+        """Return the loss of arrays, in Keras' order: ``loss(y_true, y_pred)``.
+
+        The kernels and `emit` have the other one: ``kernels.mean_squared_error_forward(y_pred, y_true)``.
 
         Parameters
         ----------
@@ -335,17 +344,29 @@ class Loss(Registered, kind="loss"):
         backend : {"cython", "numba", "numpy"}, optional
         sample_weight : array_like, optional
             Of shape (batch,), or of y_pred's without the last axis.
+        numerics : {"numpy", "portable"}
 
         Returns
         -------
         NumPy scalar, or ndarray of y_pred's shape without the last axis with the reduction "none"
         """
-        return self._of_arrays(y_true, y_pred, backend, sample_weight)[0]
+        if sample_weight is None:
+            value = self._direct.value(y_pred, y_true, backend=backend, numerics=numerics)
+            if value is not NotImplemented:
+                return value
+        return self._of_arrays(y_true, y_pred, backend, sample_weight, numerics)[0]
 
     def gradient(
-        self, y_true: ArrayLike, y_pred: ArrayLike, backend: str | None = None, sample_weight: ArrayLike | None = None
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        backend: str | None = None,
+        sample_weight: ArrayLike | None = None,
+        numerics: str = "numpy",
     ) -> np.ndarray:
         """Return dLoss/dy_pred of arrays; with the reduction "none" each row is that of its own sample's loss.
+
+        The order is Keras', as for a call; the kernels and `emit` take y_pred first.
 
         Parameters
         ----------
@@ -353,19 +374,41 @@ class Loss(Registered, kind="loss"):
         backend : {"cython", "numba", "numpy"}
         sample_weight : array_like, optional
             As for a call.
+        numerics : {"numpy", "portable"}
 
         Returns
         -------
         ndarray, shape of y_pred
         """
-        gradient: np.ndarray = self._of_arrays(y_true, y_pred, backend, sample_weight)[1]()
-        return gradient
+        if sample_weight is None:
+            gradient: Any = self._direct.gradient(y_pred, y_true, backend=backend, numerics=numerics)
+            if gradient is not NotImplemented:
+                return gradient
+        return self._of_arrays(y_true, y_pred, backend, sample_weight, numerics)[1]()
+
+    @cached_property
+    def _direct(self) -> _Direct:
+        """The calls for arrays that the kernels can take as they are."""
+        return _direct_of(self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # what the calls are made with may follow from it
+        self.__dict__.pop("_direct", None)
+        super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_direct"}
 
     def _of_arrays(
-        self, y_true: ArrayLike, y_pred: ArrayLike, backend: str | None, sample_weight: ArrayLike | None
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        backend: str | None,
+        sample_weight: ArrayLike | None,
+        numerics: str,
     ) -> tuple[Any, Callable[[], Any]]:
         """Return the loss and a function for the gradient: what `emit` adds to a program, done at once."""
-        program: Any = _Arrays(backend)
+        program: Any = _Arrays(backend, numerics)
         y: Any = as_numbers("y_pred", y_pred)
         t: Any = as_numbers("y_true", y_true)
         # float32 where all is
@@ -397,10 +440,10 @@ class Loss(Registered, kind="loss"):
             losses = self._times(program, losses, weight)
         if losses.ndim == 1:
             return losses, lambda: self._backward(program, known, weight)
-        axes = tuple(range(1, losses.ndim))
         if self.row.mean_over == "rows":
-            return losses.sum(axes), lambda: self._backward(program, known, weight)
-        return losses.mean(axes), lambda: self._backward(program, known, weight) / prod(losses.shape[1:])
+            return program.over_rows(np.sum, losses), lambda: self._backward(program, known, weight)
+        n = losses.shape[1]
+        return program.over_rows(np.mean, losses), lambda: self._backward(program, known, weight) / n
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data.
@@ -423,13 +466,80 @@ def _reshaped(x: Any, shape: tuple[Any, ...]) -> Any:
 class _Arrays:
     """Stands for a program where there are arrays: a call is made at once."""
 
-    def __init__(self, backend: str | None) -> None:
-        self.backend = backend
+    def __init__(self, backend: str | None, numerics: str) -> None:
+        self.backend, self.numerics = backend, numerics
 
     def call(self, name: str, *inputs: Any, layer: str = "", **attributes: float) -> Any:
         from . import kernels
 
-        return getattr(kernels, name)(*inputs, backend=self.backend, **attributes)
+        return getattr(kernels, name)(*inputs, backend=self.backend, numerics=self.numerics, **attributes)
+
+    def over_rows(self, function: Callable[..., Any], x: np.ndarray) -> Any:
+        """Return the sum or the mean of each row."""
+        from .kernels.portable.array import portable
+
+        return (portable(function) if self.numerics == "portable" else function)(x, axis=1)
+
+
+class _Noted:
+    """Stands for a program, y_pred and y_true being anything: notes which calls are made."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Kernel, tuple[Any, ...], tuple[Any, ...], dict[str, float]]] = []
+
+    def call(self, name: str, *inputs: Any, layer: str = "", **attributes: float) -> Any:
+        results = tuple(object() for _ in KERNELS[name].results)
+        self.calls.append((KERNELS[name], inputs, results, attributes))
+        return results if len(results) > 1 else results[0]
+
+
+def _not_usual(y_pred: Any, y_true: Any, *, backend: str | None, numerics: str) -> Any:
+    return NotImplemented
+
+
+class _Direct(NamedTuple):
+    """A loss of arrays that its kernels can take as they are; of others, and of other losses, it is NotImplemented."""
+
+    value: Callable[..., Any] = _not_usual
+    gradient: Callable[..., Any] = _not_usual
+
+
+def _direct_of(loss: Loss) -> _Direct:
+    noted, y_pred, y_true = _Noted(), object(), object()
+    # what a user's class makes of its attributes may change without notice
+    if loss.reduction == "none" or type(loss).__module__ != __name__:
+        return _Direct()
+    try:
+        value, backward = loss.emit(cast("Any", noted), cast("Any", y_pred), cast("Any", y_true))
+        backward()
+        (first, inputs, results, attributes), (second, saved, _, same) = noted.calls
+    except (AttributeError, ValueError):  # it asks for a shape, or makes more calls
+        return _Direct()
+    if inputs != (y_pred, y_true):
+        return _Direct()
+    names = {y_pred: "y_pred", y_true: "y_true", **{r: o.name for r, o in zip(results, first.results, strict=True)}}
+    read = [names[result] for result in results if result in saved]
+    value_of = entry_of(first, attributes, wanted=[names[value]])
+    saved_of = entry_of(first, attributes, wanted=read)
+    gradient_of = entry_of(second, same)
+    if value_of is None or saved_of is None or gradient_of is None or not {*saved} <= {*names}:
+        return _Direct()
+    if saved == (y_pred, y_true):
+        return _Direct(value_of, gradient_of)
+    # written out: to unpack arguments would take as long as the kernel
+    namespace: dict[str, Any] = {"saved_of": saved_of, "gradient_of": gradient_of}
+    exec(_GRADIENT.format(read=", ".join(read), saved=", ".join(names[one] for one in saved)), namespace)
+    return _Direct(value_of, namespace["gradient"])
+
+
+_GRADIENT = """
+def gradient(y_pred, y_true, *, backend, numerics):
+    found = saved_of(y_pred, y_true, backend=backend, numerics=numerics)
+    if found is NotImplemented:
+        return found
+    {read} = found
+    return gradient_of({saved}, backend=backend, numerics=numerics)
+"""
 
 
 class MeanSquaredError(Loss, names=("mean_squared_error", "mse", "MSE")):
@@ -695,7 +805,12 @@ class TripletMargin(Loss, names=("triplet_margin",)):
             raise ValueError(f"{found}; {threes}, and the first two of them must be equal, the third another")
 
     def __call__(  # type: ignore[override]
-        self, anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike, backend: str | None = None
+        self,
+        anchor: ArrayLike,
+        positive: ArrayLike,
+        negative: ArrayLike,
+        backend: str | None = None,
+        numerics: str = "numpy",
     ) -> np.floating:
         """Return the loss of three arrays of one shape.
 
@@ -703,15 +818,21 @@ class TripletMargin(Loss, names=("triplet_margin",)):
         ----------
         anchor, positive, negative : array_like, shape (triplets, n)
         backend : {"cython", "numba", "numpy"}
+        numerics : {"numpy", "portable"}
 
         Returns
         -------
         NumPy scalar
         """
-        return super().__call__((), self._rows(anchor, positive, negative), backend)
+        return super().__call__((), self._rows(anchor, positive, negative), backend, numerics=numerics)
 
     def gradient(  # type: ignore[override]
-        self, anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike, backend: str | None = None
+        self,
+        anchor: ArrayLike,
+        positive: ArrayLike,
+        negative: ArrayLike,
+        backend: str | None = None,
+        numerics: str = "numpy",
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return dLoss/danchor, dLoss/dpositive and dLoss/dnegative of three arrays of one shape.
 
@@ -719,12 +840,13 @@ class TripletMargin(Loss, names=("triplet_margin",)):
         ----------
         anchor, positive, negative : array_like, shape (triplets, n)
         backend : {"cython", "numba", "numpy"}
+        numerics : {"numpy", "portable"}
 
         Returns
         -------
         danchor, dpositive, dnegative : ndarray, shape (triplets, n)
         """
-        found = super().gradient((), self._rows(anchor, positive, negative), backend)
+        found = super().gradient((), self._rows(anchor, positive, negative), backend, numerics=numerics)
         return found[::3].copy(), found[1::3].copy(), found[2::3].copy()
 
     @staticmethod
@@ -867,14 +989,19 @@ class GaussianNLL(Loss, names=("gaussian_nll",)):
         return _reshaped(dy, (dy.shape[0], 2 * dy.shape[2]))
 
     def _of_arrays(
-        self, y_true: ArrayLike, y_pred: ArrayLike, backend: str | None, sample_weight: ArrayLike | None
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        backend: str | None,
+        sample_weight: ArrayLike | None,
+        numerics: str,
     ) -> tuple[Any, Callable[[], Any]]:
         shapes = np.shape(y_true), np.shape(y_pred)
         if len(shapes[1]) < 2 or shapes[1][-1] % 2:
             raise ValueError(f"y_pred has shape {shapes[1]}; it must be (rows, 2 n): n means, then n log variances")
         if shapes[0] != (*shapes[1][:-1], shapes[1][-1] // 2):
             raise ValueError(f"y_true has shape {shapes[0]}; it must be {(*shapes[1][:-1], shapes[1][-1] // 2)}")
-        return super()._of_arrays(y_true, y_pred, backend, sample_weight)
+        return super()._of_arrays(y_true, y_pred, backend, sample_weight, numerics)
 
 
 class BinaryFocalCrossEntropy(

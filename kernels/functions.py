@@ -17,7 +17,7 @@ from .operations import Status
 from .threads import MISSING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from inspect import Signature
     from typing import Any
 
@@ -103,6 +103,7 @@ def _attribute(kernel: Kernel, name: str, value: Any) -> float:
 
 def _call(
     kernel: Kernel,
+    usual: Callable[..., Any] | None,
     inputs: Sequence[ArrayLike],
     out: np.ndarray | Sequence[np.ndarray | None] | None,
     backend: str | None,
@@ -117,6 +118,10 @@ def _call(
     found = [as_array(f"{kernel.name}: {o.name}", value) for o, value in zip(kernel.inputs, inputs, strict=True)]
     real = _real_dtype(kernel, found)
     arrays = {o.name: _as_operand(kernel, o, array, real) for o, array in zip(kernel.inputs, found, strict=True)}
+    if usual is not None:
+        made = usual(*arrays.values(), out=out, backend=backend, numerics=numerics, **values)
+        if made is not NotImplemented:
+            return made
     sizes = kernel.sizes([arrays[o.name].shape if o.name in arrays else None for o in kernel.operands], values)
     like = _common_shape(kernel, arrays)
     results = []
@@ -183,12 +188,14 @@ def _doc(kernel: Kernel) -> str:
     return "\n".join(lines)
 
 
-def python_function(kernel: Kernel) -> Callable[..., Any]:
+def python_function(kernel: Kernel, usual: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """Return a kernel as a function of whatever can be made arrays; its errors say what cannot.
 
     Parameters
     ----------
     kernel : Kernel
+    usual : callable, optional
+        What `entry_of` returns, for arrays that were made such as it takes; without it all is done in Python.
 
     Returns
     -------
@@ -196,7 +203,7 @@ def python_function(kernel: Kernel) -> Callable[..., Any]:
     """
 
     def function(*inputs, out=None, backend=None, numerics=NUMERICS[0], **keywords):
-        return _call(kernel, inputs, out, backend, numerics, keywords)
+        return _call(kernel, usual, inputs, out, backend, numerics, keywords)
 
     function.__name__ = function.__qualname__ = kernel.name
     function.__module__ = __package__
@@ -216,12 +223,15 @@ def function_of(kernel: Kernel) -> Callable[..., Any]:
     -------
     callable
     """
-    function = python_function(kernel)
+    function = python_function(kernel, entry_of(kernel, kernel.attributes))
     return entry_of(kernel, kernel.attributes, function) or function
 
 
 def entry_of(
-    kernel: Kernel, attributes: Mapping[str, float], otherwise: Callable[..., Any] | None = None
+    kernel: Kernel,
+    attributes: Mapping[str, float],
+    otherwise: Callable[..., Any] | None = None,
+    wanted: Collection[str] | None = None,
 ) -> Callable[..., Any] | None:
     """Return a kernel as a function in C of arrays that it can take as they are, with the arguments of `function_of`.
 
@@ -232,6 +242,8 @@ def entry_of(
         What they are where a call does not say.
     otherwise : callable, optional
         Called instead where an argument is anything else; by default NotImplemented is returned.
+    wanted : collection of str, optional
+        The results to return; by default all.
 
     Returns
     -------
@@ -250,7 +262,7 @@ def entry_of(
         raise Status(status).exception(f"{kernel.name}: {Status(status).message}")
 
     names = [o.name for o in kernel.operands]
-    results = [names.index(o.name) for o in kernel.results]
+    results = [names.index(o.name) for o in kernel.results if wanted is None or o.name in wanted]
 
     def description(k: int, o: Operand) -> tuple[int, tuple[int, ...], bool, bool, int]:
         shares = sum(1 << names.index(with_) for output, with_ in kernel.inplace if output == o.name)

@@ -1,8 +1,12 @@
 """Losses as classes: their values beside plain formulas, their options, targets, errors and files."""
 
+import copy
+import pickle
+import sys
+
 import numpy as np
 import pytest
-from _arrays import BACKENDS, assert_same_bits
+from _arrays import BACKENDS, assert_same_bits, needs_modules
 
 import fastbp
 from fastbp import Dense, Sequential, load_model, losses
@@ -586,3 +590,133 @@ def test_a_distance_is_no_prediction_of_its_target():
         with pytest.raises(ValueError, match="needs"):
             model_of("contrastive", metrics=[metric])
     assert fastbp.losses.get("contrastive").margin == 1
+
+
+# ------------------------------------------------------------------------------------ calls on arrays
+#: Losses of two arrays, most of whose options are not the default ones.
+ON_ARRAYS = [
+    losses.MeanSquaredError(), losses.MeanSquaredError("sum"), losses.MeanAbsoluteError(), losses.Huber(0.5),
+    losses.LogCosh(), losses.Hinge(), losses.SquaredHinge(), losses.CategoricalHinge(), losses.CosineSimilarity(0.5),
+    losses.Contrastive(2.0), losses.TripletSemiHard(0.5, squared=True), losses.Poisson(eps=0.5),
+    losses.Poisson(log_input=True), losses.BinaryFocalCrossEntropy(1.5, 0.5), losses.BinaryCrossEntropy(),
+    losses.BinaryCrossEntropy(True, pos_weight=3.0), losses.CategoricalCrossEntropy(),
+    losses.CategoricalCrossEntropy(True), losses.SparseCategoricalCrossEntropy(),
+    losses.SparseCategoricalCrossEntropy(True, reduction="sum"), losses.KLDivergence(),
+]  # fmt: skip
+#: Those that make more calls than one each way.
+LONGER = [
+    losses.GaussianNLL(), losses.BinaryCrossEntropy(True, 0.25), losses.CategoricalCrossEntropy(True, 0.25),
+    losses.SparseCategoricalCrossEntropy(True, 0.25), losses.SparseCategoricalCrossEntropy(ignore_index=1),
+    losses.MeanSquaredError("none"), losses.KLDivergence("none"),
+    losses.SparseCategoricalCrossEntropy(reduction="none"),
+]  # fmt: skip
+
+
+def arrays_for(loss, dtype, rows=32, n=4):
+    """Return targets and predictions as a loss takes them."""
+    rng = np.random.default_rng(rows)
+    labels = rng.integers(n, size=rows)
+    y_pred = rng.random((rows, n)).astype(dtype)
+    targets = {
+        "labels": labels, "groups": labels, "one_hot": np.eye(n)[labels], "binary": rng.integers(0, 2, (rows, n)),
+        "signs": 2 * rng.integers(0, 2, (rows, n)) - 1, "means": rng.random((rows, n // 2)),
+        "real": rng.random((rows, n)),
+    }[loss.targets]  # fmt: skip
+    return targets if loss.takes_integers else targets.astype(dtype), y_pred
+
+
+def strided(array):
+    return np.repeat(array, 2, axis=0)[::2]
+
+
+@pytest.mark.parametrize("loss", [*ON_ARRAYS, *LONGER], ids=repr)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("numerics", ["numpy", "portable"])
+@every_backend
+def test_arrays_as_they_are_and_others_give_the_same_bits(loss, dtype, numerics, backend):
+    y_true, y_pred = arrays_for(loss, dtype)
+    choice = {"backend": backend, "numerics": numerics}
+    for function in (loss, loss.gradient):
+        got = function(y_true, y_pred, **choice)
+        assert got.dtype == dtype
+        assert_same_bits(got, function(strided(y_true), strided(y_pred), **choice))
+        if numerics == "portable":
+            assert_same_bits(got, function(y_true, y_pred, numerics="portable"), "one pattern for all backends")
+
+
+@needs_modules
+@pytest.mark.parametrize("loss", ON_ARRAYS, ids=repr)
+def test_one_call_each_way_needs_no_conversion(loss, monkeypatch):
+    y_true, y_pred = arrays_for(loss, "float32")
+    want = loss(strided(y_true), strided(y_pred)), loss.gradient(strided(y_true), strided(y_pred))
+    monkeypatch.setattr(losses.Loss, "_of_arrays", None)
+    assert_same_bits(loss(y_true, y_pred), want[0])
+    assert_same_bits(loss.gradient(y_true, y_pred), want[1])
+
+
+@pytest.mark.parametrize("loss", [*ON_ARRAYS, losses.TripletMargin(), *LONGER], ids=repr)
+def test_a_loss_keeps_nothing_of_its_arrays_and_says_the_same_when_copied(loss):
+    arrays = [*arrays_for(loss, "float64")] if loss.rows_per_sample == 1 else [np.ones((2, 3)) * k for k in (1, 2, 4)]
+    want = loss(*arrays), loss.gradient(*arrays)
+    for made in (pickle.loads(pickle.dumps(loss)), copy.copy(loss), copy.deepcopy(loss)):
+        assert repr(made) == repr(loss)
+        assert vars(made).keys() <= vars(loss).keys()
+        assert_same_bits(made(*arrays), want[0])
+        assert_same_bits(np.asarray(made.gradient(*arrays)), np.asarray(want[1]))
+    before = [sys.getrefcount(array) for array in arrays]
+    for _ in range(10):
+        loss(*arrays), loss.gradient(*arrays)
+    assert [sys.getrefcount(array) for array in arrays] == before
+
+
+def test_a_loss_on_arrays_goes_by_what_it_is_now():
+    y, y_pred = np.zeros(2), np.array([0.5, 3.0])
+    loss = losses.Huber()
+    assert loss(y, y_pred) == 1.3125
+    loss.delta = 2.0
+    assert loss(y, y_pred) == (0.125 + 2 * (3 - 1)) / 2
+    assert_same_bits(loss.gradient(y, y_pred), np.array([0.25, 1.0]))
+    loss.reduction = "sum"
+    assert loss(y, y_pred) == 0.125 + 2 * (3 - 1)
+    loss.reduction = "none"
+    assert_same_bits(loss(y, y_pred), np.array([0.125, 4.0]))
+
+
+def test_a_class_of_the_users_is_asked_at_each_call():
+    class Sharpening(losses.Huber):
+        temperature = 1.0
+
+        def attributes(self):
+            return {**super().attributes(), "delta": Sharpening.temperature}
+
+    loss, y, y_pred = Sharpening(), np.zeros(2), np.array([0.5, 3.0])
+    assert loss(y, y_pred) == 1.3125
+    Sharpening.temperature = 2.0
+    assert loss(y, y_pred) == losses.Huber(2.0)(y, y_pred)
+    assert_same_bits(loss.gradient(y, y_pred), losses.Huber(2.0).gradient(y, y_pred))
+
+
+@pytest.mark.parametrize("function", ["__call__", "gradient"])
+def test_wrong_arguments_of_a_call_on_arrays(function):
+    y_true, y_pred = arrays_for(losses.SparseCategoricalCrossEntropy(), "float32")
+    call = getattr(losses.SparseCategoricalCrossEntropy(), function)
+    with pytest.raises(ValueError, match="numerics is 'exact'; it must be 'numpy' or 'portable'"):
+        call(y_true, y_pred, numerics="exact")
+    with pytest.raises(ValueError, match="did you mean 'cython'"):
+        call(y_true, y_pred, backend="cyton")
+    for wrong in (y_true + 1, y_true - 1):
+        with pytest.raises(IndexError, match="out of range"):
+            call(wrong, y_pred)
+    with pytest.raises(ValueError, match="y_true"):
+        call(y_true[:-1], y_pred)
+    # the orders of the two
+    for text in (losses.Loss.__call__.__doc__, losses.Loss.gradient.__doc__):
+        assert "y_pred" in text and "kernels" in text and "Keras'" in text
+
+
+def test_sums_of_samples_are_portable():
+    rng = np.random.default_rng(1)
+    y_true, y_pred = (rng.random((3, 1000), np.float32) for _ in range(2))
+    got = losses.MeanSquaredError("none")(y_true, y_pred, numerics="portable")
+    mean = losses.MeanSquaredError()
+    assert_same_bits(got, np.array([mean(t, p, numerics="portable") for t, p in zip(y_true, y_pred, strict=True)]))
