@@ -54,6 +54,7 @@ SELECTIONS = {
         points(_KERNELS, _HISTORY_KERNELS, ("numpy", "cython"), ("float32",), ("32x128",)),
         points(_KERNELS, ("matmul_nn", "tanh_forward"), ("cython portable",), ("float32",), ("32x128",)),
         points(_KERNELS, ("matmul_nn", "adam_update"), _BACKENDS, ("float32",), ("256x1024",)),
+        points("bench_calls.Calls.track_ratio_to_numpy", None, _BACKENDS[1:]),
         points("bench_training.PlainNumpy.time_train_step"),
         points("bench_training.PlainNumpy.time_predict_one_row"),
         points("bench_training.PlainNumpy.time_predict_batch"),

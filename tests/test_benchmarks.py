@@ -105,7 +105,10 @@ def methods(source):
     return found
 
 
-LISTS = {"common": ("NETS", "BACKENDS", "DTYPES"), "bench_kernels": ("SIZES",), "bench_training": ("LAYERS",)}
+LISTS = {
+    "common": ("NETS", "BACKENDS", "DTYPES"), "bench_kernels": ("SIZES",), "bench_training": ("LAYERS",),
+    "bench_calls": ("CALLS",),
+}  # fmt: skip
 
 
 def test_lists_are_only_appended_to(suite):
