@@ -1,10 +1,10 @@
 /* Kernels as functions of arrays, at the price of a NumPy ufunc: one entry for all of them, and a description of each.
  *
- * What is usual is done here: arrays that a kernel can take as they are, numbers, words. All else (lists, strides, other
- * dtypes, whatever is wrong) is left to the kernel's function in Python, which converts it or says what is wrong with it.
+ * What is usual is done here: arrays that a kernel can take as they are, numbers, words. All else (lists, strides,
+ * other dtypes, whatever is wrong) is left to the kernel's function in Python, which converts it or says what is wrong.
  *
- * A function of C has a module for its `self`, and its name in that module is how it is pickled. So is it here: a module
- * for each function, whose state is the description. */
+ * A function of C has a module for its `self`, and its name in that module is how it is pickled. So it is here: each
+ * function has a module, whose state is the description. */
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
 #define NPY_TARGET_VERSION NPY_2_0_API_VERSION
 #include <Python.h>
@@ -29,10 +29,10 @@ enum {
 };
 
 typedef struct {
-    int type;              /* a type number of NumPy's, or UNTYPED */
-    int rank, dims[RANK];  /* which size each dimension is, or ~length where that is fixed; of ANY the number of elements */
-    int work;              /* memory to work in */
-    unsigned shares;       /* bit k: an output that may lie where operand k does */
+    int type;             /* a type number of NumPy's, or UNTYPED */
+    int rank, dims[RANK]; /* which size each dimension is, or ~length where that is fixed; of ANY the whole */
+    int work;             /* memory to work in */
+    unsigned shares;      /* bit k: an output that may lie where operand k does */
 } operand;
 
 typedef struct {
@@ -66,6 +66,8 @@ typedef struct {
 } call;
 
 static inline int type_of(const call *c, const operand *o) { return o->type == UNTYPED ? c->type : o->type; }
+
+static inline npy_intp length(const call *c, int dim) { return dim < 0 ? ~dim : c->sizes[dim]; }
 
 static inline int itemsize(int type) { return type == NPY_FLOAT ? 4 : 8; }
 
@@ -103,7 +105,7 @@ static int fits(call *c, const operand *o, PyArrayObject *x) {
     for (int i = 0; i < rank; i++) {
         const int dim = o->dims[i];
         if (dim >= 0 && c->sizes[dim] < 0) c->sizes[dim] = shape[i];
-        if (shape[i] != (dim < 0 ? ~dim : c->sizes[dim])) return 0;
+        if (shape[i] != length(c, dim)) return 0;
     }
     return 1;
 }
@@ -255,12 +257,12 @@ static int direct(const description *d, const call *c, int i) {
 static PyObject *new_array(const call *c, const operand *o) {
     npy_intp shape[RANK];
     if (o->rank == ANY) return PyArray_SimpleNew(c->any_rank, (npy_intp *)c->any_shape, type_of(c, o));
-    for (int i = 0; i < o->rank; i++) shape[i] = o->dims[i] < 0 ? ~o->dims[i] : c->sizes[o->dims[i]];
+    for (int i = 0; i < o->rank; i++) shape[i] = length(c, o->dims[i]);
     return PyArray_SimpleNew(o->rank, shape, type_of(c, o));
 }
 
-/* Make the arrays that results are computed in, and have an operand that is updated begin with its value. A number that has
- * no target needs none. */
+/* Make the arrays that results are computed in, and have an operand that is updated begin with its value. A number that
+ * has no target needs none. */
 static int make_results(const description *d, call *c, PyObject **made) {
     void *updated[OPERANDS];
     for (int i = 0; i < d->n_results; i++) {
@@ -291,8 +293,9 @@ static char *make_work(const description *d, call *c) {
     for (int k = d->n_inputs; k < d->n_operands; k++) {
         const operand *o = &d->operands[k];
         if (!o->work) continue;
+        const int rank = o->rank == ANY ? 1 : o->rank;
         npy_intp bytes = itemsize(type_of(c, o));
-        for (int i = 0; i < (o->rank == ANY ? 1 : o->rank); i++) bytes *= o->dims[i] < 0 ? ~o->dims[i] : c->sizes[o->dims[i]];
+        for (int i = 0; i < rank; i++) bytes *= length(c, o->dims[i]);
         offsets[k] = total;
         total += (bytes + 63) / 64 * 64;
     }
@@ -352,10 +355,8 @@ static PyObject *finish_all(const description *d, call *c, PyObject **made) {
 }
 
 static PyObject *do_usual(description *d, call *c) {
-    const int wide = c->type == NPY_DOUBLE;
     PyObject *made[OPERANDS] = {NULL}, *result = NULL;
     char *work = NULL;
-    if (!d->primitives[c->backend][c->portable][wide] && !find(d, c)) return NULL;
     if (!make_results(d, c, made)) goto end;
     if (!(work = make_work(d, c))) {
         PyErr_NoMemory();
@@ -391,14 +392,20 @@ end:
 static PyObject *entry(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords) {
     description *d = PyModule_GetState(self);
     call c;
-    if (take(d, &c, args, n, keywords)) return do_usual(d, &c);
+    int usual = take(d, &c, args, n, keywords);
+    if (usual && !d->primitives[c.backend][c.portable][c.type == NPY_DOUBLE]) {
+        if (!find(d, &c)) return NULL;
+        usual = take(d, &c, args, n, keywords); /* again, as Python has run in between */
+    }
+    if (usual) return do_usual(d, &c);
     PyErr_Clear();
     return do_otherwise(d, args, n, keywords);
 }
 
 static void release(void *self) {
     description *d = PyModule_GetState(self);
-    PyObject *owned[] = {d->name, d->doc, d->names, d->backends, d->numerics, d->bounds, d->find, d->fail, d->otherwise};
+    PyObject *owned[] = {d->name,   d->doc,  d->names, d->backends, d->numerics,
+                         d->bounds, d->find, d->fail,  d->otherwise};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) Py_XDECREF(owned[i]);
     PyMem_Free(d->values);
 }
@@ -442,20 +449,20 @@ static int describe(description *d, PyObject *args, PyObject *options) {
     static char *names[] = {"name",   "doc",      "operands", "n_inputs", "n_sizes", "results", "values", "names",
                             "bounds", "backends", "numerics", "apart",    "find",    "fail",    "otherwise", NULL};
     PyObject *operands, *results, *values, *words, *backends, *numerics;
-    if (!PyArg_ParseTupleAndKeywords(args, options, "$SSO!iiO!O!O!O!O!O!pOOO", names, &d->name, &d->doc, &PyTuple_Type,
-                                     &operands, &d->n_inputs, &d->n_sizes, &PyTuple_Type, &results, &PyTuple_Type, &values,
-                                     &PyTuple_Type, &words, &PyTuple_Type, &d->bounds, &PyTuple_Type, &backends,
-                                     &PyTuple_Type, &numerics, &d->apart, &d->find, &d->fail, &d->otherwise)) {
-        /* these were not taken yet */
-        d->name = d->doc = d->bounds = d->find = d->fail = d->otherwise = NULL;
+    PyObject *given[6] = {NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, options, "$SSO!iiO!O!O!O!O!O!pOOO", names, &given[0], &given[1],
+                                     &PyTuple_Type, &operands, &d->n_inputs, &d->n_sizes, &PyTuple_Type, &results,
+                                     &PyTuple_Type, &values, &PyTuple_Type, &words, &PyTuple_Type, &given[2],
+                                     &PyTuple_Type, &backends, &PyTuple_Type, &numerics, &d->apart, &given[3],
+                                     &given[4], &given[5]))
         return 0;
-    }
-    Py_INCREF(d->name);
-    Py_INCREF(d->doc);
-    Py_INCREF(d->bounds);
-    Py_INCREF(d->find);
-    Py_INCREF(d->fail);
-    Py_INCREF(d->otherwise);
+    for (int i = 0; i < 6; i++) Py_INCREF(given[i]);
+    d->name = given[0];
+    d->doc = given[1];
+    d->bounds = given[2];
+    d->find = given[3];
+    d->fail = given[4];
+    d->otherwise = given[5];
     d->n_operands = (int)PyTuple_Size(operands);
     d->n_values = (int)PyTuple_Size(values);
     d->n_attributes = (int)PyTuple_Size(d->bounds);
@@ -502,7 +509,8 @@ static PyMethodDef methods[] = {
 };
 
 static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "entry", "The one entry of kernels that are called on arrays.", -1, methods, NULL, NULL, NULL, NULL,
+    PyModuleDef_HEAD_INIT, "entry", "The entry of kernels that are called on arrays.", -1, methods,
+    NULL, NULL, NULL, NULL,
 };
 
 PyMODINIT_FUNC PyInit_entry(void) {

@@ -179,7 +179,7 @@ def _doc(kernel: Kernel) -> str:
         lines += [f"{names[0]} comes first here; losses and metrics take ``(y_true, y_pred)``, as in Keras.", ""]
     lines += ["Parameters", "----------"]
     lines += [f"{o.name} : array_like{_kind(o)}" for o in kernel.inputs]
-    lines += ["out : ndarray or tuple of ndarray, optional", "    Where to put the outputs."]
+    lines += ["out : ndarray or tuple of ndarray, optional", "    Where to put the outputs; it may overlap inputs."]
     lines += ['backend : {"cython", "numba", "numpy"}, optional', 'numerics : {"numpy", "portable"}']
     lines += [f"{name} : float, default {default}" for name, default in kernel.attributes.items()]
     lines += ["", "Returns", "-------", *(() if kernel.results else ("None",))]
@@ -241,9 +241,10 @@ def entry_of(
     attributes : dict of str to float
         What they are where a call does not say.
     otherwise : callable, optional
-        Called instead where an argument is anything else; by default NotImplemented is returned.
+        `python_function`, which is called instead where an argument is anything else; by default NotImplemented is
+        returned.
     wanted : collection of str, optional
-        The results to return; by default all.
+        The results to return; by default all. What is updated always is one.
 
     Returns
     -------
@@ -252,6 +253,8 @@ def entry_of(
     """
     if MISSING is not None or kernel.row.lengths:
         return None
+    from inspect import signature
+
     from .entry import make
 
     def find(backend: str, numerics: str, dtype: str) -> tuple[int, int]:
@@ -262,7 +265,7 @@ def entry_of(
         raise Status(status).exception(f"{kernel.name}: {Status(status).message}")
 
     names = [o.name for o in kernel.operands]
-    results = [names.index(o.name) for o in kernel.results if wanted is None or o.name in wanted]
+    results = [names.index(o.name) for o in kernel.results if wanted is None or o.name in {*wanted, *kernel.updates}]
 
     def description(k: int, o: Operand) -> tuple[int, tuple[int, ...], bool, bool, int]:
         shares = sum(1 << names.index(with_) for output, with_ in kernel.inplace if output == o.name)
@@ -274,10 +277,12 @@ def entry_of(
             shares,
         )
 
-    compiled = [backend for backend in BACKENDS.values() if backend.compiled]
+    compiled = [backend.name for backend in BACKENDS.values() if backend.compiled]
+    # as C functions tell their signatures
+    told = f"{kernel.name}{signature(otherwise)}\n--\n\n{otherwise.__doc__}" if otherwise else ""
     return make(
         name=kernel.name.encode(),
-        doc=f"{kernel.name}{_signature(kernel)}\n--\n\n{_doc(kernel)}".encode(),
+        doc=told.encode(),
         operands=tuple(description(k, o) for k, o in enumerate(kernel.operands)),
         n_inputs=len(kernel.inputs),
         n_sizes=len(kernel.dims),
@@ -285,7 +290,7 @@ def entry_of(
         values=(*kernel.code, *map(float, {**kernel.attributes, **attributes}.values())),
         names=(*names[: len(kernel.inputs)], "out", "backend", "numerics", *kernel.attributes),
         bounds=tuple(bound and bound.holds for bound in map(kernel.row.bounds.get, kernel.attributes)),
-        backends=tuple(sorted((b.name for b in compiled), key=lambda name: name != DEFAULT)),
+        backends=tuple(sorted(compiled, key=lambda name: name != DEFAULT)),
         numerics=NUMERICS,
         apart=any(kernel.row.domain.get(o.name) in _FALLIBLE for o in kernel.inputs),
         find=find,
