@@ -8,12 +8,14 @@ import itertools
 import pickle
 import sys
 import threading
+import time
 import zlib
 
 import numpy as np
 import pytest
 from _arrays import BACKENDS, DTYPES, assert_same_bits, bits, operands, output_dtype
 
+import fastbp
 from fastbp import kernels
 from fastbp.kernels.functions import entry_of, python_function
 from fastbp.kernels.table import KERNELS
@@ -332,6 +334,19 @@ def test_a_call_keeps_its_values_to_itself():
     assert entry_of(KERNELS["leaky_relu_forward"], {"alpha": 0.125})(x) == -0.125
 
 
+def test_rows_that_are_added_are_called_likewise():
+    if "entry_row" not in kernels.TABLE:
+        kernels.add_row("entry_row", "activation", "y = np.tanh(x) * 2", "dx = dy * (2 - x)")
+    x, y = np.linspace(-1, 1, 5), np.zeros(5)
+    function, plain = kernels.entry_row_forward, python_function(KERNELS["entry_row_forward"])
+    for numerics in NUMERICS:
+        assert function(x, out=y, numerics=numerics) is y
+        assert_same_bits(y, plain(x, numerics=numerics))
+    assert pickle.loads(pickle.dumps(function)) is function
+    assert entry_of(KERNELS["entry_row_backward"], {})(x, dy=x) is NotImplemented
+    assert_same_bits(entry_of(KERNELS["entry_row_backward"], {})(x, x=x), x * (2 - x))
+
+
 # ---------------------------------------------------------------------------------- errors of a kernel
 @pytest.mark.parametrize("name", ["gather", "embedding_forward", "sparse_softmax_cross_entropy_forward"])
 def test_an_error_leaves_out_alone(name):
@@ -396,23 +411,37 @@ def test_a_function_that_is_gone_leaves_nothing():
 
 
 def test_others_run_while_a_large_call_does():
-    a, counted, over = np.ones((1500, 1500), np.float32), [0, 0], threading.Event()
-    ticks = 0
+    a, calls, seen, over = np.ones((1500, 1500), np.float32), [], [], threading.Event()
 
     def work():
         for _ in range(5):
-            begun = ticks
+            start = time.perf_counter()
             kernels.matmul_nn(a, a, numerics="portable")
-            counted[0] = max(counted[0], ticks - begun)
+            calls.append((start, time.perf_counter()))
         over.set()
 
     thread = threading.Thread(target=work)
-    kernels.matmul_nn(a[:2, :2], a[:2, :2])
     thread.start()
-    while not over.is_set():
-        ticks += 1
+    while not over.wait(0.0005):
+        seen.append(time.perf_counter())
     thread.join()
-    assert counted[0] > 0
+    # not just at its ends, where threads take turns anyway
+    assert any(start + (end - start) / 3 < at < end - (end - start) / 3 for start, end in calls for at in seen)
+
+
+@pytest.mark.parametrize("name", ["matmul_nn", "dense", "tanh_forward"])
+def test_threads_share_a_large_call_and_move_no_bit(name):
+    _, inputs = arguments(KERNELS[name], "float32", (400, 300, 350))
+    found = []
+    before = fastbp.get_num_threads()
+    try:
+        for n in (1, 2, 4):
+            fastbp.set_num_threads(n)
+            found.append(usual(name)(*inputs.values(), numerics="portable"))
+    finally:
+        fastbp.set_num_threads(before)
+    for one in found[1:]:
+        assert_same_bits(one, found[0])
 
 
 @every_dtype

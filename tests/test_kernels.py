@@ -28,6 +28,7 @@ from _arrays import (
     run_guarded,
 )
 
+import fastbp
 from fastbp import kernels
 from fastbp.kernels import cython_ext, load
 from fastbp.kernels.primitives import capsule_address
@@ -580,3 +581,13 @@ def test_functions_describe_themselves(name):
     assert {k: parameters[k].default for k in kernel.attributes} == dict(kernel.attributes)
     for part in (kernel.signature.strip(), *map(str.strip, kernel.source.splitlines()), TABLE[kernel.row.name].source):
         assert part in function.__doc__
+
+
+@pytest.mark.skipif("cython" not in BACKENDS, reason="FASTBP_TEST_BACKENDS leaves cython out")
+def test_the_cpu_is_asked_for_its_level_once(monkeypatch):
+    kernels.relu_forward([1.0])
+    monkeypatch.setattr(cython_ext.primitives, "cpu_level", None)
+    assert cython_ext.level() in cython_ext.levels()
+    for numerics in kernels.NUMERICS:
+        assert kernels.tanh_forward([0.0], numerics=numerics, backend="cython") == 0
+    fastbp.Sequential([fastbp.Dense(2)], input_shape=2).compile("sgd", "mse", backend="cython")
