@@ -47,6 +47,7 @@ typedef struct {
     double *values; /* the attributes' defaults, behind what a kernel that is data has before them */
     fastbp_kernel kernels[BACKENDS][2];
     const fastbp_primitive *primitives[BACKENDS][NUMERICS][2];
+    int skipped[BACKENDS]; /* how many of the values a backend's kernel does without */
 } description;
 
 typedef struct {
@@ -221,11 +222,13 @@ static int take(const description *d, call *c, PyObject *const *args, Py_ssize_t
 static int find(description *d, const call *c) {
     const int wide = c->type == NPY_DOUBLE;
     unsigned long long kernel, primitives;
+    int skipped;
     PyObject *found = PyObject_CallFunction(d->find, "OOs", PyTuple_GetItem(d->backends, c->backend),
                                             PyTuple_GetItem(d->numerics, c->portable), wide ? "float64" : "float32");
-    const int ok = found && PyArg_ParseTuple(found, "KK", &kernel, &primitives);
+    const int ok = found && PyArg_ParseTuple(found, "KKi", &kernel, &primitives, &skipped);
     Py_XDECREF(found);
     if (!ok) return 0;
+    d->skipped[c->backend] = skipped;
     d->kernels[c->backend][wide] = (fastbp_kernel)(uintptr_t)kernel;
     d->primitives[c->backend][c->portable][wide] = (const fastbp_primitive *)(uintptr_t)primitives;
     return 1;
@@ -315,7 +318,7 @@ static int run(const description *d, call *c) {
     for (int i = 0; i < d->n_sizes; i++) elements *= (double)c->sizes[i];
     if (elements > UNLOCKED) thread = PyEval_SaveThread();
     if (c->portable) found = fastbp_set_control(FASTBP_IEEE);
-    const int status = kernel(c->buffers, c->sizes, c->values, primitives);
+    const int status = kernel(c->buffers, c->sizes, c->values + d->skipped[c->backend], primitives);
     if (c->portable) fastbp_set_control(found);
     if (thread) PyEval_RestoreThread(thread);
     return status;

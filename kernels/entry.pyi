@@ -15,7 +15,7 @@ def make(
     backends: tuple[str, ...],
     numerics: tuple[str, ...],
     apart: bool,
-    find: Callable[[str, str, str], tuple[int, int]],
+    find: Callable[[str, str, str], tuple[int, int, int]],
     fail: Callable[[int], None],
     otherwise: Callable[..., Any] | None,
 ) -> Callable[..., Any]: ...

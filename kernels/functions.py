@@ -257,9 +257,12 @@ def entry_of(
 
     from .entry import make
 
-    def find(backend: str, numerics: str, dtype: str) -> tuple[int, int]:
+    values = [*kernel.code, *map(float, {**kernel.attributes, **attributes}.values())]
+
+    def find(backend: str, numerics: str, dtype: str) -> tuple[int, int, int]:
         found = BACKENDS[backend]
-        return found.load(dtype, [kernel.name], numerics)[kernel.name], found.primitives(dtype, numerics)
+        address, primitives = found.load(dtype, [kernel.name], numerics)[kernel.name], found.primitives(dtype, numerics)
+        return address, primitives, len(values) - len(found.attributes(kernel, kernel.attributes))
 
     def fail(status: int) -> None:
         raise Status(status).exception(f"{kernel.name}: {Status(status).message}")
@@ -287,7 +290,7 @@ def entry_of(
         n_inputs=len(kernel.inputs),
         n_sizes=len(kernel.dims),
         results=tuple(results),
-        values=(*kernel.code, *map(float, {**kernel.attributes, **attributes}.values())),
+        values=tuple(values),
         names=(*names[: len(kernel.inputs)], "out", "backend", "numerics", *kernel.attributes),
         bounds=tuple(bound and bound.holds for bound in map(kernel.row.bounds.get, kernel.attributes)),
         backends=tuple(sorted(compiled, key=lambda name: name != DEFAULT)),

@@ -18,7 +18,7 @@ from _arrays import BACKENDS, DTYPES, assert_same_bits, bits, operands, output_d
 import fastbp
 from fastbp import kernels
 from fastbp.kernels.functions import entry_of, python_function
-from fastbp.kernels.table import KERNELS
+from fastbp.kernels.table import KERNELS, Kernel
 
 NUMERICS = kernels.NUMERICS
 every_kernel = pytest.mark.parametrize("name", KERNELS)
@@ -345,6 +345,17 @@ def test_rows_that_are_added_are_called_likewise():
     assert pickle.loads(pickle.dumps(function)) is function
     assert entry_of(KERNELS["entry_row_backward"], {})(x, dy=x) is NotImplemented
     assert_same_bits(entry_of(KERNELS["entry_row_backward"], {})(x, x=x), x * (2 - x))
+
+
+def test_a_backend_may_do_without_the_code_of_a_row(monkeypatch):
+    plain = KERNELS["leaky_relu_forward"]
+    kernel = Kernel(plain.name, plain.row, plain.signature)
+    kernel.code = (3.0, 4.0)
+    for backend in BACKENDS:
+        monkeypatch.setattr(kernels.BACKENDS[backend], "attributes", lambda kernel, attributes: [*attributes.values()])
+        function, x = entry_of(kernel, kernel.attributes), np.array([-1.0])
+        assert function(x, backend=backend) == -0.01
+        assert function(x, backend=backend, alpha=0.5) == -0.5
 
 
 # ---------------------------------------------------------------------------------- errors of a kernel
