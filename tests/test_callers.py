@@ -4,10 +4,11 @@ import ctypes
 
 import numpy as np
 import pytest
-from _arrays import BACKENDS, assert_same_bits
+from _arrays import BACKENDS, assert_same_bits, operands
 
 from fastbp import kernels
 from fastbp.kernels.cython_ext import capsules
+from fastbp.kernels.table import KERNELS
 
 needs_numba = pytest.mark.skipif("numba" not in BACKENDS, reason="runs where the numba backend is tested")
 
@@ -71,3 +72,25 @@ def test_njit_sees_every_length_of_an_operand():
     for shape in ((3, 2), (2, 3), (2, 2)):
         with pytest.raises(ValueError, match="the shape of pull does not fit"):
             gradient(y_pred, np.ones(shape))
+
+
+@needs_numba
+@pytest.mark.parametrize(
+    "name", [name for name, k in KERNELS.items() if any(isinstance(d, int) for o in k.results for d in o.dims)]
+)
+def test_njit_knows_fixed_lengths_of_results(name):
+    from numba import njit
+
+    import fastbp.kernels.numba_jit  # noqa: F401
+
+    kernel, function = KERNELS[name], getattr(kernels, name)
+    sizes = dict(zip(kernel.dims, (4, 3), strict=False))
+    inputs = operands(kernel, sizes, "float64", "ordinary", np.random.default_rng(0)).values()
+
+    @njit
+    def call(*arrays):
+        return function(*arrays)
+
+    got, want = call(*inputs), function(*inputs)
+    for one, other in zip(*((x if isinstance(x, tuple) else (x,)) for x in (got, want)), strict=True):
+        assert_same_bits(one, other)

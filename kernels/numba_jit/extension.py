@@ -130,7 +130,9 @@ def _source(kernel, real, given):
     """Return the source of one kernel on arrays of given types."""
     parameters = [o.name for o in kernel.inputs] + [f"{name}={value!r}" for name, value in kernel.attributes.items()]
     like = next((o.name for o in kernel.inputs if _any_shape(kernel, o)), None)
-    updates, lengths, lines = kernel.updates, {}, []
+    updates, lines = kernel.updates, []
+    # fixed ones are known before any operand is seen
+    lengths = {dim: str(dim) for o in kernel.operands for dim in o.dims if isinstance(dim, int)}
     for o in kernel.inputs:
         argument = given[o.name]
         if not isinstance(argument, types.Array):
@@ -145,7 +147,7 @@ def _source(kernel, real, given):
         else:
             found = [(d, f"{o.name}.shape[{k}]") for k, d in enumerate(o.dims)]
             for dim, length in found:
-                lengths.setdefault(dim, length if isinstance(dim, str) else str(dim))
+                lengths.setdefault(dim, length)
             unequal = [f"{length} != {lengths[dim]}" for dim, length in found if length != lengths[dim]]
         if unequal:
             message = f"{kernel.name}: the shape of {o.name} does not fit {kernel.signature}"
