@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike
 
+    from .data import Bounds
     from .program import Buffer, Call, Program
 
-__all__ = ["Executor", "Profile", "aligned", "aligned_copy", "make_executor"]
+__all__ = ["Executor", "Port", "Profile", "Turn", "aligned", "aligned_copy", "make_executor", "refuse"]
 
 
 def aligned(n: int, dtype: DTypeLike) -> np.ndarray:
@@ -44,6 +45,30 @@ def aligned_copy(array: np.ndarray, dtype: DTypeLike | None = None) -> np.ndarra
     copy = aligned(array.size, array.dtype if dtype is None else dtype).reshape(array.shape)
     copy[...] = array
     return copy
+
+
+class Port(NamedTuple):
+    """A buffer for which an entry takes an array: what each element must be, and whether the array is copied."""
+
+    buffer: Buffer
+    bounds: Bounds | None = None  # any number
+    copied: bool = False
+
+
+class Turn(NamedTuple):
+    """When an entry of a model begins, and what it sets; see `fastbp.runner.Entry`."""
+
+    turns: Turns
+    name: str | None = None
+    engine: Any = None
+    optimizer: Any = None
+    hands: tuple[str, ...] | None = None
+    before: list[tuple[Any, str, Any]] = []
+    after: list[tuple[Any, str, Any]] = []
+
+
+def refuse(*arguments: Any) -> Any:
+    """Return None: what an entry does with arguments that are not for it."""
 
 
 class Profile:
@@ -110,7 +135,6 @@ class Executor:
         self.program, self.backend, self.shared = program, backend, shared
         self.counter = np.zeros(1, np.int64) if counter is None else counter
         self.turns = Turns() if turns is None else turns
-        self.batch = batch  # of the last run
         self.steps = 0  # that the last run_steps completed
         self.rows = 0
         self.commit = program.commit
@@ -124,6 +148,7 @@ class Executor:
         self.arrays = list(self.own)
         self._callers = [buffer for buffer in program.buffers if buffer.role in ("input", "result")]
         self._prepare()
+        self.batch = batch  # of the last run
 
     def _memory(self) -> list[Any]:
         """Return an array for each buffer, by number; None for a view, and where one is bound or no call uses it."""
@@ -149,20 +174,35 @@ class Executor:
     def _prepare(self) -> None:
         """Make ready what runs the calls, once there is memory."""
 
-    #: Of a program whose inputs and results are arrays of one dimension a row: `Runner.step` and `Runner.map`.
-    step: Callable[[Any, Any], float | None] = staticmethod(lambda x, y: None)
-    map: Callable[[Any, int], np.ndarray | None] = staticmethod(lambda x, block: None)
+    #: What is tried first of those who share the executor: an entry, or a function that has one.
+    quick: Callable[..., Any] = staticmethod(refuse)
 
-    def open_ports(self, inputs: list[tuple[Buffer, bool]], result: Buffer) -> None:
-        """Let `step` and `map` take arrays that need no conversion.
+    def entry(
+        self,
+        turn: Turn,
+        ports: list[Port],
+        result: Buffer | None = None,
+        span: tuple[int, int] | None = None,
+        rows: bool = False,
+    ) -> tuple[Callable[..., Any], Callable[..., bool | None]]:
+        """Return `run` and `fits` of an entry for some calls; where there is no runner both refuse everything.
 
         Parameters
         ----------
-        inputs : list of (Buffer, bool)
-            What is given, and whether it must be finite.
-        result : Buffer
-            What is returned.
+        turn : Turn
+        ports : list of Port
+            Of what is given.
+        result : Buffer, optional
+            What is returned: its first element, or with `rows` all of it; without it True.
+        span : (int, int), optional
+            The calls; by default those after the gathering.
+        rows : bool
+
+        Returns
+        -------
+        run, fits : callable
         """
+        return refuse, refuse
 
     def dtype(self, buffer: Buffer) -> np.dtype:
         """Return the dtype of a buffer's elements."""
@@ -173,6 +213,10 @@ class Executor:
         self.arrays[buffer.number] = self.own[buffer.number] if array is None else array.reshape(-1)
         if array is not None and buffer.of_data_set:
             self.rows = len(array)
+
+    def fill(self, buffer: Buffer, array: np.ndarray) -> None:
+        """Copy an array into the buffer's own memory."""
+        self.own[buffer.number][: array.size] = array.reshape(-1)
 
     def view(self, buffer: Buffer, batch: int | None = None) -> np.ndarray:
         """Return a buffer as an array of its shape."""
@@ -408,6 +452,10 @@ class NumpyExecutor(Executor):
                 on_pause(step + 1)
 
 
+#: The bounds of a port that takes any number, as `Entry` has them.
+_ANYTHING = (None, None, False, None)
+
+
 class CompiledExecutor(Executor):
     """Kernels by address, run by the C loop."""
 
@@ -447,16 +495,35 @@ class CompiledExecutor(Executor):
             if buffer.parent is None:
                 self.runner.bind(buffer.number, array)
 
-    def open_ports(self, inputs: list[tuple[Buffer, bool]], result: Buffer) -> None:
-        """Let `step` and `map` take arrays that need no conversion."""
+    @property
+    def batch(self) -> int:
+        """The rows of the last run."""
+        return self.runner.batch
 
-        def columns(buffer: Buffer) -> int:
-            return buffer.shape[1] if len(buffer.shape) == 2 else 0
+    @batch.setter
+    def batch(self, batch: int) -> None:
+        self.runner.set_batch(batch)
 
-        ports = [(b.number, int(self.dtype(b).num), len(b.shape), columns(b), finite) for b, finite in inputs]
-        self.runner.set_ports(ports, (result.number, self.real.num, columns(result)))
-        self.runner.set_span(self.program.start, len(self.program.calls), self.commit, self.plan.batch)
-        self.step, self.map = self.runner.step, self.runner.map
+    def entry(
+        self,
+        turn: Turn,
+        ports: list[Port],
+        result: Buffer | None = None,
+        span: tuple[int, int] | None = None,
+        rows: bool = False,
+    ) -> tuple[Callable[..., Any], Callable[..., bool | None]]:
+        """Return `run` and `fits` of an entry for some calls."""
+        from .runner import Entry
+
+        taken = []
+        for buffer, bounds, copied in ports:
+            own = self.own[buffer.number]
+            room = aligned(own.size, own.dtype) if copied else own
+            taken.append((buffer.number, room, own if copied else None, buffer.shape[1:], *(bounds or _ANYTHING)))
+        first, last = span or (self.program.start, len(self.program.calls))
+        returned = result and (result.number, self.dtype(result), result.shape[1:] if rows else None)
+        made = Entry(self.runner, taken, returned, (first, last, self.commit), self.plan.batch, tuple(turn))
+        return made.run, made.fits
 
     def cut(self, call: Call) -> tuple[int, list[int], int] | None:
         """Return what threads may share of a call, as `Runner` takes it."""
@@ -487,7 +554,6 @@ class CompiledExecutor(Executor):
         """Run the calls of a range once."""
         self.check_batch(batch)
         self.batch = batch
-        self.runner.set_batch(batch)
         self._raise(self.runner.run(*span, self.commit, counted))
 
     def run_steps(
@@ -505,7 +571,6 @@ class CompiledExecutor(Executor):
             status = self.runner.run_steps(*span, self.commit, rows, batch, cursors, on_pause)
         finally:
             self.steps = self.runner.steps
-        self.batch = self.runner.batch
         self._raise(status, self.steps)
 
     def _bytes(self, buffer: Buffer) -> tuple[int, int]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .losses import Loss
 
-__all__ = ["Rows", "as_features", "as_rows", "as_targets", "as_weights", "dtype_name"]
+__all__ = ["Bounds", "Rows", "as_features", "as_rows", "as_targets", "as_weights", "bounds_of", "dtype_name"]
 
 
 class Rows(NamedTuple):
@@ -36,9 +36,27 @@ class Rows(NamedTuple):
         return Rows(self.x[which], self.y[which], weight, counting)
 
 
+class Bounds(NamedTuple):
+    """What each element of data must be: from `low` to `high`, or with `ends` one of the two, or else `other`."""
+
+    low: float
+    high: float
+    ends: bool = False
+    other: int | None = None
+
+
 #: The two numbers that targets of a kind may be.
 _PAIRS = {"signs": (-1, 1), "binary": (0, 1)}
 _CHECKED = 1 << 20  # elements that are looked at in one go, about a millisecond
+
+
+def bounds_of(loss: Loss, outputs: int) -> Bounds | None:
+    """Return what each target must be, or None where it may be any integer, or any finite number."""
+    if loss.targets == "labels":
+        return Bounds(0, outputs - 1, other=loss.ignore_index)
+    if loss.targets in _PAIRS:
+        return Bounds(*_PAIRS[loss.targets], ends=True)
+    return None if loss.link is None else Bounds(0, 1)
 
 
 def _where(name: str, at: Any) -> str:
@@ -161,22 +179,21 @@ def as_targets(name: str, y: ArrayLike, loss: Loss, shape: tuple[int, ...], dtyp
             hint = f"; np.eye({wanted[-1]})[{name}] makes one-hot rows of labels"
         raise ValueError(f"{name} has shape {array.shape}; it must be {wanted}{hint}")
     converted = _real(name, array, dtype, True)
-    if loss.targets in _PAIRS:
-        low, high = _PAIRS[loss.targets]
-        bad = (converted != low) & (converted != high)
+    bounds = bounds_of(loss, shape[-1])
+    if bounds is not None:
+        low, high, ends, _ = bounds
+        bad = (converted != low) & (converted != high) if ends else ~((converted >= low) & (converted <= high))
         if bad.any():
             at = tuple(np.argwhere(bad)[0])
             hint = "; 2 * y - 1 makes signs of 0 and 1" if low < 0 and np.isin(converted, (0, 1)).all() else ""
-            raise ValueError(f"{_where(name, at)} is {array[at]}; targets of {loss!r} must be {low} or {high}{hint}")
+            what = f"{low} or {high}{hint}" if ends else f"in {low} .. {high}"
+            raise ValueError(f"{_where(name, at)} is {array[at]}; targets of {loss!r} must be {what}")
     if loss.targets == "one_hot":
         bad = ((converted != 0) & (converted != 1)).any(axis=-1) | (converted.sum(axis=-1) != 1)
         if bad.any():
             at = tuple(np.argwhere(bad)[0])
             what = f"targets of {loss!r} must be rows of 0 with a single 1"
             raise ValueError(f"{_where(name, at)} is {array[at]}; {what}")
-    if loss.link is not None and not ((converted >= 0) & (converted <= 1)).all():
-        at = tuple(np.argwhere(~((converted >= 0) & (converted <= 1)))[0])
-        raise ValueError(f"{_where(name, at)} is {array[at]}; targets of {loss!r} must be in 0 .. 1")
     return converted
 
 
@@ -280,14 +297,14 @@ def _integers(name: str, array: np.ndarray, loss: Loss, wanted: tuple[int, ...],
             raise ValueError(f"{_where(name, at)} is {array[at]}; labels must be whole numbers")
     with np.errstate(invalid="ignore"):
         labels = np.require(array, np.int64, ["C", "A"])
-    groups = loss.targets == "groups"
-    bad = labels != array if groups else (array < 0) | (array >= n)
+    bounds = bounds_of(loss, n)
+    bad = labels != array if bounds is None else (array < bounds.low) | (array > bounds.high)
     if loss.ignore_index is not None:
         bad &= array != loss.ignore_index
     if bad.any():
         at = tuple(np.argwhere(bad)[0])
-        what = "groups must fit int64" if groups else f"labels must be in 0 .. {n - 1}, the model has {n} outputs"
+        what = f"labels must be in 0 .. {n - 1}, the model has {n} outputs" if bounds else "groups must fit int64"
         raise ValueError(f"{_where(name, at)} is {array[at]}; {what}")
-    if groups:
+    if bounds is None:
         loss.check_groups(name, labels)
     return labels

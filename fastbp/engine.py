@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .backends import aligned, aligned_copy, make_executor
+from .backends import Port, Turn, aligned, aligned_copy, make_executor, refuse
 from .compiler import compile_evaluation, compile_prediction, compile_training
+from .data import Bounds, bounds_of
 from .kernels import choose_backend
 from .kernels.pcg64 import WORDS, pcg64_state
+from .layers import Flatten, Layer, Reshape
 from .turns import put_values
 
 if TYPE_CHECKING:
@@ -23,14 +25,13 @@ if TYPE_CHECKING:
 
     from .backends import Executor
     from .compiler import Entry, Layout, Network
-    from .layers import Layer
     from .losses import Loss
     from .metrics import Metric
     from .optimizers import Optimizer
     from .program import Program
     from .turns import Turns
 
-__all__ = ["Engine", "Memory", "Setup", "new_state"]
+__all__ = ["NO_STEPS", "Engine", "Memory", "Setup", "Steps", "new_state"]
 
 #: The purposes that several threads may have at a time.
 _SHARED = ("evaluate", "predict")
@@ -137,6 +138,42 @@ def new_state(optimizer: Optimizer, memory: Memory) -> dict[str, np.ndarray]:
     return state
 
 
+class Steps:
+    """The four steps by hand: the program that keeps all arrays, and what is asked of it at each step.
+
+    Attributes
+    ----------
+    network, executor : Network, Executor
+    spans : dict of str to (int, int)
+        The calls of each step.
+    forward, loss, backward, update : callable
+        What each step tries first: `Entry.run` of its calls.
+    has_dy : bool
+        Whether `backward` has run since the last `forward`.
+    """
+
+    forward = loss = backward = update = staticmethod(refuse)
+
+    def __init__(self, network: Network, executor: Executor) -> None:
+        self.network, self.executor, self.has_dy = network, executor, False
+        self.spans = {phase: network.program.span(phase) for phase in ("forward", "loss", "backward", "update")}
+        self._buffers = {(layer, "y"): buffer for layer, buffer in network.layers}
+        self._buffers.update({(layer, "dy"): buffer for layer, buffer in network.gradients})
+
+    def array(self, layer: Layer, name: str) -> np.ndarray | None:
+        """Return the output of a layer, "y", or the gradient of that, "dy"; None before there is one."""
+        buffer = self._buffers.get((layer, name)) if name == "y" or self.has_dy else None
+        return None if buffer is None else self.executor.view(buffer)
+
+    def run(self, phase: str, counted: bool = False) -> None:
+        """Run the calls of a step on the batch that `forward` was given."""
+        self.executor.run(self.spans[phase], self.executor.batch, counted)
+
+
+#: Of a model that has made none.
+NO_STEPS: Any = Steps.__new__(Steps)
+
+
 class Engine:
     """The programs of a built model by purpose, with their executors: what a model asks to compute.
 
@@ -150,27 +187,30 @@ class Engine:
 
     Attributes
     ----------
-    step : callable or None
-        `Runner.step` of the train step without weights, once that is made ready.
+    step, fits : callable
+        `Entry.run` and `Entry.fits` of the train step without weights, once that is made ready.
     least_rows : int
         Of a batch from which all layers learn.
     changed : bool
         Whether a layer was frozen or not, or has another learning rate, since the train steps were made.
-    predictors : list of Executor
-        Those of predictions that nobody uses now: taken and put back by whoever predicts.
+    predictors, evaluators : list of Executor
+        Those of predictions, and of evaluations without weights, that nobody uses now; see `ask`.
     """
 
     def __init__(self, layers: Sequence[Layer], memory: Memory, setup: Setup, turns: Turns) -> None:
         self.layers, self.memory, self.setup, self.turns = tuple(layers), memory, setup, turns
         self.layout = memory.layout
-        self.step: Callable[[Any, Any], float | None] | None = None
+        self.step: Callable[..., float | None] = refuse
+        self.fits: Callable[..., bool | None] = refuse
         self.least_rows = 1
         self.changed = True
         self._networks: dict[tuple[str, bool], Network] = {}
         self._kept: dict[tuple[str, bool], tuple[Network, Executor]] = {}
+        self._steps: Steps = NO_STEPS
         # executors that nobody uses now, of the purposes that several threads may have at a time
         self.predictors: list[Executor] = []
-        self._idle: dict[tuple[str, bool], list[Executor]] = {("predict", False): self.predictors}
+        self.evaluators: list[Executor] = []
+        self._idle = {("predict", False): self.predictors, ("evaluate", False): self.evaluators}
 
     @property
     def backend(self) -> str:
@@ -270,11 +310,18 @@ class Engine:
             )
             network.program.executor = executor
             if key == ("train", False):
-                self._open_step(network, executor)
+                self.open_step(network, executor)
             self._kept[key] = kept = network, executor
-        if key == ("train", False):
-            self.step = kept[1].step
         return kept
+
+    def steps(self, batch: int) -> Steps:
+        """Return the four steps by hand, for batches of up to `batch` rows."""
+        network, executor = self.executor("steps", batch)
+        if self._steps is NO_STEPS or self._steps.executor is not executor:
+            steps = Steps(network, executor)
+            self._open_steps(steps)
+            self._steps = steps
+        return self._steps
 
     def lend(self, purpose: str, batch: int, weighted: bool = False) -> tuple[Network, Executor]:
         """Return network and executor of a purpose that several threads may have; the executor is to be given back.
@@ -304,19 +351,70 @@ class Engine:
         """Take an executor back that was lent; one that is lost on the way is made anew when it is needed."""
         self._idle[purpose, weighted].append(executor)
 
-    def _open_step(self, network: Network, executor: Executor) -> None:
-        """Let train_on_batch hand arrays that need no conversion straight to the runner."""
+    def ask(self, idle: list[Executor], *arguments: Any) -> Any:
+        """Return what an executor that nobody uses, of `predictors` or `evaluators`, makes of arguments; or None."""
+        try:
+            executor = idle.pop()
+        except IndexError:
+            return None  # all are in use, or there is none yet
+        try:
+            return executor.quick(*arguments)
+        finally:
+            idle.append(executor)
+
+    def _ports(self, network: Network, copied: bool = False) -> list[Port] | None:
+        """Return the ports of a network's inputs and targets, or None where single elements do not say what will do."""
         loss: Any = self.setup.loss
-        # targets of which only some numbers will do are checked on the long way only
-        any_will_do = loss.targets in ("real", "means") and loss.link is None
-        one_dimension = len(self.layout.input_shape) == len(self.layout.output_shape) == 1
-        if one_dimension and (any_will_do or (loss.takes_integers and loss.rows_per_sample == 1)):
-            inputs = [(network.x, True), (network.y_true, not loss.takes_integers)]
-            executor.open_ports(inputs, network.loss)
+        x = self._features(network, self._finite, copied)
+        if x is None or loss.targets == "one_hot" or loss.rows_per_sample > 1:
+            return None
+        bounds = bounds_of(loss, self.layout.output_shape[-1])
+        return [x, Port(network.y_true, bounds if bounds or loss.takes_integers else self._finite, copied)]
+
+    @property
+    def _finite(self) -> Bounds:
+        most = float(np.finfo(self.setup.dtype).max)
+        return Bounds(-most, most)
+
+    def _features(self, network: Network, bounds: Bounds | None, copied: bool = False) -> Port | None:
+        for layer in self.layers:
+            if type(layer).check_data is Layer.check_data:
+                return Port(network.x, bounds, copied)
+            if not isinstance(layer, (Flatten, Reshape)):
+                return None  # it looks at the numbers
+        return Port(network.x, bounds, copied)
+
+    def open_step(self, network: Network, executor: Executor, span: tuple[int, int] | None = None) -> None:
+        """Let `step` run a train step's program, or only some calls of it."""
+        self.step = self.fits = refuse
+        ports = self._ports(network)
+        if ports is not None:
+            turn = Turn(self.turns, "train_on_batch", self, self.setup.optimizer, after=[(self.turns, "hand", "")])
+            self.step, self.fits = executor.entry(turn, ports, network.loss, span)
+
+    def _open_steps(self, steps: Steps) -> None:
+        """Let the steps by hand go straight to the runner."""
+        network, executor, turns = steps.network, steps.executor, self.turns
+
+        def turn(name: str, *more: tuple[Any, str, Any], **options: Any) -> Turn:
+            return Turn(turns, name, after=[(turns, "hand", name), *more], **options)
+
+        def entry(name: str, turn: Turn, *arguments: Any, **options: Any) -> None:
+            setattr(steps, name, executor.entry(turn, *arguments, span=steps.spans[name], **options)[0])
+
+        x, ports = self._features(network, None, copied=True), self._ports(network, copied=True)
+        if x is not None and network.drawn is None:
+            begin = turn("forward", (steps, "has_dy", False), engine=self, before=[(turns, "hand", "")])
+            entry("forward", begin, [x], network.y_pred, rows=True)
+        if ports is not None:
+            entry("loss", turn("loss", hands=("forward", "loss", "backward", "update")), ports[1:], network.loss)
+        entry("backward", turn("backward", (steps, "has_dy", True), hands=("loss",)), [])
+        entry("update", turn("update", optimizer=self.setup.optimizer, hands=("backward",)), [])
 
     def _open_map(self, network: Network, executor: Executor) -> None:
-        if len(self.layout.input_shape) == len(self.layout.output_shape) == 1:
-            executor.open_ports([(network.x, False)], network.y_pred)
+        x = self._features(network, None)
+        if x is not None:
+            executor.quick = executor.entry(Turn(self.turns), [x], network.y_pred, rows=True)[0]
 
     def copy(self) -> dict[str, np.ndarray]:
         """Return copies of all that a train step reads and writes."""

@@ -6,7 +6,7 @@ import contextlib
 import weakref
 from collections.abc import Iterable, Mapping
 from math import prod
-from threading import RLock, get_ident
+from threading import RLock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ from .checks import as_list, as_numbers, check_kind, generator_of, integer
 from .compiler import Layout
 from .data import Rows, as_features, as_rows, as_targets, as_weights, dtype_name
 from .doubts import doubts_of_number, doubts_of_outputs, last_activation
-from .engine import Engine, Memory, Setup, new_state
+from .engine import NO_STEPS, Engine, Memory, Setup, Steps, new_state
 from .kernels import check_numerics, choose_backend
 from .kernels.caller import warn
 from .layers import Layer, as_shape, default_name
@@ -107,7 +107,7 @@ class Sequential:
         self._setup = Setup()
         self._memory: Memory | None = None
         self._engine: Engine | None = None
-        self._by_hand: Any = None  # the program of the four steps, with its executor
+        self._by_hand: Steps = NO_STEPS
         for layer in as_list("layers", layers, "layers, such as fastbp.Dense(10)"):
             self.add(layer)
         if self.input_shape is not None and self.layers:
@@ -226,8 +226,9 @@ class Sequential:
             triples += setup.optimizer.attached(self, {} if memory is None else new_state(setup.optimizer, memory))
         views = [{} for _ in self.layers] if memory is None else memory.views(len(self.layers))
         triples += [(layer, "arrays", arrays) for layer, arrays in zip(self.layers, views, strict=True)]
+        triples += [(layer, "computed", None) for layer in self.layers]
         engine = None if memory is None else Engine(self.layers, memory, setup, self._turns)
-        return [*triples, (self, "_engine", engine), (self._turns, "hand", ""), (self, "_by_hand", None)]
+        return [*triples, (self, "_engine", engine), (self._turns, "hand", ""), (self, "_by_hand", NO_STEPS)]
 
     @property
     def layout(self) -> Layout | None:
@@ -650,26 +651,13 @@ class Sequential:
         -------
         float
         """
-        # the short way for arrays that need no conversion: a microsecond, so nothing is wrapped around it
-        turn, mine = self._turns.turn, (get_ident(), "train_on_batch")
-        if sample_weight is None and class_weight is None:
-            try:
-                engine = self._engine if turn.setdefault("turn", mine) is mine and not self._turns.readers else None
-                if engine is not None and engine.step is not None and not engine.changed:
-                    optimizer: Any = engine.setup.optimizer
-                    if optimizer.schedule is not None:
-                        optimizer.prepare()
-                    loss = engine.step(x, y)
-                    if loss is not None:
-                        self._turns.hand = ""
-                        if engine.least_rows > 1:
-                            rows = np.shape(x)[0]
-                            warn_of_few_rows(engine, rows, rows)
-                        return loss
-            finally:
-                # as in Turns.take: no call before the turn is given back
-                if "turn" in turn and turn["turn"] is mine:
-                    del turn["turn"]
+        engine = self._engine
+        if engine is not None and sample_weight is None and class_weight is None:
+            loss = engine.step(x, y)
+            if loss is not None:
+                if engine.least_rows > 1:
+                    warn_of_few_rows(engine, len(x), len(x))
+                return loss
         return self._turns.take("train_on_batch", self._train_on_batch, x, y, sample_weight, class_weight)
 
     def _train_on_batch(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, class_weight: Any) -> float:
@@ -705,23 +693,25 @@ class Sequential:
         -------
         ndarray, shape (batch, n_out)
         """
-        return self._turns.take("forward", self._forward, x)
+        y = self._by_hand.forward(x)
+        return self._turns.take("forward", self._forward, x) if y is None else y
 
     def _forward(self, x: ArrayLike) -> np.ndarray:
         self._require_compiled()
         features = self._inputs(x)
         engine = self.engine(features.shape[1:])
-        network, executor = engine.executor("steps", len(features))
+        steps = engine.steps(len(features))
+        network, executor = steps.network, steps.executor
         self._turns.hand = ""
-        executor.bind(network.x, features.copy())
-        executor.bind(network.y_true)
-        executor.run(network.program.span("forward"), len(features))
+        executor.fill(network.x, features)
+        executor.batch = len(features)
+        steps.run("forward")
         if network.drawn is not None:
             put_values([(engine.memory.arrays["streams"], executor.view(network.drawn))])
-        for layer, buffer in network.layers:
-            layer.arrays["y"] = executor.view(buffer)
-            layer.arrays.pop("dy", None)
-        self._by_hand, self._turns.hand = (network, executor), "forward"
+        for layer in self.layers:
+            layer.computed = steps.array
+        steps.has_dy = False
+        self._by_hand, self._turns.hand = steps, "forward"
         return executor.view(network.y_pred).copy()
 
     def loss(self, y_true: ArrayLike) -> float:
@@ -736,46 +726,44 @@ class Sequential:
         -------
         float
         """
-        return self._turns.take("loss", self._loss, y_true)
+        loss = self._by_hand.loss(y_true)
+        return self._turns.take("loss", self._loss, y_true) if loss is None else loss
 
     def _loss(self, y_true: ArrayLike) -> float:
         self._require_compiled()
         if self._turns.hand == "":
             raise RuntimeError("loss() needs the output of forward(x); call that first")
-        network, executor = self._by_hand
-        y = as_targets(
-            "y_true", y_true, self.loss_function, self.engine().layout.output_shape, self.dtype, executor.batch
-        )
-        executor.bind(network.y_true, y)
-        executor.run(network.program.span("loss"), executor.batch)
+        steps, shape = self._by_hand, self.engine().layout.output_shape
+        network, executor = steps.network, steps.executor
+        y = as_targets("y_true", y_true, self.loss_function, shape, self.dtype, executor.batch)
+        executor.fill(network.y_true, y)
+        steps.run("loss")
         self._turns.hand = "loss"
         return float(executor.view(network.loss))
 
     def backward(self) -> None:
         """Step 3: compute ``layer.dw`` and ``layer.db``, and ``layer.dy``, the gradient of each layer's output."""
-        self._turns.take("backward", self._backward)
+        if self._by_hand.backward() is None:
+            self._turns.take("backward", self._backward)
 
     def _backward(self) -> None:
         self._require_compiled()
         if self._turns.hand != "loss":
             raise RuntimeError("backward() needs a loss; call forward(x) and loss(y_true) first")
-        network, executor = self._by_hand
-        executor.run(network.program.span("backward"), executor.batch)
-        for layer, buffer in network.gradients:
-            layer.arrays["dy"] = executor.view(buffer)
-        self._turns.hand = "backward"
+        self._by_hand.run("backward")
+        self._by_hand.has_dy, self._turns.hand = True, "backward"
 
     def update(self) -> None:
         """Step 4: let the optimizer change the parameters."""
-        self._turns.take("update", self._update)
+        if self._by_hand.update() is None:
+            self._turns.take("update", self._update)
 
     def _update(self) -> None:
         self._require_compiled()
         if self._turns.hand != "backward":
             raise RuntimeError("update() needs gradients; call forward(x), loss(y_true) and backward() first")
-        network, executor = self._by_hand
         self.optimizer.prepare()
-        executor.run(network.program.span("update"), executor.batch, counted=True)
+        self._by_hand.run("update", counted=True)
         self._turns.hand = "update"
 
     # ------------------------------------------------------------------ using
@@ -794,21 +782,9 @@ class Sequential:
         -------
         ndarray, shape (rows, n_out)
         """
-        # one row takes a microsecond: nothing is wrapped around the usual case
-        engine: Any = self._engine
-        turns, executor = self._turns, None
-        if engine is not None and batch_size.__class__ is int and batch_size > 0:
-            try:
-                executor = engine.predictors.pop()
-            except IndexError:
-                executor = None  # all are in use, or there is none yet
-        if executor is not None:
-            try:
-                turns.readers[executor] = get_ident()
-                y = None if turns.turn else executor.map(x, batch_size)
-            finally:
-                turns.readers.pop(executor, None)
-                engine.predictors.append(executor)
+        engine = self._engine
+        if engine is not None and batch_size.__class__ is int:
+            y = engine.ask(engine.predictors, x, batch_size)
             if y is not None:
                 return y
         batch_size = integer("batch_size", batch_size, 1)

@@ -8,8 +8,9 @@ the same program with other sizes. Everything between two returns to Python happ
 
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport PyObject
-from libc.stdint cimport int64_t, intptr_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, intptr_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
 
 cimport numpy as cnp
 
@@ -20,13 +21,15 @@ cdef extern from *:
     #include "abi.h"
     #include "clock.h"
     /* Cython passes arguments as a tuple in the stable ABI of Python 3.11; METH_FASTCALL is in it, and 40 ns faster */
-    static PyMethodDef fastbp_step = {"step", NULL, METH_FASTCALL, NULL};
-    static PyMethodDef fastbp_map = {"map", NULL, METH_FASTCALL, NULL};
+    static PyMethodDef fastbp_run = {"run", NULL, METH_FASTCALL, NULL};
+    static PyMethodDef fastbp_fits = {"fits", NULL, METH_FASTCALL, NULL};
     """
     ctypedef void *PyCFunction
     ctypedef struct PyMethodDef:
         PyCFunction ml_meth
-    PyMethodDef fastbp_step, fastbp_map
+    PyMethodDef fastbp_run, fastbp_fits
+    unsigned long PyThread_get_thread_ident()
+    long long PyLong_AsLongLongAndOverflow(object, int *)
     object PyCFunction_NewEx(PyMethodDef *, object, PyObject *)
     ctypedef struct fastbp_primitive:
         pass
@@ -47,10 +50,14 @@ cdef extern from "fpcontrol.h" nogil:
 
 cdef enum:
     INTERRUPTED = -1
-    PORTS = 8
+    PORTS = 2
+    DIMS = 6            # at most, of a row that a port takes
+    REFUSED = -3        # of a block that cannot be taken
+    LOOKED_AT = 1 << 20 # elements of an array that are looked at without an answer to Ctrl-C
     CURSORS = 64        # at most, of a run: its data, the loss and what metrics count
     OPERANDS = 16       # at most, of a kernel that is shared among threads, and as many sizes
     SHARED = 1 << 15    # elements from which threads pay
+    BRIEF = 10000       # nanoseconds of calls for which other threads may wait: to let them run takes 50
 
 
 cdef struct call_t:
@@ -109,26 +116,156 @@ cdef struct cursor_t:
 
 cdef struct port_t:
     intptr_t buffer
-    int typenum
-    int ndim
-    intptr_t columns
-    bint finite
+    char kind               # of its elements, as NumPy's dtypes have it: f or i
+    int itemsize
+    int ndim                # of one row
+    intptr_t dims[DIMS]     # of one row
+    intptr_t row            # elements of one row
+    bint checked            # whether each element must lie between `low` and `high`, or be `other`
+    bint ends               # whether between is not enough: it must be one of the two
+    double low
+    double high
+    double other
+    char *room              # memory for what is converted
+    char *own               # of the buffer, where what is given may change before the calls are done with it; else NULL
 
 
-cdef bint all_finite(const void *data, int typenum, intptr_t n) noexcept nogil:
-    # NaN and inf have all bits of the exponent set; integers vectorise everywhere
-    cdef const uint32_t *f = <const uint32_t *>data
-    cdef const uint64_t *d = <const uint64_t *>data
+cdef struct given_t:
+    PyObject *values
+    const char *data        # of an array; NULL of nested lists
+    char kind
+    int itemsize
+
+
+cdef fused target_t:
+    float
+    double
+    int64_t
+
+
+cdef bint between(const target_t *x, intptr_t n, double low, double high, bint ends, double other) noexcept nogil:
+    # without a branch, so that it vectorises; NaN lies nowhere
     cdef intptr_t i
-    cdef uint32_t bad32 = 0
-    cdef uint64_t bad64 = 0
-    if typenum == cnp.NPY_FLOAT:
+    cdef bint good = True
+    cdef target_t least = <target_t>low, most = <target_t>high, also = <target_t>other
+    if ends:
         for i in range(n):
-            bad32 |= (f[i] & 0x7f800000u) == 0x7f800000u
-        return bad32 == 0
+            good &= (x[i] == least) | (x[i] == most)
+    elif target_t is int64_t:
+        for i in range(n):
+            good &= ((x[i] >= least) & (x[i] <= most)) | (x[i] == also)
+    else:
+        for i in range(n):
+            good &= (x[i] >= least) & (x[i] <= most)
+    return good
+
+
+cdef fused source_t:
+    float
+    double
+    int8_t
+    int16_t
+    int32_t
+    int64_t
+    uint8_t
+    uint16_t
+    uint32_t
+
+
+cdef void cast(const source_t *x, target_t *y, intptr_t n) noexcept nogil:
+    # as NumPy's astype, which warns of what becomes infinite
+    cdef intptr_t i
     for i in range(n):
-        bad64 |= (d[i] & 0x7ff0000000000000u) == 0x7ff0000000000000u
-    return bad64 == 0
+        y[i] = <target_t>x[i]
+
+
+cdef bint convert(const given_t *g, target_t *y, intptr_t first, intptr_t n) noexcept nogil:
+    # elements of an array of another dtype; whether there is a way
+    if g.kind == c"f" and target_t is not int64_t:
+        if g.itemsize == 4:
+            cast(<const float *>g.data + first, y, n)
+        elif g.itemsize == 8:
+            cast(<const double *>g.data + first, y, n)
+        else:
+            return False
+    elif g.kind == c"i":
+        if g.itemsize == 8:
+            cast(<const int64_t *>g.data + first, y, n)
+        elif g.itemsize == 4:
+            cast(<const int32_t *>g.data + first, y, n)
+        elif g.itemsize == 2:
+            cast(<const int16_t *>g.data + first, y, n)
+        else:
+            cast(<const int8_t *>g.data + first, y, n)
+    elif g.kind == c"u" and g.itemsize < 8:
+        if g.itemsize == 4:
+            cast(<const uint32_t *>g.data + first, y, n)
+        elif g.itemsize == 2:
+            cast(<const uint16_t *>g.data + first, y, n)
+        else:
+            cast(<const uint8_t *>g.data + first, y, n)
+    else:
+        return False
+    return True
+
+
+cdef bint good(const port_t *p, const char *data, intptr_t n) noexcept nogil:
+    # whether elements are what the port takes
+    if not p.checked:
+        return True
+    if p.kind == c"i":
+        return between(<const int64_t *>data, n, p.low, p.high, p.ends, p.other)
+    if p.itemsize == 4:
+        return between(<const float *>data, n, p.low, p.high, p.ends, p.other)
+    return between(<const double *>data, n, p.low, p.high, p.ends, p.other)
+
+
+cdef bint listed(object values, const intptr_t *dims, int ndim, intptr_t first, intptr_t n, target_t **y) except -1:
+    # elements of nested lists of numbers, in their order; False where they hold anything else, or are of other lengths
+    cdef intptr_t i
+    cdef int overflow = 0
+    cdef int64_t whole, exact = 1 << 53
+    cdef object value
+    for i in range(first, first + n):
+        value = values[i]
+        if ndim:
+            if (type(value) is not list and type(value) is not tuple) or len(value) != dims[0]:
+                return False
+            if not listed(value, dims + 1, ndim - 1, 0, dims[0], y):
+                return False
+            continue
+        if type(value) is int:
+            # what a double holds: elsewhere it matters which array NumPy makes of all elements
+            whole = PyLong_AsLongLongAndOverflow(value, &overflow)
+            if overflow or not -exact <= whole <= exact:
+                return False
+            y[0][0] = <target_t>whole
+        elif target_t is not int64_t and type(value) is float:
+            y[0][0] = <target_t><double>value
+        else:
+            return False
+        y[0] += 1
+    return True
+
+
+cdef bint unpack(const port_t *p, const given_t *g, intptr_t first, intptr_t rows) noexcept with gil:
+    # convert nested lists; another thread may change them meanwhile
+    cdef void *end = p.room
+    cdef object values = <object>g.values
+    try:
+        if p.kind == c"i":
+            return listed(values, p.dims, p.ndim, first, rows, <int64_t **>&end)
+        if p.itemsize == 4:
+            return listed(values, p.dims, p.ndim, first, rows, <float **>&end)
+        return listed(values, p.dims, p.ndim, first, rows, <double **>&end)
+    except IndexError:
+        return False
+
+
+cdef int set_attributes(list triples) except -1:
+    for target, name, value in triples:
+        setattr(target, name, value)
+    return 0
 
 
 cdef void *allocate(intptr_t n, intptr_t item) except NULL:
@@ -184,11 +321,7 @@ cdef class Runner:
     cdef readonly intptr_t batch
     cdef readonly int failed      # the call that returned a status
     cdef readonly intptr_t steps  # steps that the last run_steps completed
-    cdef port_t ports[PORTS]
-    cdef int n_ports
-    cdef port_t result
-    cdef int first, last, commit  # the calls of `step`
-    cdef intptr_t capacity        # the rows that `step` and a block of `map` may have
+    cdef double work              # nanoseconds of all calls, roughly
     cdef double budget            # nanoseconds of work until the clock is looked at
     cdef double last_check
     cdef object pending
@@ -303,8 +436,10 @@ cdef class Runner:
         self.batch = batch
         for i in range(self.n_sizes):
             self.sizes[i] = self.fixed[i] + self.per_row[i] * batch
+        self.work = 0
         for i in range(self.n_calls):
             self.calls[i].cost = self.costs[2 * i] + self.costs[2 * i + 1] * batch
+            self.work += self.calls[i].cost
         for i in range(self.n_views):
             if self.views[i].per_row:
                 self.follow(&self.views[i])
@@ -366,7 +501,9 @@ cdef class Runner:
                 # reading the clock costs 50 ns: not for every call
                 self.budget = 1e6
                 t = fastbp_now()
-                if t - self.last_check > 0.02:
+                if self.last_check == 0:
+                    self.last_check = t
+                elif t - self.last_check > 0.02:
                     self.last_check = t
                     if self.interrupted():
                         self.failed = i
@@ -378,7 +515,7 @@ cdef class Runner:
             raise RuntimeError("this program is running already")
         self.busy = True
         self.budget = 1e6
-        self.last_check = fastbp_now()
+        self.last_check = 0
         self.pending = None
         return 0
 
@@ -476,123 +613,264 @@ cdef class Runner:
             self.busy = False
         return self.leave(status)
 
-    def set_span(self, int first, int last, int commit, intptr_t capacity):
-        """Say what `step` runs, and how many rows `step` or a block of `map` may have."""
-        self.first, self.last, self.commit, self.capacity = first, last, commit, capacity
 
-    def set_ports(self, list inputs, result):
-        """Name the buffers that `step` and `map` take arrays for.
+cdef class Entry:
+    """Calls of a runner on arrays that are taken by ports, with no Python around them: what a model tries first.
 
-        Parameters
-        ----------
-        inputs : list of (buffer, type number, ndim, columns, finite)
-            What an array must be to be used as it is; `finite` asks that it holds no NaN or inf.
-        result : (buffer, type number, columns)
-            What `step` returns a scalar of, and `map` an array.
-        """
-        self.n_ports = len(inputs)
+    A port takes an array, or nested lists of numbers, that need no explanation. Where something else is given, or
+    somebody uses the model, an entry does nothing and returns None: its caller then goes the long way, which converts,
+    waits or says what is wrong.
+
+    Parameters
+    ----------
+    runner : Runner
+    ports : list of tuple
+        ``(buffer, room, own, dims, low, high, ends, other)`` for each array: its buffer; memory of its dtype for as many
+        rows as a batch may have, where others are converted; the buffer's own memory if arrays are copied, else None;
+        the shape of a row; and what each element must be (if `low` is None, anything): from `low` to `high`, or with
+        `ends` one of the two, or else `other`.
+    result : None or (buffer, dtype, shape or None)
+        What is returned: True; a float; or, where there is the shape of a row, a new array with all rows.
+    span : (int, int, int)
+        First and last call, and from which on they are not interrupted.
+    capacity : int
+        The rows that a batch may have.
+    turn : tuple
+        ``(turns, name, engine, optimizer, hands, before, after)`` of `Turns`. An entry whose name is None only reads the
+        model, and begins if nobody changes it. Else it begins if nobody uses the model, the layers of the engine (or None) have not changed, and the last of the steps by hand is one of
+        `hands` (if that is not None: then it goes on with that batch). With an optimizer it counts as a step,
+        for which the learning rate is prepared. `before` and `after` are lists of (object, name, value) to set.
+    """
+
+    cdef Runner runner
+    cdef port_t ports[PORTS]
+    cdef int n_ports
+    cdef int first, last, commit
+    cdef intptr_t capacity
+    cdef intptr_t result           # -1 where there is none
+    cdef int typenum
+    cdef object shape
+    cdef int ndim
+    cdef intptr_t row              # bytes of a row of the result
+    cdef object turns, name, engine, optimizer, hands
+    cdef list before, after
+    cdef dict turn, readers
+    cdef bint apart                # whether the calls write the result where it is returned, block by block
+    cdef bint counted
+    cdef object keep               # what owns the memory behind the addresses
+
+    def __cinit__(self, Runner runner, list ports, result, tuple span, intptr_t capacity, tuple turn):
+        cdef port_t *p
+        cdef cnp.ndarray room, own
+        self.runner, self.capacity, self.n_ports, self.keep = runner, capacity, len(ports), ports
+        self.first, self.last, self.commit = span
         if self.n_ports > PORTS:
-            raise ValueError(f"at most {PORTS} inputs, got {self.n_ports}")
-        for i, (buffer, typenum, ndim, columns, finite) in enumerate(inputs):
-            self.ports[i] = port_t(buffer, typenum, ndim, columns, finite)
-        buffer, typenum, columns = result
-        self.result = port_t(buffer, typenum, 2, columns, False)
+            raise ValueError(f"at most {PORTS} ports, got {self.n_ports}")
+        for i, (buffer, room, own, dims, low, high, ends, other) in enumerate(ports):
+            p = &self.ports[i]
+            p.buffer, p.room, p.ndim, p.row = buffer, <char *>cnp.PyArray_DATA(room), len(dims), 1
+            p.own = NULL if own is None else <char *>cnp.PyArray_DATA(own)
+            p.kind, p.itemsize = ord(room.dtype.kind), cnp.PyArray_ITEMSIZE(room)
+            if p.ndim > DIMS:
+                raise ValueError(f"at most {DIMS} dimensions of a row, got {p.ndim}")
+            for k, n in enumerate(dims):
+                p.dims[k] = n
+                p.row *= n
+            p.checked = low is not None
+            if p.checked:
+                p.low, p.high, p.ends, p.other = low, high, ends, low if other is None else other
+        self.result = -1
+        if result is not None:
+            self.result, dtype, self.shape = result
+            self.typenum, self.row, self.ndim = dtype.num, dtype.itemsize, len(self.shape or ())
+            if self.ndim > DIMS:
+                raise ValueError(f"at most {DIMS} dimensions of a row, got {self.ndim}")
+            for n in self.shape or ():
+                self.row *= n
+        self.turns, self.name, self.engine, self.optimizer, self.hands, self.before, self.after = turn
+        self.turn, self.readers = self.turns.turn, self.turns.readers
+        self.counted = self.optimizer is not None
+        self.apart = self.shape is not None and self.name is None
 
-    cdef intptr_t accept(self, int port, x) noexcept:
-        # the rows of `x` if it can be used as it is, else -1: the caller then converts it or explains
-        cdef port_t *p = &self.ports[port]
+    @property
+    def run(self):
+        """Function of an array for each port, or of these and `block`: the most rows that are computed at a time."""
+        return PyCFunction_NewEx(&fastbp_run, self, NULL)
+
+    @property
+    def fits(self):
+        """Function of an array for each port: whether they can be used as they are, without a copy."""
+        return PyCFunction_NewEx(&fastbp_fits, self, NULL)
+
+    cdef intptr_t look(self, const port_t *p, object x, given_t *g):
+        # the rows of `x`, and where they lie; -1 where that is not for us
         cdef cnp.ndarray array
-        cdef intptr_t rows
+        cdef int i
+        g.values = <PyObject *>x
+        if type(x) is list or type(x) is tuple:
+            g.data = NULL
+            return len(x) or -1
         if not cnp.PyArray_CheckExact(x):
             return -1
         array = <cnp.ndarray>x
-        if (cnp.PyArray_TYPE(array) != p.typenum or cnp.PyArray_NDIM(array) != p.ndim
-                or not cnp.PyArray_ISCARRAY_RO(array) or (p.ndim == 2 and cnp.PyArray_DIM(array, 1) != p.columns)):
+        if cnp.PyArray_NDIM(array) != p.ndim + 1 or not cnp.PyArray_ISCARRAY_RO(array):
             return -1
-        rows = cnp.PyArray_DIM(array, 0)
-        if rows == 0 or (p.finite and not all_finite(cnp.PyArray_DATA(array), p.typenum, cnp.PyArray_SIZE(array))):
-            return -1
-        self.move(p.buffer, <char *>cnp.PyArray_DATA(array))
-        return rows
+        for i in range(p.ndim):
+            if cnp.PyArray_DIM(array, i + 1) != p.dims[i]:
+                return -1
+        i = cnp.PyArray_TYPE(array)
+        g.kind = (c"f" if cnp.PyTypeNum_ISFLOAT(i) else c"i" if cnp.PyTypeNum_ISSIGNED(i)
+                  else c"u" if cnp.PyTypeNum_ISUNSIGNED(i) else c"?")
+        g.itemsize = cnp.PyArray_ITEMSIZE(array)
+        g.data = <const char *>cnp.PyArray_DATA(array)
+        return cnp.PyArray_DIM(array, 0) or -1
 
-    @property
-    def step(self):
-        """Function of `x` and `y`: run the calls of `set_span` on one batch that is taken as it is.
+    cdef bint load(self, const port_t *p, const given_t *g, intptr_t first, intptr_t rows) noexcept nogil:
+        # let the buffer be some rows of what is given; False where that is not for us
+        cdef intptr_t n = rows * p.row
+        cdef const char *address = p.room
+        if g.data is NULL:
+            if not unpack(p, g, first, rows):
+                return False
+        elif g.kind == p.kind and g.itemsize == p.itemsize:
+            address = g.data + first * p.row * p.itemsize
+        elif not (convert(g, <float *>p.room, first * p.row, n) if p.kind == c"f" and p.itemsize == 4
+                  else convert(g, <double *>p.room, first * p.row, n) if p.kind == c"f"
+                  else convert(g, <int64_t *>p.room, first * p.row, n)):
+            return False
+        if not good(p, address, n):
+            return False
+        if p.own is not NULL:
+            memcpy(p.own, address, n * p.itemsize)
+            address = p.own
+        self.runner.move(p.buffer, <char *>address)
+        return True
 
-        It returns a float, or None where `x` or `y` must be converted first or is refused, or a call returned a
-        status.
-        """
-        return PyCFunction_NewEx(&fastbp_step, self, NULL)
-
-    @property
-    def map(self):
-        """Function of `x` and `block`: run all calls on the rows of `x`, `block` rows at a time, into a new array.
-
-        It returns the array, or None where `x` must be converted first or is refused, or where a block has more
-        rows than `set_span` allows.
-        """
-        return PyCFunction_NewEx(&fastbp_map, self, NULL)
-
-    cdef object run_step(self, x, y):
-        cdef intptr_t rows
-        cdef int status
-        self.enter()
-        rows = self.accept(0, x)
-        if rows < 0 or rows > self.capacity or self.accept(1, y) != rows:
-            self.busy = False
+    cdef object take(self, PyObject **arguments, Py_ssize_t n):
+        cdef object mine, found
+        if self.name is None:
+            return self.read(arguments, n)
+        mine = (PyThread_get_thread_ident(), self.name)
+        if self.turn or self.readers or (self.engine is not None and self.engine.changed):
             return None
-        self.resize(rows)
-        with nogil:
-            status = self.step_through(self.first, self.last, self.commit)
-        if self.leave(status) != FASTBP_OK:
+        if self.hands is not None and self.turns.hand not in self.hands:
             return None
-        if self.result.typenum == cnp.NPY_FLOAT:
-            return (<float *>self.addresses[self.result.buffer])[0]
-        return (<double *>self.addresses[self.result.buffer])[0]
+        # from here to the end handlers of signals run where the calls, or the optimizer, let them and nowhere else
+        self.turn["turn"] = mine
+        try:
+            if self.optimizer is not None and self.optimizer.schedule is not None:
+                self.optimizer.prepare()
+            found = self.compute(arguments, n)
+            if found is not None:
+                set_attributes(self.after)
+            return found
+        finally:
+            del self.turn["turn"]
 
-    cdef object run_map(self, x, intptr_t block):
-        cdef cnp.npy_intp shape[2]
-        cdef intptr_t rows, done = 0, count, x_row, y_row
-        cdef int status = FASTBP_OK
-        cdef cnp.ndarray out
-        cdef char *start
-        cdef char *target
-        self.enter()
-        rows = self.accept(0, x)
-        if rows < 0 or (rows > self.capacity and block > self.capacity):
-            self.busy = False
+    cdef object read(self, PyObject **arguments, Py_ssize_t n):
+        # first among the readers: whoever takes the turn from here on waits
+        self.readers[self] = PyThread_get_thread_ident()
+        try:
+            return None if self.turn else self.compute(arguments, n)
+        finally:
+            del self.readers[self]
+
+    cdef object compute(self, PyObject **arguments, Py_ssize_t n):
+        cdef Runner runner = self.runner
+        cdef given_t given[PORTS]
+        cdef cnp.npy_intp shape[DIMS + 1]
+        # a step by hand goes on with the batch of the one before
+        cdef intptr_t rows = -1 if self.hands is None else runner.batch
+        cdef intptr_t block = self.capacity, count
+        cdef cnp.ndarray out = None
+        cdef char *target = NULL
+        cdef int i, status
+        if n != self.n_ports and n != self.n_ports + 1:
+            raise TypeError(f"{self.n_ports} arguments are taken, got {n}")
+        if n > self.n_ports:
+            block = <object>arguments[self.n_ports]
+        for i in range(self.n_ports):
+            count = self.look(&self.ports[i], <object>arguments[i], &given[i])
+            if count < 0 or (count != rows and rows >= 0):
+                return None
+            rows = count
+        count = rows if rows < block else block
+        if count <= 0 or count > self.capacity or (count < rows and not self.apart):
             return None
-        shape[0] = rows
-        shape[1] = self.result.columns
-        out = cnp.PyArray_EMPTY(2, shape, self.result.typenum, 0)
-        start = <char *>cnp.PyArray_DATA(x)
-        target = <char *>cnp.PyArray_DATA(out)
-        x_row = cnp.PyArray_ITEMSIZE(x) * self.ports[0].columns
-        y_row = cnp.PyArray_ITEMSIZE(out) * self.result.columns
-        with nogil:
-            while done < rows and status == FASTBP_OK:
-                count = rows - done if rows - done < block else block
-                self.resize(count)
-                self.move(self.ports[0].buffer, start + done * x_row)
-                self.move(self.result.buffer, target + done * y_row)
-                status = self.execute(0, self.n_calls, self.n_calls)
-                done += count
-        if self.leave(status) != FASTBP_OK:
+        for i in range(self.n_ports):
+            if not self.load(&self.ports[i], &given[i], 0, count):
+                return None
+        if self.shape is not None:
+            shape[0] = rows
+            for i in range(self.ndim):
+                shape[i + 1] = self.shape[i]
+            out = cnp.PyArray_EMPTY(self.ndim + 1, shape, self.typenum, 0)
+            target = <char *>cnp.PyArray_DATA(out)
+        set_attributes(self.before)
+        runner.enter()
+        runner.resize(count)
+        if count == rows and runner.work < BRIEF:
+            status = self.run_blocks(given, rows, count, target)
+        else:
+            with nogil:
+                status = self.run_blocks(given, rows, count, target)
+        if runner.leave(status) != FASTBP_OK:
             return None
-        return out
+        if self.result < 0:
+            return True
+        if out is not None:
+            if not self.apart:
+                memcpy(target, runner.addresses[self.result], rows * self.row)
+            return out
+        if self.typenum == cnp.NPY_FLOAT:
+            return (<float *>runner.addresses[self.result])[0]
+        return (<double *>runner.addresses[self.result])[0]
+
+    cdef int run_blocks(self, const given_t *given, intptr_t rows, intptr_t block, char *target) noexcept nogil:
+        # the calls on block after block; the first one is loaded
+        cdef intptr_t done = 0, count = block
+        cdef int i, status
+        while True:
+            if self.apart:
+                self.runner.move(self.result, target + done * self.row)
+            if self.counted:
+                status = self.runner.step_through(self.first, self.last, self.commit)
+            else:
+                status = self.runner.execute(self.first, self.last, self.commit)
+            done += count
+            if done == rows or status != FASTBP_OK:
+                return status
+            count = rows - done if rows - done < block else block
+            for i in range(self.n_ports):
+                if not self.load(&self.ports[i], &given[i], done, count):
+                    return REFUSED
+            self.runner.resize(count)
+
+    cdef bint all_fit(self, PyObject **arguments, Py_ssize_t n):
+        cdef given_t g
+        cdef const port_t *p
+        cdef intptr_t rows = -1, count
+        cdef int i
+        if n != self.n_ports:
+            raise TypeError(f"{self.n_ports} arguments are taken, got {n}")
+        for i in range(self.n_ports):
+            p = &self.ports[i]
+            count = self.look(p, <object>arguments[i], &g)
+            if count < 0 or (count != rows and rows >= 0) or count * p.row > LOOKED_AT:
+                return False
+            if g.data is NULL or g.kind != p.kind or g.itemsize != p.itemsize or not good(p, g.data, count * p.row):
+                return False
+            rows = count
+        return True
 
 
-cdef object step_(Runner self, PyObject **arguments, Py_ssize_t n):
-    if n != 2:
-        raise TypeError(f"step takes 2 arguments, got {n}")
-    return self.run_step(<object>arguments[0], <object>arguments[1])
+cdef object run_(Entry self, PyObject **arguments, Py_ssize_t n):
+    return self.take(arguments, n)
 
 
-cdef object map_(Runner self, PyObject **arguments, Py_ssize_t n):
-    if n != 2:
-        raise TypeError(f"map takes 2 arguments, got {n}")
-    return self.run_map(<object>arguments[0], <object>arguments[1])
+cdef object fits_(Entry self, PyObject **arguments, Py_ssize_t n):
+    return self.all_fit(arguments, n)
 
 
-fastbp_step.ml_meth = <PyCFunction><void *>step_
-fastbp_map.ml_meth = <PyCFunction><void *>map_
+fastbp_run.ml_meth = <PyCFunction><void *>run_
+fastbp_fits.ml_meth = <PyCFunction><void *>fits_

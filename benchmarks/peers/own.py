@@ -35,7 +35,8 @@ def overhead_of_train_on_batch(task, rounds):
 
     program = model.program
     executor, runner = program.executor, program.executor.runner
-    runner.set_span(0, 0, 0, executor.plan.batch)
+    engine = model.engine()
+    engine.open_step(*engine.executor("train", 1), span=(0, 0))
     order = np.random.default_rng(task.seed).permutation(len(task.x))
     index, span = program.find("index").number, (*program.span("gather"), program.commit)
     parts = [order[start:] for start in range(0, len(order), task.batch)]

@@ -198,8 +198,9 @@ class Layer(Registered, kind="layer"):
             raise ValueError(f"name is {name!r}; it must begin with a letter and hold letters, digits, '_', '.' or '-'")
         self.input_shape = as_shape(input_shape)
         self.name: Any = name  # a model gives a name to a layer without one
-        # parameters, statistics and gradients, and y and dy, by name: the model puts them here
+        # parameters, statistics and gradients by name: the model puts them here
         self.arrays: dict[str, np.ndarray] = {}
+        self.computed: Callable[[Layer, str], np.ndarray | None] | None = None  # what knows y and dy
         self.owner: Any = None  # a weak reference to the model
         self.trainable = True
         self.lr_factor = 1.0
@@ -230,12 +231,15 @@ class Layer(Registered, kind="layer"):
         self._tell_the_model()
 
     def _array(self, name: str) -> np.ndarray:
-        if name not in self.arrays:
+        array = self.arrays.get(name)
+        if array is None and self.computed is not None:
+            array = self.computed(self, name)
+        if array is None:
             raise AttributeError(
                 f"layer {self.name or type(self).__name__} has no {name} yet; "
                 "give the model an input_shape or data, and compile it for gradients"
             )
-        return self.arrays[name]
+        return array
 
     @property
     def y(self) -> np.ndarray:
