@@ -234,7 +234,7 @@ class Executor:
     @staticmethod
     def _stride(buffer: Buffer) -> tuple[int, int]:
         # elements that a stream moves on per step and per row
-        return affine(buffer.elements)
+        return (0, 0) if buffer.of_data_set else affine(buffer.elements)
 
     def check_batch(self, batch: int) -> None:
         """Raise ValueError for more rows than there is memory for."""
@@ -262,7 +262,7 @@ class Executor:
             The last batch may be smaller than `batch`.
         streams : dict of Buffer to ndarray
             Arrays that the buffers walk through: by rows where the buffer has a batch dimension, else one
-            element a step.
+            element a step. One that holds the data set, from which batches are gathered, stays where it is.
         on_pause : callable, optional
             Called with the number of finished steps about ten times a second.
 
@@ -428,16 +428,30 @@ class NumpyExecutor(Executor):
     ) -> None:
         """Run the calls of a range for each batch of `rows`."""
         self.check_batch(batch)
-        flat = {b: a.reshape(-1) for b, a in streams.items()}
-        strides = {b: self._stride(b) for b in streams}
-        at = dict.fromkeys(streams, 0)
-        for buffer in streams:
-            self.bind(buffer)
+        for buffer, array in streams.items():
+            self.bind(buffer, array if buffer.of_data_set else None)
+        flat = {b: a.reshape(-1) for b, a in streams.items() if not b.of_data_set}
+        try:
+            self._run_steps(span, rows, batch, flat, on_pause)
+        finally:
+            for buffer in streams.keys() - flat.keys():
+                self.bind(buffer)
+
+    def _run_steps(
+        self,
+        span: tuple[int, int],
+        rows: int,
+        batch: int,
+        flat: dict[Buffer, np.ndarray],
+        on_pause: Callable[[int], None] | None,
+    ) -> None:
+        strides = {b: self._stride(b) for b in flat}
+        at = dict.fromkeys(flat, 0)
         paused = time.monotonic()
         self.steps = 0
         for step, start in enumerate(range(0, rows, batch)):
             count = min(batch, rows - start)
-            moved = {b: strides[b][0] + strides[b][1] * count for b in streams}
+            moved = {b: strides[b][0] + strides[b][1] * count for b in flat}
             for buffer, n in moved.items():
                 if buffer.role != "result":
                     self.arrays[buffer.number][:n] = flat[buffer][at[buffer] : at[buffer] + n]
@@ -482,7 +496,8 @@ class CompiledExecutor(Executor):
                     self.cut(call) if pool else None,
                 )
             )
-        self._moved: dict[Buffer, tuple[int, int]] = {}
+        # of the streams of a run: number, bytes per step and per row of each, and one that is the data set
+        self._cursors: dict[tuple[Buffer, ...], tuple[list[tuple[int, int, int]], Buffer | None]] = {}
         views = [
             (b.number, b.parent.number, fixed * program.itemsize(b), per_row * program.itemsize(b))
             for b in program.buffers
@@ -546,9 +561,13 @@ class CompiledExecutor(Executor):
         super().bind(buffer, array)
         self.runner.bind(buffer.number, self.arrays[buffer.number])
         if self.rows != rows:
-            for i, call in enumerate(self.program.calls):
-                if any(b.of_data_set for b in call.buffers):
-                    self.runner.set_sizes(i, call.affine_sizes(self.rows))
+            self._resize()
+
+    def _resize(self) -> None:
+        """Let calls on the data set follow its number of rows."""
+        for i, call in enumerate(self.program.calls):
+            if any(b.of_data_set for b in call.buffers):
+                self.runner.set_sizes(i, call.affine_sizes(self.rows))
 
     def run(self, span: tuple[int, int], batch: int, counted: bool = False) -> None:
         """Run the calls of a range once."""
@@ -566,20 +585,24 @@ class CompiledExecutor(Executor):
     ) -> None:
         """Run the calls of a range for each batch of `rows`."""
         self.check_batch(batch)
-        cursors = [(buffer.number, array, *self._bytes(buffer)) for buffer, array in streams.items()]
+        buffers = tuple(streams)
+        cursors, source = self._cursors.get(buffers) or self._add_cursors(buffers)
+        if source is not None and len(streams[source]) != self.rows:
+            self.rows = len(streams[source])
+            self._resize()
         try:
-            status = self.runner.run_steps(*span, self.commit, rows, batch, cursors, on_pause)
+            status = self.runner.run_steps(*span, self.commit, rows, batch, cursors, list(streams.values()), on_pause)
         finally:
             self.steps = self.runner.steps
         self._raise(status, self.steps)
 
-    def _bytes(self, buffer: Buffer) -> tuple[int, int]:
-        # of a stream, per step and per row; asked for in every epoch
-        if buffer not in self._moved:
-            item = self.program.itemsize(buffer)
-            per_step, per_row = self._stride(buffer)
-            self._moved[buffer] = per_step * item, per_row * item
-        return self._moved[buffer]
+    def _add_cursors(self, buffers: tuple[Buffer, ...]) -> tuple[list[tuple[int, int, int]], Buffer | None]:
+        cursors = []
+        for buffer in buffers:
+            item, (per_step, per_row) = self.program.itemsize(buffer), self._stride(buffer)
+            cursors.append((buffer.number, per_step * item, per_row * item))
+        self._cursors[buffers] = found = cursors, next((b for b in buffers if b.of_data_set), None)
+        return found
 
     def _raise(self, status: int, step: int = 0) -> None:
         if status:

@@ -174,7 +174,8 @@ class History(Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Note the epoch."""
         for name in logs:
-            self.history.setdefault(name, [math.nan] * len(self.epoch))
+            if name not in self.history:
+                self.history[name] = [math.nan] * len(self.epoch)
         for name, values in self.history.items():
             values.append(logs.get(name, math.nan))
         self.epoch.append(epoch)

@@ -78,6 +78,8 @@ def as_expressions(value: Any) -> tuple[str, str]:
 
 def integer(name: str, value: Any, low: int) -> int:
     """Return an integer of at least `low`, or raise an error that names it."""
+    if value.__class__ is int and value >= low:
+        return value
     try:
         n = operator.index(value)
     except TypeError:
@@ -140,8 +142,10 @@ def as_generator(name: str, seed: Any) -> np.random.Generator:
 
 def generator_of(seed: Any) -> tuple[np.random.Generator, int | None]:
     """Return a generator, and the integer from which `numpy.random.default_rng` makes it again, if there is one."""
+    if isinstance(seed, np.random.Generator):
+        return seed, None
     if seed is None:
-        seed = np.random.SeedSequence().entropy
+        seed = int.from_bytes(os.urandom(16))  # as `numpy.random.SeedSequence` does, in an eighth of its time
     return as_generator("seed", seed), int(seed) if isinstance(seed, Integral) else None
 
 

@@ -362,7 +362,7 @@ class Engine:
         finally:
             idle.append(executor)
 
-    def _ports(self, network: Network, copied: bool = False) -> list[Port] | None:
+    def ports(self, network: Network, copied: bool = False) -> list[Port] | None:
         """Return the ports of a network's inputs and targets, or None where single elements do not say what will do."""
         loss: Any = self.setup.loss
         x = self._features(network, self._finite, copied)
@@ -387,7 +387,7 @@ class Engine:
     def open_step(self, network: Network, executor: Executor, span: tuple[int, int] | None = None) -> None:
         """Let `step` run a train step's program, or only some calls of it."""
         self.step = self.fits = refuse
-        ports = self._ports(network)
+        ports = self.ports(network)
         if ports is not None:
             turn = Turn(self.turns, "train_on_batch", self, self.setup.optimizer, after=[(self.turns, "hand", "")])
             self.step, self.fits = executor.entry(turn, ports, network.loss, span)
@@ -402,7 +402,7 @@ class Engine:
         def entry(name: str, turn: Turn, *arguments: Any, **options: Any) -> None:
             setattr(steps, name, executor.entry(turn, *arguments, span=steps.spans[name], **options)[0])
 
-        x, ports = self._features(network, None, copied=True), self._ports(network, copied=True)
+        x, ports = self._features(network, None, copied=True), self.ports(network, copied=True)
         if x is not None and network.drawn is None:
             begin = turn("forward", (steps, "has_dy", False), engine=self, before=[(turns, "hand", "")])
             entry("forward", begin, [x], network.y_pred, rows=True)

@@ -542,7 +542,7 @@ class _Hits(Metric):
     def _emit(self, program: Program, kernel: str, y_pred: Buffer, y_true: Buffer, **attributes: float) -> Emitted:
         per_row = math.prod(y_pred.shape[1:]) if KERNELS[kernel].elementwise else 1
         hits = _result(program, kernel, y_pred, y_true, **attributes)
-        return [hits], lambda rows, hits: float(hits.sum() / (rows * per_row))
+        return [hits], lambda rows, hits: (hits.item() if hits.size == 1 else hits.sum().item()) / (rows * per_row)
 
 
 class BinaryAccuracy(_Hits, names=("binary_accuracy",)):

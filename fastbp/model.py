@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import weakref
 from collections.abc import Iterable, Mapping
+from functools import partial
 from math import prod
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ from .metrics import get as get_metric
 from .program import CallError
 from .registry import custom_classes
 from .saving import config_of, contents, restored
-from .training import BLOCK, Job, evaluate, explain, inputs, job_of, train, warn_of_few_rows
+from .training import BLOCK, evaluate, explain, inputs, job_of, train, warn_of_few_rows
 from .turns import Turns, put_attributes, put_values
 
 if TYPE_CHECKING:
@@ -43,9 +43,6 @@ if TYPE_CHECKING:
     Seed = int | np.random.Generator | None
 
 __all__ = ["Sequential", "load_model"]
-
-_OF_FIT = "history", "fit_seed", "seed"  # what a fit leaves on a model besides its numbers
-
 
 class Sequential:
     """Layers in a row.
@@ -466,6 +463,10 @@ class Sequential:
             The message names the argument, what it was and what is allowed.
         """
         self._require_compiled()
+        engine = self._engine
+        if engine is not None and sample_weight is None and class_weight is None and engine.fits(x, y):
+            if dtype is None or dtype == self.dtype:
+                return Rows(x, y, None, self.loss_function.counting(y))
         rows = as_rows(names[0], x)
         layout, loss, dtype = self.layout_for(rows.shape[1:]), self.loss_function, dtype or self.dtype
         features = self._features(names[0], rows, layout, dtype=dtype)
@@ -582,52 +583,39 @@ class Sequential:
         ``.fastbp-*.tmp`` behind.
         """
 
-        def run() -> History:
-            self._require_compiled()
-            job = job_of(
-                self,
-                x,
-                y,
-                sample_weight,
-                class_weight,
-                batch_size=batch_size,
-                epochs=epochs,
-                initial_epoch=initial_epoch,
-                shuffle=shuffle,
-                seed=seed,
-                verbose=verbose,
-                callbacks=callbacks,
-                stop_on_nan=stop_on_nan,
-                validation_data=validation_data,
-                validation_split=validation_split,
-                validation_freq=validation_freq,
-                checkpoint=checkpoint,
-            )
-            return self._fit(job)
+        given = batch_size, epochs, initial_epoch, shuffle, seed, verbose, callbacks, stop_on_nan
+        validation = validation_data, validation_split, validation_freq
+        return self._turns.take("fit", self._fit, x, y, sample_weight, class_weight, *given, *validation, checkpoint)
 
-        return self._turns.take("fit", run)
-
-    def _fit(self, job: Job) -> History:
-        with contextlib.ExitStack() as undo:
-            # until the first epoch begins a refusal, or Ctrl-C, leaves the model as it was
-            undo.callback(put_attributes, [(self, name, getattr(self, name)) for name in _OF_FIT])
-            for generator in (job.generator, self.seed):
-                if isinstance(generator, np.random.Generator):
-                    undo.callback(setattr, generator.bit_generator, "state", generator.bit_generator.state)
+    def _fit(self, *given: Any) -> History:
+        self._require_compiled()
+        job = job_of(self, *given)
+        # until the first epoch begins a refusal, or Ctrl-C, leaves the model as it was
+        kept = [(self, "history", self.history), (self, "fit_seed", self.fit_seed), (self, "seed", self.seed)]
+        undo: list[Callable[[], Any]] = [partial(put_attributes, kept)]
+        try:
             if self._memory is None:
-                undo.callback(put_attributes, self._placed(self._setup, None))
+                for generator in (job.generator, self.seed):
+                    if isinstance(generator, np.random.Generator):
+                        bits = generator.bit_generator
+                        undo.append(partial(setattr, bits, "state", bits.state))
+                undo.append(partial(put_attributes, self._placed(self._setup, None)))
                 self._build(job.data.x.shape[1:], job.generator if job.seed is None else job.seed)
             engine = self.engine()
-            streams = engine.memory.arrays["streams"]
-            undo.callback(put_values, [(streams, streams.copy())])
-            put_values([(streams, engine.memory.seeded(self.layers, job.generator))])
+            if engine.layout.random:
+                streams = engine.memory.arrays["streams"]
+                undo.append(partial(put_values, [(streams, streams.copy())]))
+                put_values([(streams, engine.memory.seeded(self.layers, job.generator))])
             if job.checkpoint is not None:
-                undo.callback(job.checkpoint.undo)
+                undo.append(job.checkpoint.undo)
                 job.checkpoint.restore(engine)
             for hook in job.hooks:
                 hook.model, hook.params = self, dict(job.params)
             self.history, self.fit_seed = job.hooks[0], job.params["seed"]
-            train(self, engine, job, undo.pop_all)
+            train(self, engine, job, undo.clear)
+        finally:
+            for function in reversed(undo):
+                function()
         return self.history
 
     def train_on_batch(
@@ -666,18 +654,14 @@ class Sequential:
         network, executor = engine.executor("train", len(data.x), data.weight is not None)
         warn_of_few_rows(engine, len(data.x), len(data.x))
         self._turns.hand = ""
-        for buffer, array in inputs(network, data).items():
-            executor.bind(buffer, array)
-        executor.bind(network.loss)
-        program = network.program
+        program, loss = network.program, np.empty(1, self.dtype)
+        streams = {**inputs(network, data), network.loss: loss}
         self.optimizer.prepare()
         try:
-            executor.run((program.start, len(program.calls)), len(data.x), counted=True)
+            executor.run_steps((program.start, len(program.calls)), len(data.x), len(data.x), streams)
         except CallError as error:
             raise explain(engine, error, data, "this batch") from None
-        finally:
-            executor.unbind()
-        return float(executor.view(network.loss))
+        return float(loss[0])
 
     # ------------------------------------------------------------------ the four steps by hand
 
@@ -829,6 +813,11 @@ class Sequential:
         dict of str to float
             A `ConfusionMatrix` is an array.
         """
+        engine = self._engine
+        if engine is not None and sample_weight is None and batch_size.__class__ is int:
+            logs = engine.ask(engine.evaluators, x, y, batch_size)
+            if logs is not None:
+                return logs
         batch_size = integer("batch_size", batch_size, 1)
         return self.read("evaluate", self._evaluate, x, y, batch_size, sample_weight)
 

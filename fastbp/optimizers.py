@@ -105,7 +105,7 @@ class Optimizer(Registered, kind="optimizer"):
     def lr(self) -> float:
         """The learning rate of the next step; see `schedule` for the rule behind it."""
         self.prepare()
-        return float(self._lr[0])
+        return self._lr.item()
 
     @lr.setter
     def lr(self, value: float | Rate) -> None:

@@ -31,7 +31,8 @@ class Runner:
         commit: int,
         rows: int,
         batch: int,
-        cursors: list[tuple[int, np.ndarray, int, int]],
+        cursors: list[tuple[int, int, int]],
+        arrays: list[np.ndarray],
         on_pause: Callable[[int], None] | None = None,
         interval: float = 0.1,
     ) -> int: ...

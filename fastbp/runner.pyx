@@ -128,6 +128,7 @@ cdef struct port_t:
     double other
     char *room              # memory for what is converted
     char *own               # of the buffer, where what is given may change before the calls are done with it; else NULL
+    char *home              # where the buffer is between two calls
 
 
 cdef struct given_t:
@@ -552,15 +553,16 @@ cdef class Runner:
         return self.leave(status)
 
     def run_steps(self, int first, int last, int commit, intptr_t rows, intptr_t batch, list cursors,
-                  on_pause=None, double interval=0.1):
+                  list arrays, on_pause=None, double interval=0.1):
         """Run the calls once for each batch of `rows`; the last batch may be smaller.
 
         Parameters
         ----------
         first, last, commit : int
             The calls; from `commit` on a step is not interrupted.
-        cursors : list of (buffer, array, bytes per step, bytes per row)
+        cursors : list of (buffer, bytes per step, bytes per row)
             Buffers that are in an array during the run, and by how much they move on after every step.
+        arrays : list of ndarray
         on_pause : callable, optional
             Called with the number of finished steps every `interval` seconds.
 
@@ -573,14 +575,15 @@ cdef class Runner:
         cdef char *starts[CURSORS]
         cdef char *address
         cdef cnp.ndarray array
-        cdef int status = FASTBP_OK, i, n_cursors = len(cursors)
+        cdef int status = FASTBP_OK, i, n_cursors = len(cursors), n_moving = 0
         cdef intptr_t done = 0, count
         cdef double last_pause = fastbp_now()
         self.steps = 0
         if n_cursors > CURSORS:
             raise ValueError(f"at most {CURSORS} cursors, got {n_cursors}")
         for i in range(n_cursors):
-            number, array, moving[i].per_step, moving[i].per_row = cursors[i]
+            number, moving[i].per_step, moving[i].per_row = cursors[i]
+            array = arrays[i]
             if not 0 <= number < self.n_buffers:
                 raise ValueError(f"buffer is {number}; there are {self.n_buffers}")
             moving[i].buffer = number
@@ -589,6 +592,11 @@ cdef class Runner:
         for i in range(n_cursors):
             starts[i], address = self.addresses[moving[i].buffer], starts[i]
             self.move(moving[i].buffer, address)
+            if moving[i].per_step or moving[i].per_row:
+                # those that move come first
+                moving[i], moving[n_moving] = moving[n_moving], moving[i]
+                starts[i], starts[n_moving] = starts[n_moving], starts[i]
+                n_moving += 1
         try:
             with nogil:
                 while done < rows:
@@ -599,7 +607,7 @@ cdef class Runner:
                         break
                     done += count
                     self.steps += 1
-                    for i in range(n_cursors):
+                    for i in range(n_moving):
                         self.move(moving[i].buffer, self.addresses[moving[i].buffer]
                                   + moving[i].per_step + moving[i].per_row * count)
                     if self.last_check - last_pause > interval:
@@ -670,6 +678,7 @@ cdef class Entry:
             p = &self.ports[i]
             p.buffer, p.room, p.ndim, p.row = buffer, <char *>cnp.PyArray_DATA(room), len(dims), 1
             p.own = NULL if own is None else <char *>cnp.PyArray_DATA(own)
+            p.home = p.room if own is None else p.own
             p.kind, p.itemsize = ord(room.dtype.kind), cnp.PyArray_ITEMSIZE(room)
             if p.ndim > DIMS:
                 raise ValueError(f"at most {DIMS} dimensions of a row, got {p.ndim}")
@@ -814,6 +823,9 @@ cdef class Entry:
         else:
             with nogil:
                 status = self.run_blocks(given, rows, count, target)
+        for i in range(self.n_ports):
+            # what was given is the caller's
+            runner.move(self.ports[i].buffer, self.ports[i].home)
         if runner.leave(status) != FASTBP_OK:
             return None
         if self.result < 0:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from .backends import make_executor
+from .backends import Turn, make_executor, refuse
 from .callbacks import Callback, History, ProgressBar, has_hook
 from .checks import as_list, as_numbers, check_kind, generator_of, integer, number
 from .data import as_weights
@@ -49,6 +50,7 @@ class Job(NamedTuple):
     seed: int | None  # from which NumPy makes the generator again, where there is one
     shuffle: bool
     hooks: list[Any]  # the history is the first of them
+    by_batches: bool  # whether one of them has a hook of batches
     params: dict[str, Any]  # of the hooks
     stop_on_nan: bool
     first: int
@@ -69,7 +71,6 @@ def job_of(
     y: ArrayLike,
     sample_weight: ArrayLike | None,
     class_weight: Any,
-    *,
     batch_size: int | None,
     epochs: int,
     initial_epoch: int,
@@ -90,7 +91,7 @@ def job_of(
         raise ValueError(f"initial_epoch is {initial_epoch}; it must be at most epochs, {epochs}")
     if batch_size is not None:
         batch_size = integer("batch_size", batch_size, 1)
-    if not isinstance(validation_freq, Iterable):
+    if not hasattr(validation_freq, "__iter__"):
         every = integer("validation_freq", validation_freq, 1)
         validates: Container[int] = range(every, epochs + 1, every)
     else:
@@ -115,15 +116,17 @@ def job_of(
             data = data._replace(weight=weight)
     generator, known_seed = generator_of(seed)
     callbacks = as_list("callbacks", callbacks, "fastbp.Callback objects")
+    by_batches = False
     for callback in callbacks:
         if not isinstance(callback, Callback):
             raise TypeError(f"callbacks holds {callback!r}; each must be a fastbp.Callback")
+        by_batches |= has_hook(callback, "on_train_batch_begin") or has_hook(callback, "on_train_batch_end")
     rows = len(data.x)
     batch = rows if batch_size is None else min(batch_size, rows)
     if batch % per_sample:
         what = f"{model.loss_function!r} takes {per_sample} rows together"
         raise ValueError(f"batch_size is {batch_size}; {what}, so it must be a multiple of {per_sample}")
-    logged = ["loss", *(metric.name for metric in model.metrics if metric.scalar)]
+    logged = ["loss", *[metric.name for metric in model.metrics if metric.scalar]]
     hooks = [History(), *([ProgressBar()] if verbose else []), *callbacks]
     params: dict[str, Any] = {
         "initial_epoch": initial_epoch,
@@ -132,7 +135,7 @@ def job_of(
         "rows": rows,
         "batch_size": batch,
         "seed": known_seed,
-        "metrics": logged + [f"val_{name}" for name in logged if validation is not None],
+        "metrics": logged if validation is None else logged + [f"val_{name}" for name in logged],
     }
     resumed = None
     if checkpoint is not None:
@@ -149,6 +152,7 @@ def job_of(
         known_seed,
         bool(shuffle),
         hooks,
+        by_batches,
         params,
         bool(stop_on_nan),
         initial_epoch,
@@ -167,10 +171,12 @@ def _validation(model: Any, given: Any) -> Rows:
     return rows
 
 
+@lru_cache(maxsize=64)
 def counts_of(rows: int, batch: int) -> np.ndarray:
-    """Return how many rows each batch has."""
+    """Return how many rows each batch has; nobody writes into it."""
     counts = np.full(-(-rows // batch), batch)
     counts[-1] = rows - batch * (len(counts) - 1)
+    counts.flags.writeable = False
     return counts
 
 
@@ -180,13 +186,18 @@ def inputs(network: Network, data: Rows) -> Cursors:
     return found if data.weight is None else {**found, network.weight: data.weight}
 
 
-def results_of(network: Network, rows: int, steps: int, dtype: str) -> Cursors:
+def sources(network: Network, data: Rows, order: np.ndarray) -> Cursors:
+    """Return the arrays that an epoch gathers its batches from, in another order, by the buffers that read them."""
+    found = {network.x_source: data.x, network.y_source: data.y, network.index: order}
+    return found if data.weight is None else {**found, network.weight_source: data.weight}
+
+
+def results_of(network: Network, executor: Executor, rows: int, steps: int) -> Cursors:
     """Return room for what every step, or every row, yields."""
-    buffers = [network.loss, network.data_loss, *(buffer for _, found, _ in network.metrics for buffer in found)]
     arrays = {}
-    for b in dict.fromkeys(buffers):
+    for b in network.results:
         shape = b.resolve(rows) if b.with_rows else (steps, *b.shape)
-        arrays[b] = np.empty(shape, dtype if b.dtype == "real" else np.int64)
+        arrays[b] = np.empty(shape, executor.dtype(b))
     return arrays
 
 
@@ -195,16 +206,30 @@ def part(cursors: Cursors, first: int, last: int, start: int, stop: int) -> Curs
     found = {}
     for b, a in cursors.items():
         each = b.shape[0].per_row if b.with_rows else 0
-        found[b] = a[each * start : each * stop] if each else a[first:last]
+        found[b] = a if b.of_data_set else a[each * start : each * stop] if each else a[first:last]
     return found
 
 
-def counted(data: Rows, counts: np.ndarray, which: Any = slice(None)) -> np.ndarray:
-    """Return how many positions of each step count in its loss: of the rows `which`, in their order."""
+def which(order: np.ndarray | None, start: int, stop: int) -> Any:
+    """Return which rows of the data are those from `start` to `stop` - 1 of an epoch, in its order or their own."""
+    return slice(start, stop) if order is None else order[start:stop]
+
+
+def counted(data: Rows, counts: np.ndarray, order: np.ndarray | None, start: int, stop: int) -> np.ndarray:
+    """Return how many positions of each step count in its loss: of rows as for `which`."""
     if data.counting is None:
         return counts
-    sums = np.add.reduceat(data.counting[which], np.cumsum(counts) - counts, dtype=np.int64)
+    counting = data.counting[which(order, start, stop)]
+    sums = np.add.reduceat(counting, np.cumsum(counts) - counts, dtype=np.int64)
     return sums.reshape(len(counts), -1).sum(axis=1)
+
+
+def _times(values: np.ndarray, counts: np.ndarray) -> float:
+    """Return the sum of values, each times its count, in float64."""
+    if len(values) == 1:
+        # the same number, in less time than a step of a small net
+        return 0.0 + values.item() * counts.item()
+    return float(values.astype(np.float64) @ counts)
 
 
 def logs_of(
@@ -232,14 +257,14 @@ def logs_of(
         What metrics are may be arrays.
     """
     setup: Any = engine.setup
-    data = results[network.data_loss].astype(np.float64)
+    data = results[network.data_loss]
     if setup.loss.reduction == "mean":
-        value = data @ counting / (rows if counting is counts else max(int(counting.sum()), 1))
+        value = _times(data, counting) / (rows if counting is counts else max(int(counting.sum()), 1))
     else:
-        value = data.sum()
+        value = float(data.astype(np.float64).sum())
     if network.data_loss is not network.loss:
-        value += (results[network.loss] - data) @ counts / rows
-    logs: dict[str, Any] = {"loss": float(value)}
+        value += _times(results[network.loss] - data.astype(np.float64), counts) / rows
+    logs: dict[str, Any] = {"loss": value}
     for metric, buffers, value_of in network.metrics:
         logs[metric.name] = value_of(rows * engine.layout.positions, *(results[b] for b in buffers))
     return logs
@@ -251,13 +276,35 @@ def evaluate(engine: Engine, data: Rows, block: int) -> dict[str, Any]:
     rows, together, weighted = len(data.x), setup.loss.rows_per_sample, data.weight is not None
     batch = min(max(block // together, 1) * together, rows)
     network, executor = engine.lend("evaluate", batch, weighted)
-    results = results_of(network, rows, -(-rows // batch), setup.dtype)
+    if executor.quick is refuse and not weighted:
+        executor.quick = quick_evaluation(engine, network, executor)
+    results = results_of(network, executor, rows, -(-rows // batch))
     try:
         executor.run_steps((0, len(network.program.calls)), rows, batch, {**inputs(network, data), **results})
     finally:
         engine.give_back("evaluate", executor, weighted)
     counts = counts_of(rows, batch)
-    return logs_of(engine, network, results, rows, counts, counted(data, counts))
+    return logs_of(engine, network, results, rows, counts, counted(data, counts, None, 0, rows))
+
+
+def quick_evaluation(engine: Engine, network: Network, executor: Executor) -> Callable[..., dict[str, Any] | None]:
+    """Return a function of inputs, targets and a block: loss and metrics where these are one block, or None."""
+    ports = engine.ports(network)
+    if ports is None or engine.setup.loss.ignore_index is not None:  # type: ignore[union-attr]
+        return refuse
+    run = executor.entry(Turn(engine.turns), ports, network.loss)[0]
+    # results stay where the executor has memory for them
+    own = {b: executor.own[b.number].reshape(-1, *b.shape[b.with_rows :]) for b in network.results}
+    by_rows = any(b.with_rows for b in own)
+
+    def quick(x: Any, y: Any, block: int) -> dict[str, Any] | None:
+        if run(x, y, block) is None:
+            return None
+        rows = len(x)
+        counts = counts_of(rows, rows)
+        return logs_of(engine, network, part(own, 0, 1, 0, rows) if by_rows else own, rows, counts, counts)
+
+    return quick
 
 
 def warn_of_few_rows(engine: Engine, rows: int, batch: int) -> None:
@@ -318,7 +365,7 @@ def train(model: Trained, engine: Engine, job: Job, begun: Callable[[], Any]) ->
     begun : callable
         Called without arguments when nothing can be refused any more, before the first epoch.
     """
-    executor_of(engine, job)  # before anybody is told that training begins: there may be no memory for it
+    _, executor = executor_of(engine, job)  # before anybody is told that training begins: there may be no memory for it
     warn_of_few_rows(engine, len(job.data.x), job.batch)
     errors: list[BaseException] = []
     losses: list[np.ndarray] = []
@@ -330,12 +377,12 @@ def train(model: Trained, engine: Engine, job: Job, begun: Callable[[], Any]) ->
         if job.checkpoint is not None:
             job.checkpoint.begin()
         begun()
-        model.batch_losses, engine.turns.hand = np.empty(0, engine.setup.dtype), ""
+        model.batch_losses, engine.turns.hand = np.empty(0, executor.real), ""
         _epochs(model, engine, job, losses)
     except BaseException as error:
         errors.append(error)
     if losses:
-        model.batch_losses = np.concatenate(losses)
+        model.batch_losses = losses[0] if len(losses) == 1 else np.concatenate(losses)
     for hook in started:
         try:
             hook.on_train_end()
@@ -352,13 +399,12 @@ def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) 
     setup: Any = engine.setup
     data, rng, history = job.data, job.generator if job.shuffle else None, job.hooks[0]
     rows, together = len(data.x), setup.loss.rows_per_sample
-    by_batch = any(has_hook(h, name) for h in job.hooks for name in ("on_train_batch_begin", "on_train_batch_end"))
-    counts = counts_of(rows, job.batch)
-    order, first_lr, first = np.arange(rows), setup.optimizer.lr, job.first
-    stopped, checkpoint = False, job.checkpoint
+    counts, order = counts_of(rows, job.batch), None
+    first_lr, first, stopped, checkpoint = setup.optimizer.lr, job.first, False, job.checkpoint
     if checkpoint is not None:
         first_lr, first, stopped = checkpoint.first_lr, checkpoint.done, checkpoint.stopped
     model.stop_training = stopped
+    run_epoch = by_batches if job.by_batches else at_once
     # a run that was stopped is finished
     for epoch in range(first, first if stopped else job.last):
         for hook in job.hooks:
@@ -367,20 +413,23 @@ def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) 
             order = rng.permutation(rows // together)
             if together > 1:
                 order = (together * order[:, None] + np.arange(together)).reshape(-1)
-        with _Epoch(model, engine, job, counts) as run_epoch:
-            network = run_epoch.network
-            results = results_of(network, rows, len(counts), setup.dtype)
-            # in their own order the rows are read where they lie, else gathered
-            cursors = inputs(network, data) if rng is None else {network.index: order}
-            try:
-                steps, lr = (run_epoch.by_batches if by_batch else run_epoch.at_once)(epoch, cursors, results)
-            except CallError as error:
-                which = order[error.step * job.batch : (error.step + 1) * job.batch]
-                raise explain(engine, error, data.of(which), f"epoch {epoch + 1}, batch {error.step + 1}") from None
-        done, here = int(counts[:steps].sum()), counts[:steps]
-        known = part(results, 0, steps, 0, done)
-        losses.append(known[network.loss])
-        logs = logs_of(engine, network, known, done, here, counted(data, here, order[:done]))
+        network, executor = executor_of(engine, job)
+        results = results_of(network, executor, rows, len(counts))
+        # in their own order the rows are read where they lie, else gathered
+        cursors = inputs(network, data) if order is None else sources(network, data, order)
+        span = (network.program.start if order is None else 0, len(network.program.calls))
+        try:
+            steps, lr = run_epoch(_Epoch(model, engine, job, epoch, network, executor, span), cursors, results)
+        except CallError as error:
+            spoilt = data.of(which(order, error.step * job.batch, (error.step + 1) * job.batch))
+            raise explain(engine, error, spoilt, f"epoch {epoch + 1}, batch {error.step + 1}") from None
+        done, here = rows, counts
+        if steps < len(counts):
+            here = counts[:steps]
+            done = int(here.sum())
+            results = part(results, 0, steps, 0, done)
+        losses.append(results[network.loss])
+        logs = logs_of(engine, network, results, done, here, counted(data, here, order, 0, done))
         if job.validation is not None and epoch + 1 in job.validates:
             logs.update(_validate(engine, job))
         if setup.optimizer.schedule is not None or lr != first_lr or "lr" in history.history:
@@ -406,77 +455,62 @@ def _validate(engine: Engine, job: Job) -> dict[str, float]:
     return {f"val_{name}": value for name, value in logs.items() if np.ndim(value) == 0}
 
 
-class _Epoch:
-    """Runs the batches of an epoch, by the program that the layers ask for now; within `with` it reads the data."""
+class _Epoch(NamedTuple):
+    """An epoch that is to run, by the program that the layers ask for now."""
 
-    def __init__(self, model: Trained, engine: Engine, job: Job, counts: np.ndarray) -> None:
-        self.model, self.engine, self.job, self.counts = model, engine, job, counts
-        self.optimizer: Any = engine.setup.optimizer
-        self.network, self.executor = executor_of(engine, job)
-        program = self.network.program
-        self.span = (0 if job.shuffle else program.start, len(program.calls))
+    model: Trained
+    engine: Engine
+    job: Job
+    epoch: int
+    network: Network
+    executor: Executor
+    span: tuple[int, int]
 
-    def __enter__(self) -> _Epoch:
-        network, data = self.network, self.job.data
-        for buffer in (network.x, network.y_true, network.weight):
-            if buffer is not None:
-                self.executor.bind(buffer)
-        self._bind(data.x, data.y, data.weight)
-        return self
 
-    def __exit__(self, *error: object) -> None:
-        self._bind(None, None, None)
+def at_once(this: _Epoch, cursors: Cursors, results: Cursors) -> tuple[int, float]:
+    """Run the batches of an epoch without Python in between; return their number and the last learning rate."""
+    job, optimizer = this.job, this.engine.setup.optimizer
+    rows, steps = len(job.data.x), job.params["steps"]
+    rates = optimizer.rates(steps)  # type: ignore[union-attr]
+    if rates is not None:
+        cursors[this.network.lr] = rates
 
-    def _bind(self, *arrays: np.ndarray | None) -> None:
-        network = self.network
-        sources = network.x_source, network.y_source, network.weight_source
-        for buffer, array in zip(sources, arrays, strict=True):
-            if buffer is not None:
-                self.executor.bind(buffer, array)
+    def pause(step: int) -> None:
+        for hook in job.hooks:
+            hook.on_progress(this.epoch, step)
 
-    def at_once(self, epoch: int, cursors: Cursors, results: Cursors) -> tuple[int, float]:
-        """Run them without Python in between; return their number and the last learning rate."""
-        rates = self.optimizer.rates(len(self.counts))
-        if rates is not None:
-            cursors[self.network.lr] = rates
+    this.executor.run_steps(this.span, rows, job.batch, {**cursors, **results}, pause)
+    return steps, optimizer.lr if rates is None else float(rates[-1])  # type: ignore[union-attr]
 
-        def pause(step):
-            for hook in self.job.hooks:
-                hook.on_progress(epoch, step)
 
-        rows, batch = int(self.counts.sum()), int(self.counts[0])
-        self.executor.run_steps(self.span, rows, batch, {**cursors, **results}, pause)
-        return len(self.counts), self.optimizer.lr if rates is None else float(rates[-1])
-
-    def by_batches(self, epoch: int, cursors: Cursors, results: Cursors) -> tuple[int, float]:
-        """Run them with the hooks of each batch in between; return as `at_once`."""
-        begins, ends = (
-            [hook for hook in self.job.hooks if has_hook(hook, f"on_train_batch_{when}")] for when in ("begin", "end")
-        )
-        order = cursors.get(self.network.index)
-        row, shown, lr = 0, time.monotonic(), self.optimizer.lr
-        for k, count in enumerate(self.counts.tolist()):
-            for hook in begins:
-                hook.on_train_batch_begin(k)
-            lr = self.optimizer.lr
-            try:
-                here = part({**cursors, **results}, k, k + 1, row, row + count)
-                self.executor.run_steps(self.span, count, count, here)
-            except CallError as error:
-                error.step = k
-                raise
-            row += count
-            if ends:
-                known, counts = part(results, k, k + 1, row - count, row), self.counts[k : k + 1]
-                which = slice(row - count, row) if order is None else order[row - count : row]
-                counting = counted(self.job.data, counts, which)
-                logs = logs_of(self.engine, self.network, known, count, counts, counting)
-                for hook in ends:
-                    hook.on_train_batch_end(k, logs)
-            if self.model.stop_training:
-                return k + 1, lr
-            if time.monotonic() - shown > 0.1:
-                for hook in self.job.hooks:
-                    hook.on_progress(epoch, k + 1)
-                shown = time.monotonic()
-        return len(self.counts), lr
+def by_batches(this: _Epoch, cursors: Cursors, results: Cursors) -> tuple[int, float]:
+    """Run them with the hooks of each batch in between; return as `at_once`."""
+    model, engine, job, _, network, executor, span = this
+    optimizer: Any = engine.setup.optimizer
+    begins, ends = ([hook for hook in job.hooks if has_hook(hook, f"on_train_batch_{when}")] for when in ("begin", "end"))
+    order = cursors.get(network.index)
+    row, shown, lr, counts = 0, time.monotonic(), optimizer.lr, counts_of(len(job.data.x), job.batch)
+    for k, count in enumerate(counts.tolist()):
+        for hook in begins:
+            hook.on_train_batch_begin(k)
+        lr = optimizer.lr
+        try:
+            here = part({**cursors, **results}, k, k + 1, row, row + count)
+            executor.run_steps(span, count, count, here)
+        except CallError as error:
+            error.step = k
+            raise
+        row += count
+        if ends:
+            known = part(results, k, k + 1, row - count, row)
+            counting = counted(job.data, counts[k : k + 1], order, row - count, row)
+            logs = logs_of(engine, network, known, count, counts[k : k + 1], counting)
+            for hook in ends:
+                hook.on_train_batch_end(k, logs)
+        if model.stop_training:
+            return k + 1, lr
+        if time.monotonic() - shown > 0.1:
+            for hook in job.hooks:
+                hook.on_progress(this.epoch, k + 1)
+            shown = time.monotonic()
+    return len(counts), lr

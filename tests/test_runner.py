@@ -556,7 +556,7 @@ def test_memory_does_not_grow(backend):
 def test_a_runner_of_nothing():
     runner = Runner([], 0)
     assert runner.n_calls == 0 and runner.run(0, 0, 0) == 0
-    assert runner.run_steps(0, 0, 0, 10, 3, []) == 0 and runner.steps == 4
+    assert runner.run_steps(0, 0, 0, 10, 3, [], []) == 0 and runner.steps == 4
     with pytest.raises(ValueError, match="buffer is 0; there are 0"):
         runner.bind(0, None)
     with pytest.raises(ValueError, match="call 0 names buffer 3; there are 3"):
@@ -564,5 +564,5 @@ def test_a_runner_of_nothing():
     with pytest.raises(ValueError, match="call 0 has 1 items for 2 buffers"):
         Runner([(0, 0, [0, 1], [(1, 0)], [], (0, 0), (0, [4], 1))], 3)
     with pytest.raises(ValueError, match="at most 64 cursors, got 65"):
-        Runner([], 65).run_steps(0, 0, 0, 10, 3, [(k, 0, 0) for k in range(65)])
+        Runner([], 65).run_steps(0, 0, 0, 10, 3, [(k, 0, 0) for k in range(65)], [])
     runner.run(0, 0, 0)
