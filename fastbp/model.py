@@ -463,10 +463,9 @@ class Sequential:
             The message names the argument, what it was and what is allowed.
         """
         self._require_compiled()
-        engine = self._engine
-        if engine is not None and sample_weight is None and class_weight is None and engine.fits(x, y):
-            if dtype is None or dtype == self.dtype:
-                return Rows(x, y, None, self.loss_function.counting(y))
+        engine, unweighted = self._engine, sample_weight is None and class_weight is None
+        if engine is not None and unweighted and dtype in (None, self.dtype) and engine.fits(x, y):
+            return Rows(x, y, None, self.loss_function.counting(y))  # type: ignore[arg-type]
         rows = as_rows(names[0], x)
         layout, loss, dtype = self.layout_for(rows.shape[1:]), self.loss_function, dtype or self.dtype
         features = self._features(names[0], rows, layout, dtype=dtype)

@@ -487,7 +487,8 @@ def by_batches(this: _Epoch, cursors: Cursors, results: Cursors) -> tuple[int, f
     """Run them with the hooks of each batch in between; return as `at_once`."""
     model, engine, job, _, network, executor, span = this
     optimizer: Any = engine.setup.optimizer
-    begins, ends = ([hook for hook in job.hooks if has_hook(hook, f"on_train_batch_{when}")] for when in ("begin", "end"))
+    begins = [hook for hook in job.hooks if has_hook(hook, "on_train_batch_begin")]
+    ends = [hook for hook in job.hooks if has_hook(hook, "on_train_batch_end")]
     order = cursors.get(network.index)
     row, shown, lr, counts = 0, time.monotonic(), optimizer.lr, counts_of(len(job.data.x), job.batch)
     for k, count in enumerate(counts.tolist()):

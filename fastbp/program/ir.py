@@ -164,9 +164,11 @@ class Buffer:
         A view: in which buffer it lies, and where it begins there, in elements.
     root : Buffer
         Itself, or the buffer of which this is another shape (`reshaped`) or whose contents it has (`become`).
+    owner : Buffer
+        The buffer that has the memory: of a view its parent.
     """
 
-    __slots__ = ("_name", "_others", "_role", "dtype", "number", "offset", "parent", "root", "shape")
+    __slots__ = ("_name", "_others", "_role", "dtype", "number", "offset", "owner", "parent", "root", "shape")
 
     def __init__(
         self,
@@ -181,13 +183,8 @@ class Buffer:
         self.number, self._name, self.dtype, self._role = number, name, dtype, role
         self.shape: tuple[Any, ...] = tuple(shape)
         self.parent, self.offset, self.root = parent, offset, self
+        self.owner: Buffer = self if parent is None else parent
         self._others: list[Buffer] = []  # those that have this one as their root
-
-    @property
-    def owner(self) -> Buffer:
-        """The buffer that has the memory: of a view its parent."""
-        root = self.root
-        return root if root.parent is None else root.parent
 
     @property
     def name(self) -> str:
@@ -228,7 +225,7 @@ class Buffer:
         other = Buffer(self.number, self.name, shape, self.dtype, self.role, self.parent, self.offset)
         if _polynomial(other.shape) != _polynomial(self.shape):
             raise ProgramError(f"{self!r} cannot be {other!r}")
-        other.root = self.root
+        other.root, other.owner = self.root, self.owner
         self.root._others.append(other)
         return other
 
@@ -263,6 +260,7 @@ class Buffer:
         root = other.root
         for buffer in (self, *self._others):
             buffer.root, buffer.parent, buffer.offset, buffer.number = root, root.parent, root.offset, root.number
+            buffer.owner = root.owner
             root._others.append(buffer)
         self._others = []
 
@@ -310,7 +308,7 @@ class Buffer:
         -------
         tuple of int
         """
-        return tuple([at(length, batch, rows) for length in self.shape])
+        return tuple([n if n.__class__ is int else at(n, batch, rows) for n in self.shape])
 
     def size(self, batch: int, rows: int = 0) -> int:
         """Return the number of elements for given lengths.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from typing import TYPE_CHECKING, NamedTuple
 
-from .ir import Length, ProgramError, at, may_lie, sizes_of
+from .ir import Length, ProgramError, at, may_lie, places, sizes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,7 +138,6 @@ class _Walk:
         self.program = program
         self.batch = _BATCH if plan is None else max(plan.batch, 1)
         self.memory = None if plan is None else _Memory(program, plan)
-        self.fit: set[tuple[object, ...]] = set()  # kernels with shapes and dtypes that were looked at
         self.parts: dict[Buffer, _Part] = {}
         self.sizes: dict[tuple[object, ...], tuple[int, int]] = {}  # of shapes, for one row and for the longest batch
         self.whole: set[Buffer] = set()  # written by one call, all of it
@@ -154,19 +153,18 @@ class _Walk:
     def calls(self) -> None:
         for i, call in enumerate(self.program.calls):
             self.check_operands(i, call)
-            inputs, outputs = call.reads, call.writes
-            for buffer in inputs:
-                self.read(i, call, buffer)
-            owners = {b.owner for b in call.buffers}
-            if len(owners) < len(call.buffers):
+            inputs, outputs = places(call.kernel)
+            buffers = call.buffers
+            for k in inputs:
+                self.read(i, call, buffers[k])
+            if len({b.owner for b in buffers}) < len(buffers):
                 self.check_aliases(i, call)
-            updated = {b.root for b in inputs}
-            for buffer in outputs:
-                self.write(i, call, buffer, buffer.root in updated)
+            updated = {buffers[k].root for k in inputs}
+            for k in outputs:
+                self.write(i, call, buffers[k], buffers[k].root in updated)
             if self.memory is not None:
-                for where, operand in enumerate(call.kernel.operands):
-                    if operand in call.kernel.outputs:
-                        self.memory.write(i, call, where)
+                for k in outputs:
+                    self.memory.write(i, call, k)
                 self.memory.leave(i)
 
     def part(self, buffer: Buffer) -> _Part:
@@ -177,7 +175,8 @@ class _Walk:
             size = self.sizes.get(root.shape)
             if size is None:
                 size = self.sizes[root.shape] = root.size(1), root.size(self.batch, self.batch)
-            start, far = at(root.offset, 1), at(root.offset, self.batch)
+            offset = root.offset
+            start, far = (0, 0) if offset == 0 else (at(offset, 1), at(offset, self.batch))
             found = self.parts[root] = _Part(start, far, start + size[0], far + size[1])
         return found
 
@@ -185,6 +184,8 @@ class _Walk:
         """Raise ProgramError unless a buffer has lengths that can be, and lies inside of its parent."""
         wrong, parent = "", buffer.parent
         for length in buffer.shape:
+            if length.__class__ is int and length >= 0:
+                continue
             if isinstance(length, Length) and not (length.per_row > 0 and length.of in ("batch", "rows")):
                 wrong = f"{length!r} is no length"
             elif at(length, 1, 1) < 0:
@@ -205,10 +206,6 @@ class _Walk:
         if not self.owned.issuperset([b.root for b in call.buffers]):
             foreign = next(b for b in call.buffers if b.root not in self.owned)
             raise _error(i, call, f"{foreign!r} is no buffer of this program")
-        fixed = tuple(call.attributes.items()) if call.kernel.row.lengths else ()
-        key = (call.kernel, fixed, *[(b.shape, b.dtype) for b in call.buffers])
-        if key in self.fit:
-            return
         for operand, buffer in zip(call.kernel.operands, call.buffers, strict=True):
             if operand.dtype != buffer.dtype:
                 raise _error(i, call, f"{operand!r} is given {buffer!r} of type {buffer.dtype}")
@@ -216,7 +213,6 @@ class _Walk:
             sizes_of(call.kernel, tuple([b.shape for b in call.buffers]), call.attributes)
         except ValueError as error:
             raise _error(i, call, str(error)) from None
-        self.fit.add(key)
 
     def read(self, i: int, call: Call, buffer: Buffer) -> None:
         owner = buffer.owner

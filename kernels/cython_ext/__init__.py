@@ -22,6 +22,8 @@ __all__ = ["capsules", "find", "level", "levels", "numpy_address", "portable_add
 _OTHERS = {"portable_primitives", "set_pool", "complete_primitives"}
 
 _checked = _warned = False
+#: Asked for once: a virtual machine takes 16 us to tell.
+_CPU_LEVEL = primitives.cpu_level()
 
 
 @functools.cache  # of a process: asking the CPU may trap in a virtual machine
@@ -33,7 +35,7 @@ def levels() -> tuple[str, ...]:
     tuple of str
         Of "v2", "v3" and "v4" on x86-64; ("base",) elsewhere.
     """
-    return tuple(f"v{n}" for n in range(2, primitives.cpu_level() + 1)) or ("base",)
+    return tuple(f"v{n}" for n in range(2, _CPU_LEVEL + 1)) or ("base",)
 
 
 def level() -> str:
