@@ -2,6 +2,7 @@
 
 import inspect
 import threading
+from functools import partial
 
 import numpy as np
 
@@ -199,6 +200,66 @@ class Compile(Benchmark):
 
     def time_compile(self, net, backend):
         self.timer.run(lambda: make_model(self.widths, backend))
+
+
+def _four_steps(model, x, y):
+    model.forward(x)
+    model.loss(y)
+    model.backward()
+    model.update()
+
+
+def _compile_and_step(model, x, y):
+    model.compile("adam", model.loss_function, backend=model.backend, numerics=model.numerics)
+    model.train_on_batch(x, y)
+
+
+#: Calls of a model by name: the call and what runs beside it, made from a model, its script, x and y. Append only.
+CALLS = {
+    "four steps": lambda m, s, x, y: (lambda: _four_steps(m, x, y), lambda: m.train_on_batch(x, y)),
+    "predict a float64 row": lambda m, s, x, y: (
+        partial(m.predict, x[:1].astype("f8")), partial(s.predict, x[:1]),
+    ),
+    "predict a list": lambda m, s, x, y: (partial(m.predict, x[:1].tolist()), partial(s.predict, x[:1])),
+    "evaluate": lambda m, s, x, y: (lambda: m.evaluate(x, y), lambda: s.loss(x, y)),
+    "fit, a Generator": lambda m, s, x, y: (
+        partial(m.fit, x, y, seed=np.random.default_rng(0), verbose=0), partial(np.random.default_rng, 0),
+    ),
+    "fit, a seed": lambda m, s, x, y: (partial(m.fit, x, y, seed=0, verbose=0), partial(np.random.default_rng, 0)),
+    "compile and a step": lambda m, s, x, y: (
+        partial(_compile_and_step, m, x, y), partial(np.random.default_rng, 0),
+    ),
+}  # fmt: skip
+
+
+class Calls(Benchmark):
+    """What a call of a small model costs, on 32 rows: over the call of NumPy's, or of the model's own, beside it."""
+
+    params = [list(CALLS), ["cython", "cython portable"]]
+    param_names = ["call", "backend"]
+    timeout = 120
+
+    def prepare(self, call, backend):
+        task = Task(next(iter(NETS)))
+        x, y = task.first_epoch()[0]
+        model = make_model(task.widths, backend)
+        model.train_on_batch(x, y)
+        self.jobs = dict(zip(("call", "beside"), CALLS[call](model, NumpyScript(task), x, y), strict=True))
+
+    def track_ratio_to_what_is_beside(self, call, backend):
+        """Less is better."""
+
+        def often(job, count):
+            for _ in range(count):
+                job()
+
+        taken = alternate(self.jobs, 20)
+        jobs = {name: partial(often, job, max(1, int(2e-4 / taken[name].min()))) for name, job in self.jobs.items()}
+        seconds = alternate(jobs, 51)
+        calls, beside = (seconds[name].min() / jobs[name].args[1] for name in ("call", "beside"))
+        return float(calls / beside)
+
+    track_ratio_to_what_is_beside.unit = "ratio"
 
 
 class PlainNumpy(Benchmark):

@@ -66,6 +66,7 @@ SELECTIONS = {
         points("bench_training.Predict.time_one_row", ("64-128-10 b32",), _BACKENDS),
         points("bench_training.Predict.time_batch", ("784-256-128-10 b64",), _BACKENDS),
         points("bench_training.Compile.time_compile", ("64-128-10 b32",), ("cython",)),
+        points("bench_training.Calls.track_ratio_to_what_is_beside", None, ("cython portable",)),
         points("bench_training.Layers.time_train_on_batch", None, ("numpy", "cython")),
         points("bench_scaling.Width.time_train_step", (16, 512), (SCRIPT, *_BACKENDS[1:])),
         points("bench_scaling.Batch.time_train_step", (1, 1024), (SCRIPT, *_BACKENDS[1:])),

@@ -232,6 +232,8 @@ class Engine:
             self.changed = False  # first: what changes from here on is seen the next time
             self._networks = {key: network for key, network in self._networks.items() if key[0] in _SHARED}
             self._kept = {}
+            # entries of what was made for other layers
+            self.step, self._steps.forward, self._steps = refuse, refuse, NO_STEPS
             self.memory.arrays["gradients"][...] = 0  # of a layer that is not trained any more they stay so
             self.turns.hand = ""
             self.least_rows = max((layer.least_rows for layer in self.layers), default=1)

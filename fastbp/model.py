@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sequential", "load_model"]
 
+
 class Sequential:
     """Layers in a row.
 

@@ -795,7 +795,7 @@ cdef class Entry:
         cdef char *target = NULL
         cdef int i, status
         if n != self.n_ports and n != self.n_ports + 1:
-            raise TypeError(f"{self.n_ports} arguments are taken, got {n}")
+            raise TypeError(f"arguments are taken for {self.n_ports} ports, got {n}")
         if n > self.n_ports:
             block = <object>arguments[self.n_ports]
         for i in range(self.n_ports):
@@ -864,7 +864,7 @@ cdef class Entry:
         cdef intptr_t rows = -1, count
         cdef int i
         if n != self.n_ports:
-            raise TypeError(f"{self.n_ports} arguments are taken, got {n}")
+            raise TypeError(f"arguments are taken for {self.n_ports} ports, got {n}")
         for i in range(self.n_ports):
             p = &self.ports[i]
             count = self.look(p, <object>arguments[i], &g)
