@@ -484,7 +484,6 @@ class CompiledExecutor(Executor):
         pool = pool_address() if portable else 0
         calls = []
         for call in program.calls:
-            probes = [call.work(b) for b in (0, 1024)]
             calls.append(
                 (
                     self.kernels[call.kernel.name],
@@ -492,7 +491,7 @@ class CompiledExecutor(Executor):
                     [b.number for b in call.buffers],
                     call.affine_sizes(self.rows),
                     backend.attributes(call.kernel, call.attributes),
-                    (probes[0], (probes[1] - probes[0]) / 1024),
+                    call.cost,
                     self.cut(call) if pool else None,
                 )
             )

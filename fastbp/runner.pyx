@@ -446,8 +446,7 @@ cdef class Runner:
                 self.follow(&self.views[i])
 
     cdef bint interrupted(self) noexcept with gil:
-        if self.portable:
-            fastbp_set_control(self.found)
+        self.end()
         try:
             if self.turns is not None:
                 self.turns.stage = "step"
@@ -456,22 +455,29 @@ cdef class Runner:
             self.pending = error
         if self.turns is not None:
             self.turns.stage = ""
-        if self.portable:
-            self.found = fastbp_set_control(FASTBP_IEEE)
+        self.begin()
         return self.pending is not None
 
-    cdef int execute(self, int first, int last, int commit) noexcept nogil:
+    cdef void begin(self) noexcept nogil:
+        # what comes before calls
+        if self.portable:
+            self.found = fastbp_set_control(FASTBP_IEEE)
+
+    cdef void end(self) noexcept nogil:
+        # what comes after them
+        if self.portable:
+            fastbp_set_control(self.found)
+
+    cdef int execute(self, int first, int last, int commit, bint counted) noexcept nogil:
         cdef int status
-        if not self.portable:
-            return self.run_calls(first, last, commit)
-        self.found = fastbp_set_control(FASTBP_IEEE)
-        status = self.run_calls(first, last, commit)
-        fastbp_set_control(self.found)
+        self.begin()
+        status = self.step_through(first, last, commit) if counted else self.run_calls(first, last, commit)
+        self.end()
         return status
 
     cdef int step_through(self, int first, int last, int commit) noexcept nogil:
         # a whole step, and its count: no handler of a signal comes between the two
-        cdef int status = self.execute(first, last, commit)
+        cdef int status = self.run_calls(first, last, commit)
         if status == FASTBP_OK and self.counter is not NULL:
             self.counter[0] += 1
         return status
@@ -549,7 +555,7 @@ cdef class Runner:
         cdef int status
         self.enter()
         with nogil:
-            status = self.step_through(first, last, commit) if counted else self.execute(first, last, commit)
+            status = self.execute(first, last, commit, counted)
         return self.leave(status)
 
     def run_steps(self, int first, int last, int commit, intptr_t rows, intptr_t batch, list cursors,
@@ -599,6 +605,7 @@ cdef class Runner:
                 n_moving += 1
         try:
             with nogil:
+                self.begin()
                 while done < rows:
                     count = rows - done if rows - done < batch else batch
                     self.resize(count)
@@ -612,9 +619,12 @@ cdef class Runner:
                                   + moving[i].per_step + moving[i].per_row * count)
                     if self.last_check - last_pause > interval:
                         last_pause = self.last_check
+                        self.end()
                         with gil:
                             if on_pause is not None:
                                 on_pause(self.steps)
+                        self.begin()
+                self.end()
         finally:
             for i in range(n_cursors):
                 self.move(moving[i].buffer, starts[i])
@@ -845,10 +855,7 @@ cdef class Entry:
         while True:
             if self.apart:
                 self.runner.move(self.result, target + done * self.row)
-            if self.counted:
-                status = self.runner.step_through(self.first, self.last, self.commit)
-            else:
-                status = self.runner.execute(self.first, self.last, self.commit)
+            status = self.runner.execute(self.first, self.last, self.commit, self.counted)
             done += count
             if done == rows or status != FASTBP_OK:
                 return status

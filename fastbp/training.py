@@ -229,7 +229,7 @@ def _times(values: np.ndarray, counts: np.ndarray) -> float:
     if len(values) == 1:
         # the same number, in less time than a step of a small net
         return 0.0 + values.item() * counts.item()
-    return float(values.astype(np.float64) @ counts)
+    return float(values.astype(np.float64).dot(counts))
 
 
 def logs_of(

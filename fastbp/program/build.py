@@ -137,9 +137,10 @@ class Program(CallList):
         kernel = KERNELS[name]
         if len(inputs) != len(kernel.inputs):
             raise ProgramError(f"{name} takes {len(kernel.inputs)} inputs, got {len(inputs)}")
+        known = kernel.attributes
         for attribute in attributes:
-            if attribute not in kernel.attributes:
-                raise ProgramError(f"{name} has no attribute {attribute!r}{suggest(attribute, kernel.attributes)}")
+            if attribute not in known:
+                raise ProgramError(f"{name} has no attribute {attribute!r}{suggest(attribute, known)}")
         given = {o.name: b for o, b in zip(kernel.inputs, inputs, strict=True)}
         made = [o.name for o in kernel.outputs if o.name not in given]
         more: dict[str, Buffer] = {}
@@ -151,17 +152,21 @@ class Program(CallList):
                 more[output] = target
             else:
                 given[output] = target
-        chosen = {**kernel.attributes, **attributes}
+        chosen = {**known, **attributes}
         fixed = {**given, **more}
-        known = tuple([fixed[o.name].shape if o.name in fixed else None for o in kernel.operands])
-        sizes = sizes_of(kernel, known, chosen)
-        like = next((given[o.name].shape for o in kernel.inputs if o.dims == ("n",)), None)
-        for operand in kernel.outputs:
-            if operand.name not in given:
-                shape = kernel.shape(operand, sizes, like)
-                given[operand.name] = self.buffer(f"{layer}.{operand.name}", shape, operand.dtype)
+        shapes = tuple([fixed[o.name].shape if o.name in fixed else None for o in kernel.operands])
+        sizes = sizes_of(kernel, shapes, chosen)
+        if len(given) < len(kernel.operands):
+            like = next((given[o.name].shape for o in kernel.inputs if o.dims == ("n",)), None)
+            for operand in kernel.outputs:
+                if operand.name not in given:
+                    shape = kernel.shape(operand, sizes, like)
+                    given[operand.name] = self.buffer(f"{layer}.{operand.name}", shape, operand.dtype)
         buffers = tuple([given[o.name] for o in kernel.operands])
-        self._gradients.update(_place(b) for o in kernel.outputs if (b := given[o.name]).owner.role == "gradient")
+        for operand in kernel.outputs:
+            buffer = given[operand.name]
+            if buffer.owner.role == "gradient":
+                self._gradients.add(_place(buffer))
         self.calls.append(Call(kernel, buffers, chosen, self.phase, layer))
         for output, target in more.items():
             given[output] = self.call("add", target, given[output], layer=layer, into={"y": target})

@@ -347,6 +347,12 @@ def _work(kernel: Kernel, shapes: tuple[Any, ...], attributes: tuple[tuple[str, 
     return 10 + moved // 8 + kernel.cost(sizes, known) // 32
 
 
+@lru_cache(maxsize=4096)
+def _cost(kernel: Kernel, shapes: tuple[Any, ...], attributes: tuple[tuple[str, float], ...]) -> tuple[int, float]:
+    few, many = (_work(kernel, shapes, attributes, batch) for batch in (0, 1024))
+    return few, (many - few) / 1024
+
+
 @lru_cache(maxsize=1024)
 def places(kernel: Kernel) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return where the inputs and the outputs of a kernel are among its operands."""
@@ -453,6 +459,11 @@ class Call:
         int
         """
         return _work(self.kernel, tuple([b.shape for b in self.buffers]), tuple(self.attributes.items()), batch)
+
+    @property
+    def cost(self) -> tuple[int, float]:
+        """What `work` is about: fixed, and per row of a batch."""
+        return _cost(self.kernel, tuple([b.shape for b in self.buffers]), tuple(self.attributes.items()))
 
     def __repr__(self) -> str:
         operands = {o.name: repr(b) for o, b in zip(self.kernel.operands, self.buffers, strict=True)}
