@@ -535,7 +535,8 @@ class CompiledExecutor(Executor):
             room = aligned(own.size, own.dtype) if copied else own
             taken.append((buffer.number, room, own if copied else None, buffer.shape[1:], *(bounds or _ANYTHING)))
         first, last = span or (self.program.start, len(self.program.calls))
-        returned = result and (result.number, self.dtype(result), result.shape[1:] if rows else None)
+        shape = result.shape[1:] if result is not None and rows else None
+        returned = None if result is None else (result.number, self.dtype(result), shape)
         made = Entry(self.runner, taken, returned, (first, last, self.commit), self.plan.batch, tuple(turn))
         return made.run, made.fits
 

@@ -16,7 +16,7 @@ from .compiler import compile_evaluation, compile_prediction, compile_training
 from .data import Bounds, bounds_of
 from .kernels import choose_backend
 from .kernels.pcg64 import WORDS, pcg64_state
-from .layers import Flatten, Layer, Reshape
+from .layers import Embedding, Flatten, Layer
 from .turns import put_values
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .losses import Loss
     from .metrics import Metric
     from .optimizers import Optimizer
-    from .program import Program
+    from .program import Buffer, Program
     from .turns import Turns
 
 __all__ = ["NO_STEPS", "Engine", "Memory", "Setup", "Steps", "new_state"]
@@ -379,11 +379,14 @@ class Engine:
         return Bounds(-most, most)
 
     def _features(self, network: Network, bounds: Bounds | None, copied: bool = False) -> Port | None:
+        """Return the port of the inputs, or None where a layer has to look at them first."""
         for layer in self.layers:
-            if type(layer).check_data is Layer.check_data:
-                return Port(network.x, bounds, copied)
-            if not isinstance(layer, (Flatten, Reshape)):
-                return None  # it looks at the numbers
+            check = type(layer).check_data
+            # the kernels of an embedding refuse what it would: early enough where no step before is needed any more
+            if check is Layer.check_data or (check is Embedding.check_data and not copied):
+                break
+            if check is not Flatten.check_data:
+                return None
         return Port(network.x, bounds, copied)
 
     def open_step(self, network: Network, executor: Executor, span: tuple[int, int] | None = None) -> None:
@@ -398,20 +401,25 @@ class Engine:
         """Let the steps by hand go straight to the runner."""
         network, executor, turns = steps.network, steps.executor, self.turns
 
-        def turn(name: str, *more: tuple[Any, str, Any], **options: Any) -> Turn:
-            return Turn(turns, name, after=[(turns, "hand", name), *more], **options)
-
-        def entry(name: str, turn: Turn, *arguments: Any, **options: Any) -> None:
-            setattr(steps, name, executor.entry(turn, *arguments, span=steps.spans[name], **options)[0])
+        def entry(
+            name: str,
+            ports: list[Port],
+            result: Buffer | None = None,
+            more: Any = (),
+            rows: bool = False,
+            **options: Any,
+        ) -> None:
+            turn = Turn(turns, name, after=[(turns, "hand", name), *more], **options)
+            setattr(steps, name, executor.entry(turn, ports, result, steps.spans[name], rows)[0])
 
         x, ports = self._features(network, None, copied=True), self.ports(network, copied=True)
         if x is not None and network.drawn is None:
-            begin = turn("forward", (steps, "has_dy", False), engine=self, before=[(turns, "hand", "")])
-            entry("forward", begin, [x], network.y_pred, rows=True)
+            before, more = [(turns, "hand", "")], [(steps, "has_dy", False)]
+            entry("forward", [x], network.y_pred, more, rows=True, engine=self, before=before)
         if ports is not None:
-            entry("loss", turn("loss", hands=("forward", "loss", "backward", "update")), ports[1:], network.loss)
-        entry("backward", turn("backward", (steps, "has_dy", True), hands=("loss",)), [])
-        entry("update", turn("update", optimizer=self.setup.optimizer, hands=("backward",)), [])
+            entry("loss", ports[1:], network.loss, hands=("forward", "loss", "backward", "update"))
+        entry("backward", [], more=[(steps, "has_dy", True)], hands=("loss",))
+        entry("update", [], optimizer=self.setup.optimizer, hands=("backward",))
 
     def _open_map(self, network: Network, executor: Executor) -> None:
         x = self._features(network, None)

@@ -466,6 +466,7 @@ class Sequential:
         self._require_compiled()
         engine, unweighted = self._engine, sample_weight is None and class_weight is None
         if engine is not None and unweighted and dtype in (None, self.dtype) and engine.fits(x, y):
+            self._look(names[0], x)
             return Rows(x, y, None, self.loss_function.counting(y))  # type: ignore[arg-type]
         rows = as_rows(names[0], x)
         layout, loss, dtype = self.layout_for(rows.shape[1:]), self.loss_function, dtype or self.dtype
@@ -481,10 +482,14 @@ class Sequential:
     ) -> np.ndarray:
         """Return inputs as the program and the first layers take them."""
         x = as_features(name, x, layout.input_shape, dtype or self.dtype, finite)
+        self._look(name, x)
+        return x
+
+    def _look(self, name: str, x: Any) -> None:
+        """Let the first layers look at inputs."""
         for layer in self.layers:
             if not layer.check_data(name, x):
                 break
-        return x
 
     # ------------------------------------------------------------------ training
 
@@ -644,7 +649,8 @@ class Sequential:
             loss = engine.step(x, y)
             if loss is not None:
                 if engine.least_rows > 1:
-                    warn_of_few_rows(engine, len(x), len(x))
+                    rows = np.shape(x)[0]
+                    warn_of_few_rows(engine, rows, rows)
                 return loss
         return self._turns.take("train_on_batch", self._train_on_batch, x, y, sample_weight, class_weight)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from _arrays import BACKENDS, assert_same_bits
 
-from fastbp import Dense, Dropout, Flatten, Sequential, losses, optimizers
+from fastbp import Dense, Dropout, Embedding, Flatten, Sequential, losses, optimizers
 from fastbp.data import Rows
 from fastbp.runner import Entry
 from fastbp.training import _times
@@ -240,6 +240,40 @@ def test_a_ragged_row_in_a_later_block():
     rows[5] = rows[5][:2]
     with pytest.raises(ValueError, match="x is not a rectangular array"):
         model.predict(rows, 2)
+
+
+class Positive(Dense):
+    """A layer that looks at its inputs."""
+
+    def check_data(self, name, x):
+        if (x < 0).any():
+            raise ValueError(f"{name} has negative numbers")
+        return False
+
+
+@every_backend
+@pytest.mark.parametrize("first, bad, message, quick", [
+    (lambda: [Embedding(100, 2), Flatten()], 100, r"x\[3, 2\] is 100\.0; embedding_1 takes whole numbers", True),
+    (lambda: [Embedding(100, 2), Flatten()], 1.5, r"x\[3, 2\] is 1\.5; embedding_1 takes whole numbers", True),
+    (lambda: [Positive(3)], -1, "x has negative numbers", False),
+])  # fmt: skip
+def test_inputs_that_a_layer_refuses(backend, first, bad, message, quick):
+    model = warm(model_of(backend, layers=[*first(), Dense(3)]))
+    x, spoilt = WHOLE.astype("f4"), WHOLE.astype("f4")
+    spoilt[3, 2] = bad
+    assert (model.engine().step(x, LABELS) is not None) == (quick and backend != "numpy")
+    model.forward(x)
+    before = bits(model)
+    calls = {
+        "train_on_batch": (spoilt, LABELS), "evaluate": (spoilt, LABELS), "fit": (spoilt, LABELS), "forward": (spoilt,),
+        "predict": (spoilt,),
+    }  # fmt: skip
+    for name, arguments in calls.items():
+        for given in (arguments, (spoilt.tolist(), *arguments[1:])):
+            with pytest.raises(ValueError, match=message):
+                getattr(model, name)(*given)
+    assert bits(model) == before
+    assert model.loss(LABELS) == model.evaluate(x, LABELS)["loss"]  # of the forward before
 
 
 # ------------------------------------------------------------------------------------ steps by hand
