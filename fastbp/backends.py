@@ -137,7 +137,7 @@ class Executor:
         self.turns = Turns() if turns is None else turns
         self.steps = 0  # that the last run_steps completed
         self.rows = 0
-        self.commit = program.commit
+        self.start, self.commit = program.start, program.commit
         self.real = np.dtype(program.dtype)
         self.kernels = load(
             backend, program.dtype, dict.fromkeys(c.kernel.name for c in program.calls), program.numerics
@@ -534,7 +534,7 @@ class CompiledExecutor(Executor):
             own = self.own[buffer.number]
             room = aligned(own.size, own.dtype) if copied else own
             taken.append((buffer.number, room, own if copied else None, buffer.shape[1:], *(bounds or _ANYTHING)))
-        first, last = span or (self.program.start, len(self.program.calls))
+        first, last = span or (self.start, len(self.program.calls))
         shape = result.shape[1:] if result is not None and rows else None
         returned = None if result is None else (result.number, self.dtype(result), shape)
         made = Entry(self.runner, taken, returned, (first, last, self.commit), self.plan.batch, tuple(turn))

@@ -664,7 +664,7 @@ class Sequential:
         streams = {**inputs(network, data), network.loss: loss}
         self.optimizer.prepare()
         try:
-            executor.run_steps((program.start, len(program.calls)), len(data.x), len(data.x), streams)
+            executor.run_steps((executor.start, len(program.calls)), len(data.x), len(data.x), streams)
         except CallError as error:
             raise explain(engine, error, data, "this batch") from None
         return float(loss[0])

@@ -417,7 +417,7 @@ def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) 
         results = results_of(network, executor, rows, len(counts))
         # in their own order the rows are read where they lie, else gathered
         cursors = inputs(network, data) if order is None else sources(network, data, order)
-        span = (network.program.start if order is None else 0, len(network.program.calls))
+        span = (executor.start if order is None else 0, len(network.program.calls))
         try:
             steps, lr = run_epoch(_Epoch(model, engine, job, epoch, network, executor, span), cursors, results)
         except CallError as error:
