@@ -263,9 +263,9 @@ def _loss(
     return lambda: backward().reshaped(network.y_pred.shape)
 
 
-def _shortened(network: Network, passes: Sequence[Pass]) -> Network:
+def _shortened(network: Network, passes: Sequence[Pass], by_hand: bool = False) -> Network:
     """Return the network after the passes."""
-    kept = {y.root for _, y in network.layers}
+    kept = {buffer.root for _, buffer in (*network.layers, *network.gradients)} if by_hand else set()
     for shorten in passes:
         shorten(network.program, kept)
     network.metrics = [(metric, [b.root for b in found], value) for metric, found, value in network.metrics]
@@ -314,6 +314,7 @@ def compile_training(
     stop_on_nan: bool = True,
     weighted: bool = False,
     trained: Container[int] | None = None,
+    by_hand: bool = False,
     passes: Sequence[Pass] = PASSES,
 ) -> Network:
     """Return the network of one train step: gather, forward, loss, backward, update.
@@ -333,6 +334,8 @@ def compile_training(
         Whether samples have weights.
     trained : container of int, optional
         The numbers of the layers whose parameters change; by default all.
+    by_hand : bool
+        Whether somebody looks at each layer's output and its gradient.
     passes : sequence of callable
         What shortens the program, in this order.
 
@@ -392,7 +395,7 @@ def compile_training(
             constraint = layout.specs[k, name].constraint
             if constraint is not None and k in trained:
                 constraint.emit(program, network.parameters[k][name], layers[k].name)
-    return _shortened(network, passes)
+    return _shortened(network, passes, by_hand)
 
 
 def compile_evaluation(

@@ -279,6 +279,7 @@ class Engine:
             purpose == "train",
             weighted,
             self.trained,
+            by_hand=purpose == "steps",
         )
 
     def network(self, purpose: str, weighted: bool = False) -> Network:

@@ -26,6 +26,9 @@ typedef struct {
  * SUM:     args x, y; dimensions rows, n; steps rows of x, elements of y; each row contiguous.
  * DENSE:   args x, w, b, y, all contiguous; dimensions batch, n_in, n_out, relu;
  *          y = x @ w + b, then max(y, 0) if relu. Numerics "numpy" has no loop for it: a kernel makes it of MATMUL.
+ * SWEEP:   the backward pass of a narrow dense layer and of the one before it: args x, h, dy, w, db, dw, dh, db_before,
+ *          dw_before, all contiguous; dimensions batch, m, k, n, relu; see portable/sweep.h. Where there is none a kernel
+ *          makes it of MATMUL and SUM.
  * EXP ...: an elementary function, args x, y, both contiguous, or the same; dimensions n; steps of x and y.
  * POW:     args x, y, z, likewise. */
 #include "operations.h"

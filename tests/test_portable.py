@@ -1,15 +1,18 @@
 """Numerics "portable": one bit pattern for every CPU level, backend, number of threads and batch."""
 
+import itertools
 import json
 import os
 import subprocess
 import sys
 import textwrap
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
-from _arrays import BACKENDS, DTYPES, assert_same_bits, operands
+from _arrays import BACKENDS, BUILDS, DTYPES, address, assert_same_bits, guarded, operands, run_guarded
+from _arrays import primitives as primitives_of
 
 import fastbp
 from fastbp import Dense, LayerNorm, PReLU, RMSNorm, Sequential, kernels
@@ -208,6 +211,46 @@ def test_kernels_as_functions(dtype, backend):
         kernels.softmax_forward(x, numerics="portible")
 
 
+# ------------------------------------------------------------------------------------ narrow layers
+def one_by_one(x, h, dy, w, relu=True):
+    """Return what `dense_backward` and `dense_pair_backward` make, by a kernel for each."""
+    calls = {name: partial(getattr(kernels, name), numerics="portable") for name in KERNELS}
+    dh = calls["matmul_nt"](dy, w)
+    dh = calls["relu_backward"](dh, h) if relu else dh
+    narrow = {"db": calls["bias_backward"](dy), "dw": calls["matmul_tn"](h, dy), "dx": dh}
+    return {**narrow, "db_before": calls["bias_backward"](dh), "dw_before": calls["matmul_tn"](x, dh)}
+
+
+@every_dtype
+@pytest.mark.parametrize("build", BUILDS)
+def test_a_sweep_has_the_bits_of_one_call_after_the_other(build, dtype):
+    """Around the lengths of vectors and the limits of a sweep, which the kernels' own cases hardly meet."""
+    one, pair = KERNELS["dense_backward"], KERNELS["dense_pair_backward"]
+    functions, table = [address(build, dtype, k.name) for k in (one, pair)], primitives_of(build, dtype, "portable")
+    rng = np.random.default_rng(0)
+    for k, n in itertools.product((1, 2, 4, 7, 8, 9, 16, 17, 31, 33, 48, 64, 65, 128, 129), range(1, 6)):
+        batch, m = int(rng.choice([0, 1, 2, 7, 33])), int(rng.integers(6))
+        for kind in ("ordinary", "hostile"):
+            sizes = {"batch": batch, "m": m, "k": k, "n": n}
+            given = operands(pair, sizes, dtype, kind, rng)
+            for relu in (1.0, 0.0):
+                want = one_by_one(*given.values(), relu)
+                inputs = {"x": given["h"], "dy": given["dy"], "w": given["w"]}
+                lengths, attributes = {d: sizes[d] for d in one.dims}, {"relu": relu}
+                buffers = guarded(one, dtype, lengths, inputs, offset=k)
+                status, got = run_guarded(functions[0], table, one, lengths, inputs, attributes, buffers)
+                assert status == 0
+                for name, result in got.items():
+                    assert_same_bits(result, want[name], f"{kind} {sizes} relu {relu} {name}")
+            want = one_by_one(*given.values())
+            status, got = run_guarded(
+                functions[1], table, pair, sizes, given, {}, guarded(pair, dtype, sizes, given, offset=k)
+            )
+            assert status == 0
+            for name, result in got.items():
+                assert_same_bits(result, want[name], f"{kind} {sizes} pair {name}")
+
+
 # ----------------------------------------------------------------------------------------- threads
 @every_dtype
 @pytest.mark.parametrize("op", ["matmul_nn", "matmul_nt", "matmul_tn", "dense"])
@@ -222,6 +265,19 @@ def test_products_do_not_depend_on_threads(op, dtype):
             results.append(getattr(kernels, op)(*inputs.values(), numerics="portable"))
         for other in results[1:]:
             assert_same_bits(other, results[0], f"{op} {m} {k} {n}")
+
+
+@every_dtype
+def test_sweeps_do_not_depend_on_threads(dtype):
+    kernel, rng = KERNELS["dense_pair_backward"], np.random.default_rng(0)
+    for k, n in ((64, 4), (37, 3)):
+        inputs = operands(kernel, {"batch": 12000, "m": 3, "k": k, "n": n}, dtype, "ordinary", rng)
+        want = one_by_one(*inputs.values())
+        for count in (1, 2, 3, 16):
+            fastbp.set_num_threads(count)
+            got = kernels.dense_pair_backward(*inputs.values(), numerics="portable")
+            for name, result in zip(("db", "dw", "db_before", "dw_before"), got, strict=True):
+                assert_same_bits(result, want[name], f"{k} {n} {count} {name}")
 
 
 @pytest.mark.parametrize("name", [name for name, kernel in KERNELS.items() if kernel.split])

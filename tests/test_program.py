@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from _arrays import BACKENDS, assert_same_bits
 
-from fastbp import Dense, Sequential, gradient_check
+from fastbp import Activation, Dense, Dropout, Flatten, LayerNorm, Reshape, Sequential, gradient_check, kernels
 from fastbp.backends import make_executor
 from fastbp.compiler import compile_evaluation, compile_prediction, compile_training
 from fastbp.initializers import Ones
@@ -484,35 +484,116 @@ def test_a_gradient_of_several_uses_in_parts(backend):
 
 
 # ------------------------------------------------------------------------------------------- passes
+#: What passes shorten and what they leave: layers, loss, metrics, numerics, dtype, rows.
+STEPS = {
+    "7-5-4": (
+        lambda: [Dense(7, activation="relu"), Dense(5, activation="relu"), Dense(4, activation="sigmoid")],
+        "binary_crossentropy", ["precision", "recall", "f1_score"], "numpy", "float32", 9,
+    ),
+    "16-3": (
+        lambda: [Dense(16, activation="relu"), Dense(3)],
+        "sparse_categorical_crossentropy", ["accuracy"], "portable", "float32", 32,
+    ),
+    "17-19-2-1": (
+        lambda: [Dense(17, activation="relu"), Dense(19), Activation("relu"), Dense(2, activation="tanh"), Dense(1)],
+        "mse", ["mae"], "portable", "float64", 7,
+    ),
+    "linear": (lambda: [Dense(9), Dense(2)], "sparse_categorical_crossentropy", [], "portable", "float32", 5),
+    "1-1": (
+        lambda: [Dense(1, activation="relu"), Dense(1, activation="sigmoid")],
+        "binary_crossentropy", [], "portable", "float32", 40,
+    ),
+    "drop": (
+        lambda: [Dense(20, activation="relu"), Dropout(0.3, seed=1), Dense(4, "relu", kernel_regularizer="l2"),
+                 Dense(3, use_bias=False), LayerNorm(), Dense(2, activation="softmax")],
+        "categorical_crossentropy", [], "portable", "float32", 21,
+    ),
+    "positions": (
+        lambda: [Reshape((3, 2)), Dense(4, activation="relu"), Flatten(), Dense(3, activation="relu"), Dense(1)],
+        "huber", [], "portable", "float64", 6,
+    ),
+}  # fmt: skip
+
+
+def steps_of(name, passes, backend):
+    """Return how many calls some steps have, and all that they leave behind."""
+    make, loss, metrics, numerics, dtype, rows = STEPS[name]
+    model = Sequential(make(), input_shape=6 if name == "positions" else 3, seed=0)
+    for k in (0, -1):
+        model.layers[k].lr_factor = 0.5
+    model.compile("adam", loss, metrics=metrics, backend=backend, numerics=numerics, dtype=dtype)
+    engine = model.engine()
+    network = compile_training(
+        engine.layers, engine.layout, model.loss_function, model.optimizer, model.metrics, dtype, numerics,
+        passes=passes,
+    )  # fmt: skip
+    executor = make_executor(network.program, backend, engine.shared, rows)
+    rng = np.random.default_rng(2)
+    n_in, n_out = model.layout.input_shape[0], model.layout.output_shape[0]
+    labels = rng.integers(n_out, size=rows)
+    y = labels if model.loss_function.takes_integers else np.eye(n_out, dtype=dtype)[labels]
+    executor.bind(network.x, rng.normal(size=(rows, n_in)).astype(dtype))
+    executor.bind(network.y_true, y)
+    span = network.program.start, len(network.program.calls)
+    for _ in range(3):
+        executor.run(span, rows)
+    results = [executor.view(b).copy() for _, buffers, _ in network.metrics for b in buffers]
+    results += [executor.view(network.loss).copy(), *(a.copy() for a in engine.shared.values())]
+    network.program.verify(executor.plan)
+    return len(network.program.calls), results
+
+
 @pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("without", PASSES, ids=lambda p: p.__name__)
 def test_a_pass_moves_no_bit(backend, without):
     """Of the same step with and without a pass: fewer calls, the same numbers everywhere."""
-    found = []
-    for passes in (PASSES, tuple(p for p in PASSES if p is not without)):
-        layers = [Dense(7, activation="relu"), Dense(5, activation="relu"), Dense(4, activation="sigmoid")]
-        model = Sequential(layers, input_shape=6, seed=0)
-        layers[0].lr_factor = layers[2].lr_factor = 0.5
-        model.compile("adam", "binary_crossentropy", metrics=["precision", "recall", "f1_score"], backend=backend)
-        engine = model.engine()
-        network = compile_training(
-            engine.layers, engine.layout, model.loss_function, model.optimizer, model.metrics, "float32", passes=passes
-        )
-        executor = make_executor(network.program, backend, engine.shared, 9)
-        rng = np.random.default_rng(2)
-        x, y = rng.normal(size=(9, 6)).astype("float32"), rng.integers(2, size=(9, 4)).astype("float32")
-        executor.bind(network.x, x)
-        executor.bind(network.y_true, y)
-        span = network.program.start, len(network.program.calls)
-        for _ in range(3):
-            executor.run(span, 9)
-        results = [executor.view(b).copy() for _, buffers, _ in network.metrics for b in buffers]
-        results += [executor.view(network.loss).copy(), *(a.copy() for a in engine.shared.values())]
-        found.append((len(network.program.calls), results))
-        network.program.verify(executor.plan)
-    assert found[0][0] < found[1][0]
-    for with_it, without_it in zip(found[0][1], found[1][1], strict=True):
-        assert_same_bits(with_it, without_it)
+    shortened = []
+    for name in STEPS:
+        n, found = steps_of(name, PASSES, backend)
+        more, expected = steps_of(name, [p for p in PASSES if p is not without], backend)
+        assert n <= more
+        if n < more:
+            shortened.append(name)
+        for got, want in zip(found, expected, strict=True):
+            assert_same_bits(got, want, name)
+    assert shortened
+
+
+def narrow(numerics="portable", units=16, outputs=3):
+    model = Sequential([Dense(units, activation="relu"), Dense(outputs)], input_shape=4, seed=0)
+    model.compile("sgd", "sparse_categorical_crossentropy", numerics=numerics)
+    return model
+
+
+def backward_of(model, purpose="train"):
+    calls = model.engine().compile(purpose).program.calls
+    return [call.kernel.name for call in calls if call.phase == "backward"][1:]
+
+
+def test_what_is_swept():
+    one_by_one = ["bias_backward", "matmul_tn", "matmul_nt", "relu_backward", "bias_backward", "matmul_tn"]
+    assert backward_of(narrow()) == ["dense_pair_backward"]
+    # somebody looks at the gradient of what the relu returned
+    assert backward_of(narrow(), "steps") == ["dense_backward", *one_by_one[3:]]
+    for model in (narrow("numpy"), narrow(units=200), narrow(outputs=5)):
+        assert backward_of(model) == one_by_one
+    frozen = narrow()
+    frozen.layers[0].trainable = False
+    assert backward_of(frozen) == one_by_one[:2]
+
+
+def test_steps_by_hand_have_every_gradient_of_a_narrow_net():
+    rng, model = np.random.default_rng(0), narrow()
+    x, labels = rng.normal(size=(9, 4)).astype("f4"), rng.integers(3, size=9)
+    model.forward(x)
+    model.loss(labels)
+    model.backward()
+    first, last = model.layers
+    dy = kernels.matmul_nt(last.dy, last.w, numerics="portable")
+    assert_same_bits(first.dy, dy)
+    dz = kernels.relu_backward(dy, first.y)
+    assert_same_bits(first.dw, kernels.matmul_tn(x, dz, numerics="portable"))
+    assert_same_bits(first.db, kernels.bias_backward(dz, numerics="portable"))
 
 
 @every_backend

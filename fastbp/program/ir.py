@@ -11,7 +11,7 @@ from ..kernels.dtypes import itemsize
 from ..kernels.operations import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Collection, Sequence
     from typing import Any
 
     from ..kernels.table import Kernel
@@ -500,22 +500,22 @@ class CallList:
         self.buffers: list[Buffer] = []
         self.calls: list[Call] = []
 
-    def drop(self, calls: Container[int], names: dict[Buffer, Buffer]) -> None:
+    def drop(self, calls: Collection[int], names: dict[Buffer, Buffer]) -> None:
         """Take calls out of the program, and let other buffers stand for what they made.
 
         Parameters
         ----------
-        calls : container of int
+        calls : collection of int
             By their numbers.
         names : dict of Buffer to Buffer
             For each buffer that goes the one that has the same contents.
         """
-        if not names:
+        if not calls:
             return
         self.calls = [call for i, call in enumerate(self.calls) if i not in calls]
         for call in self.calls:
             if not names.keys().isdisjoint(call.buffers):
-                call.buffers = tuple([names.get(b, b) for b in call.buffers])
+                call.buffers = tuple([names[b].reshaped(b.shape) if b in names else b for b in call.buffers])
         self.buffers = [b for b in self.buffers if b not in names]
         for old, new in names.items():
             if old.role == "result":

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..kernels.table import KERNELS
+from .ir import Call
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
@@ -15,7 +18,10 @@ if TYPE_CHECKING:
 
     Pass = Callable[[CallList, Container[Buffer]], None]
 
-__all__ = ["PASSES", "fuse_relu", "share_calls"]
+__all__ = ["PASSES", "fuse_relu", "share_calls", "sweep_backward"]
+
+# the layers for which `sweep_backward` pays: how many outputs and units at most, and inputs of the layer before
+_OUTPUTS, _UNITS, _INPUTS = 4, 128, 4
 
 
 def _replaceable(program: CallList) -> Callable[[Buffer], bool]:
@@ -24,13 +30,18 @@ def _replaceable(program: CallList) -> Callable[[Buffer], bool]:
     return lambda b: b.root.parent is None and b.root not in viewed and b.role in ("temporary", "result")
 
 
-def fuse_relu(program: CallList, kept: Container[Buffer]) -> None:
-    """Let `dense` apply the relu that follows it, where nobody else reads what lies between."""
-    own = _replaceable(program)
+def _uses(program: CallList) -> dict[Buffer, list[int]]:
+    """Return the numbers of the calls that name a buffer, once for each time."""
     uses: dict[Buffer, list[int]] = {}
     for i, call in enumerate(program.calls):
         for buffer in call.buffers:
             uses.setdefault(buffer.root, []).append(i)
+    return uses
+
+
+def fuse_relu(program: CallList, kept: Container[Buffer]) -> None:
+    """Let `dense` apply the relu that follows it, where nobody else reads what lies between."""
+    own, uses = _replaceable(program), _uses(program)
     names: dict[Buffer, Buffer] = {}
     gone = set()
     for i, call in enumerate(program.calls):
@@ -71,5 +82,46 @@ def share_calls(program: CallList, kept: Container[Buffer]) -> None:
     program.drop(gone, names)
 
 
+def sweep_backward(program: CallList, kept: Container[Buffer]) -> None:
+    """Let one call make all gradients of a narrow dense layer, and those of a first layer before it.
+
+    In portable numerics only: what a BLAS makes of few columns is no faster together.
+    """
+    if program.numerics != "portable":
+        return
+    own, uses, calls = _replaceable(program), _uses(program), program.calls
+    names: dict[Buffer, Buffer] = {}
+    gone: set[int] = set()
+
+    def are(first: int, *kernels: str) -> bool:
+        return [call.kernel.name for call in calls[first : first + len(kernels)]] == [*kernels]
+
+    def inside(buffer: Buffer, *users: int) -> bool:
+        """Whether nobody but these calls sees a buffer."""
+        free = buffer.role == "temporary" and own(buffer) and buffer.root not in kept
+        return free and uses[buffer.root] == [*users]
+
+    for i in range(len(calls)):
+        if not are(i, "bias_backward", "matmul_tn", "matmul_nt"):
+            continue
+        (dy, db), (x, dz, dw), (other, w, dx) = (call.buffers for call in calls[i : i + 3])
+        if not (dy == dz == other and dy.shape[1] <= _OUTPUTS and x.shape[1] <= _UNITS):
+            continue
+        kernel, operands, relu, end = KERNELS["dense_backward"], (x, dy, w, db, dw, dx), 0.0, i + 3
+        if are(end, "relu_backward"):
+            d, y, dh = calls[end].buffers
+            if d.root is dx.root and y.root is x.root and own(dh) and inside(dx, i + 2, end):
+                names[dh.root], relu, end = dx.root, 1.0, end + 1
+                if are(end, "bias_backward", "matmul_tn") and inside(dh, end - 1, end, end + 1):
+                    (_, db_before), (before, dz, dw_before) = (call.buffers for call in calls[end : end + 2])
+                    if dz.root is dh.root and dz.shape == dx.shape and before.shape[1] <= _INPUTS:
+                        kernel, end = KERNELS["dense_pair_backward"], end + 2
+                        operands = before, x, dy, w, db, dw, dx, db_before, dw_before
+        attributes = dict.fromkeys(kernel.attributes, relu)
+        calls[i] = Call(kernel, operands, attributes, calls[i].phase, calls[i].layer)
+        gone.update(range(i + 1, end))
+    program.drop(gone, names)
+
+
 #: In the order in which they run.
-PASSES: tuple[Pass, ...] = (fuse_relu, share_calls)
+PASSES: tuple[Pass, ...] = (fuse_relu, share_calls, sweep_backward)

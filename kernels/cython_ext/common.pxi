@@ -18,6 +18,9 @@ cdef extern from "cython_ext/helpers.h" nogil:
     void unary "fastbp_unary"(const fastbp_primitive *primitives, int index, const real *x, real *y, intptr_t n)
     void sum_rows "fastbp_sum_rows"(const fastbp_primitive *primitives, const real *x, real *y, intptr_t rows, intptr_t n)
     real total "fastbp_total"(const fastbp_primitive *primitives, const real *x, intptr_t n)
+    void sum_columns "fastbp_sum_columns"(
+        const fastbp_primitive *primitives, const real *x, real *s, intptr_t rows, intptr_t n, intptr_t columns
+    )
     intptr_t rows_per_block "fastbp_rows_per_block"(intptr_t rows, intptr_t n)
     real below_one "fastbp_below_one"(double eps)
     real clip "fastbp_clip"(real p, real lower, real upper)

@@ -1,4 +1,8 @@
-# The three products of a dense layer.
+# The three products of a dense layer, and its backward pass.
+
+cdef extern from "portable/sweep.h" nogil:
+    bint fastbp_can_sweep(intptr_t m, intptr_t k, intptr_t n)
+
 
 cdef inline int product(
     real *a, real *b, real *y, intptr_t m, intptr_t k, intptr_t n,
@@ -75,4 +79,69 @@ cdef api int dense(
             for j in range(n):
                 y[j] = y[j] + b[j]
             y += n
+    return FASTBP_OK
+
+
+cdef inline bint sweep(
+    real **operands, intptr_t batch, intptr_t m, intptr_t k, intptr_t n, bint relu, const fastbp_primitive *primitives
+) noexcept nogil:
+    # whether the numerics makes all of it in one pass over the rows, and did
+    cdef intptr_t dimensions[5]
+    if primitives[FASTBP_SWEEP].loop is NULL or not fastbp_can_sweep(m, k, n):
+        return False
+    dimensions[0] = batch
+    dimensions[1] = m
+    dimensions[2] = k
+    dimensions[3] = n
+    dimensions[4] = relu
+    primitives[FASTBP_SWEEP].loop(<char **>operands, dimensions, NULL, primitives[FASTBP_SWEEP].data)
+    return True
+
+
+cdef inline void behind_relu(real *dy, const real *y, intptr_t n) noexcept nogil:
+    cdef intptr_t i
+    each(&i, 0, n)
+    dy[i] = dy[i] if y[i] > 0 else 0
+    end()
+
+
+cdef api int dense_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef intptr_t i, batch = sizes[0], k = sizes[1], n = sizes[2]
+    cdef real *x = buffers[0]
+    cdef real *dy = buffers[1]
+    cdef real *w = buffers[2]
+    cdef real *dx = buffers[5]
+    cdef real *operands[9]
+    operands[0] = operands[7] = operands[8] = NULL  # of no layer before
+    for i in range(6):
+        operands[1 + i] = buffers[i]
+    if sweep(operands, batch, 1, k, n, attributes[0] != 0, primitives):
+        return FASTBP_OK
+    sum_columns(primitives, dy, buffers[3], batch, n, n)
+    product(x, dy, buffers[4], k, batch, n, 1, k, n, 1, primitives)
+    product(dy, w, dx, batch, n, k, n, 1, 1, n, primitives)
+    if attributes[0] != 0:
+        behind_relu(dx, x, batch * k)
+    return FASTBP_OK
+
+
+cdef api int dense_pair_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef intptr_t batch = sizes[0], m = sizes[1], k = sizes[2], n = sizes[3]
+    cdef real *x = buffers[0]
+    cdef real *h = buffers[1]
+    cdef real *dy = buffers[2]
+    cdef real *w = buffers[3]
+    cdef real *dh = buffers[6]
+    if sweep(buffers, batch, m, k, n, True, primitives):
+        return FASTBP_OK
+    sum_columns(primitives, dy, buffers[4], batch, n, n)
+    product(h, dy, buffers[5], k, batch, n, 1, k, n, 1, primitives)
+    product(dy, w, dh, batch, n, k, n, 1, 1, n, primitives)
+    behind_relu(dh, h, batch * k)
+    sum_columns(primitives, dh, buffers[7], batch, k, k)
+    product(x, dh, buffers[8], m, batch, k, 1, m, k, 1, primitives)
     return FASTBP_OK

@@ -1,6 +1,6 @@
-"""The three products of a dense layer."""
+"""The three products of a dense layer, and its backward pass."""
 
-from .common import DENSE, MATMUL, OK, call, has, helper, itemsize, real
+from .common import DENSE, MATMUL, OK, call, has, helper, itemsize, real, sum_columns
 
 
 @helper
@@ -47,4 +47,31 @@ def dense(buffers, sizes, attributes, primitives):
         else:
             for j in range(n):
                 y[at + j] = y[at + j] + b[j]
+    return OK
+
+
+@helper
+def gradients(x, dy, w, db, dw, dx, batch, k, n, relu, primitives):
+    sum_columns(primitives, dy, db, batch, n, n)
+    product(x, dy, dw, k, batch, n, 1, k, n, 1, primitives)
+    product(dy, w, dx, batch, n, k, n, 1, 1, n, primitives)
+    if relu:
+        zero = real(dx, 0)
+        for i in range(batch * k):
+            dx[i] = dx[i] if x[i] > zero else zero
+
+
+def dense_backward(buffers, sizes, attributes, primitives):
+    x, dy, w, db, dw, dx = buffers[0], buffers[1], buffers[2], buffers[3], buffers[4], buffers[5]
+    gradients(x, dy, w, db, dw, dx, sizes[0], sizes[1], sizes[2], attributes[0] != 0, primitives)
+    return OK
+
+
+def dense_pair_backward(buffers, sizes, attributes, primitives):
+    x, h, dy, w = buffers[0], buffers[1], buffers[2], buffers[3]
+    db, dw, dh, db_before, dw_before = buffers[4], buffers[5], buffers[6], buffers[7], buffers[8]
+    batch, m, k, n = sizes[0], sizes[1], sizes[2], sizes[3]
+    gradients(h, dy, w, db, dw, dh, batch, k, n, True, primitives)
+    sum_columns(primitives, dh, db_before, batch, k, k)
+    product(x, dh, dw_before, m, batch, k, 1, m, k, 1, primitives)
     return OK

@@ -8,7 +8,7 @@ import ctypes
 
 from numba import cfunc, njit, types
 
-from ..operations import ELEMENTARY, PRIMITIVES
+from ..operations import ELEMENTARY, NUMBERS, PRIMITIVES
 from .common import DENSE, DIGEST, OPTIONS, cached, itemsize, offset
 from .elementary import apply
 from .vectors import TILE_ROWS, VECTOR, is_set, pack_columns, run_tile, stack_vectors, sum_of
@@ -131,8 +131,8 @@ def address(dtype):
         signature = types.void(types.CPointer(types.CPointer(real)), index, index, DATA)
         compiled = {loop: cached(cfunc, loop, signature) for loop in dict.fromkeys(LOOPS.values())}
         table = (ctypes.c_void_p * (2 * len(PRIMITIVES)))()
-        for k, name in enumerate(PRIMITIVES):
-            table[2 * k] = compiled[LOOPS[name]].address
+        for name, loop in LOOPS.items():
+            table[2 * NUMBERS[name]] = compiled[loop].address
         table[2 * DENSE + 1] = 1
         # setdefault: of two threads that compile at once, both return the table that is kept alive
         _tables.setdefault(dtype, (table, compiled))

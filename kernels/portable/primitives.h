@@ -8,6 +8,7 @@
 #include "elementary.h"
 #include "matmul.h"
 #include "sum.h"
+#include "sweep.h"
 
 enum { FASTBP_MIN_THREADED_FMAS = 1 << 20 }; /* multiply-adds of a product from which threads pay */
 
@@ -74,9 +75,37 @@ static void fastbp_dense_loop(char **args, const intptr_t *dimensions, const int
     fastbp_run_product(&p);
 }
 
+#if FASTBP_HARDWARE_FMA /* elsewhere a sweep saves nothing */
+/* A part has some vectors of units. */
+static void fastbp_sweep_part(void *context, int part, int parts) {
+    fastbp_sweep s = *(const fastbp_sweep *)context;
+    const intptr_t vectors = (s.k + FASTBP_LANES - 1) / FASTBP_LANES, end = vectors * (part + 1) / parts * FASTBP_LANES;
+    s.first = vectors * part / parts * FASTBP_LANES;
+    s.end = fastbp_smaller(end, s.k);
+    if (s.first < s.end) fastbp_run_sweep(&s);
+}
+
+static void fastbp_sweep_loop(char **args, const intptr_t *dimensions, const intptr_t *steps, void *data) {
+    fastbp_real **a = (fastbp_real **)args;
+    const fastbp_sweep s = {a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], dimensions[0], dimensions[1],
+                            dimensions[2], dimensions[3], (int)dimensions[4], 0, dimensions[2]};
+    const fastbp_pool *pool = atomic_load(&fastbp_portable_pool);
+    const int parts = pool && s.batch * s.k * s.n >= FASTBP_MIN_THREADED_FMAS ? pool->threads() : 1;
+    (void)steps;
+    (void)data;
+    if (parts == 1)
+        fastbp_run_sweep(&s);
+    else
+        pool->run(fastbp_sweep_part, (void *)&s, parts);
+}
+#endif
+
 #define FASTBP_ENTRY(name, NAME) [FASTBP_##NAME] = {fastbp_##name##_loop, NULL},
 static const fastbp_primitive fastbp_portable[FASTBP_PRIMITIVES] = {
     FASTBP_ENTRY(matmul, MATMUL) FASTBP_ENTRY(sum, SUM) FASTBP_ENTRY(dense, DENSE)
+#if FASTBP_HARDWARE_FMA
+    FASTBP_ENTRY(sweep, SWEEP)
+#endif
     FASTBP_UNARY(FASTBP_ENTRY) FASTBP_FAR(FASTBP_ENTRY) FASTBP_BINARY(FASTBP_ENTRY)
 };
 #undef FASTBP_ENTRY

@@ -26,6 +26,13 @@ typedef double fastbp_real;
 #define FASTBP_MANY FASTBP_INDEPENDENT _Pragma("GCC unroll 1")
 #endif
 
+/* A loop that is written out: i is a constant wherever n is one. */
+#ifdef __clang__
+#define FASTBP_UNROLL(i, n) _Pragma("unroll") for (int i = 0; i < (n); i++)
+#else
+#define FASTBP_UNROLL(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
+#endif
+
 /* Rows are often short: with a constant length each is a few instructions in place of a loop. */
 #define FASTBP_CASE(n, call) case n: { enum { N = n }; call; break; }
 /* `call` with N a constant from 1 to 16, or `other` for longer rows */

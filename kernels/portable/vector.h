@@ -45,13 +45,6 @@ typedef fastbp_real fastbp_vec __attribute__((vector_size(FASTBP_VECTOR)));
 typedef fastbp_real fastbp_quarter __attribute__((vector_size(16)));
 typedef fastbp_int fastbp_vec_bits __attribute__((vector_size(FASTBP_VECTOR)));
 
-/* a loop over a few vectors that rest in registers: n is a constant where it is inlined */
-#ifdef __clang__
-#define FASTBP_UNROLL(i, n) _Pragma("unroll") for (int i = 0; i < (n); i++)
-#else
-#define FASTBP_UNROLL(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
-#endif
-
 FASTBP_INLINE fastbp_vec fastbp_load(const fastbp_real *p) {
     fastbp_vec v;
     memcpy(&v, p, sizeof v);

@@ -1,4 +1,4 @@
-"""The three products of a dense layer, and its bias."""
+"""The three products of a dense layer, its bias, and its backward pass as one kernel."""
 
 from __future__ import annotations
 
@@ -61,3 +61,41 @@ DENSE = Row(
 def dense(x, w, b, relu):
     y = x @ w + b
     return np.maximum(y, 0) if relu else y
+
+
+DENSE_BACKWARD = Row(
+    "dense_backward",
+    "matmul",
+    attributes={"relu": 0.0},
+    note="all gradients of a dense layer; with relu, x is what a relu returned, and dx the gradient of its input",
+    source=_BACKPROP,
+)
+
+
+@DENSE_BACKWARD.kernel(
+    "x[batch,k], dy[batch,n], w[k,n] -> db[n], dw[k,n], dx[batch,k]",
+    cost=lambda batch, k, n: 2 * batch * k * n,
+    by_hand="products",
+)
+def dense_backward(x, dy, w, relu):
+    dx = dy @ w.T
+    return dy.sum(axis=0), x.T @ dy, np.where(x > 0, dx, 0) if relu else dx
+
+
+DENSE_PAIR_BACKWARD = Row(
+    "dense_pair_backward",
+    "matmul",
+    note="the gradients of two dense layers with a relu between them; h is what it returned",
+    source=_BACKPROP,
+)
+
+
+@DENSE_PAIR_BACKWARD.kernel(
+    "x[batch,m], h[batch,k], dy[batch,n], w[k,n] -> db[n], dw[k,n], dh[batch,k], db_before[k], dw_before[m,k]",
+    work=["dh"],
+    cost=lambda batch, m, k, n: batch * k * (2 * n + m),
+    by_hand="products",
+)
+def dense_pair_backward(x, h, dy, w):
+    dh = np.where(h > 0, dy @ w.T, 0)
+    return dy.sum(axis=0), h.T @ dy, dh.sum(axis=0), x.T @ dh
