@@ -251,6 +251,28 @@ def test_a_sweep_has_the_bits_of_one_call_after_the_other(build, dtype):
                 assert_same_bits(result, want[name], f"{kind} {sizes} pair {name}")
 
 
+@every_dtype
+@pytest.mark.parametrize("build", BUILDS)
+def test_a_column_does_not_depend_on_those_beside_it(build, dtype):
+    """Few columns are made in another way than many."""
+    kernel, rng = KERNELS["dense"], np.random.default_rng(0)
+    function, table = address(build, dtype, "dense"), primitives_of(build, dtype, "portable")
+    for m, k in itertools.product((1, 3, 8, 11, 16, 31, 32, 49), (1, 2, 3, 4, 5, 16, 33)):
+        wide = {"batch": m, "k": k, "n": 20}
+        inputs = operands(kernel, wide, dtype, "mixed", rng)
+        for n in range(1, 6):
+            sizes = {**wide, "n": n}
+            few = {"x": inputs["x"], "w": inputs["w"][:, :n].copy(), "b": inputs["b"][:n].copy()}
+            found = []
+            for lengths, given in ((sizes, few), (wide, inputs)):
+                buffers = guarded(kernel, dtype, lengths, given, offset=m)
+                attributes = {"relu": float(k % 2)}
+                status, got = run_guarded(function, table, kernel, lengths, given, attributes, buffers)
+                assert status == 0
+                found.append(got["y"][:, :n])
+            assert_same_bits(*found, f"{sizes}")
+
+
 # ----------------------------------------------------------------------------------------- threads
 @every_dtype
 @pytest.mark.parametrize("op", ["matmul_nn", "matmul_nt", "matmul_tn", "dense"])

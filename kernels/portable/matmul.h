@@ -16,7 +16,7 @@
  *         |         |     |      |                                         micro-kernel
  *
  * The first tile reads b where it lies and stores the panel on its way, contiguous, for the tiles below; no
- * other pass packs b. Broadcasts take a where it lies, at any stride. Five cases differ:
+ * other pass packs b. Broadcasts take a where it lies, at any stride. Six cases differ:
  *
  *   small products      take b where it lies, no panel (multiply_direct); one to three rows take wider tiles.
  *   b by columns (nt)   the panel is transposed in registers, before the first tile (pack_columns).
@@ -24,6 +24,7 @@
  *   one row and b by columns: a vector of b serves once, so no panel (multiply_row).
  *   n narrow, or m much smaller than n in nt: lanes run over rows, y^T = b^T a^T is made strip by strip
  *                       and transposed into y (multiply_transposed).
+ *   n of 4 at most      likewise, without panel and strip: a is transposed on its way into n chains (multiply_few).
  */
 #ifndef FASTBP_MATMUL_H
 #define FASTBP_MATMUL_H
@@ -413,6 +414,37 @@ static __attribute__((noinline)) void fastbp_multiply_transposed(const fastbp_op
     }
 }
 
+/* n <= FEW is a constant; rows of a and y are contiguous, k >= QUARTER */
+FASTBP_INLINE void fastbp_multiply_few(const fastbp_operands *o, const int n) {
+    for (intptr_t i = 0; i < o->m; i += FASTBP_LANES) {
+        const int rows = (int)fastbp_smaller(o->m - i, FASTBP_LANES);
+        const fastbp_real *line[FASTBP_LANES], *b = o->b;
+        fastbp_vec acc[FASTBP_FEW], out[FASTBP_QUARTER];
+        fastbp_set_lines(line, o->a + i * o->a_row, o->a_row, rows);
+        FASTBP_UNROLL(j, n) acc[j] = (fastbp_vec){0};
+        for (intptr_t p = 0; p < o->k; p += FASTBP_QUARTER) {
+            const intptr_t q = fastbp_smaller(p, o->k - FASTBP_QUARTER); /* the last step skips what has been added */
+            fastbp_transpose(line, q, out);
+            FASTBP_UNROLL(c, FASTBP_QUARTER) if (q + c >= p) {
+                FASTBP_UNROLL(j, n) acc[j] = fastbp_fused(out[c], fastbp_broadcast(b[j]), acc[j]);
+                b += o->b_row;
+            }
+        }
+        FASTBP_UNROLL(j, n) {
+            if (o->bias) acc[j] += fastbp_broadcast(o->bias[j]);
+            if (o->relu) acc[j] = fastbp_relu_of(acc[j]);
+        }
+        fastbp_store_columns(acc, o->y + i * n, rows, n);
+    }
+}
+
+#define FASTBP_FEW_COLUMNS(n) \
+    static void fastbp_multiply_few_##n(const fastbp_operands *o) { fastbp_multiply_few(o, n); }
+FASTBP_FEW_COLUMNS(1) FASTBP_FEW_COLUMNS(2) FASTBP_FEW_COLUMNS(3) FASTBP_FEW_COLUMNS(4)
+#undef FASTBP_FEW_COLUMNS
+static void (*const fastbp_few_columns[FASTBP_FEW])(const fastbp_operands *) = {
+    fastbp_multiply_few_1, fastbp_multiply_few_2, fastbp_multiply_few_3, fastbp_multiply_few_4};
+
 /* In fmas of a vector; to transpose an element costs about half of one. */
 FASTBP_INLINE int fastbp_transposed_is_cheaper(const fastbp_operands *o) {
     intptr_t m = o->m, k = o->k, n = o->n;
@@ -464,7 +496,12 @@ static void fastbp_matmul(const fastbp_real *a, intptr_t a_row, intptr_t a_col, 
     const intptr_t direct = b_row * FASTBP_ITEM <= FASTBP_LONG ? FASTBP_DIRECT : FASTBP_DIRECT_LONG;
     const int transposed = fastbp_transposed_is_cheaper(&o);
     const int blocks = o.a_row == 1 && n > 4 * FASTBP_WIDTH && k * a_col > FASTBP_LARGE / FASTBP_ITEM;
-    if (m == 1 && o.b_col != 1 && b_row == 1 && k >= FASTBP_QUARTER)
+    /* measured: not where a row fills most of a vector, or a third of the lanes would be idle */
+    const intptr_t lanes = (m + FASTBP_LANES - 1) / FASTBP_LANES * FASTBP_LANES;
+    const int few = FASTBP_HARDWARE_FMA && n <= FASTBP_FEW && 2 * n <= FASTBP_LANES && 2 * lanes <= 3 * m;
+    if (few && a_col == 1 && o.b_col == 1 && y_row == n && k >= FASTBP_QUARTER)
+        fastbp_few_columns[n - 1](&o);
+    else if (m == 1 && o.b_col != 1 && b_row == 1 && k >= FASTBP_QUARTER)
         fastbp_multiply_row(&o);
     else if (!transposed && o.b_col == 1 && (m <= FASTBP_ROWS || k * n * FASTBP_ITEM <= direct))
         fastbp_multiply_direct(&o);

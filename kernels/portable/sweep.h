@@ -19,7 +19,7 @@
 #include "matmul.h"
 #include "sum.h"
 
-enum { FASTBP_SWEEP_OUTPUTS = 4, FASTBP_SWEEP_INPUTS = 4 };
+enum { FASTBP_SWEEP_INPUTS = 4 };
 
 typedef struct {
     const fastbp_real *x, *h, *dy, *w; /* x: NULL where dh is to be stored, and the last two are not */
@@ -31,7 +31,7 @@ typedef struct {
 
 /* Whether it can be, and pays: wider rows share few sets of L1, and the sum over a single unit is another one. */
 static inline int fastbp_can_sweep(intptr_t m, intptr_t k, intptr_t n) {
-    const int few = 0 < m && m <= FASTBP_SWEEP_INPUTS && 0 < n && n <= FASTBP_SWEEP_OUTPUTS;
+    const int few = 0 < m && m <= FASTBP_SWEEP_INPUTS && 0 < n && n <= FASTBP_FEW;
     return few && 1 < k && k * FASTBP_ITEM <= 512;
 }
 
@@ -47,7 +47,7 @@ FASTBP_INLINE void fastbp_sweep_units(const fastbp_sweep *s, intptr_t p, int lan
     const fastbp_real *h = s->h + p, *dy = s->dy, *x = s->x;
     const fastbp_vec_bits all = (fastbp_vec_bits){0} - !s->relu;
     fastbp_real *dh = s->dh + p;
-    fastbp_vec w[FASTBP_SWEEP_OUTPUTS], sum[FASTBP_SWEEP_OUTPUTS], before[FASTBP_SWEEP_INPUTS], bias = {0};
+    fastbp_vec w[FASTBP_FEW], sum[FASTBP_FEW], before[FASTBP_SWEEP_INPUTS], bias = {0};
     intptr_t input[FASTBP_SWEEP_INPUTS];
     FASTBP_UNROLL(j, n) w[j] = columns[j], sum[j] = (fastbp_vec){0};
     FASTBP_UNROLL(q, m) input[q] = q < s->m ? q : 0, before[q] = (fastbp_vec){0}; /* past the end: the first again */
@@ -74,38 +74,23 @@ FASTBP_INLINE void fastbp_sweep_units(const fastbp_sweep *s, intptr_t p, int lan
     FASTBP_UNROLL(q, m) if (q < s->m) fastbp_store_lanes(s->dw_before + q * s->k + p, before[q], lanes);
 }
 
-/* columns[j], lane l = rows[l, j], and back; n is a constant */
-FASTBP_INLINE void fastbp_split_columns(const fastbp_real *rows, fastbp_vec *columns, const int n) {
-    fastbp_real *to = (fastbp_real *)columns;
-    for (int l = 0; l < FASTBP_LANES; l++) FASTBP_UNROLL(j, n) to[j * FASTBP_LANES + l] = rows[l * n + j];
-}
-
-FASTBP_INLINE void fastbp_join_columns(const fastbp_vec *columns, fastbp_real *rows, const int n) {
-    const fastbp_real *from = (const fastbp_real *)columns;
-    for (int l = 0; l < FASTBP_LANES; l++) FASTBP_UNROLL(j, n) rows[l * n + j] = from[j * FASTBP_LANES + l];
-}
-
 FASTBP_INLINE void fastbp_sweep_outputs(const fastbp_sweep *s, const int n) {
-    fastbp_vec columns[FASTBP_SWEEP_OUTPUTS];
-    fastbp_real part[FASTBP_SWEEP_OUTPUTS * FASTBP_LANES] = {0};
+    fastbp_vec columns[FASTBP_FEW];
     if (s->first == 0 && n == 1)
         s->db[0] = fastbp_sum(s->dy, s->batch); /* a single column is contiguous */
     else if (s->first == 0) {
-        fastbp_real sum[FASTBP_SWEEP_OUTPUTS] = {0};
+        fastbp_real sum[FASTBP_FEW] = {0};
         for (intptr_t i = 0; i < s->batch; i++) FASTBP_UNROLL(j, n) sum[j] += s->dy[i * n + j];
         FASTBP_UNROLL(j, n) s->db[j] = sum[j];
     }
     for (intptr_t p = s->first; p < s->end; p += FASTBP_LANES) {
-        const int lanes = (int)fastbp_smaller(s->end - p, FASTBP_LANES), whole = lanes == FASTBP_LANES;
-        const size_t bytes = (size_t)(lanes * n) * sizeof *part;
-        if (!whole) memcpy(part, s->w + p * n, bytes);
-        fastbp_split_columns(whole ? s->w + p * n : part, columns, n);
+        const int lanes = (int)fastbp_smaller(s->end - p, FASTBP_LANES);
+        fastbp_load_columns(s->w + p * n, lanes, columns, n);
         if (s->x)
             fastbp_sweep_units(s, p, lanes, columns, n, FASTBP_SWEEP_INPUTS);
         else
             fastbp_sweep_units(s, p, lanes, columns, n, 0);
-        fastbp_join_columns(columns, whole ? s->dw + p * n : part, n);
-        if (!whole) memcpy(s->dw + p * n, part, bytes);
+        fastbp_store_columns(columns, s->dw + p * n, lanes, n);
     }
 }
 
@@ -113,7 +98,7 @@ FASTBP_INLINE void fastbp_sweep_outputs(const fastbp_sweep *s, const int n) {
 FASTBP_DEFINE(1) FASTBP_DEFINE(2) FASTBP_DEFINE(3) FASTBP_DEFINE(4)
 #undef FASTBP_DEFINE
 
-static inline void fastbp_run_sweep(const fastbp_sweep *s) {
+static void fastbp_run_sweep(const fastbp_sweep *s) {
     static void (*const sweeps[])(const fastbp_sweep *) = {fastbp_sweep_1, fastbp_sweep_2, fastbp_sweep_3, fastbp_sweep_4};
     sweeps[s->n - 1](s);
 }

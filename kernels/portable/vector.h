@@ -11,6 +11,8 @@
  *   magnitude, root       of each lane
  *   gather_quarters, split_quarters, store_quarter, transpose_quarters
  *                         16 bytes are a "quarter" of QUARTER reals; see fastbp_transpose in matmul.h
+ *   load_columns, store_columns
+ *                         a matrix of up to FEW columns, a vector for each
  */
 #ifndef FASTBP_VECTOR_H
 #define FASTBP_VECTOR_H
@@ -40,7 +42,11 @@ typedef int64_t fastbp_int;
 #define FASTBP_ROWS 2
 #endif
 
-enum { FASTBP_LANES = FASTBP_VECTOR / FASTBP_ITEM, FASTBP_QUARTER = 16 / FASTBP_ITEM };
+enum {
+    FASTBP_LANES = FASTBP_VECTOR / FASTBP_ITEM,
+    FASTBP_QUARTER = 16 / FASTBP_ITEM,
+    FASTBP_FEW = 4 /* columns that rows may have for load_columns and store_columns */
+};
 typedef fastbp_real fastbp_vec __attribute__((vector_size(FASTBP_VECTOR)));
 typedef fastbp_real fastbp_quarter __attribute__((vector_size(16)));
 typedef fastbp_int fastbp_vec_bits __attribute__((vector_size(FASTBP_VECTOR)));
@@ -236,6 +242,20 @@ FASTBP_INLINE void fastbp_transpose_quarters(fastbp_vec *v) {
     v[3] = FASTBP_PAIRS(unpackhi, c, d);
 #undef FASTBP_PAIRS
 #endif
+}
+
+/* columns[j], lane l = rows[l, j] for up to LANES rows of n elements, which is a constant; then 0 */
+FASTBP_INLINE void fastbp_load_columns(const fastbp_real *rows, int count, fastbp_vec *columns, const int n) {
+    fastbp_real part[FASTBP_FEW * FASTBP_LANES] = {0}, *to = (fastbp_real *)columns;
+    if (count < FASTBP_LANES) rows = (const fastbp_real *)memcpy(part, rows, (size_t)(count * n) * sizeof *part);
+    for (int l = 0; l < FASTBP_LANES; l++) FASTBP_UNROLL(j, n) to[j * FASTBP_LANES + l] = rows[l * n + j];
+}
+
+FASTBP_INLINE void fastbp_store_columns(const fastbp_vec *columns, fastbp_real *rows, int count, const int n) {
+    fastbp_real part[FASTBP_FEW * FASTBP_LANES], *to = count < FASTBP_LANES ? part : rows;
+    const fastbp_real *from = (const fastbp_real *)columns;
+    for (int l = 0; l < FASTBP_LANES; l++) FASTBP_UNROLL(j, n) to[l * n + j] = from[j * FASTBP_LANES + l];
+    if (count < FASTBP_LANES) memcpy(rows, part, (size_t)(count * n) * sizeof *part);
 }
 
 #undef FASTBP_MM
