@@ -29,6 +29,8 @@ typedef struct {
  * SWEEP:   the backward pass of a narrow dense layer and of the one before it: args x, h, dy, w, db, dw, dh, db_before,
  *          dw_before, all contiguous; dimensions batch, m, k, n, relu; see portable/sweep.h. Where there is none a kernel
  *          makes it of MATMUL and SUM.
+ * CROSS_ENTROPY: softmax cross-entropy with labels and its gradient: args logits, y_true (int64, checked), sample_loss,
+ *          dlogits, a factor of the gradient; dimensions batch, n from 2 to 4. Likewise.
  * EXP ...: an elementary function, args x, y, both contiguous, or the same; dimensions n; steps of x and y.
  * POW:     args x, y, z, likewise. */
 #include "operations.h"

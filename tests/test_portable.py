@@ -273,6 +273,27 @@ def test_a_column_does_not_depend_on_those_beside_it(build, dtype):
             assert_same_bits(*found, f"{sizes}")
 
 
+@every_dtype
+@pytest.mark.parametrize("build", BUILDS)
+def test_a_loss_and_its_gradient_at_once(build, dtype):
+    kernel, rng = KERNELS["sparse_softmax_cross_entropy_and_gradient"], np.random.default_rng(0)
+    function, table = address(build, dtype, kernel.name), primitives_of(build, dtype, "portable")
+    row = {part: getattr(kernels, f"sparse_softmax_cross_entropy_{part}") for part in ("forward", "backward")}
+    for batch, n in itertools.product((0, 1, 2, 7, 8, 15, 16, 33, 64, 65, 200), range(1, 6)):
+        for kind, mean in itertools.product(("ordinary", "edges", "hostile"), (1.0, 0.0)):
+            sizes = {"batch": batch, "n": n}
+            if not batch and mean:
+                continue
+            given = operands(kernel, sizes, dtype, kind, rng)
+            p, sample_loss, loss = row["forward"](*given.values(), numerics="portable", mean=mean)
+            dlogits = row["backward"](p, given["y_true"], numerics="portable", mean=mean)
+            buffers = guarded(kernel, dtype, sizes, given, offset=batch)
+            status, got = run_guarded(function, table, kernel, sizes, given, {"mean": mean}, buffers)
+            assert status == 0
+            for name, want in {"sample_loss": sample_loss, "loss": loss, "dlogits": dlogits}.items():
+                assert_same_bits(got[name], want, f"{kind} {sizes} mean {mean} {name}")
+
+
 # ----------------------------------------------------------------------------------------- threads
 @every_dtype
 @pytest.mark.parametrize("op", ["matmul_nn", "matmul_nt", "matmul_tn", "dense"])

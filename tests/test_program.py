@@ -17,7 +17,7 @@ from fastbp.kernels import load, numpy_ref
 from fastbp.kernels.table import KERNELS
 from fastbp.layers import Layer, ParameterSpec
 from fastbp.program import BATCH, ROWS, Length, Program, ProgramError
-from fastbp.program.passes import PASSES, fuse_relu, share_calls
+from fastbp.program.passes import PASSES, fuse_relu, join_loss, share_calls
 
 ALL_BACKENDS = ("numpy", *BACKENDS)
 every_backend = pytest.mark.parametrize("backend", ALL_BACKENDS)
@@ -565,21 +565,52 @@ def narrow(numerics="portable", units=16, outputs=3):
     return model
 
 
-def backward_of(model, purpose="train"):
-    calls = model.engine().compile(purpose).program.calls
-    return [call.kernel.name for call in calls if call.phase == "backward"][1:]
+def calls_of(model, purpose="train", weighted=False):
+    """Return the calls of a step between its last layer's output and the update."""
+    calls = model.engine().compile(purpose, weighted).program.calls
+    return [call.kernel.name for call in calls if call.phase in ("loss", "backward")]
 
 
-def test_what_is_swept():
+def test_what_narrow_layers_are_spared():
+    loss = [f"sparse_softmax_cross_entropy_{part}" for part in ("forward", "backward", "and_gradient")]
     one_by_one = ["bias_backward", "matmul_tn", "matmul_nt", "relu_backward", "bias_backward", "matmul_tn"]
-    assert backward_of(narrow()) == ["dense_pair_backward"]
-    # somebody looks at the gradient of what the relu returned
-    assert backward_of(narrow(), "steps") == ["dense_backward", *one_by_one[3:]]
-    for model in (narrow("numpy"), narrow(units=200), narrow(outputs=5)):
-        assert backward_of(model) == one_by_one
+    assert calls_of(narrow()) == [loss[2], "check_finite", "dense_pair_backward"]
+    assert calls_of(narrow(), weighted=True) == [
+        loss[2], "weigh_samples", "reduce_loss", "check_finite", "weigh_rows", "dense_pair_backward",
+    ]  # fmt: skip
+    # somebody looks at the gradients of what the layers return, after loss() and after backward()
+    assert calls_of(narrow(), "steps") == [*loss[:2], "dense_backward", *one_by_one[3:]]
+    for model in (narrow("numpy"), narrow(outputs=5)):
+        assert calls_of(model) == [loss[0], "check_finite", loss[1], *one_by_one]
+    assert calls_of(narrow(units=200)) == [loss[2], "check_finite", *one_by_one]
     frozen = narrow()
     frozen.layers[0].trainable = False
-    assert backward_of(frozen) == one_by_one[:2]
+    assert calls_of(frozen) == [loss[2], "check_finite", *one_by_one[:2]]
+
+
+def test_a_loss_is_not_joined_with_another_ones_gradient():
+    """Two losses of one output: what is saved, the targets and the factor are those of the one or of the other."""
+    program = Program("float32", "portable")
+    y, labels = (program.buffer("y", (BATCH, 3), role="input"), program.buffer("labels", (BATCH,), "i8", "input"))
+    others = program.buffer("others", (BATCH,), "i8", "input")
+    name = "sparse_softmax_cross_entropy"
+    p, _, _ = program.call(f"{name}_forward", y, labels)
+    program.call(f"{name}_backward", p, others)
+    q, _, _ = program.call(f"{name}_forward", y, labels)
+    program.call(f"{name}_backward", q, labels, mean=0.0)
+    r, _, _ = program.call(f"{name}_forward", y, labels)
+    program.call("relu_forward", r)
+    program.call(f"{name}_backward", r, labels)
+    n = len(program.calls)
+    join_loss(program, ())
+    assert len(program.calls) == n
+    s, *_ = program.call(f"{name}_forward", y, labels)
+    dy = program.call(f"{name}_backward", s, labels)
+    join_loss(program, {dy})
+    assert len(program.calls) == n + 2
+    join_loss(program, ())
+    assert len(program.calls) == n + 1 and program.calls[-1].kernel.name == f"{name}_and_gradient"
+    program.verify(program.plan(4))
 
 
 def test_steps_by_hand_have_every_gradient_of_a_narrow_net():

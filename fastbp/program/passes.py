@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     Pass = Callable[[CallList, Container[Buffer]], None]
 
-__all__ = ["PASSES", "fuse_relu", "share_calls", "sweep_backward"]
+__all__ = ["PASSES", "fuse_relu", "join_loss", "share_calls", "sweep_backward"]
 
-# the layers for which `sweep_backward` pays: how many outputs and units at most, and inputs of the layer before
+# for which layers fewer passes pay: how many outputs and units they have at most, and inputs of the layer before
 _OUTPUTS, _UNITS, _INPUTS = 4, 128, 4
 
 
@@ -82,6 +82,42 @@ def share_calls(program: CallList, kept: Container[Buffer]) -> None:
     program.drop(gone, names)
 
 
+def _inside(program: CallList, kept: Container[Buffer]) -> Callable[..., bool]:
+    """Return whether nobody but some calls, by their numbers, sees a buffer."""
+    own, uses = _replaceable(program), _uses(program)
+    return lambda b, *users: b.role == "temporary" and own(b) and b.root not in kept and uses[b.root] == [*users]
+
+
+def join_loss(program: CallList, kept: Container[Buffer]) -> None:
+    """Let one call make the loss of a few outputs and its gradient, where the loss has a kernel for both.
+
+    In portable numerics only: that of the others is one after the other.
+    """
+    if program.numerics != "portable":
+        return
+    own, inside, calls = _replaceable(program), _inside(program, kept), program.calls
+    gone = set()
+    for i, call in enumerate(calls):
+        row = call.kernel.row
+        both = row.kernels.get(f"{row.name}_and_gradient")
+        if both is None or call.kernel.name != f"{row.name}_forward" or call.buffers[0].shape[1] > _OUTPUTS:
+            continue
+        forward = call.named()
+        for j in range(i + 1, len(calls)):
+            if calls[j].kernel.name != f"{row.name}_backward" or calls[j].attributes != call.attributes:
+                continue
+            backward = calls[j].named()
+            named = {**forward, **backward}
+            operands = tuple([named.pop(o.name) for o in both.operands])
+            same = all(backward[name] is forward[name] for name in backward.keys() & forward.keys())
+            # what the gradient alone reads is not made any more, and the gradient is made earlier
+            free = own(operands[-1]) and operands[-1].root not in kept
+            if same and free and all(inside(b, i, j) for b in named.values()):
+                calls[i] = Call(both, operands, call.attributes, call.phase, call.layer)
+                gone.add(j)
+    program.drop(gone, {})
+
+
 def sweep_backward(program: CallList, kept: Container[Buffer]) -> None:
     """Let one call make all gradients of a narrow dense layer, and those of a first layer before it.
 
@@ -89,17 +125,12 @@ def sweep_backward(program: CallList, kept: Container[Buffer]) -> None:
     """
     if program.numerics != "portable":
         return
-    own, uses, calls = _replaceable(program), _uses(program), program.calls
+    own, inside, calls = _replaceable(program), _inside(program, kept), program.calls
     names: dict[Buffer, Buffer] = {}
     gone: set[int] = set()
 
     def are(first: int, *kernels: str) -> bool:
         return [call.kernel.name for call in calls[first : first + len(kernels)]] == [*kernels]
-
-    def inside(buffer: Buffer, *users: int) -> bool:
-        """Whether nobody but these calls sees a buffer."""
-        free = buffer.role == "temporary" and own(buffer) and buffer.root not in kept
-        return free and uses[buffer.root] == [*users]
 
     for i in range(len(calls)):
         if not are(i, "bias_backward", "matmul_tn", "matmul_nt"):
@@ -124,4 +155,4 @@ def sweep_backward(program: CallList, kept: Container[Buffer]) -> None:
 
 
 #: In the order in which they run.
-PASSES: tuple[Pass, ...] = (fuse_relu, share_calls, sweep_backward)
+PASSES: tuple[Pass, ...] = (fuse_relu, share_calls, join_loss, sweep_backward)

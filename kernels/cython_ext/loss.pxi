@@ -110,6 +110,37 @@ cdef api int sparse_softmax_cross_entropy_backward(
     return FASTBP_OK
 
 
+cdef api int sparse_softmax_cross_entropy_and_gradient(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const int64_t *labels = <const int64_t *>buffers[1]
+    cdef real *dlogits = buffers[4]
+    cdef real factor = share(1, attributes, sizes[0])
+    cdef real *operands[5]
+    cdef int status
+    operands[0] = buffers[0]
+    operands[1] = buffers[1]
+    if 2 <= sizes[1] <= 4 and primitives[FASTBP_CROSS_ENTROPY].loop is not NULL:
+        if not labels_ok(labels, sizes[0], sizes[1]):
+            return FASTBP_INDEX_ERROR
+        operands[2] = buffers[2]
+        operands[3] = dlogits
+        operands[4] = &factor
+        primitives[FASTBP_CROSS_ENTROPY].loop(
+            <char **>operands, sizes, NULL, primitives[FASTBP_CROSS_ENTROPY].data
+        )
+        buffers[3][0] = reduced(total(primitives, buffers[2], sizes[0]), attributes, sizes[0])
+        return FASTBP_OK
+    operands[2] = dlogits  # the probabilities
+    operands[3] = buffers[2]
+    operands[4] = buffers[3]
+    status = sparse_softmax_cross_entropy_forward(operands, sizes, attributes, primitives)
+    if status != FASTBP_OK:
+        return status
+    operands[0] = dlogits
+    return sparse_softmax_cross_entropy_backward(operands, sizes, attributes, primitives)
+
+
 cdef inline intptr_t rival(const real *x, const real *t, intptr_t n) noexcept nogil:
     # the argmax of (1 - t) * x
     cdef intptr_t j, best = 0

@@ -74,12 +74,10 @@ def sparse_categorical_cross_entropy_backward(buffers, sizes, attributes, primit
     return OK
 
 
-def sparse_softmax_cross_entropy_forward(buffers, sizes, attributes, primitives):
-    logits, labels, p, sample_loss = buffers[0], integers(buffers[1]), buffers[2], buffers[3]
+@helper
+def softmax_losses(logits, labels, p, sample_loss, batch, n, primitives):
+    # probabilities and the loss of each row
     s, log_s = stack(p, BLOCK), stack(p, BLOCK)
-    batch, n = sizes[0], sizes[1]
-    if not labels_ok(labels, batch, n):
-        return INDEX_ERROR
     step = rows_per_block(batch, n)
     for start in range(0, batch, step):
         rows = min(step, batch - start)
@@ -93,6 +91,25 @@ def sparse_softmax_cross_entropy_forward(buffers, sizes, attributes, primitives)
         divide_rows(block, s, rows, n)
         for i in range(rows):
             sample_loss[start + i] = log_s[i] - sample_loss[start + i]
+
+
+@helper
+def softmax_gradients(p, labels, dlogits, batch, n, factor):
+    one = real(dlogits, 1)
+    for i in range(batch):
+        at = i * n
+        hit = p[at + labels[i]] - one  # read before it may be overwritten
+        for j in range(at, at + n):
+            dlogits[j] = p[j] * factor
+        dlogits[at + labels[i]] = hit * factor
+
+
+def sparse_softmax_cross_entropy_forward(buffers, sizes, attributes, primitives):
+    logits, labels, p, sample_loss = buffers[0], integers(buffers[1]), buffers[2], buffers[3]
+    batch, n = sizes[0], sizes[1]
+    if not labels_ok(labels, batch, n):
+        return INDEX_ERROR
+    softmax_losses(logits, labels, p, sample_loss, batch, n, primitives)
     buffers[4][0] = reduced(total(primitives, sample_loss, batch), attributes, batch)
     return OK
 
@@ -100,15 +117,20 @@ def sparse_softmax_cross_entropy_forward(buffers, sizes, attributes, primitives)
 def sparse_softmax_cross_entropy_backward(buffers, sizes, attributes, primitives):
     p, labels, dlogits = buffers[0], integers(buffers[1]), buffers[2]
     batch, n = sizes[0], sizes[1]
-    factor, one = real(dlogits, 1 / divisor(attributes, batch)), real(dlogits, 1)
     if not labels_ok(labels, batch, n):
         return INDEX_ERROR
-    for i in range(batch):
-        at = i * n
-        hit = p[at + labels[i]] - one  # read before it may be overwritten
-        for j in range(at, at + n):
-            dlogits[j] = p[j] * factor
-        dlogits[at + labels[i]] = hit * factor
+    softmax_gradients(p, labels, dlogits, batch, n, real(dlogits, 1 / divisor(attributes, batch)))
+    return OK
+
+
+def sparse_softmax_cross_entropy_and_gradient(buffers, sizes, attributes, primitives):
+    logits, labels, sample_loss, dlogits = buffers[0], integers(buffers[1]), buffers[2], buffers[4]
+    batch, n = sizes[0], sizes[1]
+    if not labels_ok(labels, batch, n):
+        return INDEX_ERROR
+    softmax_losses(logits, labels, dlogits, sample_loss, batch, n, primitives)
+    softmax_gradients(dlogits, labels, dlogits, batch, n, real(dlogits, 1 / divisor(attributes, batch)))
+    buffers[3][0] = reduced(total(primitives, sample_loss, batch), attributes, batch)
     return OK
 
 

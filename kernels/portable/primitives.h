@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "../abi.h"
+#include "cross_entropy.h"
 #include "elementary.h"
 #include "matmul.h"
 #include "sum.h"
@@ -75,7 +76,6 @@ static void fastbp_dense_loop(char **args, const intptr_t *dimensions, const int
     fastbp_run_product(&p);
 }
 
-#if FASTBP_HARDWARE_FMA /* elsewhere a sweep saves nothing */
 /* A part has some vectors of units. */
 static void fastbp_sweep_part(void *context, int part, int parts) {
     fastbp_sweep s = *(const fastbp_sweep *)context;
@@ -85,7 +85,7 @@ static void fastbp_sweep_part(void *context, int part, int parts) {
     if (s.first < s.end) fastbp_run_sweep(&s);
 }
 
-static void fastbp_sweep_loop(char **args, const intptr_t *dimensions, const intptr_t *steps, void *data) {
+FASTBP_UNUSED static void fastbp_sweep_loop(char **args, const intptr_t *dimensions, const intptr_t *steps, void *data) {
     fastbp_real **a = (fastbp_real **)args;
     const fastbp_sweep s = {a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], dimensions[0], dimensions[1],
                             dimensions[2], dimensions[3], (int)dimensions[4], 0, dimensions[2]};
@@ -98,13 +98,12 @@ static void fastbp_sweep_loop(char **args, const intptr_t *dimensions, const int
     else
         pool->run(fastbp_sweep_part, (void *)&s, parts);
 }
-#endif
 
 #define FASTBP_ENTRY(name, NAME) [FASTBP_##NAME] = {fastbp_##name##_loop, NULL},
 static const fastbp_primitive fastbp_portable[FASTBP_PRIMITIVES] = {
     FASTBP_ENTRY(matmul, MATMUL) FASTBP_ENTRY(sum, SUM) FASTBP_ENTRY(dense, DENSE)
-#if FASTBP_HARDWARE_FMA
-    FASTBP_ENTRY(sweep, SWEEP)
+#if FASTBP_HARDWARE_FMA /* elsewhere they would save nothing */
+    FASTBP_ENTRY(sweep, SWEEP) FASTBP_ENTRY(cross_entropy, CROSS_ENTROPY)
 #endif
     FASTBP_UNARY(FASTBP_ENTRY) FASTBP_FAR(FASTBP_ENTRY) FASTBP_BINARY(FASTBP_ENTRY)
 };

@@ -581,6 +581,21 @@ def sparse_softmax_cross_entropy_backward(probabilities, y_true, mean):
     return dlogits
 
 
+@SPARSE_SOFTMAX_CROSS_ENTROPY.kernel(
+    "logits[batch,n], y_true[batch]:i8 -> sample_loss[batch], loss[], dlogits[batch,n]", by_hand=_LABELS
+)
+def sparse_softmax_cross_entropy_and_gradient(logits, y_true, mean):
+    z = logits - logits.max(axis=1, keepdims=True)
+    e = np.exp(z)
+    s = e.sum(axis=1, keepdims=True)
+    own = np.arange(len(z)), y_true
+    sample_loss = np.log(s)[:, 0] - z[own]
+    dlogits = e / s
+    dlogits[own] -= 1
+    dlogits *= 1 / (len(z) if mean else 1)
+    return sample_loss, sample_loss.sum() / (len(z) if mean else 1), dlogits
+
+
 CATEGORICAL_HINGE = Row(
     "categorical_hinge",
     "loss",
