@@ -262,6 +262,52 @@ class Calls(Benchmark):
     track_ratio_to_what_is_beside.unit = "ratio"
 
 
+#: Nets of few outputs. Append only.
+NARROW = ("4-16-3 b32", "8-64-2 b32", "4-16-3 b4096")
+
+
+class Passes(Benchmark):
+    """What narrow layers are spared: portable steps by one call for several, and by a call for each."""
+
+    params = [list(NARROW)]
+    param_names = ["net"]
+
+    def prepare(self, net):
+        try:
+            from fastbp.program.passes import PASSES, join_loss, sweep_backward
+        except ImportError as error:
+            raise NotImplementedError(str(error)) from error
+        task = Task(net)
+        self.model, (x, y) = make_model(task.widths, "cython portable"), task.first_epoch()[0]
+        each = [shorten for shorten in PASSES if shorten not in (join_loss, sweep_backward)]
+        self.jobs = {"one": self.steps(PASSES, x, y), "each": self.steps(each, x, y)}
+
+    def steps(self, passes, x, y):
+        """Return a function that trains some steps on one batch."""
+        from fastbp.backends import make_executor
+        from fastbp.compiler import compile_training
+
+        model, engine, batch = self.model, self.model.engine(), len(x)
+        network = compile_training(
+            engine.layers, engine.layout, model.loss_function, model.optimizer, [], model.dtype, model.numerics,
+            passes=passes,
+        )  # fmt: skip
+        program = network.program
+        executor = make_executor(program, engine.backend, engine.shared, batch)
+        executor.bind(network.x, x)
+        executor.bind(network.y_true, y)
+        span, rows = (program.start, len(program.calls)), max(10, 2**15 // batch) * batch
+        return lambda: executor.run_steps(span, rows, batch, {})
+
+    def track_ratio_to_a_call_each(self, net):
+        """Less is better; 1 is that the passes save nothing."""
+        alternate(self.jobs, 3)
+        seconds = alternate(self.jobs, 51)
+        return float(np.median(seconds["one"] / seconds["each"]))
+
+    track_ratio_to_a_call_each.unit = "ratio"
+
+
 class PlainNumpy(Benchmark):
     """The yardstick: the plain NumPy script."""
 

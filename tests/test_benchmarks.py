@@ -106,8 +106,8 @@ def methods(source):
 
 
 LISTS = {
-    "common": ("NETS", "BACKENDS", "DTYPES"), "bench_kernels": ("SIZES",), "bench_training": ("LAYERS",),
-    "bench_calls": ("CALLS",),
+    "common": ("NETS", "BACKENDS", "DTYPES"), "bench_kernels": ("SIZES",), "bench_calls": ("CALLS",),
+    "bench_training": ("LAYERS", "CALLS", "NARROW"),
 }  # fmt: skip
 
 
