@@ -26,6 +26,9 @@ cdef extern from "cython_ext/helpers.h" nogil:
     real clip "fastbp_clip"(real p, real lower, real upper)
     void subtract_max "fastbp_subtract_max"(const real *x, real *z, intptr_t rows, intptr_t n)
     void divide_rows "fastbp_divide_rows"(real *e, const real *s, intptr_t rows, intptr_t n)
+    bint gather_rows "fastbp_gather_rows"(
+        const real *x, const int64_t *index, real *y, intptr_t rows, intptr_t n, intptr_t batch
+    )
     real fastbp_next_above(const real *x, real bound, intptr_t n)
     # around the body of a loop over elements: of Cython's own nobody can say that no element depends on another
     void each "FASTBP_EACH"(intptr_t *i, intptr_t start, intptr_t stop)

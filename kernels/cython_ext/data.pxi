@@ -3,15 +3,10 @@
 cdef api int gather(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
 ) noexcept nogil:
-    cdef const real *source = buffers[0]
     cdef const int64_t *index = <const int64_t *>buffers[1]
-    cdef real *y = buffers[2]
-    cdef intptr_t i, rows = sizes[0], n = sizes[1], batch = sizes[2]
-    for i in range(batch):
-        if not 0 <= index[i] < rows:
-            return FASTBP_INDEX_ERROR
-        memcpy(y + i * n, source + index[i] * n, n * sizeof(real))
-    return FASTBP_OK
+    if gather_rows(buffers[0], index, buffers[2], sizes[0], sizes[1], sizes[2]):
+        return FASTBP_OK
+    return FASTBP_INDEX_ERROR
 
 
 cdef api int gather_labels(
@@ -31,15 +26,12 @@ cdef api int gather_labels(
 cdef api int gather_label_rows(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
 ) noexcept nogil:
-    cdef const int64_t *source = <const int64_t *>buffers[0]
     cdef const int64_t *index = <const int64_t *>buffers[1]
-    cdef int64_t *y = <int64_t *>buffers[2]
-    cdef intptr_t i, rows = sizes[0], n = sizes[1], batch = sizes[2]
-    for i in range(batch):
-        if not 0 <= index[i] < rows:
-            return FASTBP_INDEX_ERROR
-        memcpy(y + i * n, source + index[i] * n, n * sizeof(int64_t))
-    return FASTBP_OK
+    # as rows of reals: they are only moved
+    cdef intptr_t n = sizes[1] * (sizeof(int64_t) // sizeof(real))
+    if gather_rows(buffers[0], index, buffers[2], sizes[0], n, sizes[2]):
+        return FASTBP_OK
+    return FASTBP_INDEX_ERROR
 
 
 cdef inline intptr_t row_number(real x, intptr_t rows) noexcept nogil:

@@ -5,6 +5,7 @@
 #define FASTBP_ROWS_H
 
 #include <math.h>
+#include <string.h>
 
 #include "../portable/real.h"
 
@@ -76,6 +77,19 @@ FASTBP_INLINE void fastbp_divide_rows_n(fastbp_real *e, const fastbp_real *s, in
 /* e[i, j] /= s[i] */
 static void fastbp_divide_rows(fastbp_real *e, const fastbp_real *s, intptr_t rows, intptr_t n) {
     FASTBP_BY_LENGTH(n, fastbp_divide_rows_n(e, s, rows, N), fastbp_divide_rows_n(e, s, rows, n))
+}
+
+#define FASTBP_GATHER(n) \
+    for (intptr_t i = 0; i < batch; i++, y += n) { \
+        if (index[i] < 0 || index[i] >= rows) return 0; \
+        memcpy(y, x + index[i] * (n), (n) * sizeof *y); \
+    }
+
+/* Rows of x by their numbers; 0 at one that there is not. A short row of a constant length is moved without a call. */
+static int fastbp_gather_rows(const fastbp_real *x, const int64_t *index, fastbp_real *y, intptr_t rows, intptr_t n,
+                              intptr_t batch) {
+    FASTBP_BY_LENGTH(n, FASTBP_GATHER(N), FASTBP_GATHER(n))
+    return 1;
 }
 
 /* The smallest of n numbers that are above a bound, or infinity. */
