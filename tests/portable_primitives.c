@@ -39,7 +39,7 @@ static void print(const char *name, int index, const fastbp_real *y, intptr_t n)
 
 int main(void) {
     static const intptr_t shapes[][3] = {{1, 1, 1}, {3, 5, 7}, {8, 64, 33}, {17, 100, 10}, {32, 16, 3}, {1, 300, 70},
-                                         {65, 1100, 40}, {2, 0, 5}};
+                                         {65, 1100, 40}, {2, 0, 5}, {40, 19, 1}, {33, 8, 2}, {24, 5, 4}};
     for (int index = FASTBP_EXP; index < FASTBP_PRIMITIVES; index++)
         for (int any = 0; any < 2; any++) {
             intptr_t n = 3001, steps[3] = {sizeof(fastbp_real), sizeof(fastbp_real), sizeof(fastbp_real)};
@@ -75,5 +75,33 @@ int main(void) {
         print("sum", (int)n, y, 5);
         free(x);
     }
+    for (intptr_t k = 2; k < 40; k += 7) /* by name: a level without fma has them in no table */
+        for (intptr_t n = 1; n <= 4; n++)
+            for (int pair = 0; pair < 2; pair++) {
+                const intptr_t batch = 21, m = 3, dimensions[5] = {batch, m, k, n, !pair || n % 2};
+                const intptr_t sizes[9] = {batch * m, batch * k, batch * n, k * n, n, k * n, batch * k, k, m * k};
+                fastbp_real *operands[9];
+                for (int i = 0; i < 9; i++) operands[i] = numbers(sizes[i], 0);
+                fastbp_real *args[9];
+                memcpy(args, operands, sizeof args);
+                if (!pair) args[0] = args[7] = args[8] = NULL;
+                fastbp_sweep_loop((char **)args, dimensions, NULL, NULL);
+                for (int i = 4; i < 9; i++)
+                    if (pair ? i != 6 : i < 7) print("sweep", (int)(k * 100 + n * 10 + pair), args[i], sizes[i]);
+                for (int i = 0; i < 9; i++) free(operands[i]);
+            }
+    for (intptr_t batch = 1; batch < 100; batch += 23)
+        for (intptr_t n = 2; n <= 4; n++) {
+            fastbp_real *logits = numbers(batch * n, 0), *loss = numbers(batch, 0), *dlogits = numbers(batch * n, 0);
+            fastbp_real factor = (fastbp_real)(1.0 / batch);
+            int64_t *labels = malloc(batch * sizeof *labels);
+            for (intptr_t i = 0; i < batch; i++) labels[i] = (int64_t)(draw() % n);
+            char *args[5] = {(char *)logits, (char *)labels, (char *)loss, (char *)dlogits, (char *)&factor};
+            const intptr_t dimensions[2] = {batch, n};
+            fastbp_cross_entropy_loop(args, dimensions, NULL, NULL);
+            print("loss", (int)(batch * 10 + n), loss, batch);
+            print("gradient", (int)(batch * 10 + n), dlogits, batch * n);
+            free(logits), free(loss), free(dlogits), free(labels);
+        }
     return 0;
 }
