@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PASSES", "fuse_relu", "join_loss", "share_calls", "sweep_backward"]
 
-# for which layers fewer passes pay: how many outputs and units they have at most, and inputs of the layer before
-_OUTPUTS, _UNITS, _INPUTS = 4, 128, 4
+# for which layers fewer passes pay: how many outputs they have at most, bytes a row of their inputs, and how many
+# inputs the layer before (portable/sweep.h)
+_OUTPUTS, _BYTES, _INPUTS = 4, 512, 4
 
 
 def _replaceable(program: CallList) -> Callable[[Buffer], bool]:
@@ -91,7 +92,7 @@ def _inside(program: CallList, kept: Container[Buffer]) -> Callable[..., bool]:
 def join_loss(program: CallList, kept: Container[Buffer]) -> None:
     """Let one call make the loss of a few outputs and its gradient, where the loss has a kernel for both.
 
-    In portable numerics only: that of the others is one after the other.
+    In portable numerics only: in the others that kernel makes one after the other.
     """
     if program.numerics != "portable":
         return
@@ -121,7 +122,7 @@ def join_loss(program: CallList, kept: Container[Buffer]) -> None:
 def sweep_backward(program: CallList, kept: Container[Buffer]) -> None:
     """Let one call make all gradients of a narrow dense layer, and those of a first layer before it.
 
-    In portable numerics only: what a BLAS makes of few columns is no faster together.
+    In portable numerics only: in the others that call makes one product of a BLAS after the other.
     """
     if program.numerics != "portable":
         return
@@ -136,7 +137,7 @@ def sweep_backward(program: CallList, kept: Container[Buffer]) -> None:
         if not are(i, "bias_backward", "matmul_tn", "matmul_nt"):
             continue
         (dy, db), (x, dz, dw), (other, w, dx) = (call.buffers for call in calls[i : i + 3])
-        if not (dy == dz == other and dy.shape[1] <= _OUTPUTS and x.shape[1] <= _UNITS):
+        if not dy == dz == other or dy.shape[1] > _OUTPUTS or x.shape[1] * program.itemsize(x) > _BYTES:
             continue
         kernel, operands, relu, end = KERNELS["dense_backward"], (x, dy, w, db, dw, dx), 0.0, i + 3
         if are(end, "relu_backward"):

@@ -1,6 +1,6 @@
-/* Softmax cross-entropy with labels, of few classes, and its gradient in one pass. Lanes run over the rows of a batch, so
- * that maxima, sums and the choice of a class are operations of whole vectors; each row's are those of the kernels that
- * make them one after the other, the sum over classes in the order of sum.h.
+/* Softmax cross-entropy with labels, of few classes, and its gradient in one pass. Lanes run over the rows of a batch,
+ * so that maxima, sums and the choice of a class are operations of whole vectors. Each row's are those of the kernels
+ * that make them one after the other, the sum over classes in the order of sum.h.
  */
 #ifndef FASTBP_CROSS_ENTROPY_H
 #define FASTBP_CROSS_ENTROPY_H
@@ -35,9 +35,8 @@ FASTBP_INLINE void fastbp_cross_entropy_rows(const fastbp_real *logits, const in
         FASTBP_UNROLL(j, n) z[j] -= largest;
     }
     fastbp_of_vectors(fastbp_exp_loop, logit, power, vectors * n);
-    for (int v = 0; v < vectors; v++, e += n) {
+    for (int v = 0; v < vectors; v++, e += n)
         sum[v] = (n > 2 ? e[0] + e[2 % n] : e[0]) + (n > 3 ? e[1] + e[3 % n] : e[1]);
-    }
     fastbp_of_vectors(fastbp_log_loop, sum, log_sum, vectors);
     z = logit, e = power;
     for (int v = 0; v < vectors; v++, z += n, e += n, labels += FASTBP_LANES) {
@@ -67,7 +66,8 @@ FASTBP_INLINE void fastbp_cross_entropy_rows(const fastbp_real *logits, const in
 FASTBP_DEFINE(2) FASTBP_DEFINE(3) FASTBP_DEFINE(4)
 #undef FASTBP_DEFINE
 
-FASTBP_UNUSED static void fastbp_cross_entropy_loop(char **args, const intptr_t *dimensions, const intptr_t *steps, void *data) {
+FASTBP_UNUSED static void fastbp_cross_entropy_loop(char **args, const intptr_t *dimensions, const intptr_t *steps,
+                                                    void *data) {
     static void (*const of[])(const fastbp_real *, const int64_t *, fastbp_real *, fastbp_real *, int, fastbp_real) = {
         fastbp_cross_entropy_2, fastbp_cross_entropy_3, fastbp_cross_entropy_4};
     enum { ROWS = FASTBP_LOGIT_VECTORS * FASTBP_LANES };

@@ -85,10 +85,12 @@ static void fastbp_sweep_part(void *context, int part, int parts) {
     if (s.first < s.end) fastbp_run_sweep(&s);
 }
 
-FASTBP_UNUSED static void fastbp_sweep_loop(char **args, const intptr_t *dimensions, const intptr_t *steps, void *data) {
+FASTBP_UNUSED static void fastbp_sweep_loop(char **args, const intptr_t *dimensions, const intptr_t *steps,
+                                            void *data) {
     fastbp_real **a = (fastbp_real **)args;
-    const fastbp_sweep s = {a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], dimensions[0], dimensions[1],
-                            dimensions[2], dimensions[3], (int)dimensions[4], 0, dimensions[2]};
+    const fastbp_sweep s = {.x = a[0], .h = a[1], .dy = a[2], .w = a[3], .db = a[4], .dw = a[5], .dh = a[6],
+                            .db_before = a[7], .dw_before = a[8], .batch = dimensions[0], .m = dimensions[1],
+                            .k = dimensions[2], .n = dimensions[3], .relu = (int)dimensions[4], .end = dimensions[2]};
     const fastbp_pool *pool = atomic_load(&fastbp_portable_pool);
     const int parts = pool && s.batch * s.k * s.n >= FASTBP_MIN_THREADED_FMAS ? pool->threads() : 1;
     (void)steps;

@@ -1,7 +1,7 @@
 /* The backward pass of a dense layer of few outputs, in one sweep over the rows of a batch.
  *
- * For each vector of the layer's inputs, the units h of the layer before, every chain stays in a register from the first
- * row to the last:
+ * For each vector of the layer's inputs, the units h of the layer before, every chain stays in a register from the
+ * first row to the last:
  *
  *     dw[p, j] = fma(h[i, p], dy[i, j], dw[p, j])      a vector for each of n <= 4 outputs
  *     dh[i, p] = fma(dy[i, j], w[p, j], dh[i, p])      a chain over j; then 0 where a relu made h, and not above 0
@@ -99,7 +99,8 @@ FASTBP_DEFINE(1) FASTBP_DEFINE(2) FASTBP_DEFINE(3) FASTBP_DEFINE(4)
 #undef FASTBP_DEFINE
 
 static void fastbp_run_sweep(const fastbp_sweep *s) {
-    static void (*const sweeps[])(const fastbp_sweep *) = {fastbp_sweep_1, fastbp_sweep_2, fastbp_sweep_3, fastbp_sweep_4};
+    static void (*const sweeps[])(const fastbp_sweep *) = {fastbp_sweep_1, fastbp_sweep_2, fastbp_sweep_3,
+                                                           fastbp_sweep_4};
     sweeps[s->n - 1](s);
 }
 
