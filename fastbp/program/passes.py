@@ -139,7 +139,8 @@ def sweep_backward(program: CallList, kept: Container[Buffer]) -> None:
         (dy, db), (x, dz, dw), (other, w, dx) = (call.buffers for call in calls[i : i + 3])
         if not dy == dz == other or dy.shape[1] > _OUTPUTS or x.shape[1] * program.itemsize(x) > _BYTES:
             continue
-        kernel, operands, relu, end = KERNELS["dense_backward"], (x, dy, w, db, dw, dx), 0.0, i + 3
+        operands: tuple[Buffer, ...] = (x, dy, w, db, dw, dx)
+        kernel, relu, end = KERNELS["dense_backward"], 0.0, i + 3
         if are(end, "relu_backward"):
             d, y, dh = calls[end].buffers
             if d.root is dx.root and y.root is x.root and own(dh) and inside(dx, i + 2, end):
