@@ -293,7 +293,7 @@ cdef class Runner:
     portable : bool
         Whether the calls round to nearest and keep subnormals whatever is found (``fpcontrol.h``).
     counter : ndarray of int64, shape (1,), optional
-        Counts the steps: of `run_steps` and `step`, and of `run` if it is told that it is one.
+        Counts the steps: of `run_steps` and of entries with an optimizer, and of `run` if it is told that it is one.
     turns : object, optional
         Its attribute ``stage`` is "step" while a handler of a signal runs in the middle of the calls.
     views : list of tuple, optional
@@ -643,10 +643,10 @@ cdef class Entry:
     ----------
     runner : Runner
     ports : list of tuple
-        ``(buffer, room, own, dims, low, high, ends, other)`` for each array: its buffer; memory of its dtype for as many
-        rows as a batch may have, where others are converted; the buffer's own memory if arrays are copied, else None;
-        the shape of a row; and what each element must be (if `low` is None, anything): from `low` to `high`, or with
-        `ends` one of the two, or else `other`.
+        ``(buffer, room, own, dims, low, high, ends, other)`` for each array: its buffer; memory of its dtype for as
+        many rows as a batch may have, where others are converted; the buffer's own memory if arrays are copied, else
+        None; the shape of a row; and what each element must be (if `low` is None, anything): from `low` to `high`, or
+        with `ends` one of the two, or else `other`.
     result : None or (buffer, dtype, shape or None)
         What is returned: True; a float; or, where there is the shape of a row, a new array with all rows.
     span : (int, int, int)
@@ -654,10 +654,11 @@ cdef class Entry:
     capacity : int
         The rows that a batch may have.
     turn : tuple
-        ``(turns, name, engine, optimizer, hands, before, after)`` of `Turns`. An entry whose name is None only reads the
-        model, and begins if nobody changes it. Else it begins if nobody uses the model, the layers of the engine (or None) have not changed, and the last of the steps by hand is one of
-        `hands` (if that is not None: then it goes on with that batch). With an optimizer it counts as a step,
-        for which the learning rate is prepared. `before` and `after` are lists of (object, name, value) to set.
+        ``(turns, name, engine, optimizer, hands, before, after)`` of `Turns`. An entry whose name is None only reads
+        the model, and begins if nobody changes it. Else it begins if nobody uses the model, the layers of the engine
+        (if that is not None) have not changed, and the last of the steps by hand is one of `hands` (if that is not
+        None: then it goes on with that batch). With an optimizer it counts as a step, for which the learning rate is
+        prepared. `before` and `after` are lists of (object, name, value) to set.
     """
 
     cdef Runner runner
@@ -807,7 +808,10 @@ cdef class Entry:
         if n != self.n_ports and n != self.n_ports + 1:
             raise TypeError(f"arguments are taken for {self.n_ports} ports, got {n}")
         if n > self.n_ports:
-            block = <object>arguments[self.n_ports]
+            try:
+                block = <object>arguments[self.n_ports]
+            except OverflowError:
+                return None
         for i in range(self.n_ports):
             count = self.look(&self.ports[i], <object>arguments[i], &given[i])
             if count < 0 or (count != rows and rows >= 0):

@@ -229,7 +229,9 @@ def test_blocks(backend, kind, block):
         m.predict(x, block)  # whoever sees a larger one first makes room
     assert_same_bits(model.predict(x, block), slow.predict(x, block))
     assert model.evaluate(x, LABELS, block) == slow.evaluate(x, LABELS, block)
-    for wrong in (0, -1, 2.5, "all"):
+    assert_same_bits(model.predict(x, 10**30), slow.predict(x, 10**30))
+    assert model.evaluate(x, LABELS, 10**30) == slow.evaluate(x, LABELS, 10**30)
+    for wrong in (0, -1, -(10**30), 2.5, "all"):
         told = [complaint(m.predict, x, wrong) for m in (model, slow)]
         assert told[0] == told[1] and "batch_size is" in told[0][1]
 
