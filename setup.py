@@ -175,6 +175,7 @@ modules = [
     extension("fastbp.kernels.primitives", "kernels/primitives.pyx", "-Os"),
     extension("fastbp.kernels.pool", "kernels/pool.pyx", "-Os"),
     extension("fastbp.kernels.entry", "kernels/entry.c"),
+    extension("fastbp.kernels.compiled_draws", "kernels/compiled_draws.pyx"),
     extension("fastbp.runner", "fastbp/runner.pyx"),
     *(stub(real, level) for real in dtypes.REALS.values() for level in LEVELS),
 ]

@@ -132,8 +132,10 @@ def as_list(name: str, values: Any, what: str) -> list[Any]:
 
 def as_generator(name: str, seed: Any) -> np.random.Generator:
     """Return a generator of random numbers from a seed, or raise an error that names it."""
+    made = np.random.Generator, np.random.BitGenerator, np.random.RandomState
     try:
-        return np.random.default_rng(seed)
+        # PCG64, as default_rng has it today: which numbers come of a seed is NumPy's promise for the bit generator only
+        return np.random.default_rng(seed if isinstance(seed, made) else np.random.PCG64(seed))
     except (TypeError, ValueError) as error:
         kind = ValueError if isinstance(error, ValueError) else TypeError
         what = "an integer of at least 0, a numpy.random.Generator or None"
@@ -141,7 +143,7 @@ def as_generator(name: str, seed: Any) -> np.random.Generator:
 
 
 def generator_of(seed: Any) -> tuple[np.random.Generator, int | None]:
-    """Return a generator, and the integer from which `numpy.random.default_rng` makes it again, if there is one."""
+    """Return a generator, and the integer from which `as_generator` makes it again, if there is one."""
     if isinstance(seed, np.random.Generator):
         return seed, None
     if seed is None:

@@ -202,8 +202,10 @@ class Sequential:
             for doubt in doubts_of_number(self.layers, layout.shapes, self.loss_function):
                 warn(doubt)
         rng, known = generator_of(seed if self.seed is None else self.seed)
+        from .kernels.draws import portable_generator  # which needs numpy.random
+
         memory = Memory(layout, self._setup.dtype)
-        memory.draw(self.layers, rng)
+        memory.draw(self.layers, portable_generator(rng))
         put_attributes([*self._placed(self._setup, memory), (self, "seed", self.seed if known is None else known)])
 
     def place(self, setup: Setup, memory: Memory | None) -> None:
@@ -534,8 +536,9 @@ class Sequential:
             Every epoch takes the rows in the order of ``rng.permutation(rows)``, else in their own. Rows that are one
             sample of the loss (`TripletMargin`) stay together.
         seed : int or numpy.random.Generator, optional
-            ``rng = numpy.random.default_rng(seed)``. Also for the initial weights if the model is not
-            built yet and has no seed of its own, and, through ``rng.spawn``, for layers that draw random numbers.
+            ``rng = numpy.random.Generator(numpy.random.PCG64(seed))``, today's ``default_rng(seed)``. Also for the
+            initial weights if the model is not built yet and has no seed of its own, and, through ``rng.spawn``, for
+            layers that draw random numbers.
         verbose : {0, 1}
             1 shows a progress bar.
         validation_data : (x, y) or (x, y, sample_weight), optional

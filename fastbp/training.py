@@ -400,6 +400,10 @@ def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) 
     data, rng, history = job.data, job.generator if job.shuffle else None, job.hooks[0]
     rows, together = len(data.x), setup.loss.rows_per_sample
     counts, order = counts_of(rows, job.batch), None
+    if rng is not None:
+        from .kernels.draws import permuting_generator  # which needs numpy.random
+
+        rng = permuting_generator(rng, rows // together, setup.numerics)
     first_lr, first, stopped, checkpoint = setup.optimizer.lr, job.first, False, job.checkpoint
     if checkpoint is not None:
         first_lr, first, stopped = checkpoint.first_lr, checkpoint.done, checkpoint.stopped

@@ -12,7 +12,9 @@ WORDS = 6
 
 
 def pcg64(state):
-    """Return a numpy.random.Generator in a state that is given as integers."""
+    """Return a PortableGenerator in a state that is given as integers."""
+    from .draws import PortableGenerator  # numpy.random is loaded where somebody draws
+
     high, low, inc_high, inc_low, has_uint32, uinteger = (int(word) & (1 << 64) - 1 for word in state)
     bits = np.random.PCG64(0)
     bits.state = {
@@ -21,7 +23,7 @@ def pcg64(state):
         "has_uint32": has_uint32,
         "uinteger": uinteger,
     }
-    return np.random.Generator(bits)
+    return PortableGenerator(bits)
 
 
 def pcg64_state(rng):

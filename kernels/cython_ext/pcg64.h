@@ -1,5 +1,5 @@
 /* NumPy's PCG64: a linear congruential generator of 128 bits with the output XSL-RR (O'Neill 2014, HMC-CS-2014-0905),
- * and how numpy.random.Generator makes numbers in [0, 1) of it.
+ * and numbers in [0, 1) as draws.py defines them.
  */
 #ifndef FASTBP_PCG64_H
 #define FASTBP_PCG64_H
@@ -37,9 +37,9 @@ static inline uint64_t fastbp_next64(fastbp_pcg64 *g) {
     return mixed >> turn | mixed << (-turn & 63);
 }
 
-/* u[n] as Generator.random makes them; `state` is state, inc (upper word first), has_uint32, uinteger. A float takes
- * 32 bits, the lower half of a word first; a half that is left over is kept, as NumPy does, even after its use. */
-static void fastbp_uniform(uint64_t *state, fastbp_real *u, intptr_t n) {
+/* u[n] in [0, 1); `state` is state, inc (upper word first), has_uint32, uinteger. A float takes
+ * 32 bits, the lower half of a word first; a half that is left over is kept, even after its use. */
+static inline void fastbp_uniform(uint64_t *state, fastbp_real *u, intptr_t n) {
     fastbp_pcg64 g = {state[0], state[1], state[2], state[3]};
     intptr_t i = 0;
 #if FASTBP_ITEM == 4

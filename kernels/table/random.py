@@ -45,9 +45,9 @@ UNIFORM = Row(
     domain={"generator": "generator"},
     note=(
         "u has the shape and dtype of x, whose numbers are not read. generator is the state of a numpy.random.PCG64 "
-        "as the bits of six integers: the upper and lower half of state and of inc, has_uint32 and uinteger. u and the "
-        "state afterwards are those of numpy.random.Generator.random: in float64 (next64 >> 11) * 2**-53, in float32 "
-        "(next32 >> 8) * 2**-24, where next32 is the lower, then the upper half of a next64"
+        "as the bits of six integers: the upper and lower half of state and of inc, has_uint32 and uinteger. u is "
+        "(next64 >> 11) * 2**-53 in float64 and (next32 >> 8) * 2**-24 in float32, where next32 is the lower, then the "
+        "upper half of a next64. So u and the state afterwards are today those of numpy.random.Generator.random"
     ),
     source="O'Neill 2014, HMC-CS-2014-0905 (PCG-XSL-RR-128/64)",
 )
