@@ -62,6 +62,7 @@ def operand(kernel, operand, sizes, dtype, rng):
         "uniform": lambda: rng.random(shape),
         "index": lambda: rng.integers(0, sizes["rows"], shape),
         "power": lambda: rng.uniform(0.1, 0.9, shape),
+        "sorted": lambda: np.sort(rng.standard_normal(shape)),
     }[domain]
     # learning rates are the float64 operands without a domain: small, so that updates in place stay finite
     scale = 1e-6 if domain is None and operand.dtype == "f8" else 1

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import kernels
 from .checks import as_array, as_numbers, check_name
+from .kernels.dtypes import REALS
 from .kernels.table import KERNELS
 from .registry import Registered, make, name_of
 
@@ -63,6 +65,8 @@ __all__ = [
 ]
 
 AVERAGES = ("macro", "micro", "weighted")
+#: Labels of as many classes are counted before anybody looks how many there are.
+_FEW = 16
 
 
 # ------------------------------------------------------------------------------------------ of arrays
@@ -77,6 +81,10 @@ def _labels(name: str, y: ArrayLike) -> np.ndarray:
     """Return labels: text or whole numbers."""
     labels = as_array(name, y)
     if labels.dtype.kind in "fc":
+        with np.errstate(invalid="ignore"):
+            whole = labels.real.astype(np.int64)
+        if (whole == labels).all():
+            return whole
         bad = ~(np.isfinite(labels) & (labels == np.rint(labels)))
         if bad.any():
             at = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -92,13 +100,34 @@ def _label_pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.nd
     return t, p
 
 
-def _classes(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return both as class numbers 0 to n - 1, and n: the classes are what occurs in either."""
+def _counted(t: np.ndarray, p: np.ndarray, n: int) -> np.ndarray | None:
+    """Return how many elements of class i are given class j, or None where one is none of 0 to n - 1."""
+    if t.dtype.kind not in "biu" or p.dtype.kind not in "biu":
+        return None
+    t, p = (labels.astype(np.int64, copy=False).reshape(-1) for labels in (t, p))
+    try:
+        counts: np.ndarray = kernels.confusion_counts(t, p, np.zeros((n, n), np.int64))
+    except IndexError:
+        return None
+    return counts
+
+
+def _tallied(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
+    """Return the confusion matrix of the classes that occur in either array."""
     t, p = _label_pair(y_true, y_pred)
     if t.ndim != 1:
         raise ValueError(f"y_true has shape {t.shape}; classes must be one label a row (one-hot: argmax(axis=1))")
-    found, numbers = np.unique(np.concatenate([t, p]), return_inverse=True)
-    return numbers[: len(t)], numbers[len(t) :], len(found)
+    counts = _counted(t, p, _FEW)
+    if counts is None and {t.dtype.kind, p.dtype.kind} <= set("iu"):
+        n = int(max(t.max(), p.max())) + 1
+        # a matrix that is not much larger than the labels
+        counts = _counted(t, p, n) if 0 < n * n <= 4 * t.size else None
+    if counts is None:
+        found, numbers = np.unique(np.concatenate([t, p]), return_inverse=True)
+        n = len(found)
+        return np.bincount(n * numbers[: len(t)] + numbers[len(t) :], minlength=n * n).reshape(n, n)
+    occur = np.flatnonzero(counts.any(axis=0) | counts.any(axis=1))
+    return counts[np.ix_(occur, occur)]
 
 
 def _columns(y: np.ndarray) -> np.ndarray:
@@ -142,10 +171,15 @@ def _averaged(score: Callable[..., Any], tallies: tuple[np.ndarray, np.ndarray, 
 def _score_of(score: Callable[..., Any], y_true: ArrayLike, y_pred: ArrayLike, average: str) -> float:
     check_name("average", average, ("binary", *AVERAGES))
     if average != "binary":
-        return _averaged(score, _tallies(*_classes(y_true, y_pred)), average)
-    pair = _label_pair(y_true, y_pred)
-    t, p = (_binary(f"average is 'binary' and {name}", y) for name, y in zip(("y_true", "y_pred"), pair, strict=True))
-    return float(score(*map(np.count_nonzero, (t & p, p, t))))
+        matrix = _tallied(y_true, y_pred)
+        return _averaged(score, (matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)), average)
+    t, p = _label_pair(y_true, y_pred)
+    counts = _counted(t, p, 2)
+    if counts is None:
+        t, p = (_binary(f"average is 'binary' and {name}", y) for name, y in (("y_true", t), ("y_pred", p)))
+        counts = np.bincount((2 * t + p).reshape(-1), minlength=4).reshape(2, 2)
+    (_, false_positives), (false_negatives, true_positives) = counts.tolist()
+    return float(score(true_positives, true_positives + false_positives, true_positives + false_negatives))
 
 
 def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -193,13 +227,14 @@ def top_k_accuracy_score(y_true: ArrayLike, y_score: ArrayLike, k: int) -> float
     _pair("y_true", t, "y_score", scores, like=False)
     if t.shape != scores.shape[:-1]:
         raise ValueError(f"y_true has shape {t.shape} and y_score {scores.shape}; they must be (rows,) and (rows, n)")
-    bad, n = (t < 0) | (t >= scores.shape[-1]), scores.shape[-1]
-    if bad.any():
+    n = scores.shape[-1]
+    if t.min() < 0 or t.max() >= n:
+        bad = (t < 0) | (t >= n)
         at = tuple(int(i) for i in np.argwhere(bad)[0])
         where = f"y_true[{', '.join(map(str, at))}] is {t[at]}"
         raise ValueError(f"{where}; labels must be in 0 .. {n - 1}, y_score has {n} columns")
-    order = (-scores.astype(np.float64)).argsort(axis=-1, kind="stable")[..., : _k(k)]
-    return float(np.count_nonzero((order == t[..., None]).any(axis=-1)) / t.size)
+    labels, rows = t.astype(np.int64, copy=False).reshape(-1), _real(scores).reshape(-1, n)
+    return float(kernels.sparse_top_k_categorical_accuracy(rows, labels, k=float(min(_k(k), n))) / t.size)
 
 
 def precision_score(y_true: ArrayLike, y_pred: ArrayLike, average: str = "binary") -> float:
@@ -294,19 +329,32 @@ def roc_auc_score(y_true: ArrayLike, y_score: ArrayLike) -> float:
     0.75
     """
     t, scores = _pair("y_true", as_numbers("y_true", y_true), "y_score", as_numbers("y_score", y_score))
-    t, scores = _columns(_binary("y_true", t)), _columns(scores)
+    t, scores = _columns(t), _columns(_ordered(scores))
     found = [_area(t[:, j], scores[:, j]) for j in range(t.shape[1])]
     return math.fsum(found) / len(found)
 
 
-def _area(positive: np.ndarray, scores: np.ndarray) -> float:
-    n = np.count_nonzero(positive)
-    if n in (0, len(positive)) or np.isnan(scores).any():
+def _ordered(scores: np.ndarray) -> np.ndarray:
+    """Return scores in a type of the kernels' and in the same order."""
+    if scores.dtype.name in REALS or scores.dtype.itemsize < 8:
+        return _real(scores)
+    # whole numbers of 64 bits, or longer ones: which of all it is
+    return np.unique(scores, return_inverse=True)[1].reshape(scores.shape).astype(np.float64)
+
+
+def _area(labels: np.ndarray, scores: np.ndarray) -> float:
+    if labels.dtype.kind not in "biu":
+        labels = _binary("y_true", labels)
+    parted, (n, others) = kernels.part_by_label(scores, labels.astype(np.int64, copy=False))
+    if others:
+        _binary("y_true", labels)
+    positive, negative = parted[:n], parted[n:]
+    positive.sort()
+    negative.sort()
+    # NaN is last
+    if not len(positive) or not len(negative) or math.isnan(positive[-1]) or math.isnan(negative[-1]):
         return math.nan
-    _, which, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    # twice the mean rank of equal scores, so that all sums are of integers
-    ranks = 2 * np.cumsum(counts) - counts + 1
-    return int(ranks[which][positive].sum() - n * (n + 1)) / (2 * n * (len(positive) - n))
+    return int(kernels.count_wins(positive, negative)) / (2 * len(positive) * len(negative))
 
 
 def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
@@ -327,8 +375,7 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
     array([[1, 0],
            [1, 1]])
     """
-    t, p, n = _classes(y_true, y_pred)
-    return np.bincount(n * t + p, minlength=n * n).reshape(n, n)
+    return _tallied(y_true, y_pred)
 
 
 def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -347,7 +394,8 @@ def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> mean_absolute_error([1, 2], [1, 4])
     1.0
     """
-    return float(np.abs(_difference(y_true, y_pred)).mean())
+    t, p = _number_pair(y_true, y_pred)
+    return float(kernels.error_sums(t, p)[0] / t.size)
 
 
 def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -366,7 +414,8 @@ def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> mean_squared_error([1, 2], [1, 4])
     2.0
     """
-    return float((_difference(y_true, y_pred) ** 2).mean())
+    t, p = _number_pair(y_true, y_pred)
+    return float(kernels.error_sums(t, p)[1] / t.size)
 
 
 def root_mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -407,20 +456,24 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> r2_score([1, 2, 3], [1, 2, 4])
     0.5
     """
-    error = _difference(y_true, y_pred) ** 2
-    return _explained(_columns(error).sum(axis=0), _columns(as_numbers("y_true", y_true)))
+    t, p = map(_columns, _number_pair(y_true, y_pred))
+    error, spread, _ = kernels.column_errors(t, p)
+    return _explained(error, spread, len(t))
 
 
-def _difference(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
+def _real(numbers: np.ndarray) -> np.ndarray:
+    """Return numbers as kernels take them: in their type where it is a real one of theirs, else in float64."""
+    return numbers if numbers.dtype.name in REALS else numbers.astype(np.float64)
+
+
+def _number_pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     t, p = _pair("y_true", as_numbers("y_true", y_true), "y_pred", as_numbers("y_pred", y_pred))
-    return t.astype(np.float64) - p.astype(np.float64)
+    return _real(t), _real(p)
 
 
-def _explained(error: np.ndarray, y: np.ndarray) -> float:
-    if len(y) < 2:
+def _explained(error: np.ndarray, spread: np.ndarray, rows: int) -> float:
+    if rows < 2:
         return math.nan
-    y = y.astype(np.float64)
-    spread = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
     share = 1 - error / np.where(spread == 0, 1, spread)
     return math.fsum(np.where((spread == 0) & (error > 0), 0.0, share).tolist()) / len(share)
 
@@ -942,7 +995,9 @@ class R2Score(_Error, names=("r2_score",)):
         elements, _ = program.call("mean_squared_error_forward", y_pred, y_true, mean=0.0, layer="metric")
         totals = _result(program, "bias_backward", elements)
         y = _result(program, "identity_forward", y_true)
-        return [totals, y], lambda rows, totals, y: _explained(totals.astype(np.float64).sum(axis=0), y)
+        return [totals, y], lambda rows, totals, y: _explained(
+            totals.astype(np.float64).sum(axis=0), kernels.column_errors(y, y)[1], len(y)
+        )
 
 
 def get(metric: Metric | str | list[Any]) -> Metric:

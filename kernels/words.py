@@ -57,6 +57,13 @@ def polynomial(x, coefficients):
     return y
 
 
+def sum_in_order(x, axis=None):
+    """Return a sum in the order that portable numerics gives it, in both."""
+    from .portable.array import sum_
+
+    return sum_(np.asarray(x), axis)
+
+
 def semi_hard(pairwise, y_true, margin):
     """Return the hinge of each pair (anchor, positive), how often each pair is one less a negative one, and a count.
 

@@ -273,7 +273,15 @@ def _generator(rng, shape, kind):
     return words.view(np.int64)
 
 
+def _sorted(rng, shape, dtype, kind):
+    values = _real(rng, shape, dtype, kind).astype(dtype)
+    # equal ones in both arrays, now and then
+    values = np.where(rng.random(shape) < 0.3, np.rint(values), values)
+    return np.sort(np.where(np.isnan(values), 0, values))
+
+
 _DOMAINS = {
+    "sorted": _sorted,
     "probability": _probability,
     "binary": _binary,
     "sign": _sign,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from _arrays import BACKENDS, assert_same_bits
 
-from fastbp import Dense, Sequential, load_model, losses, metrics, optimizers
+from fastbp import Dense, Sequential, kernels, load_model, losses, metrics, optimizers
 from fastbp.io import FileFormatError, load_history
 
 ALL_BACKENDS = ("numpy", *BACKENDS)
@@ -170,6 +170,72 @@ def test_labels_beyond_the_scores_are_no_misses():
 def test_what_is_wrong_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shift"),
+    [(dtype, shift) for dtype in ("int64", "int32", ">i4", "float64", "str") for shift in (0, -3, 10, 60, 100_000)]
+    + [("uint8", 0), ("uint8", 200), ("int64", 10**12), ("float64", 10**17)],
+)
+def test_any_labels_are_counted(dtype, shift):
+    rng = np.random.default_rng(0)
+    given = [(rng.integers(0, 7, 3000) * (1 + abs(shift) // 10**6) + shift).astype(dtype) for _ in range(2)]
+    a, b = (np.searchsorted(np.unique(given), labels) for labels in given)
+    want = np.zeros((7, 7), int)
+    np.add.at(want, (a, b), 1)
+    np.testing.assert_array_equal(metrics.confusion_matrix(*given), want)
+    hits, predicted, true = want.diagonal(), want.sum(axis=0), want.sum(axis=1)
+    assert metrics.precision_score(*given, "macro") == pytest.approx((hits / predicted).mean(), rel=1e-14)
+    assert metrics.f1_score(*given, "weighted") == pytest.approx(2 * hits / (predicted + true) @ true / 3000, rel=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool", "float32", object])
+def test_two_classes_of_any_type_and_shape(dtype):
+    t, p = np.random.default_rng(2).integers(0, 2, (2, 30, 4))
+    given = t.astype(dtype), p[::-1].astype(dtype)[::-1]
+    assert metrics.precision_score(*given) == (t & p).sum() / p.sum()
+    assert metrics.recall_score(*given) == (t & p).sum() / t.sum()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int64", "uint64", "int32", "longdouble"])
+@pytest.mark.parametrize("distinct", [3, 30_000])
+@pytest.mark.parametrize("rows", [2, 3, 5, 64, 1001])
+def test_the_area_is_a_count_of_pairs(dtype, distinct, rows):
+    rng = np.random.default_rng(rows)
+    for share in (0.5, 0.02, 0.98):
+        t = rng.random(rows) < share
+        t[:2] = True, False
+        # of 64 bits: they differ in what a double has not
+        far = 2**62 if dtype in ("int64", "uint64") else 0
+        scores = (far + rng.integers(0, distinct, rows) + 2 * t).astype(dtype)
+        up, down = scores[t][:, None], scores[~t]
+        want = (np.count_nonzero(up > down) + np.count_nonzero(up == down) / 2) / (up.size * down.size)
+        for labels in (t, t.astype(int), t.astype("float32")):
+            assert metrics.roc_auc_score(labels, scores) == pytest.approx(want, rel=1e-15)
+        assert metrics.roc_auc_score(np.stack([t, ~t], 1), np.stack([scores, scores], 1)) == pytest.approx(0.5)
+
+
+def test_wins_of_what_is_not_sorted_stay_within_the_arrays():
+    rng = np.random.default_rng(0)
+    for n in (0, 1, 5, 300):
+        x, y = rng.standard_normal(n), np.append(rng.standard_normal(n), np.nan)
+        assert 0 <= kernels.count_wins(x, y) <= 2 * x.size * y.size
+        assert 0 <= kernels.count_wins(y, x) <= 2 * x.size * y.size
+
+
+@pytest.mark.parametrize("dtypes", [("f4", "f4"), ("f8", "f4"), ("int8", "f8"), ("longdouble", "f2")])
+@pytest.mark.parametrize("shape", [(1000,), (33, 7), (5, 4, 3)])
+def test_errors_are_summed_in_float64(dtypes, shape):
+    rng = np.random.default_rng(1)
+    t, p = (rng.integers(-90, 90, shape).astype(dtype) for dtype in dtypes)
+    t = t[::-1]
+    d = t.astype("float64") - p.astype("float64")
+    assert metrics.mean_absolute_error(t, p) == pytest.approx(np.abs(d).mean(), rel=1e-14)
+    assert metrics.mean_squared_error(t, p) == pytest.approx((d * d).mean(), rel=1e-14)
+    n = shape[-1] if len(shape) > 1 else 1
+    d, y = d.reshape(-1, n), t.astype("float64").reshape(-1, n)
+    want = (1 - (d * d).sum(axis=0) / ((y - y.mean(axis=0)) ** 2).sum(axis=0)).mean()
+    assert metrics.r2_score(t, p) == pytest.approx(want, rel=1e-12)
 
 
 # ------------------------------------------------------------------------------------ in a program

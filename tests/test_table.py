@@ -20,7 +20,7 @@ from fastbp.program import BATCH
 
 DOMAINS = {
     "probability", "binary", "sign", "one_hot", "label", "compared", "index", "group", "power", "nonnegative",
-    "finite", "generator", "uniform",
+    "finite", "generator", "uniform", "sorted",
 }  # fmt: skip
 every_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 every_row = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)

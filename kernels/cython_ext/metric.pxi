@@ -142,3 +142,47 @@ cdef api int categorical_confusion(
     for i in range(sizes[0]):
         cell[i] = n * argmax(y_true + i * n, n) + argmax(y_pred + i * n, n)
     return FASTBP_OK
+
+cdef extern from "cython_ext/metric.h" nogil:
+    void fastbp_error_sums(const real *t, const real *p, double *absolute, double *squared, intptr_t n)
+    void fastbp_column_errors(
+        const real *t, const real *p, double *squared, double *spread, double *mean, intptr_t rows, intptr_t n)
+    int fastbp_confusion_counts(const int64_t *t, const int64_t *p, int64_t *counts, intptr_t n, intptr_t classes)
+    void fastbp_part_by_label(const real *x, const int64_t *labels, real *parted, int64_t *counts, intptr_t n)
+    int64_t fastbp_count_wins(const real *p, intptr_t n_p, const real *n, intptr_t n_n)
+
+
+cdef api int error_sums(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    fastbp_error_sums(buffers[0], buffers[1], <double *>buffers[2], <double *>buffers[3], sizes[0])
+    return FASTBP_OK
+
+
+cdef api int column_errors(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    fastbp_column_errors(buffers[0], buffers[1], <double *>buffers[2], <double *>buffers[3], <double *>buffers[4],
+                         sizes[0], sizes[1])
+    return FASTBP_OK
+
+
+cdef api int confusion_counts(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    return fastbp_confusion_counts(
+        <int64_t *>buffers[0], <int64_t *>buffers[1], <int64_t *>buffers[2], sizes[0], sizes[1])
+
+
+cdef api int part_by_label(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    fastbp_part_by_label(buffers[0], <int64_t *>buffers[1], buffers[2], <int64_t *>buffers[3], sizes[0])
+    return FASTBP_OK
+
+
+cdef api int count_wins(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    (<int64_t *>buffers[2])[0] = fastbp_count_wins(buffers[0], sizes[0], buffers[1], sizes[1])
+    return FASTBP_OK

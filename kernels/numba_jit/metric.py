@@ -1,6 +1,10 @@
 """Metrics: counts, exact by nature, and sums of errors."""
 
-from .common import OK, helper, integers, offset, real
+import numpy as np
+
+from .common import INDEX_ERROR, OK, doubles, helper, integers, offset, real, stack
+
+LANES = 32  # as in portable/array.py
 
 
 @helper
@@ -109,4 +113,87 @@ def categorical_confusion(buffers, sizes, attributes, primitives):
     batch, n = sizes[0], sizes[1]
     for i in range(batch):
         cell[i] = n * argmax(offset(y_true, i * n), n) + argmax(offset(y_pred, i * n), n)
+    return OK
+
+
+@helper
+def sum_of_lanes(lane):
+    half = LANES // 2
+    while half > 0:
+        for i in range(half):
+            lane[i] += lane[i + half]
+        half //= 2
+    return lane[0]
+
+
+def error_sums(buffers, sizes, attributes, primitives):
+    y_true, y_pred, absolute, squared = buffers[0], buffers[1], doubles(buffers[2]), doubles(buffers[3])
+    a, s = stack(absolute, LANES), stack(squared, LANES)
+    for lane in range(LANES):
+        a[lane] = s[lane] = 0.0
+    for i in range(sizes[0]):
+        d = np.float64(y_true[i]) - np.float64(y_pred[i])
+        a[i % LANES] += abs(d)
+        s[i % LANES] += d * d
+    absolute[0], squared[0] = sum_of_lanes(a), sum_of_lanes(s)
+    return OK
+
+
+def column_errors(buffers, sizes, attributes, primitives):
+    y_true, y_pred, rows, n = buffers[0], buffers[1], sizes[0], sizes[1]
+    squared, spread, mean = doubles(buffers[2]), doubles(buffers[3]), doubles(buffers[4])
+    # a single column is summed by lanes, several are row by row
+    lanes = LANES if n == 1 else 1
+    a, b, c = stack(squared, LANES), stack(squared, LANES), stack(squared, LANES)
+    for j in range(n):
+        for lane in range(LANES):
+            a[lane] = b[lane] = c[lane] = 0.0
+        for i in range(rows):
+            t = np.float64(y_true[i * n + j])
+            d = t - np.float64(y_pred[i * n + j])
+            a[i % lanes] += t
+            b[i % lanes] += d * d
+        mean[j] = sum_of_lanes(a) / rows
+        for i in range(rows):
+            d = np.float64(y_true[i * n + j]) - mean[j]
+            c[i % lanes] += d * d
+        squared[j], spread[j] = sum_of_lanes(b), sum_of_lanes(c)
+    return OK
+
+
+def confusion_counts(buffers, sizes, attributes, primitives):
+    y_true, y_pred, counts = integers(buffers[0]), integers(buffers[1]), integers(buffers[2])
+    classes = sizes[1]
+    for i in range(sizes[0]):
+        if not (0 <= y_true[i] < classes and 0 <= y_pred[i] < classes):
+            return INDEX_ERROR
+        counts[y_true[i] * classes + y_pred[i]] += 1
+    return OK
+
+
+def part_by_label(buffers, sizes, attributes, primitives):
+    x, labels, parted, counts = buffers[0], integers(buffers[1]), buffers[2], integers(buffers[3])
+    front, back, others = 0, sizes[0] - 1, 0
+    for i in range(sizes[0]):
+        others += not 0 <= labels[i] <= 1
+        if labels[i] > 0:
+            parted[front] = x[i]
+            front += 1
+        else:
+            parted[back] = x[i]
+            back -= 1
+    counts[0], counts[1] = front, others
+    return OK
+
+
+def count_wins(buffers, sizes, attributes, primitives):
+    positive, negative, twice = buffers[0], buffers[1], 0
+    below = above = 0
+    for i in range(sizes[0]):
+        while below < sizes[1] and negative[below] < positive[i]:
+            below += 1
+        while above < sizes[1] and negative[above] <= positive[i]:
+            above += 1
+        twice += below + above
+    integers(buffers[2])[0] = twice
     return OK

@@ -41,7 +41,7 @@ _FUNCTIONS = {
     "where", "copy", "copyto", "count_nonzero", "zeros_like", "ones_like", "empty_like", "full_like",
     "broadcast_to", "concatenate", "stack", "argmax", "argmin", "argsort", "amax", "amin", "max", "min", "take",
     "take_along_axis", "expand_dims", "squeeze", "reshape", "moveaxis", "swapaxes", "isscalar", "ndim", "shape",
-    "size", "array_equal", "all", "any", "sum", "mean",
+    "size", "array_equal", "all", "any", "sum", "mean", "bincount", "searchsorted",
 }  # fmt: skip
 
 

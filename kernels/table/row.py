@@ -280,7 +280,7 @@ class Row:
         ``"compared"`` (likewise, but anything else equals none of them), ``"index"`` (0 to rows - 1, anything else is
         an error), ``"group"`` (any integers: equal ones belong together), ``"power"`` (0 to 1, exclusive),
         ``"nonnegative"``, ``"finite"`` (anything else is an error), ``"generator"`` (a state of PCG64, see `uniform`),
-        ``"uniform"`` (what it draws).
+        ``"uniform"`` (what it draws), ``"sorted"`` (ascending, none is NaN).
     bounds : dict of str to Bound
         What an attribute may be where not any number will do.
     kinks : tuple of float
