@@ -72,7 +72,7 @@ class PortableGenerator(np.random.Generator):
 
     def _next32(self, n: int) -> np.ndarray:
         state: Any = self.bit_generator.state
-        kept = np.array([state["uinteger"]] * state["has_uint32"], np.uint64)
+        kept = np.array([state["uinteger"]] * bool(state["has_uint32"]), np.uint64)
         words = self.bit_generator.random_raw((max(n - len(kept), 0) + 1) // 2)
         halves = np.concatenate([kept, _halves(words)])
         self._keep(halves[-1] if len(words) else state["uinteger"], len(halves) > n)
@@ -127,7 +127,7 @@ class PortableGenerator(np.random.Generator):
         if MISSING is None:
             return permutation(self.bit_generator, int(x))
         state: Any = self.bit_generator.state
-        order, halves, upper = list(range(x)), [state["uinteger"]] * state["has_uint32"], state["uinteger"]
+        order, halves, upper = list(range(x)), [state["uinteger"]] * bool(state["has_uint32"]), state["uinteger"]
         for i in range(x - 1, 0, -1):
             mask, j = (1 << i.bit_length()) - 1, x
             while j > i:

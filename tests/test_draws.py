@@ -97,6 +97,17 @@ def test_compiled_permutations_are_the_defined_ones(monkeypatch):
         twin.permutation(2**32 + 1)
 
 
+@pytest.mark.parametrize("n", [5, 1000])
+def test_any_number_says_that_half_a_word_is_left_over(n, twin):
+    for draw in (lambda rng: rng.random(n, "float32"), lambda rng: rng.permutation(n)):
+        bits = pcg(1), pcg(1)
+        for bit_generator in bits:
+            bit_generator.state = {**bit_generator.state, "has_uint32": 2, "uinteger": 7}
+        got, want = draw(PortableGenerator(bits[0])), draw(np.random.Generator(bits[1]))
+        assert_same_bits(got, want)
+        assert bits[0].state == bits[1].state
+
+
 def test_shapes_and_types_are_numpys():
     own, its = PortableGenerator(pcg(0)), numpys(0)
     for draw in (
