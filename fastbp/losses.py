@@ -415,7 +415,7 @@ class Loss(Registered, kind="loss"):
         narrow = y.dtype == np.float32 and (self.takes_integers or t.dtype == np.float32)
         y = y.astype(np.float32 if narrow else np.float64, copy=False)
         t = t if self.takes_integers else t.astype(y.dtype, copy=False)
-        # of one axis each element is a sample
+        # of one axis, or none, each element is a sample
         shape, samples, weight = y.shape, y.shape[:-1] or y.shape, None
         if not self.of_samples and (sample_weight is not None or self.reduction == "none"):
             raise ValueError(f"{self!r} is no sum over samples: it supports neither weights nor the reduction 'none'")
@@ -438,7 +438,7 @@ class Loss(Registered, kind="loss"):
         losses: Any = known[self.row.sample or ""]
         if weight is not None:
             losses = self._times(program, losses, weight)
-        if losses.ndim == 1:
+        if losses.ndim < 2:
             return losses, lambda: self._backward(program, known, weight)
         if self.row.mean_over == "rows":
             return program.over_rows(np.sum, losses), lambda: self._backward(program, known, weight)

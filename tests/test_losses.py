@@ -714,6 +714,16 @@ def test_wrong_arguments_of_a_call_on_arrays(function):
         assert "y_pred" in text and "kernels" in text and "Keras'" in text
 
 
+@pytest.mark.parametrize("numerics", ["numpy", "portable"])
+def test_losses_of_single_numbers_and_of_no_rows(numerics):
+    for call in (losses.MeanSquaredError("none"), losses.MeanSquaredError()):
+        assert call(1.0, 3.0, numerics=numerics) == 4
+        assert call.gradient(1.0, 3.0, numerics=numerics) == 4
+    none = losses.SparseCategoricalCrossEntropy(from_logits=True, reduction="sum")
+    for backend in ("numpy", *BACKENDS):
+        assert none(np.zeros(0, np.int64), np.zeros((0, 3)), backend, numerics=numerics) == 0
+
+
 def test_sums_of_samples_are_portable():
     rng = np.random.default_rng(1)
     y_true, y_pred = (rng.random((3, 1000), np.float32) for _ in range(2))

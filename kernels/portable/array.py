@@ -60,7 +60,7 @@ def sum_(x: np.ndarray, axis: int | None = None, keepdims: bool = False) -> np.n
         n = rows.shape[-1]
         lanes = np.zeros((*rows.shape[:-1], -(-n // LANES) * LANES or LANES), x.dtype)
         lanes[..., :n] = rows
-        lanes = _in_order(lanes.reshape(*rows.shape[:-1], -1, LANES), -2)
+        lanes = _in_order(lanes.reshape(*rows.shape[:-1], lanes.shape[-1] // LANES, LANES), -2)
         while lanes.shape[-1] > 1:
             half = lanes.shape[-1] // 2
             lanes = lanes[..., :half] + lanes[..., half:]
