@@ -8,6 +8,7 @@ operations strip by strip, numba compiles them.
 from __future__ import annotations
 
 import math
+import sys
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -211,6 +212,8 @@ class _Traced(np.lib.mixins.NDArrayOperatorsMixin):
         if ufunc not in _LOGICAL and any(isinstance(x, _Traced) and not x.condition for x in inputs):
             inputs = tuple(x.as_number() if isinstance(x, _Traced) and x.condition else x for x in inputs)
         args = [_asked(ufunc.__name__, x) if ufunc in _LOGICAL else _operand(x) for x in inputs]
+        if ufunc is np.divide and _is(args[1], 0.0):
+            raise ValueError(f"the function divides by {args[1]}; a constant divisor must not be 0")
         if ufunc in (np.maximum, np.minimum):
             return self._extremum(ufunc, *args)
         if ufunc is np.power:
@@ -300,6 +303,9 @@ class _Traced(np.lib.mixins.NDArrayOperatorsMixin):
     def __bool__(self) -> bool:
         raise TypeError("the function branches on values; write numpy.where(condition, a, b) in place of if")
 
+    def __getitem__(self, index: Any) -> Any:
+        raise TypeError(f"[{index!r}] of an argument cannot be traced. {_HELP}")
+
     def __getattr__(self, name: str) -> Any:
         raise TypeError(f"the attribute {name!r} of an argument cannot be traced. {_HELP}")
 
@@ -318,8 +324,9 @@ def _operand(x: Any) -> Any:
     if isinstance(x, (np.generic, np.ndarray, bool)) or not isinstance(x, (int, float)):
         kind = type(x).__name__
         raise TypeError(f"a constant of the function is a {kind}; it must be a Python number, which keeps the dtype")
-    if not math.isfinite(x):
-        raise ValueError(f"a constant of the function is {x}; it must be finite")
+    if not abs(x) <= sys.float_info.max:
+        said = x if isinstance(x, float) else "an int beyond every float"
+        raise ValueError(f"a constant of the function is {said}; it must be finite")
     return float(x)
 
 

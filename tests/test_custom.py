@@ -477,6 +477,7 @@ def test_names(fresh):
         (lambda x: x.sum(axis=-1, keepdims=True) / x.shape[-1], "the attribute 'shape' .* cannot be traced"),
         (lambda x: np.add.reduce(x), "numpy.add cannot be traced"),
         (lambda x: np.concatenate([x, x]), "numpy.concatenate cannot be traced"),
+        (lambda x: x[:, 0], "slice.* of an argument cannot be traced"),
         (lambda x: x * np.float64(2), "a constant of the function is a float64"),
         (lambda x: x * np.ones(3), "a constant of the function is a ndarray"),
         (lambda x: x * True, "a constant of the function is a bool"),
@@ -509,8 +510,21 @@ def test_too_large_and_not_finite(fresh):
 
     with pytest.raises(ValueError, match="more than 48 intermediate results"):
         custom.activation(long, fresh())
-    with pytest.raises(ValueError, match="it must be finite"):
-        custom.activation(lambda x: x + np.inf, fresh())
+    for function in (lambda x: x + np.inf, lambda x: x * 10**400, lambda x: x * 1e200 * 1e200):
+        with pytest.raises(ValueError, match=r"a constant of the function is .*; it must be finite"):
+            custom.activation(function, fresh())
+    for zero in (0, -0.0):
+        with pytest.raises(ValueError, match=rf"the function divides by {float(zero)}; a constant divisor must not"):
+            custom.activation(lambda x, zero=zero: np.where(x > 0, x / zero, x), fresh())
+
+
+@pytest.mark.parametrize("backend", ["numpy", *BACKENDS])
+def test_the_loss_of_an_element_may_be_an_argument(backend, fresh):
+    y_true, y_pred = np.array([[1.0, 2.0]]), np.array([[3.0, 5.0]])
+    for numerics in ("numpy", "portable"):
+        critic = custom.loss(lambda y_true, y_pred: y_pred, fresh())
+        assert critic(y_true, y_pred, backend, numerics=numerics) == 4
+        assert_same_bits(critic.gradient(y_true, y_pred, backend, numerics=numerics), np.full((1, 2), 0.5))
 
 
 @pytest.fixture

@@ -284,7 +284,7 @@ class Graph:
         for name, value in sums.items():
             arrays = {k: output for output, k in self.outputs.items()}
             node = self.nodes[value.array.node]
-            found = node.name or arrays.get(value.array.node)
+            found = arrays.get(value.array.node) or node.name
             if found is None or node.part is not None:
                 raise ValueError(f"{self.kernel.name}: {name} must be the sum of an operand")
             self.total = Total(name, found, value.divisor)
