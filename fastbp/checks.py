@@ -76,9 +76,9 @@ def as_expressions(value: Any) -> tuple[str, str]:
     return value[0], value[1]
 
 
-def integer(name: str, value: Any, low: int) -> int:
-    """Return an integer of at least `low`, or raise an error that names it."""
-    if value.__class__ is int and value >= low:
+def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
+    """Return an integer of at least `low`, and at most `high`, or raise an error that names it."""
+    if value.__class__ is int and value >= low and high is None:
         return value
     try:
         n = operator.index(value)
@@ -86,6 +86,8 @@ def integer(name: str, value: Any, low: int) -> int:
         raise TypeError(f"{name} is {value!r}; it must be an integer") from None
     if n < low:
         raise ValueError(f"{name} is {n}; it must be at least {low}")
+    if high is not None and n > high:
+        raise ValueError(f"{name} is {n}; it must be at most {high}")
     return n
 
 
@@ -107,6 +109,8 @@ def number(
         x = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} is {value!r}; it must be a number") from None
+    except OverflowError:  # an integer beyond every float
+        x = math.inf
     inside = (low <= x if closed_low else low < x) and (x <= high if closed_high else x < high)
     if not inside or not math.isfinite(x):
         bracket = "[" if closed_low else "(", "]" if closed_high else ")"

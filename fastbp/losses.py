@@ -1217,7 +1217,7 @@ class SparseCategoricalCrossEntropy(
     ) -> None:
         super().__init__(from_logits, label_smoothing, reduction)
         # a label is an integer that a float64, as attributes are, holds
-        self.ignore_index = None if ignore_index is None else integer("ignore_index", ignore_index, -(2**53))
+        self.ignore_index = None if ignore_index is None else integer("ignore_index", ignore_index, -(2**53), 2**53)
         if self.label_smoothing:
             self.on_probabilities = CategoricalCrossEntropy.on_probabilities
             self.on_logits = CategoricalCrossEntropy.on_logits

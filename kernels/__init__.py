@@ -261,7 +261,7 @@ def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> N
 
 
 def _check_dtype(dtype: str) -> None:
-    if dtype not in tuple(REALS):
+    if not isinstance(dtype, str) or dtype not in REALS:
         raise ValueError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'{suggest(dtype, REALS)}")
 
 

@@ -249,7 +249,7 @@ def choose_backend(backend: str | None) -> str:
                 RuntimeWarning,
             )
         return DEFAULT if MISSING is None else REFERENCE
-    if backend not in tuple(BACKENDS):  # it may be what no dict can look up
+    if not isinstance(backend, str) or backend not in BACKENDS:
         raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}{suggest(backend, BACKENDS)}")
     missing = BACKENDS[backend].missing
     if missing is not None:
@@ -262,6 +262,6 @@ def choose_backend(backend: str | None) -> str:
 
 def check_numerics(numerics: str) -> None:
     """Raise ValueError unless there is such a numerics."""
-    if numerics not in NUMERICS:
+    if not isinstance(numerics, str) or numerics not in NUMERICS:
         hint = suggest(numerics, NUMERICS)
         raise ValueError(f"numerics is {numerics!r}; it must be 'numpy' or 'portable'{hint}")

@@ -97,6 +97,8 @@ def _attribute(kernel: Kernel, name: str, value: Any) -> float:
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{kernel.name}: {name} is {value!r}; it must be a number") from None
+    except OverflowError:
+        raise ValueError(f"{kernel.name}: {name} is {value!r}; it must be a number that a float holds") from None
     kernel.row.check(f"{kernel.name}: {name}", name, number)
     return number
 

@@ -132,7 +132,7 @@ def test_functions_of_numba_without_what_they_need(absent, message):
     assert len(said) == 2 and all(re.search(message, line) for line in said), said
 
 
-@pytest.mark.parametrize("value", [["numpy"], {"a": 1}, 3, "float16"])
+@pytest.mark.parametrize("value", [["numpy"], {"a": 1}, 3, "float16", np.array(["numpy", "cython"])])
 def test_what_no_dict_looks_up_is_named(value):
     model = fastbp.Sequential([fastbp.Dense(2)], input_shape=3)
     said = re.escape(repr(value))

@@ -17,6 +17,7 @@ X = np.random.default_rng(0).normal(size=(ROWS, 4)).astype("float32")
 Y = np.random.default_rng(1).integers(3, size=ROWS)
 REAL = np.random.default_rng(2).random((ROWS, 3)).astype("float32")
 HOT = np.eye(3, dtype="float32")[Y]
+Labels = losses.SparseCategoricalCrossEntropy
 LABELS, MSE = "sparse_categorical_crossentropy", "mse"
 
 
@@ -454,6 +455,12 @@ def test_batch_size_larger_than_the_data(backend):
         (lambda: optimizers.Adam(eps=0), ValueError, "eps is 0"),
         (lambda: losses.MeanSquaredError(reduction="man"), ValueError, "reduction is 'man'.*did you mean 'mean'"),
         (lambda: losses.BinaryCrossEntropy(from_logits="yes"), ValueError, "from_logits is 'yes'"),
+        # integers beyond what floats hold, or hold exactly
+        (lambda: optimizers.SGD(lr=10**400), ValueError, r"lr is 10*; it must be in \(0, inf\)"),
+        (lambda: layers.Activation("leaky_relu", alpha=10**400), ValueError, "alpha is 10*; it must be a finite"),
+        (lambda: kernels.leaky_relu_forward([1.0], alpha=10**400), ValueError, "alpha is 10*; it must be a number"),
+        (lambda: Labels(ignore_index=2**53 + 1), ValueError, "ignore_index is 9007199254740993; it must be at most"),
+        (lambda: Labels(ignore_index=-(2**53) - 1), ValueError, "ignore_index is -9007199254740993; it must be"),
     ],
 )
 def test_bad_numbers(make, error, message):

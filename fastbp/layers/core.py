@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import operator
+import sys
 from typing import TYPE_CHECKING
 
 from .. import constraints, initializers, regularizers
@@ -73,7 +73,7 @@ class Activation(Layer):
             if attribute not in known:
                 allowed = f"; it has {', '.join(known)}" if known else "; it has none"
                 raise TypeError(f"activation {activation!r} has no attribute {attribute!r}{allowed}")
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
                 raise ValueError(f"{attribute} is {value!r}; it must be a finite number")
             row.check(attribute, attribute, value)
         self.attributes: dict[str, Any] = {**known, **{k: float(v) for k, v in attributes.items()}}
