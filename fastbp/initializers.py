@@ -6,7 +6,7 @@ Every initializer returns exactly the NumPy expression in its docstring, where `
 at two standard deviations, and divides the standard deviation by 0.87962566 so that the variance is the same.
 
 The arithmetic of all of them is elementwise IEEE arithmetic in a written order, `Orthogonal` included. So the values
-are as portable as the numbers that the Generator draws. A model gives them one of `kernels/draws.py`: its uniform and
+are as portable as the numbers that the Generator draws. A model gives them one of ``kernels/draws.py``: its uniform and
 normal numbers are today's NumPy's (of normal ones, one in 1.5 million may differ in its last bit), and stay them
 whatever NumPy makes of its own in a new release (NEP 19).
 """

@@ -1,6 +1,6 @@
 /* The one C signature of every fastbp kernel.
  *
- * A kernel reads and writes `buffers` (one pointer an operand, in the order of its row in table.py),
+ * A kernel reads and writes `buffers` (one pointer an operand, in the order of its row in table/),
  * takes its lengths from `sizes` (one number a dimension letter, in order of first appearance) and its
  * hyper-parameters from `attributes` (in the order of the row). Whatever is not plain IEEE arithmetic
  * (exp, long sums, matmul ...) it calls through `primitives`: the choice of that array is the choice of
