@@ -133,6 +133,8 @@ class _Values:
         self._known: dict[str, int] = {}
         found: list[int] = []
         for node in graph.nodes:
+            if node.kind == "column":  # strips, and threads, have some of the rows
+                raise ValueError(f"{kernel.name}: a sum or mean is over axis=0; it must be over axis=-1")
             found.append(self._of(node, [found[a] for a in node.args]))
         self.outputs = [found[k] for k in graph.outputs.values()]
         uses = self.uses()

@@ -434,6 +434,10 @@ class Graph:
         """Return what becomes of the rows, or of the columns, of a matrix."""
         options = {keyword.arg: self._literal(keyword.value) for keyword in tree.keywords}
         axis, keepdims = options.pop("axis", None), options.pop("keepdims", False)
+        names = [keyword.arg for keyword in tree.keywords]
+        # these NumPy refuses, or Python
+        if type(axis) is not int or type(keepdims) is not bool or len({*names}) != len(names):
+            raise self._unknown(tree)
         if options or not isinstance(x, _Array) or x.dims != self.axes or len(x.dims) != 2 or axis not in (0, 1, -1):
             raise self._unknown(tree)
         kind, dims = ("row", x.dims[:1]) if axis else ("column", x.dims[1:])
