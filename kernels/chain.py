@@ -120,6 +120,10 @@ class _Value(NamedTuple):
     number: float | None = None
 
 
+#: Exponents for which numpy.power, of a number, has loops of its own.
+_EXACT_POWERS = (-1.0, 0.5, 1.0, 2.0)
+
+
 class _Values:
     """What a graph computes, in the operations of the machine; equal values are one."""
 
@@ -215,7 +219,13 @@ class _Values:
                 return add("minimum", add("maximum", a, low), high)
             case "pow", [a]:
                 assert node.scalar
-                return add("pow", a, add("load", self._number(node.scalar)))
+                exponent = self._number(node.scalar)
+                power = self.values[exponent].number
+                if power is None or power in _EXACT_POWERS:
+                    name, said = self.kernel.name, power or self.values[exponent].name
+                    way = "a number, and not -1, 0.5, 1 or 2: write 1 / x, np.sqrt or x * x"
+                    raise ValueError(f"{name}: the exponent of numpy.power is {said}; it must be {way}")
+                return add("pow", a, add("load", exponent))
         return add(node.op, *args)
 
     def _number(self, scalar: Scalar) -> int:

@@ -7,7 +7,7 @@ definition's bits.
 The vocabulary of a definition: operands, attributes, numbers, numbers of its module, ``+ - * /``, comparisons, ``&``,
 ``|``, ``np.where``, ``np.abs``, ``np.sqrt``, ``np.maximum`` and ``np.minimum`` of an array and a scalar, ``clip``,
 `BLOCK_FUNCTIONS`, ``below_one(x, eps)``, ``polynomial(x, coefficients)`` with a tuple of its module, of rows that are
-added at run time ``np.power`` with a number as exponent,
+added at run time ``np.power`` with a number as exponent (but -1, 0.5, 1 and 2, for which NumPy has other loops),
 ``x.dtype.type(scalar)``, ``x.size``, ``x.shape[0]``, ``len(x)``, ``a if attribute else b``, and of a loss
 ``elements.sum() / scalar``. Of a matrix ``x.sum(axis=0)``, ``x.sum(axis=1)``, ``mean`` likewise and ``x.max(axis=1)``,
 each perhaps with ``keepdims=True``; ``s[:, None]`` and ``s[:, 0]`` of what they return. Of an operand ``[batch,2,n]``
