@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_array", "as_expressions", "as_generator", "as_list", "as_numbers", "as_path", "check_identifier", "check_kind",
-    "check_name", "generator_of", "integer", "number", "saved_seed", "suggest", "weights_of",
+    "check_name", "integer", "number", "saved_seed", "source_of", "suggest", "weights_of",
 ]  # fmt: skip
 
 _PLAIN = {bool, int, float}
@@ -146,13 +146,14 @@ def as_generator(name: str, seed: Any) -> np.random.Generator:
         raise kind(f"{name} is {seed!r}; it must be {what}") from None
 
 
-def generator_of(seed: Any) -> tuple[np.random.Generator, int | None]:
-    """Return a generator, and the integer from which `as_generator` makes it again, if there is one."""
-    if isinstance(seed, np.random.Generator):
-        return seed, None
+def source_of(seed: Any) -> np.random.Generator | int:
+    """Return what a seed stands for: the integer from which `as_generator` makes a generator, or a generator."""
     if seed is None:
-        seed = int.from_bytes(os.urandom(16))  # as `numpy.random.SeedSequence` does, in an eighth of its time
-    return as_generator("seed", seed), int(seed) if isinstance(seed, Integral) else None
+        return int.from_bytes(os.urandom(16))  # as `numpy.random.SeedSequence` does, in an eighth of its time
+    if isinstance(seed, np.random.Generator):
+        return seed
+    # int is an Integral, found in a quarter of the time
+    return int(seed) if isinstance(seed, (int, Integral)) and seed >= 0 else as_generator("seed", seed)
 
 
 def as_path(name: str, value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import losses, optimizers
-from .checks import as_list, as_numbers, check_kind, generator_of, integer
+from .checks import as_generator, as_list, as_numbers, check_kind, integer, source_of
 from .compiler import Layout
 from .data import Rows, as_features, as_rows, as_targets, as_weights, dtype_name
 from .doubts import doubts_of_number, doubts_of_outputs, last_activation
@@ -201,12 +201,13 @@ class Sequential:
         if self.loss_function is not None:
             for doubt in doubts_of_number(self.layers, layout.shapes, self.loss_function):
                 warn(doubt)
-        rng, known = generator_of(seed if self.seed is None else self.seed)
+        source = source_of(seed if self.seed is None else self.seed)
         from .kernels.draws import portable_generator  # which needs numpy.random
 
         memory = Memory(layout, self._setup.dtype)
-        memory.draw(self.layers, portable_generator(rng))
-        put_attributes([*self._placed(self._setup, memory), (self, "seed", self.seed if known is None else known)])
+        memory.draw(self.layers, portable_generator(as_generator("seed", source)))
+        drawn_from = source if isinstance(source, int) else self.seed
+        put_attributes([*self._placed(self._setup, memory), (self, "seed", drawn_from)])
 
     def place(self, setup: Setup, memory: Memory | None) -> None:
         """Let the model be compiled and built in this way.
@@ -603,17 +604,17 @@ class Sequential:
         undo: list[Callable[[], Any]] = [partial(put_attributes, kept)]
         try:
             if self._memory is None:
-                for generator in (job.generator, self.seed):
+                for generator in (job.source, self.seed):
                     if isinstance(generator, np.random.Generator):
                         bits = generator.bit_generator
                         undo.append(partial(setattr, bits, "state", bits.state))
                 undo.append(partial(put_attributes, self._placed(self._setup, None)))
-                self._build(job.data.x.shape[1:], job.generator if job.seed is None else job.seed)
+                self._build(job.data.x.shape[1:], job.source)
             engine = self.engine()
             if engine.layout.random:
                 streams = engine.memory.arrays["streams"]
                 undo.append(partial(put_values, [(streams, streams.copy())]))
-                put_values([(streams, engine.memory.seeded(self.layers, job.generator))])
+                put_values([(streams, engine.memory.seeded(self.layers, as_generator("seed", job.source)))])
             if job.checkpoint is not None:
                 undo.append(job.checkpoint.undo)
                 job.checkpoint.restore(engine)

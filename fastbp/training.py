@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from .backends import Turn, make_executor, refuse
 from .callbacks import Callback, History, ProgressBar, has_hook
-from .checks import as_list, as_numbers, check_kind, generator_of, integer, number
+from .checks import as_generator, as_list, as_numbers, check_kind, integer, number, source_of
 from .data import as_weights
 from .kernels.caller import warn
 from .kernels.operations import Status
@@ -46,8 +46,7 @@ class Job(NamedTuple):
     validation: Rows | None
     validates: Container[int]  # the epochs, counted from 1, after which the validation data are evaluated
     batch: int
-    generator: np.random.Generator
-    seed: int | None  # from which NumPy makes the generator again, where there is one
+    source: np.random.Generator | int  # what is drawn from, see `checks.source_of`
     shuffle: bool
     hooks: list[Any]  # the history is the first of them
     by_batches: bool  # whether one of them has a hook of batches
@@ -114,7 +113,7 @@ def job_of(
             outputs = model.layout_for(data.x.shape[1:]).output_shape[-1]
             weight = as_weights(own, class_weight, data.y, model.loss_function, model.dtype, outputs=outputs)
             data = data._replace(weight=weight)
-    generator, known_seed = generator_of(seed)
+    source = source_of(seed)
     callbacks = as_list("callbacks", callbacks, "fastbp.Callback objects")
     by_batches = False
     for callback in callbacks:
@@ -134,7 +133,7 @@ def job_of(
         "steps": -(-rows // batch),
         "rows": rows,
         "batch_size": batch,
-        "seed": known_seed,
+        "seed": source if isinstance(source, int) else None,
         "metrics": logged if validation is None else logged + [f"val_{name}" for name in logged],
     }
     resumed = None
@@ -142,14 +141,14 @@ def job_of(
         from .checkpoint import Checkpoint
 
         layout = model.layout_for(data.x.shape[1:])
-        resumed = Checkpoint(checkpoint, model, layout, generator if shuffle else None, hooks, params)
+        rng = as_generator("seed", source) if shuffle else None
+        resumed = Checkpoint(checkpoint, model, layout, rng, hooks, params)
     return Job(
         data,
         validation,
         validates,
         batch,
-        generator,
-        known_seed,
+        source,
         bool(shuffle),
         hooks,
         by_batches,
@@ -169,6 +168,14 @@ def _validation(model: Any, given: Any) -> Rows:
     names = [f"validation_data[{k}]" for k in range(3)]
     rows: Rows = model.prepare(*given[:2], given[2] if len(given) == 3 else None, names=names)
     return rows
+
+
+@cache
+def draws() -> Any:
+    """Return the module of random numbers, which needs numpy.random: imported where somebody draws, once."""
+    from .kernels import draws
+
+    return draws
 
 
 @lru_cache(maxsize=64)
@@ -397,14 +404,13 @@ def train(model: Trained, engine: Engine, job: Job, begun: Callable[[], Any]) ->
 
 def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) -> None:
     setup: Any = engine.setup
-    data, rng, history = job.data, job.generator if job.shuffle else None, job.hooks[0]
+    data, history, checkpoint = job.data, job.hooks[0], job.checkpoint
     rows, together = len(data.x), setup.loss.rows_per_sample
-    counts, order = counts_of(rows, job.batch), None
-    if rng is not None:
-        from .kernels.draws import permuting_generator  # which needs numpy.random
-
-        rng = permuting_generator(rng, rows // together, setup.numerics)
-    first_lr, first, stopped, checkpoint = setup.optimizer.lr, job.first, False, job.checkpoint
+    counts, rng, order = counts_of(rows, job.batch), None, None
+    if job.shuffle:
+        # a checkpoint goes on with the generator that it stores
+        rng = draws().permuting(job.source if checkpoint is None else checkpoint.rng, setup.numerics)
+    first_lr, first, stopped = setup.optimizer.lr, job.first, False
     if checkpoint is not None:
         first_lr, first, stopped = checkpoint.first_lr, checkpoint.done, checkpoint.stopped
     model.stop_training = stopped

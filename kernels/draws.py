@@ -16,15 +16,12 @@ import numpy as np
 from .threads import MISSING
 
 if MISSING is None:
-    from .compiled_draws import permutation, random, standard_normal
+    from .compiled_draws import Stream, permutation, random, standard_normal
 
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["PortableGenerator", "permuting_generator", "portable_generator"]
-
-#: Elements up to which NumPy's permutation takes less time than to take the state to the compiled one (measured).
-SHORT = 300
+__all__ = ["PortableGenerator", "permuting", "portable_generator"]
 
 
 def _fractions(words: np.ndarray) -> np.ndarray:
@@ -156,13 +153,28 @@ def _agrees() -> bool:
     return same and own.bit_generator.state == numpys.bit_generator.state
 
 
-def permuting_generator(rng: np.random.Generator, n: int, numerics: str) -> np.random.Generator:
-    """Return a Generator of the same bit generator that draws permutations of n elements for a numerics.
+def permuting(source: np.random.Generator | int, numerics: str) -> Any:
+    """Return what draws the permutations of a Generator, or of the one of a seed, for a numerics.
 
-    For portable numerics they are those that are defined here, for "numpy" those of `rng`: the compiled ones while they
-    are the same.
+    For portable numerics they are those that are defined here, for "numpy" those of the Generator: the compiled ones
+    while they are the same.
+
+    Parameters
+    ----------
+    source : numpy.random.Generator or int
+        A Generator goes on; from a seed the permutations are the first ones.
+    numerics : {"numpy", "portable"}
+
+    Returns
+    -------
+    object
+        Its method ``permutation(n)`` returns one of 0 .. n - 1.
     """
-    if numerics == "portable":
-        return portable_generator(rng)
-    agreed = MISSING is None and n > SHORT and type(rng) is np.random.Generator and _agrees()
-    return portable_generator(rng) if agreed else rng
+    defined = numerics == "portable" or (MISSING is None and _agrees())
+    if not isinstance(source, np.random.Generator):
+        if defined and MISSING is None:
+            return Stream(source)
+        source = np.random.Generator(np.random.PCG64(source))
+    elif numerics == "numpy" and type(source) is not np.random.Generator:
+        return source  # which may have a method of its own
+    return portable_generator(source) if defined else source

@@ -9,7 +9,7 @@ from _arrays import assert_same_bits, needs_modules
 
 from fastbp import Callback, Dense, Sequential, initializers
 from fastbp.kernels import draws
-from fastbp.kernels.draws import PortableGenerator, permuting_generator
+from fastbp.kernels.draws import PortableGenerator, permuting
 from fastbp.kernels.pcg64 import pcg64_state
 from fastbp.kernels.ziggurat import TAIL
 
@@ -108,6 +108,18 @@ def test_any_number_says_that_half_a_word_is_left_over(n, twin):
         assert bits[0].state == bits[1].state
 
 
+@needs_modules
+def test_streams_are_seeded_as_numpy_seeds_a_bit_generator():
+    # of no word, of up to the four of a pool, and of more
+    edges = [n + k for bits in (0, 32, 64, 96, 128, 160, 1000) for n in [1 << bits] for k in (-1, 0, 1)]
+    for seed in [*edges, *(int.from_bytes(numpys(k).bytes(16)) for k in range(50))]:
+        own, its = draws.Stream(seed), numpys(seed)
+        for n in (1, 0, 9, 2, 1000, 6):
+            assert_same_bits(own.permutation(n), its.permutation(n), f"seed {seed}, {n} elements")
+    with pytest.raises(ValueError, match=r"n is -1; it must be in 0 .. 2\*\*32"):
+        own.permutation(-1)
+
+
 def test_shapes_and_types_are_numpys():
     own, its = PortableGenerator(pcg(0)), numpys(0)
     for draw in (
@@ -146,11 +158,13 @@ class Others(np.random.Generator):
 
 @every_numerics
 @pytest.mark.parametrize("n", [5, 1000])
-def test_who_permutes(numerics, n, monkeypatch):
+def test_who_permutes(numerics, n, twin, monkeypatch):
     def orders(rng):
-        return [permuting_generator(rng, n, numerics).permutation(n).tolist() for _ in range(3)]
+        return [permuting(rng, numerics).permutation(n).tolist() for _ in range(3)]
 
     want = orders(numpys(1))
+    its = permuting(1, numerics)
+    assert want == [its.permutation(n).tolist() for _ in range(3)]
     assert want == [rng.permutation(n).tolist() for rng in [numpys(1)] for _ in range(3)]
     # of another bit generator, or by a method of the user's: theirs
     for rng in (np.random.Generator(np.random.MT19937(1)), np.random.Generator(np.random.PCG64DXSM(1))):
@@ -165,6 +179,8 @@ def test_who_permutes(numerics, n, monkeypatch):
     draws._agrees.cache_clear()
     try:
         assert orders(Others(pcg(1))) == (its if numerics == "numpy" else want)
+        seeded = permuting(1, numerics)
+        assert [seeded.permutation(n).tolist() for _ in range(3)] == (its if numerics == "numpy" else want)
     finally:
         draws._agrees.cache_clear()
 
