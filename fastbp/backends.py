@@ -147,6 +147,8 @@ class Executor:
         self.own = self._memory()
         self.arrays = list(self.own)
         self._callers = [buffer for buffer in program.buffers if buffer.role in ("input", "result")]
+        # what is kept of every step, or where it has a length of the batch of every row
+        self.results = [(b, b.with_rows, self.dtype(b)) for b in self._callers if b.role == "result"]
         self._prepare()
         self.batch = batch  # of the last run
 
@@ -573,7 +575,9 @@ class CompiledExecutor(Executor):
         """Run the calls of a range once."""
         self.check_batch(batch)
         self.batch = batch
-        self._raise(self.runner.run(*span, self.commit, counted))
+        status = self.runner.run(*span, self.commit, counted)
+        if status:
+            raise self._error(status)
 
     def run_steps(
         self,
@@ -594,7 +598,8 @@ class CompiledExecutor(Executor):
             status = self.runner.run_steps(*span, self.commit, rows, batch, cursors, list(streams.values()), on_pause)
         finally:
             self.steps = self.runner.steps
-        self._raise(status, self.steps)
+        if status:
+            raise self._error(status, self.steps)
 
     def _add_cursors(self, buffers: tuple[Buffer, ...]) -> tuple[list[tuple[int, int, int]], Buffer | None]:
         cursors = []
@@ -604,9 +609,8 @@ class CompiledExecutor(Executor):
         self._cursors[buffers] = found = cursors, next((b for b in buffers if b.of_data_set), None)
         return found
 
-    def _raise(self, status: int, step: int = 0) -> None:
-        if status:
-            raise CallError(self.program.calls[self.runner.failed], status, step)
+    def _error(self, status: int, step: int = 0) -> CallError:
+        return CallError(self.program.calls[self.runner.failed], status, step)
 
 
 def make_executor(

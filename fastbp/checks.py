@@ -153,7 +153,8 @@ def source_of(seed: Any) -> np.random.Generator | int:
     if isinstance(seed, np.random.Generator):
         return seed
     # int is an Integral, found in a quarter of the time
-    return int(seed) if isinstance(seed, (int, Integral)) and seed >= 0 else as_generator("seed", seed)
+    whole: Any = seed if isinstance(seed, (int, Integral)) else -1
+    return int(whole) if whole >= 0 else as_generator("seed", seed)
 
 
 def as_path(name: str, value: Any) -> str:

@@ -130,8 +130,6 @@ class Network:
         The streams of random numbers as the step leaves them.
     data_loss : Buffer or None
         The loss without penalties.
-    results : list of Buffer
-        What is kept of every step, or of every row: the loss, with and without penalties, and what metrics count.
     layers : list of (Layer, Buffer)
         Each layer's output.
     gradients : list of (Layer, Buffer)
@@ -155,7 +153,6 @@ class Network:
         self.drawn: Any = None
         self.data_loss: Any = None
         self.metrics: list[tuple[Metric, list[Buffer], Callable[..., Any]]] = []
-        self.results: list[Buffer] = []
         self.layers: list[tuple[Layer, Buffer]] = []
         self.gradients: list[tuple[Layer, Buffer]] = []
 
@@ -269,8 +266,6 @@ def _shortened(network: Network, passes: Sequence[Pass], by_hand: bool = False) 
     for shorten in passes:
         shorten(network.program, kept)
     network.metrics = [(metric, [b.root for b in found], value) for metric, found, value in network.metrics]
-    counted = [buffer for _, found, _ in network.metrics for buffer in found]
-    network.results = list(dict.fromkeys([network.loss, network.data_loss, *counted])) if network.loss else counted
     return network
 
 

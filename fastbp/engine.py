@@ -227,16 +227,15 @@ class Engine:
         return frozenset(k for k, layer in enumerate(self.layers) if layer.trainable)
 
     def _follow(self) -> None:
-        """Let train steps be made anew if layers were frozen, or have other learning rates, since they were made."""
-        if self.changed:
-            self.changed = False  # first: what changes from here on is seen the next time
-            self._networks = {key: network for key, network in self._networks.items() if key[0] in _SHARED}
-            self._kept = {}
-            # entries of what was made for other layers
-            self.step, self._steps.forward, self._steps = refuse, refuse, NO_STEPS
-            self.memory.arrays["gradients"][...] = 0  # of a layer that is not trained any more they stay so
-            self.turns.hand = ""
-            self.least_rows = max((layer.least_rows for layer in self.layers), default=1)
+        """Let train steps be made anew: layers were frozen, or have other learning rates, since they were made."""
+        self.changed = False  # first: what changes from here on is seen the next time
+        self._networks = {key: network for key, network in self._networks.items() if key[0] in _SHARED}
+        self._kept = {}
+        # entries of what was made for other layers
+        self.step, self._steps.forward, self._steps = refuse, refuse, NO_STEPS
+        self.memory.arrays["gradients"][...] = 0  # of a layer that is not trained any more they stay so
+        self.turns.hand = ""
+        self.least_rows = max((layer.least_rows for layer in self.layers), default=1)
 
     @property
     def train_program(self) -> Program | None:
@@ -303,7 +302,8 @@ class Engine:
         -------
         Network, Executor
         """
-        self._follow()
+        if self.changed:
+            self._follow()
         key = purpose, weighted
         kept = self._kept.get(key)
         if kept is None or kept[1].plan.batch < batch:

@@ -341,7 +341,7 @@ class Sequential:
             self._engine.changed = True
 
     def _require_compiled(self) -> None:
-        if self.loss_function is None:
+        if self._setup.loss is None:
             raise RuntimeError("the model is not compiled; call model.compile(optimizer=..., loss=...) first")
 
     # ------------------------------------------------------------------ data and programs
@@ -467,10 +467,10 @@ class Sequential:
             The message names the argument, what it was and what is allowed.
         """
         self._require_compiled()
-        engine, unweighted = self._engine, sample_weight is None and class_weight is None
-        if engine is not None and unweighted and dtype in (None, self.dtype) and engine.fits(x, y):
+        setup, engine, unweighted = self._setup, self._engine, sample_weight is None and class_weight is None
+        if engine is not None and unweighted and dtype in (None, setup.dtype) and engine.fits(x, y):
             self._look(names[0], x)
-            return Rows(x, y, None, self.loss_function.counting(y))  # type: ignore[arg-type]
+            return Rows(x, y, None, setup.loss.counting(y))  # type: ignore[arg-type, union-attr]
         rows = as_rows(names[0], x)
         layout, loss, dtype = self.layout_for(rows.shape[1:]), self.loss_function, dtype or self.dtype
         features = self._features(names[0], rows, layout, dtype=dtype)
@@ -592,12 +592,12 @@ class Sequential:
         ``.fastbp-*.tmp`` behind.
         """
 
-        given = batch_size, epochs, initial_epoch, shuffle, seed, verbose, callbacks, stop_on_nan
-        validation = validation_data, validation_split, validation_freq
-        return self._turns.take("fit", self._fit, x, y, sample_weight, class_weight, *given, *validation, checkpoint)
+        return self._turns.take(
+            "fit", self._fit, x, y, sample_weight, class_weight, batch_size, epochs, initial_epoch, shuffle, seed,
+            verbose, callbacks, stop_on_nan, validation_data, validation_split, validation_freq, checkpoint,
+        )  # fmt: skip
 
     def _fit(self, *given: Any) -> History:
-        self._require_compiled()
         job = job_of(self, *given)
         # until the first epoch begins a refusal, or Ctrl-C, leaves the model as it was
         kept = [(self, "history", self.history), (self, "fit_seed", self.fit_seed), (self, "seed", self.seed)]

@@ -104,7 +104,8 @@ class Optimizer(Registered, kind="optimizer"):
     @property
     def lr(self) -> float:
         """The learning rate of the next step; see `schedule` for the rule behind it."""
-        self.prepare()
+        if self._schedule is not None:
+            self.prepare()
         return self._lr.item()
 
     @lr.setter

@@ -51,7 +51,7 @@ class Job(NamedTuple):
     hooks: list[Any]  # the history is the first of them
     by_batches: bool  # whether one of them has a hook of batches
     params: dict[str, Any]  # of the hooks
-    stop_on_nan: bool
+    purpose: str  # of the train step, as of `Engine.executor`
     first: int
     last: int
     checkpoint: Checkpoint | None
@@ -95,8 +95,9 @@ def job_of(
         validates: Container[int] = range(every, epochs + 1, every)
     else:
         validates = {integer("validation_freq", epoch, 1) for epoch in validation_freq}
-    split, per_sample = number("validation_split", validation_split, 0, 1), model.loss_function.rows_per_sample
+    split = number("validation_split", validation_split, 0, 1)
     data = model.prepare(x, y, sample_weight, None if split else class_weight)
+    per_sample = model.loss_function.rows_per_sample
     validation = None
     if validation_data is not None:
         if split:
@@ -153,7 +154,7 @@ def job_of(
         hooks,
         by_batches,
         params,
-        bool(stop_on_nan),
+        "train" if stop_on_nan else "train on",
         initial_epoch,
         epochs,
         resumed,
@@ -199,13 +200,12 @@ def sources(network: Network, data: Rows, order: np.ndarray) -> Cursors:
     return found if data.weight is None else {**found, network.weight_source: data.weight}
 
 
-def results_of(network: Network, executor: Executor, rows: int, steps: int) -> Cursors:
+def results_of(executor: Executor, rows: int, steps: int) -> Cursors:
     """Return room for what every step, or every row, yields."""
-    arrays = {}
-    for b in network.results:
-        shape = b.resolve(rows) if b.with_rows else (steps, *b.shape)
-        arrays[b] = np.empty(shape, executor.dtype(b))
-    return arrays
+    return {
+        b: np.empty(b.resolve(rows) if with_rows else (steps, *b.shape), dtype)
+        for b, with_rows, dtype in executor.results
+    }
 
 
 def part(cursors: Cursors, first: int, last: int, start: int, stop: int) -> Cursors:
@@ -285,7 +285,7 @@ def evaluate(engine: Engine, data: Rows, block: int) -> dict[str, Any]:
     network, executor = engine.lend("evaluate", batch, weighted)
     if executor.quick is refuse and not weighted:
         executor.quick = quick_evaluation(engine, network, executor)
-    results = results_of(network, executor, rows, -(-rows // batch))
+    results = results_of(executor, rows, -(-rows // batch))
     try:
         executor.run_steps((0, len(network.program.calls)), rows, batch, {**inputs(network, data), **results})
     finally:
@@ -301,8 +301,8 @@ def quick_evaluation(engine: Engine, network: Network, executor: Executor) -> Ca
         return refuse
     run = executor.entry(Turn(engine.turns), ports, network.loss)[0]
     # results stay where the executor has memory for them
-    own = {b: executor.own[b.number].reshape(-1, *b.shape[b.with_rows :]) for b in network.results}
-    by_rows = any(b.with_rows for b in own)
+    own = {b: executor.own[b.number].reshape(-1, *b.shape[with_rows:]) for b, with_rows, _ in executor.results}
+    by_rows = any(with_rows for _, with_rows, _ in executor.results)
 
     def quick(x: Any, y: Any, block: int) -> dict[str, Any] | None:
         if run(x, y, block) is None:
@@ -352,12 +352,6 @@ def explain(engine: Engine, error: CallError, data: Rows, where: str) -> Excepti
     )
 
 
-def executor_of(engine: Engine, job: Job) -> tuple[Network, Executor]:
-    """Return the train step that a fit runs, as the layers want it now."""
-    purpose = "train" if job.stop_on_nan else "train on"
-    return engine.executor(purpose, job.batch, job.data.weight is not None)
-
-
 def train(model: Trained, engine: Engine, job: Job, begun: Callable[[], Any]) -> None:
     """Run the epochs of a `fit` between its callbacks' beginnings and ends.
 
@@ -372,7 +366,8 @@ def train(model: Trained, engine: Engine, job: Job, begun: Callable[[], Any]) ->
     begun : callable
         Called without arguments when nothing can be refused any more, before the first epoch.
     """
-    _, executor = executor_of(engine, job)  # before anybody is told that training begins: there may be no memory for it
+    # before anybody is told that training begins: there may be no memory for it
+    _, executor = engine.executor(job.purpose, job.batch, job.data.weight is not None)
     warn_of_few_rows(engine, len(job.data.x), job.batch)
     errors: list[BaseException] = []
     losses: list[np.ndarray] = []
@@ -406,10 +401,10 @@ def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) 
     setup: Any = engine.setup
     data, history, checkpoint = job.data, job.hooks[0], job.checkpoint
     rows, together = len(data.x), setup.loss.rows_per_sample
-    counts, rng, order = counts_of(rows, job.batch), None, None
+    counts, permutation, order = counts_of(rows, job.batch), None, None
     if job.shuffle:
         # a checkpoint goes on with the generator that it stores
-        rng = draws().permuting(job.source if checkpoint is None else checkpoint.rng, setup.numerics)
+        permutation = draws().permuting(job.source if checkpoint is None else checkpoint.rng, setup.numerics)
     first_lr, first, stopped = setup.optimizer.lr, job.first, False
     if checkpoint is not None:
         first_lr, first, stopped = checkpoint.first_lr, checkpoint.done, checkpoint.stopped
@@ -419,17 +414,18 @@ def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) 
     for epoch in range(first, first if stopped else job.last):
         for hook in job.hooks:
             hook.on_epoch_begin(epoch)
-        if rng is not None:
-            order = rng.permutation(rows // together)
+        if permutation is not None:
+            order = permutation(rows // together)
             if together > 1:
                 order = (together * order[:, None] + np.arange(together)).reshape(-1)
-        network, executor = executor_of(engine, job)
-        results = results_of(network, executor, rows, len(counts))
+        # as the layers want it now
+        network, executor = engine.executor(job.purpose, job.batch, data.weight is not None)
+        results = results_of(executor, rows, len(counts))
         # in their own order the rows are read where they lie, else gathered
         cursors = inputs(network, data) if order is None else sources(network, data, order)
         span = (executor.start if order is None else 0, len(network.program.calls))
         try:
-            steps, lr = run_epoch(_Epoch(model, engine, job, epoch, network, executor, span), cursors, results)
+            steps, lr = run_epoch(model, engine, job, epoch, network, executor, span, cursors, results)
         except CallError as error:
             spoilt = data.of(which(order, error.step * job.batch, (error.step + 1) * job.batch))
             raise explain(engine, error, spoilt, f"epoch {epoch + 1}, batch {error.step + 1}") from None
@@ -465,37 +461,44 @@ def _validate(engine: Engine, job: Job) -> dict[str, float]:
     return {f"val_{name}": value for name, value in logs.items() if np.ndim(value) == 0}
 
 
-class _Epoch(NamedTuple):
-    """An epoch that is to run, by the program that the layers ask for now."""
-
-    model: Trained
-    engine: Engine
-    job: Job
-    epoch: int
-    network: Network
-    executor: Executor
-    span: tuple[int, int]
-
-
-def at_once(this: _Epoch, cursors: Cursors, results: Cursors) -> tuple[int, float]:
+def at_once(
+    model: Trained,
+    engine: Engine,
+    job: Job,
+    epoch: int,
+    network: Network,
+    executor: Executor,
+    span: tuple[int, int],
+    cursors: Cursors,
+    results: Cursors,
+) -> tuple[int, float]:
     """Run the batches of an epoch without Python in between; return their number and the last learning rate."""
-    job, optimizer = this.job, this.engine.setup.optimizer
+    optimizer: Any = engine.setup.optimizer
     rows, steps = len(job.data.x), job.params["steps"]
-    rates = optimizer.rates(steps)  # type: ignore[union-attr]
+    rates = optimizer.rates(steps)
     if rates is not None:
-        cursors[this.network.lr] = rates
+        cursors[network.lr] = rates
 
     def pause(step: int) -> None:
         for hook in job.hooks:
-            hook.on_progress(this.epoch, step)
+            hook.on_progress(epoch, step)
 
-    this.executor.run_steps(this.span, rows, job.batch, {**cursors, **results}, pause)
-    return steps, optimizer.lr if rates is None else float(rates[-1])  # type: ignore[union-attr]
+    executor.run_steps(span, rows, job.batch, cursors | results, pause)
+    return steps, optimizer.lr if rates is None else float(rates[-1])
 
 
-def by_batches(this: _Epoch, cursors: Cursors, results: Cursors) -> tuple[int, float]:
-    """Run them with the hooks of each batch in between; return as `at_once`."""
-    model, engine, job, _, network, executor, span = this
+def by_batches(
+    model: Trained,
+    engine: Engine,
+    job: Job,
+    epoch: int,
+    network: Network,
+    executor: Executor,
+    span: tuple[int, int],
+    cursors: Cursors,
+    results: Cursors,
+) -> tuple[int, float]:
+    """Run them with the hooks of each batch in between; arguments and what is returned as of `at_once`."""
     optimizer: Any = engine.setup.optimizer
     begins = [hook for hook in job.hooks if has_hook(hook, "on_train_batch_begin")]
     ends = [hook for hook in job.hooks if has_hook(hook, "on_train_batch_end")]
@@ -522,6 +525,6 @@ def by_batches(this: _Epoch, cursors: Cursors, results: Cursors) -> tuple[int, f
             return k + 1, lr
         if time.monotonic() - shown > 0.1:
             for hook in job.hooks:
-                hook.on_progress(this.epoch, k + 1)
+                hook.on_progress(epoch, k + 1)
             shown = time.monotonic()
     return len(counts), lr

@@ -83,7 +83,8 @@ class Turns:
         RuntimeError
             If the model is in use.
         """
-        self._look_for_fork()
+        if self._process != os.getpid():
+            self._forget_others()
         turn, mine = self.turn, (get_ident(), what)
         try:
             owner = turn.setdefault("turn", mine)
@@ -101,7 +102,8 @@ class Turns:
 
     def read(self, what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function that only reads the model; see `take`."""
-        self._look_for_fork()
+        if self._process != os.getpid():
+            self._forget_others()
         token = object()
         try:
             self.readers[token] = get_ident()
@@ -112,14 +114,13 @@ class Turns:
         finally:
             self.readers.pop(token, None)
 
-    def _look_for_fork(self) -> None:
+    def _forget_others(self) -> None:
         """Forget, in a forked child, the calls of threads that it does not have."""
-        if self._process != os.getpid():
-            mine, self._process = get_ident(), os.getpid()
-            if self.turn.get("turn", (mine, ""))[0] != mine:
-                self.turn.clear()
-            for token in [token for token, thread in self.readers.items() if thread != mine]:
-                del self.readers[token]
+        mine, self._process = get_ident(), os.getpid()
+        if self.turn.get("turn", (mine, ""))[0] != mine:
+            self.turn.clear()
+        for token in [token for token, thread in self.readers.items() if thread != mine]:
+            del self.readers[token]
 
     def between(self, what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function that changes the model, also within `fit` in this thread, but not in the middle of a step."""

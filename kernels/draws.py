@@ -19,6 +19,7 @@ if MISSING is None:
     from .compiled_draws import Stream, permutation, random, standard_normal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 __all__ = ["PortableGenerator", "permuting", "portable_generator"]
@@ -153,8 +154,8 @@ def _agrees() -> bool:
     return same and own.bit_generator.state == numpys.bit_generator.state
 
 
-def permuting(source: np.random.Generator | int, numerics: str) -> Any:
-    """Return what draws the permutations of a Generator, or of the one of a seed, for a numerics.
+def permuting(source: np.random.Generator | int, numerics: str) -> Callable[[int], np.ndarray]:
+    """Return a function of n that draws permutations of 0 .. n - 1 from a Generator, or a seed, for a numerics.
 
     For portable numerics they are those that are defined here, for "numpy" those of the Generator: the compiled ones
     while they are the same.
@@ -162,19 +163,20 @@ def permuting(source: np.random.Generator | int, numerics: str) -> Any:
     Parameters
     ----------
     source : numpy.random.Generator or int
-        A Generator goes on; from a seed the permutations are the first ones.
+        A Generator goes on; a seed begins.
     numerics : {"numpy", "portable"}
 
     Returns
     -------
-    object
-        Its method ``permutation(n)`` returns one of 0 .. n - 1.
+    callable
     """
     defined = numerics == "portable" or (MISSING is None and _agrees())
     if not isinstance(source, np.random.Generator):
         if defined and MISSING is None:
-            return Stream(source)
+            return Stream(source).permutation
         source = np.random.Generator(np.random.PCG64(source))
     elif numerics == "numpy" and type(source) is not np.random.Generator:
-        return source  # which may have a method of its own
-    return portable_generator(source) if defined else source
+        return source.permutation  # which may be a method of the user's
+    if defined and MISSING is None and type(source.bit_generator) is np.random.PCG64:
+        return functools.partial(permutation, source.bit_generator)
+    return (portable_generator(source) if defined else source).permutation
