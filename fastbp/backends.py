@@ -18,6 +18,7 @@ from .kernels.arrays import dtype_of, same_bits
 from .kernels.operations import NotFiniteError, OutOfRangeError, Status
 from .program import CallError
 from .program.ir import affine, at
+from .program.plan import LINE
 from .turns import Turns, put_values
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ __all__ = ["Executor", "Port", "Profile", "Turn", "aligned", "aligned_copy", "ma
 def aligned(n: int, dtype: DTypeLike) -> np.ndarray:
     """Return n zeros that begin at a cache line."""
     dtype = np.dtype(dtype)
-    raw = np.zeros(n * dtype.itemsize + 64, np.uint8)
-    start = -raw.ctypes.data % 64
+    raw = np.zeros(n * dtype.itemsize + LINE, np.uint8)
+    start = -raw.ctypes.data % LINE
     return raw[start : start + n * dtype.itemsize].view(dtype)
 
 
@@ -155,22 +156,21 @@ class Executor:
     def _memory(self) -> list[Any]:
         """Return an array for each buffer, by number; None for a view, and where one is bound or no call uses it."""
         program, batch = self.program, self.plan.batch
-        arena = aligned(self.plan.nbytes, np.uint8)
-        own: list[Any] = []
+        own: list[Any] = [None] * len(program.buffers)
+        # one piece of memory: the arena, and behind it what has memory of its own
+        places, end = dict(self.plan.offsets), self.plan.nbytes
         for buffer in program.buffers:
-            dtype = self.dtype(buffer)
-            if buffer in self.plan.offsets:
-                start = self.plan.offsets[buffer]
-                array = arena[start : start + program.nbytes(buffer, batch)].view(dtype)
-            elif buffer.parent is not None:
-                array = None
-            elif buffer.name in self.shared:
-                array = self.shared[buffer.name].reshape(-1)
-            elif buffer.of_data_set or buffer.role == "temporary":
-                array = None
-            else:
-                array = aligned(buffer.size(batch), dtype)
-            own.append(array)
+            if buffer.parent is not None or buffer in places:
+                continue
+            if buffer.name in self.shared:
+                own[buffer.number] = self.shared[buffer.name].reshape(-1)
+            elif not buffer.of_data_set and buffer.role != "temporary":
+                places[buffer] = end
+                end += -(-program.nbytes(buffer, batch) // LINE) * LINE
+        memory = aligned(end, np.uint8)
+        for buffer, start in places.items():
+            stop = start + program.nbytes(buffer, batch)
+            own[buffer.number] = memory[start:stop].view(self.dtype(buffer))
         return own
 
     def _prepare(self) -> None:

@@ -157,7 +157,9 @@ class Program(CallList):
         shapes = tuple([fixed[o.name].shape if o.name in fixed else None for o in kernel.operands])
         sizes = sizes_of(kernel, shapes, chosen)
         if len(given) < len(kernel.operands):
-            like = next((given[o.name].shape for o in kernel.inputs if o.dims == ("n",)), None)
+            like = None
+            if kernel.elementwise:
+                like = next((given[o.name].shape for o in kernel.inputs if o.dims == ("n",)), None)
             for operand in kernel.outputs:
                 if operand.name not in given:
                     shape = kernel.shape(operand, sizes, like)
@@ -175,6 +177,8 @@ class Program(CallList):
 
     def _made(self, gradient: Buffer) -> bool:
         """Whether calls made a gradient already: itself, or the whole that it is a part of."""
+        if gradient.owner.role != "gradient":
+            return False
         return _place(gradient) in self._gradients or _place(gradient.owner) in self._gradients
 
     def later(self, function: Callable[[], None]) -> None:

@@ -522,7 +522,8 @@ class CallList:
                 new.role = "result"
             old.become(new)
         for number, buffer in enumerate(self.buffers):
-            buffer.renumber(number)
+            if buffer.number != number:
+                buffer.renumber(number)
 
     def itemsize(self, buffer: Buffer) -> int:
         """Return the bytes of one element.

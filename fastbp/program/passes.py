@@ -6,6 +6,7 @@ default `PASSES`.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from ..kernels.table import KERNELS
@@ -33,10 +34,10 @@ def _replaceable(program: CallList) -> Callable[[Buffer], bool]:
 
 def _uses(program: CallList) -> dict[Buffer, list[int]]:
     """Return the numbers of the calls that name a buffer, once for each time."""
-    uses: dict[Buffer, list[int]] = {}
+    uses: dict[Buffer, list[int]] = defaultdict(list)
     for i, call in enumerate(program.calls):
         for buffer in call.buffers:
-            uses.setdefault(buffer.root, []).append(i)
+            uses[buffer.root].append(i)
     return uses
 
 
@@ -61,6 +62,9 @@ def fuse_relu(program: CallList, kept: Container[Buffer]) -> None:
 
 def share_calls(program: CallList, kept: Container[Buffer]) -> None:
     """Make what several metrics, or groups of parameters, need of one kernel and the same operands only once."""
+    alike = Counter([(call.kernel, call.layer) for call in program.calls])
+    if len(alike) == len(program.calls):
+        return
     writers: dict[Buffer, int] = {}
     for call in program.calls:
         for buffer in call.writes:
@@ -71,6 +75,8 @@ def share_calls(program: CallList, kept: Container[Buffer]) -> None:
     names: dict[Buffer, Buffer] = {}
     gone = set()
     for i, call in enumerate(program.calls):
+        if alike[call.kernel, call.layer] == 1:
+            continue
         inputs, outputs = call.reads, call.writes
         steady = not any(b.owner in changing for b in call.buffers)
         if not (steady and outputs and all(map(own, outputs))):
@@ -103,9 +109,9 @@ def join_loss(program: CallList, kept: Container[Buffer]) -> None:
         both = row.kernels.get(f"{row.name}_and_gradient")
         if both is None or call.kernel.name != f"{row.name}_forward" or call.buffers[0].shape[1] > _OUTPUTS:
             continue
-        forward = call.named()
+        forward, follows = call.named(), f"{row.name}_backward"
         for j in range(i + 1, len(calls)):
-            if calls[j].kernel.name != f"{row.name}_backward" or calls[j].attributes != call.attributes:
+            if calls[j].kernel.name != follows or calls[j].attributes != call.attributes:
                 continue
             backward = calls[j].named()
             named = {**forward, **backward}
@@ -127,14 +133,15 @@ def sweep_backward(program: CallList, kept: Container[Buffer]) -> None:
     if program.numerics != "portable":
         return
     own, inside, calls = _replaceable(program), _inside(program, kept), program.calls
+    kernels = [call.kernel.name for call in calls]
     names: dict[Buffer, Buffer] = {}
     gone: set[int] = set()
 
-    def are(first: int, *kernels: str) -> bool:
-        return [call.kernel.name for call in calls[first : first + len(kernels)]] == [*kernels]
+    def are(first: int, *wanted: str) -> bool:
+        return kernels[first : first + len(wanted)] == [*wanted]
 
-    for i in range(len(calls)):
-        if not are(i, "bias_backward", "matmul_tn", "matmul_nt"):
+    for i, name in enumerate(kernels):
+        if name != "bias_backward" or not are(i, "bias_backward", "matmul_tn", "matmul_nt"):
             continue
         (dy, db), (x, dz, dw), (other, w, dx) = (call.buffers for call in calls[i : i + 3])
         if not dy == dz == other or dy.shape[1] > _OUTPUTS or x.shape[1] * program.itemsize(x) > _BYTES:

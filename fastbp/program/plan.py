@@ -10,9 +10,9 @@ from .ir import may_lie
 if TYPE_CHECKING:
     from .ir import Buffer, Call, CallList
 
-__all__ = ["Plan", "plan_arena"]
+__all__ = ["LINE", "Plan", "plan_arena"]
 
-_ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+LINE = 64  # bytes: a cache line, and the widest vector
 #: Up to so many groups the largest is placed first, in quadratic time (some 15 ms): of few it takes less memory.
 _LARGEST_FIRST = 1000
 
@@ -45,7 +45,7 @@ class _Group:
 
     def __init__(self, buffer: Buffer, call: int, nbytes: int) -> None:
         self.buffers, self.first, self.last, self.nbytes = [buffer], call, call, nbytes
-        self.size = -(-nbytes // _ALIGNMENT) * _ALIGNMENT
+        self.size = -(-nbytes // LINE) * LINE
 
 
 def plan_arena(program: CallList, batch: int, keep: bool = False) -> Plan:

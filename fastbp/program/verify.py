@@ -89,7 +89,8 @@ class _Memory:
         self.alive: list[tuple[int, int, int]] = []
         self.last: dict[Buffer, int] = {}
         for i, call in enumerate(program.calls):
-            self.last.update((b.owner, i) for b in call.buffers)
+            for buffer in call.buffers:
+                self.last[buffer.owner] = i
         self.dying: dict[int, list[Buffer]] = {}
         for buffer in self.spans:
             self.dying.setdefault(self.last.get(buffer, -1), []).append(buffer)
@@ -140,6 +141,7 @@ class _Walk:
         self.memory = None if plan is None else _Memory(program, plan)
         self.parts: dict[Buffer, _Part] = {}
         self.sizes: dict[tuple[object, ...], tuple[int, int]] = {}  # of shapes, for one row and for the longest batch
+        self.shapes: set[tuple[object, ...]] = set()  # whose lengths can be
         self.whole: set[Buffer] = set()  # written by one call, all of it
         self.ready: dict[Buffer, _Parts] = {}  # of each other owner what may be read
         self.written: dict[Buffer, _Parts] = {}  # and what calls wrote
@@ -183,13 +185,15 @@ class _Walk:
     def check_buffer(self, buffer: Buffer) -> None:
         """Raise ProgramError unless a buffer has lengths that can be, and lies inside of its parent."""
         wrong, parent = "", buffer.parent
-        for length in buffer.shape:
-            if length.__class__ is int and length >= 0:
-                continue
-            if isinstance(length, Length) and not (length.per_row > 0 and length.of in ("batch", "rows")):
-                wrong = f"{length!r} is no length"
-            elif at(length, 1, 1) < 0:
-                wrong = f"{length!r} is negative"
+        if buffer.shape not in self.shapes:
+            for length in buffer.shape:
+                if length.__class__ is int and length >= 0:
+                    continue
+                if isinstance(length, Length) and not (length.per_row > 0 and length.of in ("batch", "rows")):
+                    wrong = f"{length!r} is no length"
+                elif at(length, 1, 1) < 0:
+                    wrong = f"{length!r} is negative"
+            self.shapes.add(buffer.shape)
         if parent is not None and not wrong:
             if parent not in self.owned:
                 wrong = f"its parent {parent!r} is no buffer of this program"
@@ -232,18 +236,21 @@ class _Walk:
         return f"a part of {buffer.root!r}" if ready.touch(whole) else repr(buffer.root)
 
     def write(self, i: int, call: Call, buffer: Buffer, updates: bool) -> None:
-        if "input" in (buffer.role, buffer.owner.role) and call.phase != "gather":
+        owner = buffer.owner
+        if call.phase != "gather" and "input" in (buffer.role, owner.role):
             raise _error(i, call, f"writes the input {buffer!r}")
-        owner, part = buffer.owner, self.part(buffer)
-        if not updates and (owner in self.whole or (owner in self.written and self.written[owner].touch(part))):
+        whole, written = owner in self.whole, self.written.get(owner)
+        if not updates and (whole or (written is not None and written.touch(self.part(buffer)))):
             raise _error(i, call, f"{self.first(i, buffer)}; after that only calls that read it too may change it")
-        if owner in self.whole:
+        if whole:
             return
-        if buffer.root is owner and owner not in self.written and owner not in self.ready:
-            self.whole.add(owner)
-            return
-        self.written.setdefault(owner, _Parts()).add(part)
-        self.ready.setdefault(owner, _Parts()).add(part)
+        if written is None:
+            if buffer.root is owner and owner not in self.ready:
+                self.whole.add(owner)
+                return
+            written = self.written[owner] = _Parts()
+        written.add(self.part(buffer))
+        self.ready.setdefault(owner, _Parts()).add(self.part(buffer))
 
     def first(self, i: int, buffer: Buffer) -> str:
         """Return by which call a buffer, or some of it, was written before call `i`."""
