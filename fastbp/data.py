@@ -83,6 +83,8 @@ def _real(name: str, array: np.ndarray, dtype: DTypeLike, finite: bool) -> np.nd
 
 def dtype_name(dtype: Any) -> str:
     """Return the name of a real type that models have, or raise an error."""
+    if dtype.__class__ is str and dtype in REALS:
+        return dtype
     try:
         # numpy.dtype(None) would be float64
         name = dtype if dtype is None else np.dtype(dtype).name

@@ -516,6 +516,8 @@ class CallList:
         for call in self.calls:
             if not names.keys().isdisjoint(call.buffers):
                 call.buffers = tuple([names[b].reshaped(b.shape) if b in names else b for b in call.buffers])
+        if not names:
+            return
         self.buffers = [b for b in self.buffers if b not in names]
         for old, new in names.items():
             if old.role == "result":

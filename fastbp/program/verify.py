@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from .ir import Length, ProgramError, at, may_lie, places, sizes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .ir import Buffer, Call, CallList
     from .plan import Plan
 
@@ -263,16 +261,13 @@ class _Walk:
         raise AssertionError("no call wrote it")
 
     def check_aliases(self, i: int, call: Call) -> None:
-        operands: Sequence[tuple[str, Buffer]] = [
-            (o.name, b) for o, b in zip(call.kernel.operands, call.buffers, strict=True)
-        ]
-        allowed = {frozenset(pair) for pair in call.kernel.inplace}
+        named, allowed = call.named(), call.kernel.inplace
         for output in call.kernel.outputs:
-            buffer = call.named()[output.name]
-            for name, other in operands:
+            buffer = named[output.name]
+            for name, other in named.items():
                 if name == output.name or other.owner is not buffer.owner:
                     continue
                 a, b = self.part(buffer), self.part(other)
-                in_place = a == b and frozenset((output.name, name)) in allowed
+                in_place = a == b and ((output.name, name) in allowed or (name, output.name) in allowed)
                 if not (in_place or a.before(b) or b.before(a)):
                     raise _error(i, call, f"{output.name} and {name} may not be one buffer")
