@@ -62,7 +62,7 @@ class Turns:
         self.stage = self.hand = ""
         self._process = os.getpid()
 
-    def take(self, what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def take(self, what: str, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function that changes the model.
 
         Parameters
@@ -70,7 +70,7 @@ class Turns:
         what : str
             How messages call it.
         function : callable
-        *args, **kwargs
+        *args
             Its arguments.
 
         Returns
@@ -94,13 +94,13 @@ class Turns:
                 if mine[0] in self.readers.values():
                     raise RuntimeError(_refusal(what, (mine[0], "a call that reads this model")))
                 time.sleep(_PAUSE)
-            return function(*args, **kwargs)
+            return function(*args)
         finally:
             # no call before the turn is given back: Ctrl-C would come in between, and it would be taken for ever
             if "turn" in turn and turn["turn"] is mine:
                 del turn["turn"]
 
-    def read(self, what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def read(self, what: str, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function that only reads the model; see `take`."""
         if self._process != os.getpid():
             self._forget_others()
@@ -110,7 +110,7 @@ class Turns:
             owner = self.turn.get("turn")
             if owner is not None and (owner[0] != get_ident() or self.stage == "update"):
                 raise RuntimeError(_refusal(what, owner))
-            return function(*args, **kwargs)
+            return function(*args)
         finally:
             self.readers.pop(token, None)
 
@@ -122,17 +122,17 @@ class Turns:
         for token in [token for token, thread in self.readers.items() if thread != mine]:
             del self.readers[token]
 
-    def between(self, what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def between(self, what: str, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function that changes the model, also within `fit` in this thread, but not in the middle of a step."""
         owner = self.turn.get("turn")
         if owner is None or owner[0] != get_ident():
-            return self.take(what, function, *args, **kwargs)
+            return self.take(what, function, *args)
         if owner[1] != "fit":
             raise RuntimeError(_refusal(what, owner))
         # a step, or an evaluation
         if self.stage or get_ident() in self.readers.values():
             raise RuntimeError(f"{owner[1]} is in the middle of a step; {what} must wait for its end")
-        return function(*args, **kwargs)
+        return function(*args)
 
 
 def _refusal(what: str, owner: tuple[int, str]) -> str:
