@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .dtypes import REALS
 from .threads import MISSING
 
 if MISSING is None:
@@ -57,7 +58,7 @@ class PortableGenerator(np.random.Generator):
 
         A half that is left over is kept for the next number in float32, or the next permutation.
         """
-        if out is not None:
+        if out is not None or np.dtype(dtype).name not in REALS:
             return super().random(size, dtype, out)
         n = int(np.prod(() if size is None else size))
         if np.dtype(dtype) != np.float64:
@@ -83,11 +84,17 @@ class PortableGenerator(np.random.Generator):
 
     def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
         """Return ``low + (high - low) * random(size)``, two roundings a number."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            width = np.subtract(high, low)
+        if not np.all((width >= 0) & (width < np.inf)):
+            return super().uniform(low, high, size)  # an error
         size = np.broadcast(low, high).shape or None if size is None else size
-        return _scaled(self.random(size), low, np.subtract(high, low))
+        return _scaled(self.random(size), low, width)
 
     def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
         """Return ``loc + scale * standard_normal(size)``, two roundings a number."""
+        if np.any(np.less(scale, 0)):
+            return super().normal(loc, scale, size)  # an error
         size = np.broadcast(loc, scale).shape or None if size is None else size
         return _scaled(self.standard_normal(size), loc, scale)
 

@@ -142,6 +142,23 @@ def test_shapes_and_types_are_numpys():
     assert own.bit_generator.state == its.bit_generator.state
 
 
+def test_what_numpy_refuses_to_draw_is_refused():
+    own = PortableGenerator(pcg(0))
+    before = own.bit_generator.state
+    with pytest.raises(TypeError, match=r"Unsupported dtype dtype\('int64'\)"):
+        own.random(3, dtype=np.int64)
+    for low, high in ((1, 0), ([0, 1], [1, 0])):
+        with pytest.raises(ValueError, match="high - low < 0"):
+            own.uniform(low, high)
+    for high in (np.inf, np.nan):
+        with pytest.raises(OverflowError):
+            own.uniform(0, high, 3)
+    for scale in (-1, [1.0, -1.0]):
+        with pytest.raises(ValueError, match="scale < 0"):
+            own.normal(0, scale)
+    assert own.bit_generator.state == before
+
+
 # ----------------------------------------------------------------------------------------------- shuffles
 class Others(np.random.Generator):
     """A Generator of a NumPy that draws otherwise."""
