@@ -86,7 +86,12 @@ class Memory:
         chosen = [i for i, k in enumerate(random) if own or layers[k].seed is None]
         if not chosen:
             return streams
-        for i, child in zip(chosen, rng.spawn(len(chosen)), strict=True):
+        try:
+            children = rng.spawn(len(chosen))
+        except TypeError as error:  # one without a numpy.random.SeedSequence, such as a RandomState's
+            why = f"seed is {rng!r}; for layers that draw random numbers it must be able to spawn others"
+            raise TypeError(f"{why}, as numpy.random.default_rng(0) is") from error
+        for i, child in zip(chosen, children, strict=True):
             seed = layers[random[i]].seed
             bits: Any = child.bit_generator.seed_seq if seed is None else seed
             # PCG64 whatever the caller's generator is: it is what the kernels know

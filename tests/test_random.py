@@ -336,3 +336,11 @@ def test_errors():
             cls(0.5, seed=-1)
         with pytest.raises(TypeError, match=r"seed is 1\.5; it must be an integer"):
             cls(0.5, seed=1.5)
+
+
+def test_a_generator_that_spawns_no_others_is_named():
+    model = Sequential([Dense(2), Dropout(0.5)], input_shape=3, seed=0)
+    model.compile("sgd", "mse")
+    for seed in (np.random.RandomState(3), np.random.Generator(np.random.RandomState(3)._bit_generator)):
+        with pytest.raises(TypeError, match=r"seed is .*MT19937.*it must be able to spawn others"):
+            model.fit(np.ones((4, 3)), np.ones((4, 2)), seed=seed, verbose=0)
