@@ -290,9 +290,22 @@ static int make_results(const description *d, call *c, PyObject **made) {
     return 1;
 }
 
-/* Give the operands that are memory to work in their parts of one block, and return it; NULL if there is no memory. */
+/* Whether an input is copied: labels are looked at before they are used, and in between others may change them. */
+static int copied(const description *d, int k) {
+    if (!d->apart || k >= d->n_inputs || d->operands[k].type != NPY_INT64) return 0;
+    for (int i = 0; i < d->n_results; i++)
+        if (d->results[i] == k) return 0; /* it lies apart already */
+    return 1;
+}
+
+/* Give the operands that are memory to work in, or copies, their parts of one block, and return it; NULL if there is no
+ * memory. */
 static char *make_work(const description *d, call *c) {
     npy_intp total = 0, offsets[OPERANDS];
+    for (int k = 0; k < d->n_inputs; k++) {
+        offsets[k] = total;
+        if (copied(d, k)) total += (c->bytes[k] + 63) / 64 * 64;
+    }
     for (int k = d->n_inputs; k < d->n_operands; k++) {
         const operand *o = &d->operands[k];
         if (!o->work) continue;
@@ -303,6 +316,8 @@ static char *make_work(const description *d, call *c) {
         total += (bytes + 63) / 64 * 64;
     }
     char *block = PyMem_Malloc(total);
+    for (int k = 0; block && k < d->n_inputs; k++)
+        if (copied(d, k)) c->buffers[k] = memcpy(block + offsets[k], c->buffers[k], c->bytes[k]);
     for (int k = d->n_inputs; block && k < d->n_operands; k++)
         if (d->operands[k].work) c->buffers[k] = block + offsets[k];
     return block;

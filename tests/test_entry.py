@@ -6,6 +6,7 @@ import gc
 import inspect
 import itertools
 import pickle
+import subprocess
 import sys
 import threading
 import time
@@ -473,3 +474,31 @@ def test_threads_do_not_disturb_each_other(dtype, numerics):
     for thread in threads:
         thread.join()
     assert not failures
+
+
+def test_labels_that_another_thread_changes_are_looked_at_where_they_are_used():
+    code = """
+import threading, time
+import numpy as np
+from fastbp import kernels
+
+y_pred, labels, done = np.full((20_000, 5), 0.2), np.zeros(20_000, np.int64), threading.Event()
+
+def change():
+    while not done.is_set():
+        labels[:] = 10**9
+        labels[:] = 0
+
+other = threading.Thread(target=change)
+other.start()
+end = time.monotonic() + 1
+while time.monotonic() < end:
+    for name in ("sparse_softmax_cross_entropy_forward", "sparse_categorical_cross_entropy_backward"):
+        try:
+            getattr(kernels, name)(y_pred, labels)
+        except IndexError:
+            pass
+done.set()
+other.join()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
