@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     #: What a run advances along, an element or a row at a time.
     Cursors = dict[Buffer, np.ndarray]
+    #: An epoch that is to run: its number, what runs it, the calls, what they read and what each step yields.
+    _Epoch = tuple["Trained", Engine, "Job", int, Network, Executor, tuple[int, int], Cursors, Cursors]
 
 __all__ = ["BLOCK", "Job", "evaluate", "explain", "inputs", "job_of", "train", "warn_of_few_rows"]
 
@@ -425,7 +427,7 @@ def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) 
         cursors = inputs(network, data) if order is None else sources(network, data, order)
         span = (executor.start if order is None else 0, len(network.program.calls))
         try:
-            steps, lr = run_epoch(model, engine, job, epoch, network, executor, span, cursors, results)
+            steps, lr = run_epoch((model, engine, job, epoch, network, executor, span, cursors, results))
         except CallError as error:
             spoilt = data.of(which(order, error.step * job.batch, (error.step + 1) * job.batch))
             raise explain(engine, error, spoilt, f"epoch {epoch + 1}, batch {error.step + 1}") from None
@@ -461,18 +463,9 @@ def _validate(engine: Engine, job: Job) -> dict[str, float]:
     return {f"val_{name}": value for name, value in logs.items() if np.ndim(value) == 0}
 
 
-def at_once(
-    model: Trained,
-    engine: Engine,
-    job: Job,
-    epoch: int,
-    network: Network,
-    executor: Executor,
-    span: tuple[int, int],
-    cursors: Cursors,
-    results: Cursors,
-) -> tuple[int, float]:
+def at_once(this: _Epoch) -> tuple[int, float]:
     """Run the batches of an epoch without Python in between; return their number and the last learning rate."""
+    _, engine, job, epoch, network, executor, span, cursors, results = this
     optimizer: Any = engine.setup.optimizer
     rows, steps = len(job.data.x), job.params["steps"]
     rates = optimizer.rates(steps)
@@ -487,18 +480,9 @@ def at_once(
     return steps, optimizer.lr if rates is None else float(rates[-1])
 
 
-def by_batches(
-    model: Trained,
-    engine: Engine,
-    job: Job,
-    epoch: int,
-    network: Network,
-    executor: Executor,
-    span: tuple[int, int],
-    cursors: Cursors,
-    results: Cursors,
-) -> tuple[int, float]:
-    """Run them with the hooks of each batch in between; arguments and what is returned as of `at_once`."""
+def by_batches(this: _Epoch) -> tuple[int, float]:
+    """Run them with the hooks of each batch in between; return as `at_once`."""
+    model, engine, job, epoch, network, executor, span, cursors, results = this
     optimizer: Any = engine.setup.optimizer
     begins = [hook for hook in job.hooks if has_hook(hook, "on_train_batch_begin")]
     ends = [hook for hook in job.hooks if has_hook(hook, "on_train_batch_end")]
