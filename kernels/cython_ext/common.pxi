@@ -1,7 +1,7 @@
 # What every family of kernels shares. `real` comes from the stub that includes this file: setup.py makes one extension
 # module for each dtype and CPU level, all from the same source.
 
-from libc.math cimport INFINITY, fabs
+from libc.math cimport INFINITY
 from libc.stdint cimport int64_t, intptr_t, uint64_t
 from libc.string cimport memcpy, memset
 
