@@ -42,6 +42,21 @@ class Callback:
     -----
     An epoch runs without Python. A callback with ``on_train_batch_begin`` or ``on_train_batch_end`` brings it back
     for every batch, which costs 4 to 8 us each; the bits are the same.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> class StopAt(fastbp.Callback):
+    ...     def __init__(self, loss):
+    ...         self.loss = loss
+    ...
+    ...     def on_epoch_end(self, epoch, logs):
+    ...         self.model.stop_training = logs["loss"] < self.loss
+    >>> model = fastbp.Sequential([fastbp.Dense(1)], seed=0)
+    >>> model.compile(fastbp.optimizers.SGD(lr=0.5), "mse")
+    >>> history = model.fit(np.eye(2), [2, 3], epochs=1000, verbose=0, callbacks=[StopAt(1e-3)])
+    >>> len(history.epoch) < 100, history.history["loss"][-1] < 1e-3
+    (True, True)
     """
 
     # set by fit
@@ -165,6 +180,17 @@ class History(Callback):
     history : dict of str to list of float
         One list a name, each with an entry for every epoch; NaN where an epoch had none (`validation_freq`).
     epoch : list of int
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> model = fastbp.Sequential([fastbp.Dense(1)], seed=0)
+    >>> model.compile("sgd", "mse", metrics=["mae"])
+    >>> history = model.fit(np.eye(2), [2, 3], epochs=4, verbose=0, validation_data=(np.eye(2), [2, 3]))
+    >>> history.epoch, sorted(history.history)
+    ([0, 1, 2, 3], ['loss', 'mae', 'val_loss', 'val_mae'])
+    >>> [len(values) for values in history.history.values()]
+    [4, 4, 4, 4]
     """
 
     def __init__(self) -> None:
@@ -200,6 +226,17 @@ class History(Callback):
         Parameters
         ----------
         path : path-like
+
+        Examples
+        --------
+        >>> import os, tempfile, numpy as np, fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1)], seed=0)
+        >>> model.compile("sgd", "mse")
+        >>> history = model.fit(np.eye(2), [2, 3], epochs=2, verbose=0)
+        >>> path = os.path.join(tempfile.mkdtemp(), "history.json")
+        >>> history.save(path)
+        >>> fastbp.io.load_history(path) == history.history
+        True
         """
         from .io import save_history
 
@@ -238,7 +275,15 @@ class History(Callback):
 
 
 class ProgressBar(Callback):
-    """A bar on standard error, with loss and metrics of the last epoch; tqdm's where it is installed."""
+    """A bar on standard error, with loss and metrics of the last epoch; tqdm's where it is installed.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> model = fastbp.Sequential([fastbp.Dense(1)], seed=0)
+    >>> model.compile("sgd", "mse")
+    >>> history = model.fit(np.eye(2), [2, 3], epochs=2, verbose=0)  # verbose=1 adds one
+    """
 
     def on_train_begin(self) -> None:
         """Open the bar."""

@@ -17,7 +17,19 @@ __all__ = ["Constraint", "MaxNorm", "NonNeg", "get"]
 
 
 class Constraint(Registered, kind="constraint"):
-    """A condition that parameters are made to meet after each update."""
+    """A condition that parameters are made to meet after each update.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> layer = fastbp.Dense(1, kernel_constraint=fastbp.constraints.NonNeg(), use_bias=False)
+    >>> model = fastbp.Sequential([layer], input_shape=2)
+    >>> model.compile(fastbp.optimizers.SGD(lr=1), "mse")
+    >>> layer.w = [[1], [2]]
+    >>> loss = model.train_on_batch([[1, 0]], [-9])  # pulls the first weight far below 0
+    >>> layer.w.tolist()
+    [[0.0], [2.0]]
+    """
 
     def emit(self, program: Program, w: Buffer, layer: str) -> None:
         """Add the calls that change `w` in place.
@@ -100,5 +112,10 @@ def get(constraint: Constraint | str | list[Any] | None) -> Constraint | None:
     Returns
     -------
     Constraint or None
+
+    Examples
+    --------
+    >>> get("max_norm"), get(NonNeg()), get(None)
+    (MaxNorm(max_value=2.0), NonNeg(), None)
     """
     return None if constraint is None else make(Constraint, constraint)

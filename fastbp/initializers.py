@@ -48,6 +48,21 @@ class Initializer(Registered, kind="initializer"):
 
     Call it with a shape ``(n_in, n_out)`` and a `numpy.random.Generator`; it returns a float64 array. Its attributes
     are its constructor's arguments.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> class Diagonal(fastbp.initializers.Initializer):
+    ...     def __init__(self, value=1.0):
+    ...         self.value = value
+    ...
+    ...     def __call__(self, shape, rng):
+    ...         return self.value * np.eye(*shape)
+    >>> layer = fastbp.Dense(2, kernel_initializer=Diagonal(0.5))
+    >>> model = fastbp.Sequential([layer], input_shape=2)
+    >>> layer.w
+    array([[0.5, 0. ],
+           [0. , 0.5]], dtype=float32)
     """
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -62,6 +77,13 @@ class Initializer(Registered, kind="initializer"):
         Returns
         -------
         ndarray of float64
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> w = HeNormal()((64, 32), np.random.default_rng(0))
+        >>> w.shape, w.dtype
+        ((64, 32), dtype('float64'))
         """
         raise NotImplementedError
 

@@ -450,7 +450,11 @@ def load_history(path):
 
     Examples
     --------
-    See `save_history`.
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "history.json")
+    >>> save_history(path, {"loss": [0.5, 0.25]})
+    >>> load_history(path)
+    {'loss': [0.5, 0.25]}
     """
     import hashlib
 

@@ -70,6 +70,15 @@ class Loss(Registered, kind="loss"):
     The last axis of y_pred is a sample's row: outputs (batch, t, n) are batch * t samples, each with a target, or
     label, of its own, and a mean is over all of them, as in Keras. Weights of samples multiply their losses; a mean is
     still one over the number of samples.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> loss = fastbp.losses.Huber(delta=0.5)
+    >>> isinstance(loss, fastbp.losses.Loss), loss.targets
+    (True, 'real')
+    >>> float(loss([0.0, 0.0], [0.5, 1.0])), loss.gradient([0.0, 0.0], [0.5, 1.0])
+    (0.25, array([0.25, 0.25]))
     """
 
     #: What y_true holds: "real" numbers of the shape of y_pred; "signs" (-1 and 1), "binary" numbers (0 and 1) or
@@ -349,6 +358,16 @@ class Loss(Registered, kind="loss"):
         Returns
         -------
         NumPy scalar, or ndarray of y_pred's shape without the last axis with the reduction "none"
+
+        Examples
+        --------
+        >>> y_true, y_pred = [[1.0, 2.0], [3.0, 4.0]], [[1.0, 0.0], [3.0, 5.0]]
+        >>> float(MeanSquaredError()(y_true, y_pred))
+        1.25
+        >>> MeanSquaredError(reduction="none")(y_true, y_pred)
+        array([2. , 0.5])
+        >>> float(MeanSquaredError()(y_true, y_pred, sample_weight=[0, 1]))
+        0.25
         """
         if sample_weight is None:
             value = self._direct.value(y_pred, y_true, backend=backend, numerics=numerics)
@@ -379,6 +398,12 @@ class Loss(Registered, kind="loss"):
         Returns
         -------
         ndarray, shape of y_pred
+
+        Examples
+        --------
+        >>> MeanSquaredError().gradient([[1.0, 2.0], [3.0, 4.0]], [[1.0, 0.0], [3.0, 5.0]])
+        array([[ 0. , -1. ],
+               [ 0. ,  0.5]])
         """
         if sample_weight is None:
             gradient: Any = self._direct.gradient(y_pred, y_true, backend=backend, numerics=numerics)
@@ -1273,6 +1298,13 @@ class CustomLoss(Loss):
     expressions : tuple of str or None
         Of the value and of the gradient; None for a row that is in the table already.
     reduction : {"mean", "sum"}
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> loss = fastbp.custom.loss(lambda y_true, y_pred: (y_pred - y_true) ** 2 * 3, "triple")
+    >>> type(loss).__name__, float(loss([0.0, 0.0], [1.0, 2.0]))
+    ('CustomLoss', 7.5)
     """
 
     def __init__(self, name: str, expressions: tuple[str, str] | None, reduction: str = "mean") -> None:

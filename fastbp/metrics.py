@@ -517,6 +517,14 @@ class Metric(Registered, kind="metric"):
     ----------
     scalar : bool
         Whether it is one number; others are in what `evaluate` returns, not in a history.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2)
+    >>> model.compile("sgd", "mse", metrics=["mae", fastbp.metrics.R2Score(name="r2")])
+    >>> model.metric_names
+    ['mae', 'r2']
     """
 
     scalar = True

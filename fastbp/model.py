@@ -124,6 +124,15 @@ class Sequential:
         ------
         TypeError, ValueError, RuntimeError
             If it is no layer, is in a model already or has a name that is taken; if the model is built or compiled.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential()
+        >>> model.add(fastbp.Dense(8, activation="relu"))
+        >>> model.add(fastbp.Dense(3, name="output"))
+        >>> model
+        <Sequential: dense_1, output>
         """
         if not isinstance(layer, Layer):
             raise TypeError(f"layer {len(self.layers)} is {layer!r}; it must be a Layer, such as fastbp.Dense(10)")
@@ -166,6 +175,14 @@ class Sequential:
         Returns
         -------
         Layout
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(8), fastbp.Dense(3)])
+        >>> layout = model.layout_for((4,))
+        >>> layout.shapes, layout.n, model.layout
+        ([(8,), (3,)], 67, None)
         """
         if self.layout is not None:
             return self.layout
@@ -187,6 +204,14 @@ class Sequential:
             The shape of one row, where the model does not know it.
         seed : int or Generator, optional
             Where the model has none of its own.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(8, activation="relu"), fastbp.Dense(3)], seed=0)
+        >>> model.build(input_shape=4)
+        >>> [w.shape for w in model.get_weights()]
+        [(4, 8), (8,), (8, 3), (3,)]
         """
         # threads that see an unbuilt model first, at the same time, wait for one of them to build it
         with self._building:
@@ -217,6 +242,15 @@ class Sequential:
         setup : Setup
         memory : Memory or None
             None before the model is built.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> from fastbp.engine import Setup
+        >>> model = fastbp.Sequential([fastbp.Dense(3)], input_shape=4)
+        >>> model.place(Setup(), None)
+        >>> model.layout is None, model.input_shape
+        (True, (4,))
         """
         put_attributes(self._placed(setup, memory))
 
@@ -300,6 +334,19 @@ class Sequential:
             The message names the argument; the model is as it was.
         ImportError
             If the backend needs the extension modules and they are missing.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(8, activation="relu"), fastbp.Dense(3)])
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> model.optimizer.lr, model.loss_function.from_logits
+        (0.001, True)
+
+        Objects have options, and the bits may be those of every machine:
+
+        >>> model.compile(fastbp.optimizers.SGD(lr=0.1, momentum=0.9), fastbp.losses.CategoricalCrossEntropy(),
+        ...               numerics="portable")
         """
         self._turns.take("compile", self._compile, optimizer, loss, metrics, backend, dtype, numerics)
 
@@ -336,7 +383,14 @@ class Sequential:
         self.place(setup, memory)
 
     def layers_changed(self) -> None:
-        """Note that a layer was frozen or not, or has another learning rate: the next train step follows."""
+        """Note that a layer was frozen or not, or has another learning rate: the next train step follows.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(8), fastbp.Dense(3)], input_shape=4)
+        >>> model.layers[0].trainable = False  # calls it
+        """
         if self._engine is not None:
             self._engine.changed = True
 
@@ -370,6 +424,14 @@ class Sequential:
         Returns
         -------
         Engine
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(3)])
+        >>> engine = model.engine((4,))
+        >>> engine.layout.n, engine.memory.arrays["parameters"].shape
+        (15, (15,))
         """
         if self._engine is None:
             self._build(as_shape(shape), None)
@@ -396,6 +458,15 @@ class Sequential:
         ------
         RuntimeError
             If the model is in use.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2)
+        >>> def halve(factor):
+        ...     for layer in model.layers:
+        ...         layer.w *= factor
+        >>> model.alone("halve", halve, 0.5)
         """
         return self._turns.take(what, function, *args)
 
@@ -421,6 +492,15 @@ class Sequential:
         ------
         RuntimeError
             If another thread is changing the model.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1)])
+        >>> model.compile("adam", "mse")
+        >>> x, y = [[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0]
+        >>> model.read("count", lambda x, y: len(x), x, y), model.input_shape
+        (2, (2,))
         """
         if self._memory is None:
             self.build(self.prepare(x, args[0]).x.shape[1:])
@@ -432,6 +512,16 @@ class Sequential:
         Returns
         -------
         dict of str to ndarray
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2)
+        >>> model.compile("adam", "mse")
+        >>> before = model.snapshot()
+        >>> loss = model.train_on_batch([[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0])
+        >>> [name for name, array in model.snapshot().items() if (array != before[name]).any()]
+        ['parameters', 'gradients', 'm', 'v', 'power']
         """
         return self._turns.read("snapshot", lambda: self.engine().copy())
 
@@ -465,6 +555,15 @@ class Sequential:
         ------
         TypeError, ValueError, RuntimeError
             The message names the argument, what it was and what is allowed.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1)])
+        >>> model.compile("adam", "mse")
+        >>> rows = model.prepare([[0, 1], [1, 0]], [0, 1])
+        >>> rows.x.dtype, rows.x.shape, rows.y.shape
+        (dtype('float32'), (2, 2), (2, 1))
         """
         self._require_compiled()
         setup, engine, unweighted = self._setup, self._engine, sample_weight is None and class_weight is None
@@ -590,6 +689,16 @@ class Sequential:
         after the first and the last epoch, and in between as often as takes at most a twentieth of the time.
         ``batch_losses`` are those since the start of the process. A kill in the midst of a write leaves a file
         ``.fastbp-*.tmp`` behind.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> x, y = fastbp.datasets.load_digits()
+        >>> model = fastbp.Sequential([fastbp.Dense(32, activation="relu"), fastbp.Dense(10)], seed=0)
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], numerics="portable")
+        >>> history = model.fit(x, y, batch_size=64, epochs=3, validation_split=0.2, seed=0, verbose=0)
+        >>> [round(loss, 3) for loss in history.history["loss"]], sorted(history.history)
+        ([2.238, 2.016, 1.802], ['accuracy', 'loss', 'val_accuracy', 'val_loss'])
         """
 
         return self._turns.take(
@@ -647,6 +756,16 @@ class Sequential:
         Returns
         -------
         float
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> x, y = fastbp.datasets.load_digits()
+        >>> model = fastbp.Sequential([fastbp.Dense(10)], seed=0)
+        >>> model.compile("adam", "sparse_categorical_crossentropy", numerics="portable")
+        >>> losses = [model.train_on_batch(x[k : k + 32], y[k : k + 32]) for k in range(0, len(x), 32)]
+        >>> losses[-1] < losses[0], model.optimizer.iterations
+        (True, 57)
         """
         engine = self._engine
         if engine is not None and sample_weight is None and class_weight is None:
@@ -686,6 +805,16 @@ class Sequential:
         Returns
         -------
         ndarray, shape (batch, n_out)
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(3, activation="tanh"), fastbp.Dense(1)], input_shape=2, seed=0)
+        >>> model.compile("sgd", "mse")
+        >>> y_pred = model.forward(np.ones((4, 2)))
+        >>> hidden = model.layers[0].y
+        >>> y_pred.shape, hidden.shape
+        ((4, 1), (4, 3))
         """
         y = self._by_hand.forward(x)
         return self._turns.take("forward", self._forward, x) if y is None else y
@@ -719,6 +848,15 @@ class Sequential:
         Returns
         -------
         float
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2, seed=0)
+        >>> model.compile("sgd", "mse", dtype="float64")
+        >>> y_pred, y_true = model.forward(np.ones((4, 2))), np.zeros((4, 1))
+        >>> bool(model.loss(y_true) == ((y_pred - y_true) ** 2).mean())
+        True
         """
         loss = self._by_hand.loss(y_true)
         return self._turns.take("loss", self._loss, y_true) if loss is None else loss
@@ -736,7 +874,20 @@ class Sequential:
         return float(executor.view(network.loss))
 
     def backward(self) -> None:
-        """Step 3: compute ``layer.dw`` and ``layer.db``, and ``layer.dy``, the gradient of each layer's output."""
+        """Step 3: compute ``layer.dw`` and ``layer.db``, and ``layer.dy``, the gradient of each layer's output.
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2, seed=0)
+        >>> model.compile("sgd", "mse", dtype="float64")
+        >>> y_pred = model.forward(np.ones((4, 2)))
+        >>> loss = model.loss(np.zeros((4, 1)))
+        >>> model.backward()
+        >>> layer = model.layers[0]
+        >>> layer.dw.shape, layer.db.shape, bool((layer.dy == 2 * y_pred / 4).all())
+        ((2, 1), (1,), True)
+        """
         if self._by_hand.backward() is None:
             self._turns.take("backward", self._backward)
 
@@ -748,7 +899,22 @@ class Sequential:
         self._by_hand.has_dy, self._turns.hand = True, "backward"
 
     def update(self) -> None:
-        """Step 4: let the optimizer change the parameters."""
+        """Step 4: let the optimizer change the parameters.
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2, seed=0)
+        >>> model.compile(fastbp.optimizers.SGD(lr=0.5), "mse")
+        >>> for _ in range(100):
+        ...     y_pred = model.forward([[0, 1], [1, 0]])
+        ...     loss = model.loss([2, 3])
+        ...     model.backward()
+        ...     model.update()
+        >>> model.predict([[0, 1], [1, 0]]).round(3)
+        array([[2.],
+               [3.]], dtype=float32)
+        """
         if self._by_hand.update() is None:
             self._turns.take("update", self._update)
 
@@ -775,6 +941,15 @@ class Sequential:
         Returns
         -------
         ndarray, shape (rows, n_out)
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2)
+        >>> model.set_weights([[[1], [10]], [0.5]])
+        >>> model.predict([[1, 2], [3, 4]])
+        array([[21.5],
+               [43.5]], dtype=float32)
         """
         engine = self._engine
         if engine is not None and batch_size.__class__ is int:
@@ -822,6 +997,16 @@ class Sequential:
         -------
         dict of str to float
             A `ConfusionMatrix` is an array.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2)
+        >>> model.compile("sgd", "mse", metrics=["mae"])
+        >>> model.set_weights([[[1], [10]], [0.5]])
+        >>> results = model.evaluate([[1, 2], [3, 4]], [21, 44])
+        >>> results["loss"], results["mae"]
+        (0.25, 0.5)
         """
         engine = self._engine
         if engine is not None and sample_weight is None and batch_size.__class__ is int:
@@ -842,6 +1027,14 @@ class Sequential:
         Returns
         -------
         list of ndarray
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(8, activation="relu"), fastbp.Dense(3)], input_shape=4)
+        >>> w1, b1, w2, b2 = model.get_weights()
+        >>> w1.shape, b1.shape, w2.shape, b2.shape
+        ((4, 8), (8,), (8, 3), (3,))
         """
         self.build()
         return self._turns.read("get_weights", lambda: [array.copy() for _, array in self.engine().memory.weights])
@@ -853,6 +1046,14 @@ class Sequential:
         ----------
         weights : list of array_like
             In the order and shapes of `get_weights`.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2)
+        >>> model.set_weights([[[1], [10]], [0.5]])
+        >>> model.layers[0].w.tolist(), model.layers[0].b.tolist()
+        ([[1.0], [10.0]], [0.5])
         """
         self.build()
         self._turns.between("set_weights", self._set_weights, weights)
@@ -876,11 +1077,31 @@ class Sequential:
         Returns
         -------
         int
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(8), fastbp.BatchNorm(), fastbp.Dense(3)], input_shape=4)
+        >>> model.count_params()  # 4 * 8 + 8, then 8 + 8, then 8 * 3 + 3
+        83
         """
         return self.layout_for().n
 
     def summary(self) -> None:
-        """Print the layers with their output shapes and numbers of parameters."""
+        """Print the layers with their output shapes and numbers of parameters.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> layers = [fastbp.Dense(8, activation="relu"), fastbp.Dropout(0.2), fastbp.Dense(3)]
+        >>> model = fastbp.Sequential(layers, input_shape=4)
+        >>> model.summary()
+        layer      kind             output    parameters
+        dense_1    Dense(relu)      (None, 8)         40
+        dropout_1  Dropout()        (None, 8)          0
+        dense_2    Dense(identity)  (None, 3)         27
+        67 parameters, 268 bytes in float32
+        """
         layout = self.layout_for()
         rows = [("layer", "kind", "output", "parameters")]
         for k, layer in enumerate(self.layers):
@@ -907,6 +1128,16 @@ class Sequential:
         ValueError
             If the learning rate is a function of the user's, or another class was defined by the name of one of the
             model's; nothing is written then.
+
+        Examples
+        --------
+        >>> import os, tempfile, fastbp
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.npz")
+        >>> model = fastbp.Sequential([fastbp.Dense(3)], input_shape=4, seed=0)
+        >>> model.compile("adam", "mse")
+        >>> model.save(path)
+        >>> (fastbp.load_model(path).predict([[1, 2, 3, 4]]) == model.predict([[1, 2, 3, 4]])).all()
+        np.True_
         """
         from .io import save_arrays
 
@@ -925,6 +1156,14 @@ class Sequential:
         ValueError
             If the learning rate is a function of the user's, or another class was defined by the name of one of the
             model's.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(3, activation="tanh")], input_shape=4)
+        >>> kind, arguments = model.get_config()["layers"][0]
+        >>> kind, arguments["units"], arguments["activation"]
+        ('Dense', 3, 'tanh')
         """
         optimizer = None if self.loss_function is None else optimizers.to_config(self.optimizer)
         return config_of(self, self.layout_for(), optimizer)
@@ -952,6 +1191,18 @@ def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, type] 
     ------
     fastbp.io.FileFormatError
         If the file is damaged or is not such a model, or a class of yours is not defined here; the message says why.
+
+    Examples
+    --------
+    >>> import os, tempfile, fastbp
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.npz")
+    >>> model = fastbp.Sequential([fastbp.Dense(3)], input_shape=4, seed=0)
+    >>> model.compile("adam", "mse")
+    >>> loss = model.train_on_batch([[1, 2, 3, 4]], [[0, 0, 1]])
+    >>> model.save(path)
+    >>> loaded = fastbp.load_model(path)
+    >>> loaded, loaded.optimizer.iterations
+    (<Sequential: dense_1>, 1)
     """
     custom_objects = {} if custom_objects is None else custom_objects
     check_kind("custom_objects", custom_objects, Mapping, "a dict of classes by name")

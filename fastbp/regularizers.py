@@ -20,6 +20,17 @@ class Regularizer(Registered, kind="regularizer"):
     """The penalty ``l1 * sum(|w|) + l2 * sum(w**2)``: Keras' `L1L2`.
 
     PyTorch's ``weight_decay=d`` of SGD is an l2 of d / 2. The derivative of ``|w|`` at 0 is 0.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> layer = fastbp.Dense(1, kernel_regularizer=fastbp.regularizers.L2(0.1), use_bias=False)
+    >>> model = fastbp.Sequential([layer], input_shape=2)
+    >>> model.compile("sgd", "mse")
+    >>> layer.w = [[1], [2]]
+    >>> loss = model.evaluate([[0, 0]], [0])["loss"]  # no error, so the penalty: 0.1 * (1 + 4)
+    >>> round(loss, 6)
+    0.5
     """
 
     l1 = 0.0
@@ -136,5 +147,10 @@ def get(regularizer: Regularizer | str | list[Any] | None) -> Regularizer | None
     Returns
     -------
     Regularizer or None
+
+    Examples
+    --------
+    >>> get("l2"), get(L1(1e-3)), get(None)
+    (L2(l2=0.01), L1(l1=0.001), None)
     """
     return None if regularizer is None else make(Regularizer, regularizer)

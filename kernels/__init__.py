@@ -38,6 +38,12 @@ def get_include() -> str:
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> import os
+    >>> os.path.exists(os.path.join(get_include(), "abi.h"))
+    True
     """
     return os.path.dirname(os.path.abspath(__file__))
 
@@ -63,6 +69,11 @@ def primitives_address(dtype: str, numerics: str = "numpy", backend: str = "cyth
         If there is no such dtype, numerics or backend, or the backend takes no primitives.
     RuntimeError
         If NumPy's loops do not return NumPy's bits when called from C.
+
+    Examples
+    --------
+    >>> primitives_address("float32") == primitives_address("float32", numerics="portable")
+    False
     """
     check_numerics(numerics)
     _check_dtype(dtype)
@@ -96,6 +107,13 @@ def load(
         If the backend cannot be imported here.
     NotImplementedError
         If the backend lacks a kernel of the table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> kernels = load("numpy", names=["relu_forward"])
+    >>> kernels["relu_forward"](np.array([-1.0, 2.0]))
+    array([0., 2.])
     """
     names = tuple(KERNELS) if names is None else tuple(names)
     choose_backend(backend)
@@ -159,6 +177,14 @@ def add_row(name: str, family: str, forward: str, backward: str) -> None:
         If name or an expression is no str.
     ValueError
         If an expression has another word or is too long, or there is another row of that name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastbp import kernels
+    >>> kernels.add_row("my_cube", "activation", "y = x * x * x", "dx = dy * (3 * x * x)")
+    >>> kernels.my_cube_forward(np.array([-1.0, 2.0]))
+    array([-1.,  8.])
     """
     for which, expression in (("forward", forward), ("backward", backward)):
         check_kind(which, expression, str, "NumPy statements as a str")
@@ -245,6 +271,16 @@ def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> N
         If one is not compiled by Numba.
     ValueError
         If there is a row of that name.
+
+    Examples
+    --------
+    >>> from importlib.util import find_spec
+    >>> import numpy as np
+    >>> from fastbp import kernels
+    >>> if find_spec("numba"):
+    ...     from numba import njit
+    ...     kernels.add_foreign_row("half_square", "activation", njit(lambda x: x * x / 2), njit(lambda x: x))
+    ...     assert kernels.half_square_forward(np.array([3.0])) == 4.5
     """
     check_identifier("the name of a row", name)
     _check_new(name, family)

@@ -41,6 +41,12 @@ def get_num_threads() -> int:
     Returns
     -------
     int
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> fastbp.get_num_threads() >= 1
+    True
     """
     return get_limit()
 

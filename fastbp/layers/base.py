@@ -76,6 +76,11 @@ def features(what: str, shape: tuple[int, ...]) -> int:
     ------
     ValueError
         If there is no axis.
+
+    Examples
+    --------
+    >>> features("dense_1", (5, 8))
+    8
     """
     if not shape:
         raise ValueError(f"{what} takes rows of one dimension or more, got shape ()")
@@ -107,6 +112,13 @@ class ParameterSpec:
         False for a statistic: kept and saved like a parameter, but changed by the layer's own calls.
     regularizer : Regularizer, optional
     constraint : Constraint, optional
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> w = ParameterSpec("w", (4, 3), fastbp.initializers.HeNormal(), regularizer=fastbp.regularizers.L2(1e-4))
+    >>> w.name, w.shape, w.trainable
+    ('w', (4, 3), True)
     """
 
     __slots__ = ("constraint", "initializer", "name", "regularizer", "shape", "trainable")

@@ -55,6 +55,15 @@ class Program(CallList):
         See `later`.
     executor
         Who runs it, once somebody does: an executor of ``fastbp.backends``.
+
+    Examples
+    --------
+    >>> from fastbp.program import BATCH, Program
+    >>> program = Program("float32")
+    >>> x = program.buffer("x", (BATCH, 3), role="input")
+    >>> y = program.call("relu_forward", x)
+    >>> y.shape, program.calls
+    ((batch, 3), [relu_forward(x[batch, 3]) -> .y[batch, 3]])
     """
 
     def __init__(self, dtype: str, numerics: str = "numpy") -> None:

@@ -34,6 +34,11 @@ def levels() -> tuple[str, ...]:
     -------
     tuple of str
         Of "v2", "v3" and "v4" on x86-64; ("base",) elsewhere.
+
+    Examples
+    --------
+    >>> levels()[-1] in ("v2", "v3", "v4", "base")
+    True
     """
     return tuple(f"v{n}" for n in range(2, _CPU_LEVEL + 1)) or ("base",)
 
@@ -49,6 +54,11 @@ def level() -> str:
     ------
     ValueError
         If ``FASTBP_LEVEL`` names a level that this CPU does not have.
+
+    Examples
+    --------
+    >>> level() in levels()
+    True
     """
     chosen = os.environ.get("FASTBP_LEVEL") or levels()[-1]
     if chosen not in levels():
@@ -71,6 +81,11 @@ def capsules(dtype: str, at: str | None = None) -> dict[str, Any]:
     Returns
     -------
     dict of str to PyCapsule
+
+    Examples
+    --------
+    >>> capsules("float32")["relu_forward"]
+    <capsule object "int (... const *, fastbp_primitive const *)" at 0x...>
     """
     return dict(_kernels(dtype, at or level()))
 
@@ -87,6 +102,11 @@ def portable_address(dtype: str, at: str | None = None) -> int:
     Returns
     -------
     int
+
+    Examples
+    --------
+    >>> portable_address("float32") == portable_address("float32", at=level())
+    True
     """
     global _warned
     if at is None and level() == "v2" and not _warned:
@@ -115,6 +135,11 @@ def numpy_address(dtype: str) -> int:
     ------
     RuntimeError
         If NumPy's loops do not return NumPy's bits when called from C.
+
+    Examples
+    --------
+    >>> numpy_address("float32") == numpy_address("float64")
+    False
     """
     global _checked
     if not _checked:
@@ -137,6 +162,11 @@ def find(dtype: str, names: Iterable[str]) -> dict[str, int]:
     Returns
     -------
     dict of str to int
+
+    Examples
+    --------
+    >>> [*find("float32", ["relu_forward", "no_kernel"])]
+    ['relu_forward']
     """
     found = capsules(dtype)
     return {name: primitives.capsule_address(found[name]) for name in names if name in found}
