@@ -1,15 +1,27 @@
 """Kernels from a user's own compiled code: C through the capsules, Numba inside ``@njit``."""
 
 import ctypes
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
 from _arrays import BACKENDS, assert_same_bits, operands
 
+import fastbp
 from fastbp import kernels
 from fastbp.kernels.cython_ext import capsules
 from fastbp.kernels.table import KERNELS
 
+GUIDE = Path(__file__).parent.parent / "docs" / "guide" / "kernels.rst"
+FILES = GUIDE.with_suffix("")
+
+needs_guide = pytest.mark.skipif(not FILES.is_dir(), reason="the tests lie outside a source tree")
 needs_numba = pytest.mark.skipif("numba" not in BACKENDS, reason="runs where the numba backend is tested")
 
 
@@ -30,8 +42,6 @@ def test_c_calls_a_capsule(dtype):
 
 
 def test_the_header_is_where_get_include_says():
-    from pathlib import Path
-
     assert "typedef int (*fastbp_kernel)" in (Path(kernels.get_include()) / "abi.h").read_text()
 
 
@@ -94,3 +104,42 @@ def test_njit_knows_fixed_lengths_of_results(name):
     got, want = call(*inputs), function(*inputs)
     for one, other in zip(*((x if isinstance(x, tuple) else (x,)) for x in (got, want)), strict=True):
         assert_same_bits(one, other)
+
+
+def run(folder, *command):
+    """Run a script of the guide in its folder; return what it prints."""
+    path = os.pathsep.join((str(folder), str(Path(fastbp.__file__).parent.parent)))
+    env = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run([sys.executable, *command], cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def needs(package):
+    return pytest.importorskip(package, reason=f"the package {package} is not installed")
+
+
+@needs_guide
+@pytest.mark.parametrize("name", ["train_njit.py", "use_cython.py", "use_c.py"])
+def test_the_guides_files_print_what_it_says(name, tmp_path):
+    folder = shutil.copytree(FILES, tmp_path / "kernels")
+    if name == "train_njit.py" and "numba" not in BACKENDS:
+        pytest.skip("runs where the numba backend is tested")
+    if name != "train_njit.py" and (os.name == "nt" or shutil.which("cc") is None):
+        pytest.skip("needs a C compiler")
+    if name == "use_cython.py":
+        needs("Cython")
+        needs("setuptools")
+        run(folder, "setup.py", "-q", "build_ext", "--inplace")
+    after = GUIDE.read_text().partition(f"literalinclude:: kernels/{name}\n")[2]
+    said = re.search(r":class: output\n\n((?:   .*\n)+)", after)[1]
+    assert run(folder, name) == textwrap.dedent(said)
+
+
+@needs_guide
+def test_the_guide_counts_lines():
+    said = dict(re.findall(r"literalinclude:: kernels/(\S+)\n   :caption: (.*)", GUIDE.read_text()))
+    assert said
+    for name, caption in said.items():
+        lines = sum(bool(line.strip()) for line in (FILES / name).read_text().splitlines())
+        assert caption == f"{name}, {lines} lines"
