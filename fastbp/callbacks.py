@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 import os
 import sys
+import time
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .checks import as_path, check_name, integer, number
+from .checks import as_path, check_name, integer, number, suggest, takes_more
+from .kernels.caller import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
     from typing import Any
 
 __all__ = [
     "CSVLogger",
     "Callback",
     "EarlyStopping",
+    "EpochLines",
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
@@ -29,52 +33,86 @@ __all__ = [
 
 
 class Callback:
-    """Called by `fit`; override what you need. Hook names are Keras'.
+    """Called by `fit`; override what you need. Names and arguments of hooks are Keras'.
 
     Attributes
     ----------
     model : Sequential
     params : dict
         ``initial_epoch``, ``epochs``, ``steps`` (batches an epoch), ``rows``, ``batch_size``, ``seed`` (which repeats
-        the run; None for a generator of the caller's) and ``metrics``, the names of what will be logged.
+        the run; None for a generator of the caller's), ``metrics``, the names of what will be logged, and ``more``,
+        whether callbacks may add to that.
 
     Notes
     -----
+    A hook may leave out its last argument, `logs`; its signature decides, when `fit` begins.
+
     An epoch runs without Python. A callback with ``on_train_batch_begin`` or ``on_train_batch_end`` brings it back
     for every batch, which costs 4 to 8 us each; the bits are the same.
+
+    `predict` and `evaluate` take no callbacks, so Keras' ``on_predict_begin`` and its like are never called.
 
     Examples
     --------
     >>> import numpy as np, fastbp
-    >>> class StopAt(fastbp.Callback):
-    ...     def __init__(self, loss):
-    ...         self.loss = loss
-    ...
-    ...     def on_epoch_end(self, epoch, logs):
-    ...         self.model.stop_training = logs["loss"] < self.loss
+    >>> class NormOfWeights(fastbp.Callback):
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         logs["norm"] = np.linalg.norm(self.model.layers[0].w)
     >>> model = fastbp.Sequential([fastbp.Dense(1)], seed=0)
-    >>> model.compile(fastbp.optimizers.SGD(lr=0.5), "mse")
-    >>> history = model.fit(np.eye(2), [2, 3], epochs=1000, verbose=0, callbacks=[StopAt(1e-3)])
-    >>> len(history.epoch) < 100, history.history["loss"][-1] < 1e-3
-    (True, True)
+    >>> model.compile("sgd", "mse")
+    >>> history = model.fit(np.eye(2), np.ones(2), epochs=2, verbose=0, callbacks=NormOfWeights())
+    >>> sorted(history.history)
+    ['loss', 'norm']
     """
 
     # set by fit
     model: Any = None
     params: Any = None
 
-    def on_train_begin(self) -> None:
-        """Before the first epoch."""
+    def set_model(self, model: Any) -> None:
+        """Take the model that is trained; called by `fit` before all hooks.
 
-    def on_train_end(self) -> None:
-        """After the last epoch, also when training was stopped or failed."""
+        Parameters
+        ----------
+        model : Sequential
+        """
+        self.model = model
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Take what `fit` was asked for, before all hooks.
+
+        Parameters
+        ----------
+        params : dict
+        """
+        self.params = params
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Before the first epoch.
+
+        Parameters
+        ----------
+        logs : dict
+            Empty, as in Keras.
+        """
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """After the last epoch, also when training was stopped or failed.
+
+        Parameters
+        ----------
+        logs : dict
+            Empty.
+        """
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Before an epoch, counted from 0.
 
         Parameters
         ----------
         epoch : int
+        logs : dict
+            Empty.
         """
 
     def on_progress(self, epoch: int, step: int) -> None:
@@ -85,8 +123,10 @@ class Callback:
         epoch, step : int
         """
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """After an epoch; `logs` holds its loss and metrics. Set ``self.model.stop_training = True`` to stop.
+
+        Numbers that are put into `logs` are kept: callbacks that come later see them, and so does the history.
 
         Parameters
         ----------
@@ -94,15 +134,17 @@ class Callback:
         logs : dict of str to float
         """
 
-    def on_train_batch_begin(self, batch: int) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Before a train step; batches are counted from 0 in every epoch.
 
         Parameters
         ----------
         batch : int
+        logs : dict
+            Empty.
         """
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """After a train step; `logs` holds the loss and the metrics of this batch. ``stop_training`` acts at once.
 
         Parameters
@@ -128,21 +170,122 @@ class Callback:
         state : dict of str to object
         """
 
-    def on_test_begin(self) -> None:
-        """Before the validation data are evaluated."""
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Before the validation data are evaluated.
 
-    def on_test_end(self, logs: dict[str, float]) -> None:
-        """After that; `logs` holds loss and metrics, without ``val_``.
+        Parameters
+        ----------
+        logs : dict
+            Empty.
+        """
+
+    def on_test_end(self, logs: Any = None) -> None:
+        """After that; `logs` holds loss and metrics, without ``val_``, and what is put into it is kept with that.
 
         Parameters
         ----------
         logs : dict of str to float
         """
 
+    # Keras' older names
+    on_batch_begin = on_train_batch_begin
+    on_batch_end = on_train_batch_end
+
+
+#: How many arguments a hook has before `logs`; on_progress is the package's own, and has none behind them.
+_HOOKS = {
+    "on_train_begin": 0, "on_train_end": 0, "on_epoch_begin": 1, "on_epoch_end": 1, "on_train_batch_begin": 1,
+    "on_train_batch_end": 1, "on_test_begin": 0, "on_test_end": 0, "on_progress": 2,
+}  # fmt: skip
+_OLDER = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
+
 
 def has_hook(callback: Callback, name: str) -> bool:
     """Whether a callback does something in a hook."""
     return getattr(getattr(callback, name), "__func__", None) is not getattr(Callback, name)
+
+
+class Hooks:
+    """The hooks of a callback as `fit` calls them, all with `logs`: found once, and by their signatures.
+
+    Parameters
+    ----------
+    callback : Callback
+
+    Attributes
+    ----------
+    callback : Callback
+    batch : set of str
+        Which of the hooks of batches there are.
+    more : bool
+        Whether it may add to `logs`.
+
+    Raises
+    ------
+    TypeError
+        If a hook cannot be called with what it is given.
+    """
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Callable[..., Any]: ...
+
+    def __init__(self, callback: Callback) -> None:
+        self.callback, self.batch, self.more = callback, set[str](), False
+        kind = type(callback).__name__
+        for name, count in _HOOKS.items():
+            own = name if has_hook(callback, name) or name not in _OLDER else _OLDER[name]
+            function = getattr(callback, own)
+            if has_hook(callback, own):
+                if name in _OLDER:
+                    self.batch.add(name)
+                if name in ("on_epoch_end", "on_test_end"):
+                    # hooks of the package's own callbacks add nothing
+                    self.more |= str(getattr(function, "__module__", None)).partition(".")[0] != __package__
+                if name != "on_progress" and not takes_more(f"{kind}.{own}", function, count, ("logs",)):
+                    function = _without_logs(function)
+            setattr(self, name, function)
+        for name in dir(callback):
+            if name.startswith("on_") and not name.startswith("on_predict_") and not hasattr(Callback, name):
+                if name.startswith("on_test_batch_"):
+                    why = "; validation runs without Python in between, and has on_test_begin and on_test_end"
+                else:
+                    why = suggest(name, _HOOKS)
+                if callable(getattr(callback, name, None)):
+                    warn(f"fit calls no hook {name}, which {kind} has{why}")
+
+
+def _without_logs(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *given: function(*given[:-1])
+
+
+def take_in(logs: dict[str, Any], where: str, but: Container[str] = ()) -> dict[str, float]:
+    """Return `logs` with what a hook has put there made floats, or raise an error that names it and `where` that was.
+
+    Parameters
+    ----------
+    logs : dict of str to object
+        Changed in place.
+    where : str
+        The hook.
+    but : container of str
+        What is no number and left out.
+
+    Returns
+    -------
+    dict of str to float
+    """
+    for name, value in logs.items():
+        if value.__class__ is float or name in but:
+            continue
+        try:
+            if not isinstance(name, str) or isinstance(value, (str, bytes)) or np.ndim(value):
+                raise TypeError
+            logs[name] = float(value)
+        except (TypeError, ValueError):
+            what = "it must be a number, and its name text"
+            raise TypeError(f"{where} has put {value!r} into logs as {name!r}; {what}") from None
+    return logs
 
 
 class LambdaCallback(Callback):
@@ -197,8 +340,8 @@ class History(Callback):
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Note the epoch."""
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Note the epoch; `fit` calls this behind its callbacks."""
         for name in logs:
             if name not in self.history:
                 self.history[name] = [math.nan] * len(self.epoch)
@@ -274,6 +417,10 @@ class History(Callback):
         return ax
 
 
+def _text(logs: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4g}" if name == "lr" else f"{name} {value:.4f}" for name, value in logs.items())
+
+
 class ProgressBar(Callback):
     """A bar on standard error, with loss and metrics of the last epoch; tqdm's where it is installed.
 
@@ -285,7 +432,7 @@ class ProgressBar(Callback):
     >>> history = model.fit(np.eye(2), [2, 3], epochs=2, verbose=0)  # verbose=1 adds one
     """
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Any = None) -> None:
         """Open the bar."""
         done, total = (self.params[name] * self.params["steps"] for name in ("initial_epoch", "epochs"))
         try:
@@ -300,12 +447,9 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.update(epoch * self.params["steps"] + step - self._bar.n)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Move the bar to the end of the epoch and show its losses."""
-        text = "  ".join(
-            f"{name} {value:.4g}" if name == "lr" else f"{name} {value:.4f}" for name, value in logs.items()
-        )
-        label = f"epoch {epoch + 1}/{self.params['epochs']}"
+        text, label = _text(logs), f"epoch {epoch + 1}/{self.params['epochs']}"
         if self._bar is None:
             print(f"{label}  {text}", file=sys.stderr)
         else:
@@ -313,10 +457,36 @@ class ProgressBar(Callback):
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update((epoch + 1) * self.params["steps"] - self._bar.n)
 
-    def on_train_end(self) -> None:
+    def on_train_end(self, logs: Any = None) -> None:
         """Close the bar."""
         if self._bar is not None:
             self._bar.close()
+
+
+class EpochLines(Callback):
+    """A line an epoch on standard output, for logs of jobs: number, seconds, loss and metrics; ``fit(verbose=2)``."""
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Look at the clock."""
+        self._began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Print the line."""
+        seconds = time.perf_counter() - self._began
+        print(f"epoch {epoch + 1}/{self.params['epochs']}  {seconds:.1f} s  {_text(logs)}", flush=True)
+
+
+#: What `verbose` shows.
+_SHOWN = {0: (), 1: (ProgressBar,), 2: (EpochLines,), "auto": (ProgressBar,)}
+
+
+def shown(verbose: Any) -> list[Callback]:
+    """Return the callbacks that show how `fit` goes on, or raise an error that names `verbose`."""
+    try:
+        return [kind() for kind in _SHOWN[verbose]]
+    except (KeyError, TypeError):
+        what = '0 (nothing), 1 or "auto" (a bar) or 2 (a line an epoch)'
+        raise ValueError(f"verbose is {verbose!r}; it must be {what}") from None
 
 
 #: What `mode="auto"` takes for better where it is larger, by the end of its name.
@@ -330,13 +500,37 @@ class _Monitor(Callback):
         check_name("mode", mode, ("auto", "min", "max"))
         self.monitor, self.mode = monitor, mode
         self.min_delta = number("min_delta", min_delta, 0, math.inf)
+        self._missed = False
         larger = mode == "max" or (mode == "auto" and str(monitor).endswith(_LARGER))
         self._sign = -1.0 if larger else 1.0
         self.best = self._sign * math.inf
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Any = None) -> None:
         """Refuse a value that will not be logged."""
-        check_name("value to monitor", self.monitor, self.params["metrics"])
+        self._missed = False
+        if not self.params["more"]:
+            check_name("value to monitor", self.monitor, self.params["metrics"])
+
+    def value_in(self, logs: dict[str, float]) -> float | None:
+        """Return the watched value of an epoch, or None; warn once if there is none that could have been foreseen.
+
+        Parameters
+        ----------
+        logs : dict of str to float
+
+        Returns
+        -------
+        float or None
+        """
+        value = logs.get(self.monitor)
+        if value is None and self.monitor not in self.params["metrics"] and not self._missed:
+            self._missed = True
+            hint = suggest(self.monitor, logs)
+            names = ", ".join(logs)
+            kind = type(self).__name__
+            warn(f"{kind} monitors {self.monitor!r}, which no callback before it has put into logs{hint or ';'}"
+                 f"{' There' if hint else ' there'} are {names}")  # fmt: skip
+        return value
 
     def get_state(self) -> dict[str, Any]:
         """Return the best value."""
@@ -413,7 +607,7 @@ class EarlyStopping(_Monitor):
         self.start_from_epoch = integer("start_from_epoch", start_from_epoch, 0)
         self.restore_best_weights = bool(restore_best_weights)
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Any = None) -> None:
         """Start anew."""
         super().on_train_begin()
         self.best, self.wait = self._sign * math.inf, 0
@@ -422,16 +616,16 @@ class EarlyStopping(_Monitor):
         self._weights: list[Any] | None = None
         self._within = False
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Mark that an epoch is in progress: its weights are no epoch's yet."""
         self._within = True
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Compare with the best epoch."""
-        self._within = False
-        if self.monitor not in logs or epoch < self.start_from_epoch:
+        self._within, value = False, self.value_in(logs)
+        if value is None or epoch < self.start_from_epoch:
             return
-        if self.improved(logs[self.monitor]) or self.best_epoch is None:
+        if self.improved(value) or self.best_epoch is None:
             self.wait, self.best_epoch = 0, epoch
             if self.restore_best_weights:
                 self._weights = self.model.get_weights()
@@ -460,7 +654,7 @@ class EarlyStopping(_Monitor):
             raise ValueError("the best weights do not fit the model")
         self._weights = weights or None
 
-    def on_train_end(self) -> None:
+    def on_train_end(self, logs: Any = None) -> None:
         """Put the best weights back."""
         if self._weights is not None and not self._within:
             self.model.set_weights(self._weights)
@@ -510,7 +704,7 @@ class ReduceLROnPlateau(_Monitor):
         self.cooldown = integer("cooldown", cooldown, 0)
         self.min_lr = number("min_lr", min_lr, 0, math.inf)
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Any = None) -> None:
         """Start anew."""
         super().on_train_begin()
         schedule = self.model.optimizer.schedule
@@ -528,13 +722,14 @@ class ReduceLROnPlateau(_Monitor):
         super().set_state(state)
         self.wait, self.rest = (integer(name, state[name], 0) for name in ("wait", "rest"))
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Compare with the best epoch."""
-        if self.monitor not in logs:
+        value = self.value_in(logs)
+        if value is None:
             return
         if self.rest:
             self.rest, self.wait = self.rest - 1, 0
-        if self.improved(logs[self.monitor]):
+        if self.improved(value):
             self.wait = 0
         elif not self.rest:
             self.wait += 1
@@ -552,7 +747,7 @@ class LearningRateScheduler(Callback):
     Parameters
     ----------
     schedule : callable
-        ``schedule(epoch, lr)`` returns the rate, given the last one.
+        ``schedule(epoch, lr)``, given the last rate, or ``schedule(epoch)`` returns the rate; its signature decides.
 
     Examples
     --------
@@ -564,17 +759,17 @@ class LearningRateScheduler(Callback):
     [1.0, 0.5, 0.25]
     """
 
-    def __init__(self, schedule: Callable[[int, float], float]) -> None:
+    def __init__(self, schedule: Callable[..., float]) -> None:
         if not callable(schedule):
-            raise TypeError(f"schedule is {schedule!r}; it must be a function of the epoch and the rate")
+            raise TypeError(f"schedule is {schedule!r}; it must be a function of the epoch, or of that and the rate")
         self.schedule = schedule
+        self._takes_lr = takes_more("schedule", schedule, 1, ("lr", "learning_rate"))
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Set the rate."""
         optimizer = self.model.optimizer
-        optimizer.lr = number(
-            f"the learning rate of epoch {epoch}", self.schedule(epoch, optimizer.lr), 0, math.inf, False
-        )
+        lr = self.schedule(epoch, optimizer.lr) if self._takes_lr else self.schedule(epoch)
+        optimizer.lr = number(f"the learning rate of epoch {epoch}", lr, 0, math.inf, False)
 
 
 def check_writable(name: str, path: str) -> None:
@@ -640,9 +835,10 @@ class ModelCheckpoint(_Monitor):
         self.save_best_only = bool(save_best_only)
 
     def _path(self, epoch: int, logs: dict[str, float]) -> str:
-        return self.filepath.format(epoch=epoch + 1, **{**dict.fromkeys(self.params["metrics"], math.nan), **logs})
+        values = {**dict.fromkeys(self.params["metrics"], math.nan), **logs, "epoch": epoch + 1}
+        return self.filepath.format_map(defaultdict(lambda: math.nan, values) if self.params["more"] else values)
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Any = None) -> None:
         """Refuse what could not be saved later."""
         if self.save_best_only:
             super().on_train_begin()
@@ -653,14 +849,17 @@ class ModelCheckpoint(_Monitor):
             raise ValueError(f"filepath is {self.filepath!r} ({error}); it may name {names} in braces") from None
         self.model.get_config()
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Save the model."""
-        if not self.save_best_only or (self.monitor in logs and self.improved(logs[self.monitor])):
+        value = self.value_in(logs) if self.save_best_only else None
+        if not self.save_best_only or (value is not None and self.improved(value)):
             self.model.save(self._path(epoch, logs))
 
 
 class CSVLogger(Callback):
     """Write what is logged, and the learning rate of the last step, to a CSV file: a line an epoch.
+
+    The first epoch decides about columns: what callbacks before this one add to it comes last.
 
     Parameters
     ----------
@@ -686,23 +885,33 @@ class CSVLogger(Callback):
         if not isinstance(separator, str) or len(separator) != 1:
             raise ValueError(f"separator is {separator!r}; it must be one character")
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Any = None) -> None:
         """Look whether the file can be written; it is opened after the first epoch."""
         check_writable("filename", self.filename)
         self._columns = ["epoch", *self.params["metrics"], "lr"]
         self._file: Any = None
+        self._begun, self._missed = False, False
         # logs without "lr" say that it never changed
         self._lr = self.model.optimizer.lr
         self._end = 0
         if self.append and os.path.exists(self.filename):
             with open(self.filename, encoding="utf-8") as file:
                 header = file.readline().rstrip("\n")
-            if header and header != self.separator.join(self._columns):
+            columns = header.split(self.separator) if header else self._columns
+            if columns[: len(self._columns)] != self._columns or not (self.params["more"] or columns == self._columns):
                 raise ValueError(f"{self.filename!r} has the columns {header!r}; they must be {self._columns}")
+            self._columns, self._begun = columns, bool(header)
             self._end = os.path.getsize(self.filename)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Write a line."""
+        added = [name for name in logs if name not in self._columns]
+        if not self._begun:
+            self._columns += added
+            self._begun = True
+        elif added and not self._missed:
+            self._missed = True
+            warn(f"CSVLogger: {self.filename!r} has no column for {added[0]!r}, which the first epoch did not log")
         if self._file is None:
             self._file = open(self.filename, "r+b" if os.path.exists(self.filename) else "xb")  # noqa: SIM115
             self._file.truncate(min(self._end, self._file.seek(0, os.SEEK_END)))
@@ -720,13 +929,14 @@ class CSVLogger(Callback):
         if self._file is not None:
             os.fsync(self._file.fileno())
             self._end = self._file.tell()
-        return {"end": self._end}
+        return {"end": self._end, "columns": list(self._columns)}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        self._end = integer("end", state["end"], 0)
+        self._end, self._columns = integer("end", state["end"], 0), list(map(str, state["columns"]))
+        self._begun = self._end > 0
 
-    def on_train_end(self) -> None:
+    def on_train_end(self, logs: Any = None) -> None:
         """Close the file."""
         if self._file is not None:
             self._file.close()

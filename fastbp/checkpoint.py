@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from . import schedules
-from .callbacks import ProgressBar, check_writable
+from .callbacks import check_writable
 from .checks import as_path, integer, number, saved_seed
 from .io import FileFormatError, load_arrays, save_arrays
 from .optimizers import Optimizer
@@ -72,10 +72,10 @@ class Checkpoint:
         Of the model, as it is or will be built.
     rng : numpy.random.Generator or None
         What shuffles.
-    hooks : list of Callback
+    callbacks : list of Callback
         The history is the first of them.
     params : dict
-        Of the hooks. The seed of a run that goes on takes its place there.
+        Of the callbacks. The seed of a run that goes on takes its place there.
 
     Attributes
     ----------
@@ -100,13 +100,12 @@ class Checkpoint:
         model: Any,
         layout: Layout,
         rng: np.random.Generator | None,
-        hooks: list[Any],
+        callbacks: list[Callback],
         params: dict[str, Any],
     ) -> None:
         self.path, self.model, self.rng = as_path("checkpoint", path), model, rng
         check_writable("checkpoint", self.path)
-        # the bar is there or not as `verbose` says
-        self.hooks: list[Callback] = [hook for hook in hooks if not isinstance(hook, ProgressBar)]
+        self.callbacks = callbacks
         optimizer = model.optimizer
         self.done, self.stopped, self.first_lr = params["initial_epoch"], False, optimizer.lr
         self._function = optimizer.schedule
@@ -116,7 +115,7 @@ class Checkpoint:
             "shuffle": rng is not None,
             "bit generator": None if rng is None else type(rng.bit_generator).__name__,
             "logged": params["metrics"],
-            "callbacks": [type(hook).__name__ for hook in self.hooks],
+            "callbacks": [type(callback).__name__ for callback in callbacks],
         }
         self._due = 0.0
         self._found: _Found | None = None
@@ -241,8 +240,8 @@ class Checkpoint:
         if self._found is None:
             return
         try:
-            for hook, state in zip(self.hooks, self._found.states, strict=True):
-                hook.set_state(state)
+            for callback, state in zip(self.callbacks, self._found.states, strict=True):
+                callback.set_state(state)
         except _WRONG as error:
             raise self._unreadable(error) from error
 
@@ -266,7 +265,7 @@ class Checkpoint:
         engine = self.model.engine()
         arrays = engine.memory.saved
         arrays.update((f"optimizer.{name}", array) for name, array in optimizer.get_state().items())
-        states = [hook.get_state() for hook in self.hooks]
+        states = [callback.get_state() for callback in self.callbacks]
         for k, state in enumerate(states):
             arrays.update((f"training/{k}/{key}", a) for key, a in state.items() if isinstance(a, np.ndarray))
         training = {
@@ -274,7 +273,7 @@ class Checkpoint:
             "done": done,
             "stopped": self.model.stop_training,
             "first_lr": self.first_lr,
-            "seed": self.hooks[0].params["seed"],
+            "seed": self.callbacks[0].params["seed"],
             "began": self._began,
             "lr": _plain(lr),
             "generator": None if self.rng is None else _encoded(self.rng.bit_generator.state),
@@ -298,7 +297,7 @@ class _Found(NamedTuple):
     layers: list[tuple[bool, float]]  # whether they are trained, and their learning rates
     state: dict[str, np.ndarray]  # of the optimizer
     arrays: dict[str, np.ndarray]
-    states: list[dict[str, Any]]  # of the hooks
+    states: list[dict[str, Any]]  # of the callbacks
 
 
 def _set_layers(engine: Engine, values: list[tuple[bool, float]]) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_array", "as_expressions", "as_generator", "as_list", "as_numbers", "as_path", "check_identifier", "check_kind",
-    "check_name", "integer", "number", "saved_seed", "source_of", "suggest", "weights_of",
+    "check_name", "integer", "number", "saved_seed", "source_of", "suggest", "takes_more", "weights_of",
 ]  # fmt: skip
 
 _PLAIN = {bool, int, float}
@@ -124,6 +124,42 @@ def check_kind(name: str, value: Any, kind: type | tuple[type, ...], what: str) 
     """Raise an error that names a value unless it is of a kind; `what` is that in words."""
     if not isinstance(value, kind):
         raise TypeError(f"{name} is {value!r}; it must be {what}")
+
+
+def takes_more(name: str, function: Any, count: int, names: tuple[str, ...]) -> bool:
+    """Return whether a function is to be called with an argument more than `count`, or raise an error that names it.
+
+    Parameters
+    ----------
+    name : str
+    function : callable
+    count : int
+        How many positional arguments it must take.
+    names : tuple of str
+        What the other one may be called. With another name it is one only if it has no default: what a function has
+        bound for itself stays as it is.
+
+    Returns
+    -------
+    bool
+    """
+    import inspect  # where users have functions, only
+
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a function in C that does not say
+        return True
+    kinds = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = signature.parameters.values()
+    here = [p for p in parameters if p.kind in kinds][count : count + 1]
+    more = any(p.name in names or p.default is p.empty for p in here)
+    more = more or (not here and any(p.kind is p.VAR_POSITIONAL for p in parameters))
+    try:
+        signature.bind(*range(count + more))
+    except TypeError as error:
+        what = f"{count} argument{'s' * (count != 1)}, or one more, {names[0]}"
+        raise TypeError(f"{name} has the signature {signature}; it must take {what} ({error})") from None
+    return more
 
 
 def as_list(name: str, values: Any, what: str) -> list[Any]:

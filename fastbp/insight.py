@@ -506,17 +506,17 @@ class BlameLog(Callback):
         self.last: Any = None
         self._probe: Any = None
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Any = None) -> None:
         """Begin anew, with the model as it is."""
         self.epoch, self.history, self.findings = [], {}, []
         self._probe = _Probe(self.model, *self._batch)
         self._note(0)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Note the epoch."""
         self._note(epoch + 1)
 
-    def on_train_end(self) -> None:
+    def on_train_end(self, logs: Any = None) -> None:
         """Release the copies of the data."""
         self._probe = None
 

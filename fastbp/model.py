@@ -603,9 +603,9 @@ class Sequential:
         epochs: int = 1,
         shuffle: bool = True,
         seed: Seed = None,
-        verbose: int = 1,
+        verbose: int | str = 1,
         validation_data: tuple[ArrayLike, ...] | None = None,
-        callbacks: Iterable[Callback] = (),
+        callbacks: Callback | Iterable[Callback] | None = None,
         stop_on_nan: bool = True,
         validation_split: float = 0.0,
         validation_freq: int | Iterable[int] = 1,
@@ -639,11 +639,12 @@ class Sequential:
             ``rng = numpy.random.Generator(numpy.random.PCG64(seed))``, today's ``default_rng(seed)``. Also for the
             initial weights if the model is not built yet and has no seed of its own, and, through ``rng.spawn``, for
             layers that draw random numbers.
-        verbose : {0, 1}
-            1 shows a progress bar.
+        verbose : {0, 1, 2, "auto"}
+            1, or "auto", shows a progress bar on standard error, 2 prints a line an epoch on standard output.
         validation_data : (x, y) or (x, y, sample_weight), optional
             Evaluated after an epoch.
-        callbacks : iterable of Callback
+        callbacks : Callback or iterable of Callback, optional
+            Called in their order, then what `verbose` shows, then the history.
         stop_on_nan : bool
             Whether a loss that is NaN or infinite stops before that batch's update.
         validation_split : float
@@ -669,8 +670,8 @@ class Sequential:
         Returns
         -------
         History
-            ``history.history`` holds a list per epoch of "loss", metrics, "val_loss" ..., and "lr", the learning
-            rate of an epoch's last step, where that is scheduled or was changed.
+            ``history.history`` holds a list per epoch of "loss", metrics, "val_loss" ..., "lr", the learning rate of
+            an epoch's last step, where that is scheduled or was changed, and what callbacks put into `logs`.
 
         Raises
         ------
@@ -727,9 +728,10 @@ class Sequential:
             if job.checkpoint is not None:
                 undo.append(job.checkpoint.undo)
                 job.checkpoint.restore(engine)
-            for hook in job.hooks:
-                hook.model, hook.params = self, dict(job.params)
-            self.history, self.fit_seed = job.hooks[0], job.params["seed"]
+            for callback in (*[hook.callback for hook in job.hooks], job.history):
+                callback.set_params(dict(job.params))
+                callback.set_model(self)
+            self.history, self.fit_seed = job.history, job.params["seed"]
             train(self, engine, job, undo.clear)
         finally:
             for function in reversed(undo):

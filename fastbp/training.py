@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from .backends import Turn, make_executor, refuse
-from .callbacks import Callback, History, ProgressBar, has_hook
+from .callbacks import Callback, History, Hooks, shown, take_in
 from .checks import as_generator, as_list, as_numbers, check_kind, integer, number, source_of
 from .data import as_weights
 from .kernels.caller import warn
@@ -50,9 +50,10 @@ class Job(NamedTuple):
     batch: int
     source: np.random.Generator | int  # what is drawn from, see `checks.source_of`
     shuffle: bool
-    hooks: list[Any]  # the history is the first of them
+    history: History
+    hooks: list[Hooks]  # of all callbacks but the history, which comes last
     by_batches: bool  # whether one of them has a hook of batches
-    params: dict[str, Any]  # of the hooks
+    params: dict[str, Any]  # of the callbacks
     purpose: str  # of the train step, as of `Engine.executor`
     first: int
     last: int
@@ -77,8 +78,8 @@ def job_of(
     initial_epoch: int,
     shuffle: bool,
     seed: Any,
-    verbose: int,
-    callbacks: Iterable[Callback],
+    verbose: int | str,
+    callbacks: Callback | Iterable[Callback] | None,
     stop_on_nan: bool,
     validation_data: tuple[ArrayLike, ...] | None,
     validation_split: float,
@@ -117,19 +118,20 @@ def job_of(
             weight = as_weights(own, class_weight, data.y, model.loss_function, model.dtype, outputs=outputs)
             data = data._replace(weight=weight)
     source = source_of(seed)
-    callbacks = as_list("callbacks", callbacks, "fastbp.Callback objects")
-    by_batches = False
-    for callback in callbacks:
+    given = [callbacks] if isinstance(callbacks, Callback) else () if callbacks is None else callbacks
+    given = as_list("callbacks", given, "fastbp.Callback objects")
+    for callback in given:
         if not isinstance(callback, Callback):
-            raise TypeError(f"callbacks holds {callback!r}; each must be a fastbp.Callback")
-        by_batches |= has_hook(callback, "on_train_batch_begin") or has_hook(callback, "on_train_batch_end")
+            made = isinstance(callback, type) and issubclass(callback, Callback)
+            hint = f": make one, {callback.__name__}(...)" if made else ""
+            raise TypeError(f"callbacks holds {callback!r}; each must be a fastbp.Callback{hint}")
+    hooks, history = [Hooks(callback) for callback in (*given, *shown(verbose))], History()
     rows = len(data.x)
     batch = rows if batch_size is None else min(batch_size, rows)
     if batch % per_sample:
         what = f"{model.loss_function!r} takes {per_sample} rows together"
         raise ValueError(f"batch_size is {batch_size}; {what}, so it must be a multiple of {per_sample}")
     logged = ["loss", *[metric.name for metric in model.metrics if metric.scalar]]
-    hooks = [History(), *([ProgressBar()] if verbose else []), *callbacks]
     params: dict[str, Any] = {
         "initial_epoch": initial_epoch,
         "epochs": epochs,
@@ -138,6 +140,7 @@ def job_of(
         "batch_size": batch,
         "seed": source if isinstance(source, int) else None,
         "metrics": logged if validation is None else logged + [f"val_{name}" for name in logged],
+        "more": any(hook.more for hook in hooks),
     }
     resumed = None
     if checkpoint is not None:
@@ -145,7 +148,7 @@ def job_of(
 
         layout = model.layout_for(data.x.shape[1:])
         rng = as_generator("seed", source) if shuffle else None
-        resumed = Checkpoint(checkpoint, model, layout, rng, hooks, params)
+        resumed = Checkpoint(checkpoint, model, layout, rng, [history, *given], params)
     return Job(
         data,
         validation,
@@ -153,8 +156,9 @@ def job_of(
         batch,
         source,
         bool(shuffle),
+        history,
         hooks,
-        by_batches,
+        any(hook.batch for hook in hooks),
         params,
         "train" if stop_on_nan else "train on",
         initial_epoch,
@@ -376,7 +380,7 @@ def train(model: Trained, engine: Engine, job: Job, begun: Callable[[], Any]) ->
     started = []
     try:
         for hook in job.hooks:
-            hook.on_train_begin()
+            hook.on_train_begin({})
             started.append(hook)
         if job.checkpoint is not None:
             job.checkpoint.begin()
@@ -389,7 +393,7 @@ def train(model: Trained, engine: Engine, job: Job, begun: Callable[[], Any]) ->
         model.batch_losses = losses[0] if len(losses) == 1 else np.concatenate(losses)
     for hook in started:
         try:
-            hook.on_train_end()
+            hook.on_train_end({})
         except BaseException as error:
             errors.append(error)
     if errors:
@@ -401,7 +405,7 @@ def train(model: Trained, engine: Engine, job: Job, begun: Callable[[], Any]) ->
 
 def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) -> None:
     setup: Any = engine.setup
-    data, history, checkpoint = job.data, job.hooks[0], job.checkpoint
+    data, history, checkpoint = job.data, job.history, job.checkpoint
     rows, together = len(data.x), setup.loss.rows_per_sample
     counts, permutation, order = counts_of(rows, job.batch), None, None
     if job.shuffle:
@@ -415,7 +419,7 @@ def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) 
     # a run that was stopped is finished
     for epoch in range(first, first if stopped else job.last):
         for hook in job.hooks:
-            hook.on_epoch_begin(epoch)
+            hook.on_epoch_begin(epoch, {})
         if permutation is not None:
             order = permutation(rows // together)
             if together > 1:
@@ -445,8 +449,15 @@ def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) 
             if history.epoch and "lr" not in history.history:
                 # the first change: earlier epochs used the initial rate
                 history.history["lr"] = [first_lr] * len(history.epoch)
-        for hook in job.hooks:
-            hook.on_epoch_end(epoch, logs)
+        kept = dict(logs)
+        try:
+            for hook in job.hooks:
+                hook.on_epoch_end(epoch, logs)
+                if hook.more:
+                    # what a hook takes out stays in the history
+                    kept |= take_in(logs, f"{type(hook.callback).__name__}.on_epoch_end")
+        finally:
+            history.on_epoch_end(epoch, kept)
         if checkpoint is not None:
             checkpoint.save(epoch + 1, last=model.stop_training or epoch + 1 == job.last)
         if model.stop_training:
@@ -456,11 +467,17 @@ def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) 
 def _validate(engine: Engine, job: Job) -> dict[str, float]:
     data: Any = job.validation
     for hook in job.hooks:
-        hook.on_test_begin()
+        hook.on_test_begin({})
     logs = engine.turns.read("evaluate", evaluate, engine, data, BLOCK)
+    setup: Any = engine.setup
+    # what metrics are may be arrays, which are no history
+    arrays = {metric.name for metric in setup.metrics if not metric.scalar}
+    kept = dict(logs)
     for hook in job.hooks:
         hook.on_test_end(logs)
-    return {f"val_{name}": value for name, value in logs.items() if np.ndim(value) == 0}
+        if hook.more:
+            kept |= take_in(logs, f"{type(hook.callback).__name__}.on_test_end", arrays)
+    return {f"val_{name}": value for name, value in kept.items() if name not in arrays}
 
 
 def at_once(this: _Epoch) -> tuple[int, float]:
@@ -484,13 +501,13 @@ def by_batches(this: _Epoch) -> tuple[int, float]:
     """Run them with the hooks of each batch in between; return as `at_once`."""
     model, engine, job, epoch, network, executor, span, cursors, results = this
     optimizer: Any = engine.setup.optimizer
-    begins = [hook for hook in job.hooks if has_hook(hook, "on_train_batch_begin")]
-    ends = [hook for hook in job.hooks if has_hook(hook, "on_train_batch_end")]
+    begins = [hook.on_train_batch_begin for hook in job.hooks if "on_train_batch_begin" in hook.batch]
+    ends = [hook.on_train_batch_end for hook in job.hooks if "on_train_batch_end" in hook.batch]
     order = cursors.get(network.index)
     row, shown, lr, counts = 0, time.monotonic(), optimizer.lr, counts_of(len(job.data.x), job.batch)
     for k, count in enumerate(counts.tolist()):
-        for hook in begins:
-            hook.on_train_batch_begin(k)
+        for begin in begins:
+            begin(k, {})
         lr = optimizer.lr
         try:
             here = part({**cursors, **results}, k, k + 1, row, row + count)
@@ -503,8 +520,8 @@ def by_batches(this: _Epoch) -> tuple[int, float]:
             known = part(results, k, k + 1, row - count, row)
             counting = counted(job.data, counts[k : k + 1], order, row - count, row)
             logs = logs_of(engine, network, known, count, counts[k : k + 1], counting)
-            for hook in ends:
-                hook.on_train_batch_end(k, logs)
+            for end in ends:
+                end(k, logs)
         if model.stop_training:
             return k + 1, lr
         if time.monotonic() - shown > 0.1:

@@ -2,6 +2,8 @@
 
 import math
 import os
+import re
+import warnings
 
 import numpy as np
 import pytest
@@ -160,6 +162,232 @@ def test_lambda_callback():
         LambdaCallback(on_epoch_end=5)
 
 
+# ------------------------------------------------------------------------- signatures of hooks, names
+#: What each hook is given before `logs`; those of epochs and batches are counted.
+COUNTED = {
+    "on_train_begin": [()], "on_train_end": [()], "on_epoch_begin": [(0,), (1,)], "on_epoch_end": [(0,), (1,)],
+    "on_train_batch_begin": [(0,), (1,)] * 2, "on_train_batch_end": [(0,), (1,)] * 2, "on_test_begin": [()] * 2,
+    "on_test_end": [()] * 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("logs", ["logs=None", "logs", "*logs", "_=None, /", ""])
+def test_hooks_with_and_without_logs(logs):
+    """As Keras has them, as they were before, and as functions: the signature decides."""
+    seen = {name: [] for name in COUNTED}
+
+    def make(name, self=""):
+        first = [self, "n"] if "epoch" in name or "batch" in name else [self]
+        given = ", ".join(part for part in [*first, logs] if part)
+        known = "()" if not logs else "(_,)" if logs[0] == "_" else logs if logs[0] == "*" else "(logs,)"
+        values = f"(({'n,' * (len(first) - 1)}), {known.lstrip('*')})"
+        return eval(f"lambda {given}: seen.append({values})", {"seen": seen[name]})
+
+    kind = type("Own", (Callback,), {name: make(name, "self") for name in COUNTED})
+    for callback in (kind(), LambdaCallback(**{name: make(name) for name in COUNTED})):
+        fit(model_of(), callback, epochs=2, batch_size=35, validation_data=(X, Y))
+        for name, calls in seen.items():
+            assert [given for given, _ in calls] == COUNTED[name]
+            there = {"on_epoch_end": ["loss", "val_loss"], "on_train_batch_end": ["loss"], "on_test_end": ["loss"]}
+            # a default of another name is the function's own
+            want = () if not logs else (None,) if logs[0] == "_" else (there.get(name, []),)
+            assert [tuple(v if v is None else sorted(v) for v in known) for _, known in calls] == [want] * len(calls)
+            calls.clear()
+
+
+def test_hooks_call_those_of_the_base_classes_as_in_keras():
+    class Own(EarlyStopping):
+        def set_model(self, model):
+            super().set_model(model)
+            self.models = [model]
+
+        def set_params(self, params):
+            super().set_params(params)
+            self.rows = params["rows"]
+
+        def on_train_begin(self, logs=None):
+            super().on_train_begin(logs)
+
+        def on_epoch_begin(self, epoch, logs=None):
+            super().on_epoch_begin(epoch, logs)
+
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+
+        def on_train_batch_begin(self, batch, logs=None):
+            super().on_train_batch_begin(batch, logs)
+
+        def on_batch_end(self, batch, logs=None):
+            super().on_batch_end(batch, logs)
+            self.last = batch, sorted(logs)
+
+        def on_train_end(self, logs=None):
+            super().on_train_end(logs)
+
+    model, own = model_of(), Own("loss", patience=1, min_delta=10)
+    assert len(fit(model, own).epoch) == 2
+    assert own.models == [model] and own.model is model and own.rows == 70 and own.last == (4, ["loss"])
+
+
+def test_what_a_function_has_bound_is_its_own():
+    seen = []
+    fit(model_of(), *(LambdaCallback(on_epoch_begin=lambda epoch, k=k: seen.append(k)) for k in range(3)), epochs=1)
+    assert seen == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("hook", "function", "signature"),
+    [
+        ("on_epoch_begin", lambda: None, "()"),
+        ("on_train_end", lambda epoch, logs: None, "(epoch, logs)"),
+        ("on_epoch_end", lambda epoch, *, text: None, "(epoch, *, text)"),
+    ],
+)
+def test_a_hook_that_cannot_be_called_is_refused_before_training(hook, function, signature):
+    model, twin = model_of(), model_of()
+    with pytest.raises(
+        TypeError, match=rf"LambdaCallback\.{hook} has the signature {re.escape(signature)}; it must take"
+    ):
+        fit(model, LambdaCallback(**{hook: function}))
+    assert_same_state(model, twin)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("on_epoch_ends", "fit calls no hook on_epoch_ends, which Own has; did you mean 'on_epoch_end'"),
+        ("on_test_batch_end", "fit calls no hook on_test_batch_end, which Own has; validation runs without Python"),
+        ("on_predict_begin", None),
+        ("on_batch_end", None),
+    ],
+)
+def test_hooks_that_there_are_not(name, said):
+    own = type("Own", (Callback,), {name: lambda self, *_: None})()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit(model_of(), own)
+    assert [str(w.message).startswith(said) and w.filename == __file__ for w in caught] == ([True] if said else [])
+
+
+def test_callbacks_in_any_form():
+    plain = fit(model_of()).history
+    for callbacks in (None, (), History(), [History()], (c for c in [History()])):
+        model = model_of()
+        assert model.fit(X, Y, 16, 4, seed=0, verbose=0, callbacks=callbacks).history == plain
+    for wrong, said in (
+        (5, "callbacks is 5; it must be a list"),
+        ([EarlyStopping], r"make one, EarlyStopping\(\.\.\.\)"),
+    ):
+        with pytest.raises(TypeError, match=said):
+            model_of().fit(X, Y, callbacks=wrong)
+
+
+# ------------------------------------------------------------------------------- what hooks add to logs
+class Adds(Callback):
+    """Puts what a function of the epoch says into `logs`, None for nothing."""
+
+    def __init__(self, value_of, name="mine", hook="on_epoch_end"):
+        self.value_of, self.name, self.epoch, self.hook = value_of, name, -1, hook
+
+    def on_epoch_begin(self, epoch):
+        self.epoch = epoch
+
+    def add(self, hook, logs):
+        if hook == self.hook and self.value_of(self.epoch) is not None:
+            logs[self.name] = self.value_of(self.epoch)
+
+    def on_epoch_end(self, epoch, logs):
+        self.add("on_epoch_end", logs)
+
+    def on_test_end(self, logs):
+        self.add("on_test_end", logs)
+
+
+def odd(epoch):
+    return 10.0 - epoch if epoch % 2 else None
+
+
+def test_what_a_hook_adds_is_kept(tmp_path, capsys):
+    path = tmp_path / "log.csv"
+    stop, csv = EarlyStopping("mine", patience=2, mode="max"), CSVLogger(path)
+    history = fit(model_of(), Adds(lambda epoch: np.float32(5 - epoch)), stop, csv, epochs=9, verbose=2)
+    assert history.history["mine"] == [5.0, 4.0, 3.0] and stop.best == 5
+    assert all(type(value) is float for value in history.history["mine"])
+    assert path.read_text().splitlines()[0] == "epoch,loss,lr,mine"
+    assert [line.split(",")[3] for line in path.read_text().splitlines()[1:]] == ["5.0", "4.0", "3.0"]
+    assert [line.rpartition("  ")[2] for line in capsys.readouterr().out.splitlines()] == [
+        "mine 5.0000", "mine 4.0000", "mine 3.0000"
+    ]  # fmt: skip
+    history.save(tmp_path / "h.json")
+    assert load_history(tmp_path / "h.json") == history.history
+
+
+def test_epochs_in_which_nothing_is_added_are_nan(tmp_path):
+    for name, hook in (("mine", "on_epoch_end"), ("val_mine", "on_test_end")):
+        history = fit(model_of(), Adds(odd, hook=hook), validation_data=(X, Y)).history
+        np.testing.assert_array_equal(history[name], [math.nan, 9, math.nan, 7])
+    # what is taken out, or put there by one that fails, does not matter
+    taking = LambdaCallback(on_epoch_end=lambda epoch, logs: logs.pop("loss"))
+    model = model_of()
+    assert fit(model, taking).history["loss"] == fit(model_of()).history["loss"]
+
+    def fails(epoch, logs):
+        logs["mine"] = 5.0
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        fit(model, LambdaCallback(on_epoch_end=fails))
+    assert model.history.epoch == [0] and list(model.history.history) == ["loss"]
+
+
+def test_a_run_that_goes_on_keeps_what_was_added(tmp_path):
+    def hooks(name):
+        return [Adds(lambda epoch: 10.0 - epoch), EarlyStopping("mine", mode="max", patience=9), CSVLogger(name)]
+
+    whole, parts = tmp_path / "whole.csv", tmp_path / "parts.csv"
+    history = fit(model_of(), *hooks(whole), epochs=4)
+    for epochs in (2, 4):
+        again = fit(model_of(), *hooks(parts), epochs=epochs, checkpoint=tmp_path / "run.npz")
+    assert again.history == history.history and parts.read_text() == whole.read_text()
+
+
+@pytest.mark.parametrize("value", ["0.5", None, [1.0], np.ones(2), 1j, b"1", {}], ids=repr)
+@pytest.mark.parametrize("hook", ["on_epoch_end", "on_test_end"])
+def test_what_is_added_must_be_a_number(value, hook):
+    add = LambdaCallback(**{hook: lambda *given: given[-1].update(mine=value)})
+    model = model_of()
+    with pytest.raises(TypeError, match=rf"LambdaCallback\.{hook} has put .* into logs as 'mine'; it must be a number"):
+        fit(model, add, validation_data=(X, Y))
+    if hook == "on_epoch_end":
+        assert list(model.history.history) == ["loss", "val_loss"]
+
+
+def test_a_value_to_monitor_that_nobody_adds(tmp_path):
+    seen = []
+    note = LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    for late in (EarlyStopping("los"), ReduceLROnPlateau("los"), ModelCheckpoint(tmp_path / "m", "los", True)):
+        kind = type(late).__name__
+        with pytest.warns(UserWarning, match=f"{kind} monitors 'los', which no callback before it .* mean 'loss'") as w:
+            fit(model_of(), note, late)
+        assert len(w) == 1 and not os.path.exists(tmp_path / "m")
+    with pytest.warns(UserWarning, match=r"CSVLogger: .* has no column for 'mine', which the first epoch did not log"):
+        fit(model_of(), Adds(odd), CSVLogger(tmp_path / "log.csv"))
+
+
+def test_files_of_models_are_named_after_what_was_added(tmp_path):
+    fit(model_of(), Adds(lambda epoch: epoch / 4), ModelCheckpoint(tmp_path / "{epoch}-{mine:.2f}"), epochs=2)
+    assert sorted(os.listdir(tmp_path)) == ["1-0.00", "2-0.25"]
+
+
+def test_csv_files_that_are_gone_on_with_have_the_same_columns(tmp_path):
+    path = tmp_path / "log.csv"
+    for _ in range(2):
+        fit(model_of(), Adds(lambda epoch: 1), CSVLogger(path, append=True), epochs=1)
+    assert [line[0] for line in path.read_text().splitlines()] == ["e", "0", "0"]
+    with pytest.raises(ValueError, match="has the columns 'epoch,loss,lr,mine'; they must be"):
+        fit(model_of(), CSVLogger(path, append=True))
+
+
 # -------------------------------------------------------------------------------- early stopping
 @pytest.mark.parametrize(
     ("options", "values", "epochs", "best"),
@@ -253,6 +481,11 @@ def test_learning_rate_scheduler():
     history = fit(model_of(lr=0.1), LearningRateScheduler(lambda epoch, lr: 0.1 / (1 + epoch)))
     assert history.history["lr"] == [0.1, 0.05, 0.1 / 3, 0.025]
     assert list(history.history) == ["loss", "lr"] or list(history.history) == ["lr", "loss"]
+    for schedule in (lambda epoch: 0.5**epoch, lambda epoch, base=0.5: base**epoch, lambda *epoch: 0.5 ** epoch[0],
+                     lambda epoch, learning_rate=None: learning_rate / (2 if epoch else 1)):  # fmt: skip
+        assert fit(model_of(lr=1.0), LearningRateScheduler(schedule)).history.get("lr") == [1, 0.5, 0.25, 0.125]
+    with pytest.raises(TypeError, match=r"schedule has the signature \(\); it must take 1 argument, or one more, lr"):
+        LearningRateScheduler(lambda: 0.1)
     with pytest.raises(ValueError, match=r"the learning rate of epoch 0 is -1; it must be in \(0, inf\)"):
         fit(model_of(), LearningRateScheduler(lambda epoch, lr: -1))
 
@@ -401,6 +634,28 @@ def test_progress_bar_with_an_initial_epoch(capsys, monkeypatch, without_tqdm):
     fit(model_of(lr=CosineDecay(0.1, 50)), initial_epoch=1, epochs=2, verbose=1)
     shown = capsys.readouterr().err
     assert "epoch 2/2" in shown and "lr 0.0" in shown and (without_tqdm or "10/10" in shown)
+
+
+def test_a_line_an_epoch(capsys):
+    fit(model_of(lr=CosineDecay(0.1, 20)), epochs=2, verbose=2, validation_data=(X, Y))
+    out, err = capsys.readouterr()
+    assert err == ""
+    line = r"epoch {}/2  \d+\.\d s  loss \d\.\d{{4}}  val_loss \d\.\d{{4}}  lr 0\.\d+"
+    for number, text in enumerate(out.splitlines(), 1):
+        assert re.fullmatch(line.format(number), text)
+    assert number == 2
+
+
+def test_verbose(capsys):
+    for verbose in (1, True, "auto", np.int64(1)):
+        fit(model_of(), epochs=1, verbose=verbose)
+        out, err = capsys.readouterr()
+        assert out == "" and "epoch 1/1" in err
+    model, twin = model_of(), model_of()
+    for verbose in (3, -1, None, "2", [1], 0.5):
+        with pytest.raises(ValueError, match=rf"verbose is {re.escape(repr(verbose))}; it must be 0 \(nothing\), 1 or"):
+            fit(model, verbose=verbose)
+    assert_same_state(model, twin)
 
 
 # ------------------------------------------------------------------------------------- bad input

@@ -539,6 +539,7 @@ def test_callbacks(backend):
     ]  # fmt: skip
     metrics = ["loss", "val_loss"]
     want = {"initial_epoch": 0, "epochs": 2, "steps": 5, "rows": 70, "batch_size": 16, "seed": 5, "metrics": metrics}
+    want["more"] = True
     assert log.model is model and log.params == want
 
 
