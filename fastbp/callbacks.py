@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections import defaultdict
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ from .checks import as_path, check_name, integer, number, suggest, takes_more
 from .kernels.caller import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Iterable
     from typing import Any
 
 __all__ = [
@@ -236,23 +237,32 @@ class Hooks:
         for name, count in _HOOKS.items():
             own = name if has_hook(callback, name) or name not in _OLDER else _OLDER[name]
             function = getattr(callback, own)
-            if has_hook(callback, own):
-                if name in _OLDER:
-                    self.batch.add(name)
-                if name in ("on_epoch_end", "on_test_end"):
-                    # hooks of the package's own callbacks add nothing
-                    self.more |= str(getattr(function, "__module__", None)).partition(".")[0] != __package__
-                if name != "on_progress" and not takes_more(f"{kind}.{own}", function, count, ("logs",)):
+            if has_hook(callback, own) and name in _OLDER:
+                self.batch.add(name)
+            # the package's own hooks take logs, and add nothing to it
+            if name != "on_progress" and str(getattr(function, "__module__", None)).partition(".")[0] != __package__:
+                self.more |= name in ("on_epoch_end", "on_test_end")
+                if not takes_more(f"{kind}.{own}", function, count, ("logs",)):
                     function = _without_logs(function)
             setattr(self, name, function)
-        for name in dir(callback):
-            if name.startswith("on_") and not name.startswith("on_predict_") and not hasattr(Callback, name):
+        for name in (*_unknown(type(callback)), *_no_hooks(vars(callback))):
+            if callable(getattr(callback, name, None)):
                 if name.startswith("on_test_batch_"):
                     why = "; validation runs without Python in between, and has on_test_begin and on_test_end"
                 else:
                     why = suggest(name, _HOOKS)
-                if callable(getattr(callback, name, None)):
-                    warn(f"fit calls no hook {name}, which {kind} has{why}")
+                warn(f"fit calls no hook {name}, which {kind} has{why}")
+
+
+def _no_hooks(names: Iterable[str]) -> list[str]:
+    """Return which names look like those of hooks and are none of `Callback`'s, nor of Keras' `predict`."""
+    found = (name for name in names if name.startswith("on_") and not name.startswith("on_predict_"))
+    return [name for name in found if not hasattr(Callback, name)]
+
+
+@lru_cache(maxsize=64)
+def _unknown(kind: type[Callback]) -> list[str]:
+    return _no_hooks(dir(kind))
 
 
 def _without_logs(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -125,7 +125,12 @@ def job_of(
             made = isinstance(callback, type) and issubclass(callback, Callback)
             hint = f": make one, {callback.__name__}(...)" if made else ""
             raise TypeError(f"callbacks holds {callback!r}; each must be a fastbp.Callback{hint}")
-    hooks, history = [Hooks(callback) for callback in (*given, *shown(verbose))], History()
+    history, hooks, by_batches, more = History(), [], False, False
+    for callback in given + shown(verbose):
+        hook = Hooks(callback)
+        hooks.append(hook)
+        by_batches |= bool(hook.batch)
+        more |= hook.more
     rows = len(data.x)
     batch = rows if batch_size is None else min(batch_size, rows)
     if batch % per_sample:
@@ -140,7 +145,7 @@ def job_of(
         "batch_size": batch,
         "seed": source if isinstance(source, int) else None,
         "metrics": logged if validation is None else logged + [f"val_{name}" for name in logged],
-        "more": any(hook.more for hook in hooks),
+        "more": more,
     }
     resumed = None
     if checkpoint is not None:
@@ -158,7 +163,7 @@ def job_of(
         bool(shuffle),
         history,
         hooks,
-        any(hook.batch for hook in hooks),
+        by_batches,
         params,
         "train" if stop_on_nan else "train on",
         initial_epoch,
