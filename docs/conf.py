@@ -12,6 +12,7 @@ sys.path.append(str(HERE.parent))
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import fastbp  # noqa: E402
+from fastbp.plotting import STYLE  # noqa: E402
 
 project = "fastbp"
 author = "the fastbp developers"
@@ -56,17 +57,6 @@ plot_include_source = True
 plot_html_show_source_link = False
 plot_html_show_formats = False
 plot_formats = ["svg"]
-plot_rcparams = {
-    "figure.figsize": (7.2, 3.2),
-    "figure.constrained_layout.use": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-    "legend.frameon": False,
-    "lines.linewidth": 1.6,
-    "font.size": 9,
-    # the same file from the same code
-    "svg.hashsalt": "fastbp",
-}
+# the hash: the same file from the same code
+plot_rcparams = {**STYLE, "svg.hashsalt": "fastbp"}
 plot_apply_rcparams = True

@@ -35,6 +35,7 @@ from .callbacks import Callback, History
 from .kernels.threads import get_num_threads, set_num_threads
 from .layers import *
 from .model import Sequential, load_model
+from .results import Evaluation
 
 if TYPE_CHECKING:
     from typing import Any
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BlameLog",
     "Callback",
+    "Evaluation",
     "History",
     "Sequential",
     "__version__",

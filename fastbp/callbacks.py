@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .checks import as_path, check_name, integer, number, suggest, takes_more
+from .checks import as_list, as_path, check_name, integer, number, suggest, takes_more
 from .kernels.caller import warn
+from .progress import as_text, open_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
@@ -395,44 +396,84 @@ class History(Callback):
 
         save_history(path, self.history)
 
-    def plot(self, ax: Any = None, metric: str = "loss") -> Any:
-        """Draw the loss of every epoch, and of the validation data if there was any.
+    def plot(self, metric: str | Iterable[str] = "loss", ax: Any = None) -> Any:
+        """Draw values of every epoch, those of the validation data dashed, and mark the best.
 
         Parameters
         ----------
+        metric : str or list of str
+            Names of the history, such as ``"accuracy"`` or ``["loss", "accuracy"]``; "val_loss" leaves the training
+            loss away. Each has a panel of its own.
         ax : matplotlib axes, optional
-        metric : str
-            What to draw instead of the loss, such as ``"accuracy"`` or ``"lr"``.
+            Takes all curves. Such axes keep their own style.
 
         Returns
         -------
-        matplotlib axes
+        matplotlib axes, or ndarray of them where there are several panels
         """
-        if metric != "loss":
-            check_name("value in the history", metric, self.history)
-        if ax is None:
-            try:
-                from matplotlib import pyplot as plt
-            except ImportError as error:
-                raise ImportError("History.plot needs matplotlib: pip install 'fastbp[plot]'") from error
-            ax = plt.subplots()[1]
-        for name in (metric, f"val_{metric}"):
-            points = zip(self.epoch, self.history.get(name, ()), strict=False)
-            seen = [(epoch + 1, value) for epoch, value in points if not math.isnan(value)]
-            if seen:
-                ax.plot(*zip(*seen, strict=True), label=name)
-        ax.set(xlabel="epoch", ylabel=metric)
-        if ax.get_legend_handles_labels()[0]:
-            ax.legend()
-        return ax
+        from .plotting import new_axes
 
+        names = as_list("metric", [metric] if isinstance(metric, str) else metric, "names of the history")
+        for name in names:
+            if name != "loss":
+                check_name("value in the history", name, self.history)
+        panels = self._panels(names)
+        axes = new_axes("History.plot", len(panels)) if ax is None else ax
+        alone = ax is None or len(panels) == 1
+        for k, (base, shown) in enumerate(panels.items()):
+            panel = axes[k] if ax is None and len(panels) > 1 else axes
+            for name in shown:
+                seen = [(e + 1, v) for e, v in zip(self.epoch, self.history[name], strict=True) if not math.isnan(v)]
+                look = {"color": f"C{k}", "linestyle": "--" if name != base else "-"}
+                panel.plot(*zip(*seen, strict=True), label=name, **look)
+            best = self._best(shown[-1]) if shown else None
+            if best is not None:
+                at, value = best
+                panel.scatter([at], [value], color=f"C{k}", zorder=3)
+                if alone:
+                    panel.set_title(f"{shown[-1]}: best {value:.4g} in epoch {at}")
+            panel.set(xlabel="epoch", ylabel=base if alone else "")
+            if shown:
+                panel.legend()
+        return axes
 
-def _text(logs: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4g}" if name == "lr" else f"{name} {value:.4f}" for name, value in logs.items())
+    def _panels(self, names: Iterable[str]) -> dict[str, list[str]]:
+        """Return the curves that belong together, those of the validation data last, by the name without ``val_``."""
+        panels: dict[str, list[str]] = {}
+        for name in names:
+            base = name.removeprefix("val_")
+            seen = [n for n in (name, f"val_{base}") if not np.isnan(self.history.get(n, math.nan)).all()]
+            panels[base] = sorted({*panels.get(base, ()), *seen}, key=lambda n: n != base)
+        return panels
+
+    def _best(self, name: str) -> tuple[int, float] | None:
+        """Return the epoch, counted from 1, and the value that is the best of a name; None for rates."""
+        values = np.array(self.history[name])
+        if name == "lr" or np.isnan(values).all():
+            return None
+        at = int(np.nanargmax(values) if name.endswith(_LARGER) else np.nanargmin(values))
+        return self.epoch[at] + 1, float(values[at])
+
+    def _repr_html_(self) -> str:
+        from .html import chart, table
+
+        rows = [("", "last", "best", "in epoch")]
+        for name, values in self.history.items():
+            best = self._best(name)
+            shown = ("", "") if best is None else (f"{best[1]:.4g}", str(best[0]))
+            rows.append((name, f"{values[-1]:.4g}", *shown))
+        epochs = [epoch + 1 for epoch in self.epoch]
+        charts = (
+            chart([(name, epochs, self.history[name], name != base) for name in names], "epoch")
+            for base, names in self._panels(self.history).items()
+        )
+        return table(rows, f"{len(epochs)} epoch{'s' * (len(epochs) != 1)}") + "".join(charts)
 
 
 class ProgressBar(Callback):
-    """A bar on standard error, with loss and metrics of the last epoch; tqdm's where it is installed.
+    """A bar with loss and metrics of the last epoch: tqdm's where it is installed, a widget in a notebook.
+
+    In a terminal, and in a notebook without ipywidgets, it is text on standard error; without tqdm a line an epoch.
 
     Examples
     --------
@@ -445,12 +486,7 @@ class ProgressBar(Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Open the bar."""
         done, total = (self.params[name] * self.params["steps"] for name in ("initial_epoch", "epochs"))
-        try:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=total, initial=done, unit="batch", file=sys.stderr, mininterval=0.1)
-        except ImportError:
-            self._bar = None
+        self._bar = open_bar(total, "batch", done)
 
     def on_progress(self, epoch: int, step: int) -> None:
         """Move the bar within an epoch."""
@@ -459,7 +495,8 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Move the bar to the end of the epoch and show its losses."""
-        text, label = _text(logs), f"epoch {epoch + 1}/{self.params['epochs']}"
+        text = as_text(logs)
+        label = f"epoch {epoch + 1}/{self.params['epochs']}"
         if self._bar is None:
             print(f"{label}  {text}", file=sys.stderr)
         else:
@@ -483,7 +520,7 @@ class EpochLines(Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Print the line."""
         seconds = time.perf_counter() - self._began
-        print(f"epoch {epoch + 1}/{self.params['epochs']}  {seconds:.1f} s  {_text(logs)}", flush=True)
+        print(f"epoch {epoch + 1}/{self.params['epochs']}  {seconds:.1f} s  {as_text(logs)}", flush=True)
 
 
 #: What `verbose` shows.

@@ -374,6 +374,7 @@ def _train(args):
 
     from .datasets import load_digits
     from .io import replacing, save_history, save_json
+    from .plotting import style
 
     stem = os.path.splitext(args.output)[0]
     paths = {"output": args.output, "history": args.history}
@@ -429,7 +430,8 @@ def _train(args):
     equal = _compare(make, model, x, targets, args.epochs, options)
 
     if args.plot is not None:
-        history.plot(figure.subplots())
+        with style():
+            history.plot(ax=figure.subplots())
         with replacing(args.plot) as file:
             figure.savefig(file, format=os.path.splitext(args.plot)[1][1:].lower())
     model.save(args.output)

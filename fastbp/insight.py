@@ -307,14 +307,6 @@ def _also(layers: list[LayerBlame], worst: LayerBlame) -> str:
     return f" (so do many in {_names(others)})" if others else ""
 
 
-def _pyplot(what: str) -> Any:
-    try:
-        from matplotlib import pyplot as plt
-    except ImportError as error:
-        raise ImportError(f"{what} needs matplotlib: pip install 'fastbp[plot]'") from error
-    return plt
-
-
 class Blame:
     """What `blame` returns: print it, `plot` it, read its `findings`.
 
@@ -364,7 +356,8 @@ class Blame:
                 return layer
         raise KeyError(f"there is no layer {name!r}; there are {', '.join(layer.name for layer in self.layers)}")
 
-    def __str__(self) -> str:
+    def _rows(self) -> list[list[str]]:
+        """Return the table of layers, below the names of its columns; a column that says nothing is left out."""
         columns = {
             "||dy||": lambda v: v.dy, "||w||": lambda v: v.w, "||dw||": lambda v: v.dw, "||db||": lambda v: v.db,
             "update/w": lambda v: v.ratio,
@@ -375,32 +368,48 @@ class Blame:
             cells = ["" if math.isnan(f(layer)) else f"{f(layer):.3g}" for f in columns.values()]
             cells += ["" if math.isnan(f(layer)) else f"{f(layer):.1%}" for f in shares.values()]
             rows.append([layer.name, str(layer.units), *cells])
-        # a column that says nothing is left out
         keep = [i for i in range(len(rows[0])) if any(row[i] for row in rows[1:])]
-        widths = {i: max(len(row[i]) for row in rows) for i in keep}
-        lines = [f"loss {self.loss:.4g}, {self.rows} row{'s' * (self.rows != 1)}"]
+        return [[row[i] for i in keep] for row in rows]
+
+    @property
+    def _title(self) -> str:
+        return f"loss {self.loss:.4g}, {self.rows} row{'s' * (self.rows != 1)}"
+
+    def __str__(self) -> str:
+        rows = self._rows()
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [self._title]
         for row in rows:
-            cells = [row[i].ljust(widths[i]) if i == 0 else row[i].rjust(widths[i]) for i in keep]
+            cells = (cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
             lines.append("  ".join(cells).rstrip())
         return "\n".join([*lines, *self.findings])
+
+    def _repr_html_(self) -> str:
+        from .html import listed, table
+
+        return table(self._rows(), self._title) + (listed(self.findings) or "<div>No findings.</div>")
 
     def __repr__(self) -> str:
         kinds = ", ".join(finding.kind for finding in self.findings) or "no findings"
         return f"<Blame of {len(self.layers)} layers, {self.rows} rows: {kinds}>"
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the norm of dLoss/dy of every neuron and layer, and of dLoss/dw.
+        """Draw the norm of dLoss/dy of every neuron and layer, and of dLoss/dw; write the findings below.
 
         Parameters
         ----------
         ax : matplotlib axes, optional
+            Such axes keep their own style.
 
         Returns
         -------
         matplotlib axes
         """
-        if ax is None:
-            ax = _pyplot("Blame.plot").subplots()[1]
+        from .plotting import ALARM, new_axes, write_below
+
+        own = ax is None
+        if own:
+            ax = new_axes("Blame.plot")
         for k, layer in enumerate(self.layers):
             if "dy" in layer.neurons:
                 dots = layer.neurons["dy"]
@@ -413,6 +422,12 @@ class Blame:
             ax.plot(where, [values[k] for k in where], "o-", color=color, label=f"dLoss/{column} of a layer")
         ax.set_xticks(range(len(self.layers)), [layer.name for layer in self.layers], rotation=30, ha="right")
         ax.set(yscale="log", ylabel="norm")
+        ax.set_title(f"{self._title}: {', '.join(f.kind for f in self.findings) or 'no findings'}")
+        concerned = {name for finding in self.findings for name in finding.layers}
+        for label in ax.get_xticklabels():
+            if label.get_text() in concerned:
+                label.set_color(ALARM)
+        write_below(ax, self.findings, own)
         ax.legend()
         return ax
 
@@ -535,23 +550,31 @@ class BlameLog(Callback):
                     warn(f"{when}: {finding}", RuntimeWarning)
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the norm of dLoss/dy of each layer over the epochs.
+        """Draw the norm of dLoss/dy of each layer over the epochs, and when each kind of finding appeared.
 
         Parameters
         ----------
         ax : matplotlib axes, optional
+            Such axes keep their own style.
 
         Returns
         -------
         matplotlib axes
         """
+        from .plotting import ALARM, depth_colours, new_axes
+
         if ax is None:
-            ax = _pyplot("BlameLog.plot").subplots()[1]
-        for name, values in self.history.items():
-            if name.endswith(".dy"):
-                ax.plot(self.epoch, values, label=name.removesuffix(".dy"))
+            ax = new_axes("BlameLog.plot")
+        curves = {name.removesuffix(".dy"): values for name, values in self.history.items() if name.endswith(".dy")}
+        for (name, values), colour in zip(curves.items(), depth_colours(len(curves)), strict=True):
+            ax.plot(self.epoch, values, color=colour, label=name)
+        for epoch, finding in self.findings:
+            ax.axvline(epoch, color=ALARM, linestyle=":", linewidth=1)
+            place = {"transform": ax.get_xaxis_transform(), "rotation": 90, "va": "top", "ha": "right"}
+            ax.text(epoch, 1, f"{finding.kind} ", color=ALARM, fontsize="small", **place)
         ax.set(xlabel="epoch", ylabel="norm of dLoss/dy", yscale="log")
-        ax.legend()
+        ax.set_title(f"The blame of each layer: {', '.join(f.kind for _, f in self.findings) or 'no findings'}")
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         return ax
 
 

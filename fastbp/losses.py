@@ -52,6 +52,11 @@ __all__ = [
 ]
 
 
+#: Of losses without probabilities, by their targets: what to do instead.
+_WITHOUT_LINK = {
+    "signs": "the outputs are margins: np.sign(model.predict(x)) makes the classes -1 and 1",
+    "one_hot": "the outputs are scores: model.predict(x).argmax(axis=-1) makes classes",
+}
 #: Activations each of whose outputs is a probability; a softmax's are a distribution besides.
 _PROBABILITIES = ("sigmoid", "hard_sigmoid", "softmax")
 
@@ -212,6 +217,96 @@ class Loss(Registered, kind="loss"):
         at = tuple(int(i) for i in np.argwhere(bad)[0])
         where = f"y_pred[{', '.join(map(str, at))}] is {y_pred[at]}"
         return f"{where}, {type(self).__name__} takes {takes}: {self.remedy}"
+
+    def link_of(self, what: str) -> str:
+        """Return the activation that makes probabilities of outputs, or refuse where the loss knows of none.
+
+        Parameters
+        ----------
+        what : str
+            What needs them, for the message.
+
+        Returns
+        -------
+        {"sigmoid", "softmax"}
+
+        Raises
+        ------
+        ValueError
+            The message says what the outputs are instead.
+        """
+        link = self.link or ("softmax" if self._takes_probabilities else None)
+        if link is None:
+            name, instead = type(self).__name__, _WITHOUT_LINK.get(self.targets, "model.predict(x) returns the outputs")
+            raise ValueError(f"{what} needs a loss on probabilities, such as a cross-entropy; of {name} {instead}")
+        return link
+
+    def probabilities(self, y_pred: ArrayLike, backend: str | None = None, numerics: str = "numpy") -> np.ndarray:
+        """Return the probabilities that a model's outputs stand for: of logits the sigmoid or the softmax.
+
+        Parameters
+        ----------
+        y_pred : array_like, shape (..., n)
+        backend : {"cython", "numba", "numpy"}, optional
+        numerics : {"numpy", "portable"}
+
+        Returns
+        -------
+        ndarray, shape (..., n), or (..., 2) where a sigmoid's n is 1: of class 0 and of class 1
+
+        Raises
+        ------
+        ValueError
+            If the loss knows of none.
+
+        Examples
+        --------
+        >>> BinaryCrossEntropy(from_logits=True).probabilities([[0.0], [-800.0]])
+        array([[0.5, 0.5],
+               [1. , 0. ]])
+        >>> SparseCategoricalCrossEntropy(from_logits=True).probabilities([[0.0, 0.0, 0.0, 0.0]])
+        array([[0.25, 0.25, 0.25, 0.25]])
+        """
+        from . import kernels
+
+        link, y = self.link_of("probabilities"), as_numbers("y_pred", y_pred)
+        if self.from_logits:
+            options: dict[str, Any] = {"backend": backend, "numerics": numerics}
+            if link == "sigmoid":
+                y = kernels.sigmoid_forward(y, **options)
+            else:
+                y = kernels.softmax_forward(y.reshape(-1, y.shape[-1]), **options).reshape(y.shape)
+        return np.concatenate([1 - y, y], axis=-1) if link == "sigmoid" and y.shape[-1] == 1 else y
+
+    def classes(self, y_pred: ArrayLike) -> np.ndarray:
+        """Return the classes that a model's outputs stand for, as the metric "accuracy" counts them.
+
+        Parameters
+        ----------
+        y_pred : array_like, shape (..., n)
+
+        Returns
+        -------
+        ndarray of int64, shape (...), or (..., n) of 0 and 1 where a sigmoid's n is more than 1
+            The largest output; of a sigmoid whether the probability is over 0.5.
+
+        Raises
+        ------
+        ValueError
+            If the loss knows of none.
+
+        Examples
+        --------
+        >>> CategoricalCrossEntropy(from_logits=True).classes([[0.1, 0.9], [3.0, -1.0]])
+        array([1, 0])
+        >>> BinaryCrossEntropy(from_logits=False).classes([[0.2, 0.8, 0.6]])
+        array([[0, 1, 1]])
+        """
+        link, y = self.link_of("classes"), as_numbers("y_pred", y_pred)
+        if link == "softmax":
+            return y.argmax(axis=-1).astype(np.int64)
+        found = (y > (0 if self.from_logits else 0.5)).astype(np.int64)
+        return found[..., 0] if found.shape[-1] == 1 else found
 
     @property
     def of_samples(self) -> bool:

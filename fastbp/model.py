@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Iterable, Mapping
 from functools import partial
-from math import prod
 from threading import RLock
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import losses, optimizers
+from . import losses, optimizers, summary
 from .checks import as_generator, as_list, as_numbers, check_kind, integer, source_of
 from .compiler import Layout
 from .data import Rows, as_features, as_rows, as_targets, as_weights, dtype_name
@@ -23,9 +23,11 @@ from .layers import Layer, as_shape, default_name
 from .metrics import Metric
 from .metrics import get as get_metric
 from .program import CallError
+from .progress import check_verbose, progress
 from .registry import custom_classes
+from .results import Evaluation
 from .saving import config_of, contents, restored
-from .training import BLOCK, evaluate, explain, inputs, job_of, train, warn_of_few_rows
+from .training import BLOCK, batch_logs, evaluate, explain, inputs, job_of, results_of, train, warn_of_few_rows
 from .turns import Turns, put_attributes, put_values
 
 if TYPE_CHECKING:
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     Seed = int | np.random.Generator | None
 
 __all__ = ["Sequential", "load_model"]
+
+#: A batch size that takes all rows at once.
+WHOLE = sys.maxsize
 
 
 class Sequential:
@@ -744,8 +749,9 @@ class Sequential:
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
-    ) -> float:
-        """Run one train step on one batch; return its loss.
+        return_metrics: bool = False,
+    ) -> Any:
+        """Run one train step on one batch; return its loss, or its loss and metrics.
 
         Parameters
         ----------
@@ -754,10 +760,13 @@ class Sequential:
             As for `fit`.
         class_weight : dict of int to float or "balanced", optional
             As for `fit`.
+        return_metrics : bool
+            Whether metrics are returned, too: those of the batch before the update, as `Callback.on_train_batch_end`
+            has them. The step is the same.
 
         Returns
         -------
-        float
+        float, or Evaluation with `return_metrics`
 
         Examples
         --------
@@ -770,29 +779,31 @@ class Sequential:
         (True, 57)
         """
         engine = self._engine
-        if engine is not None and sample_weight is None and class_weight is None:
+        if engine is not None and sample_weight is None and class_weight is None and not return_metrics:
             loss = engine.step(x, y)
             if loss is not None:
                 if engine.least_rows > 1:
                     rows = np.shape(x)[0]
                     warn_of_few_rows(engine, rows, rows)
                 return loss
-        return self._turns.take("train_on_batch", self._train_on_batch, x, y, sample_weight, class_weight)
+        given = x, y, sample_weight, class_weight
+        return self._turns.take("train_on_batch", self._train_on_batch, return_metrics, *given)
 
-    def _train_on_batch(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, class_weight: Any) -> float:
-        data = self.prepare(x, y, sample_weight, class_weight)
+    def _train_on_batch(self, return_metrics: bool, *given: Any) -> Any:
+        data = self.prepare(*given)
         engine = self.engine(data.x.shape[1:])
         network, executor = engine.executor("train", len(data.x), data.weight is not None)
         warn_of_few_rows(engine, len(data.x), len(data.x))
         self._turns.hand = ""
-        program, loss = network.program, np.empty(1, self.dtype)
-        streams = {**inputs(network, data), network.loss: loss}
+        rows, results = len(data.x), results_of(executor, len(data.x), 1)
         self.optimizer.prepare()
         try:
-            executor.run_steps((executor.start, len(program.calls)), len(data.x), len(data.x), streams)
+            executor.run_steps(
+                (executor.start, len(network.program.calls)), rows, rows, {**inputs(network, data), **results}
+            )
         except CallError as error:
             raise explain(engine, error, data, "this batch") from None
-        return float(loss[0])
+        return batch_logs(engine, network, results, data) if return_metrics else float(results[network.loss][0])
 
     # ------------------------------------------------------------------ the four steps by hand
 
@@ -930,7 +941,7 @@ class Sequential:
 
     # ------------------------------------------------------------------ using
 
-    def predict(self, x: ArrayLike, batch_size: int = BLOCK) -> np.ndarray:
+    def predict(self, x: ArrayLike, batch_size: int = BLOCK, verbose: int | str = 0) -> np.ndarray:
         """Return the output for every row.
 
         Parameters
@@ -939,6 +950,8 @@ class Sequential:
             NaN and inf pass through as in NumPy.
         batch_size : int
             Rows that are computed at a time. The bits are those of NumPy's expression on such a block.
+        verbose : {0, 1, 2, "auto"}
+            1 or "auto" shows a progress bar, 2 writes a line at the end.
 
         Returns
         -------
@@ -954,36 +967,147 @@ class Sequential:
                [43.5]], dtype=float32)
         """
         engine = self._engine
-        if engine is not None and batch_size.__class__ is int:
+        if engine is not None and batch_size.__class__ is int and not verbose:
             y = engine.ask(engine.predictors, x, batch_size)
             if y is not None:
                 return y
-        batch_size = integer("batch_size", batch_size, 1)
+        batch_size, verbose = integer("batch_size", batch_size, 1), check_verbose(verbose)
         if self._memory is None:
             rows = self._inputs(x)
             self.build(rows.shape[1:])
-        return self._turns.read("predict", self._predict, x, batch_size)
+        return self._turns.read("predict", self._predict, x, batch_size, verbose)
 
     def _inputs(self, x: ArrayLike) -> np.ndarray:
         """Return inputs as the first layer takes them, finite or not."""
         rows = as_rows("x", x)
         return self._features("x", rows, self.layout_for(rows.shape[1:]), finite=False)
 
-    def _predict(self, x: ArrayLike, batch_size: int) -> np.ndarray:
+    def _predict(self, x: ArrayLike, batch_size: int, verbose: int) -> np.ndarray:
         # within the turn: until then another thread may compile for another dtype
         x, engine = self._inputs(x), self.engine()
         batch = min(batch_size, len(x))
         network, executor = engine.lend("predict", batch)
         y = np.empty((len(x), *engine.layout.output_shape), self.dtype)
+        arrays = {network.x: x, network.y_pred: y}
         try:
-            executor.run_steps((0, len(network.program.calls)), len(x), batch, {network.x: x, network.y_pred: y})
+            with progress("predict", verbose, len(x), batch) as (on_pause, end):
+                executor.run_steps((0, len(network.program.calls)), len(x), batch, arrays, on_pause)
+                end({})
         finally:
             engine.give_back("predict", executor)
         return y
 
+    def predict_on_batch(self, x: ArrayLike) -> np.ndarray:
+        """Return the output for every row, computed as one batch.
+
+        Parameters
+        ----------
+        x : array_like, shape (batch, n_in)
+
+        Returns
+        -------
+        ndarray, shape (batch, n_out)
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1, kernel_initializer="ones")])
+        >>> model.predict_on_batch(np.ones((600, 2))).shape
+        (600, 1)
+        """
+        return self.predict(x, WHOLE)
+
+    def predict_proba(self, x: ArrayLike, batch_size: int = BLOCK) -> np.ndarray:
+        """Return the probability of every class, for every row.
+
+        The loss of the compiled model says how outputs become probabilities: by nothing, a sigmoid or a softmax.
+
+        Parameters
+        ----------
+        x : array_like, shape (rows, n_in)
+        batch_size : int
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray, shape (rows, classes)
+            As scikit-learn has it: the single output of a binary cross-entropy is the probability of class 1, and
+            makes two columns, those of class 0 and class 1. Several outputs of a binary cross-entropy are as many
+            questions of yes or no, and each has the probability of yes, (rows, outputs). Outputs (rows, t, n) have
+            the classes on the last axis.
+
+        Raises
+        ------
+        ValueError
+            If the loss knows no probabilities, as the mean squared error and the hinge losses.
+        RuntimeError
+            If the model is not compiled.
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1, kernel_initializer="ones")])
+        >>> model.compile("sgd", "binary_crossentropy")
+        >>> model.predict_proba([[0.0, 0.0], [1.0, 2.0]]).round(3)
+        array([[0.5  , 0.5  ],
+               [0.047, 0.953]], dtype=float32)
+        >>> model.predict_classes([[0.0, 0.0], [1.0, 2.0]])
+        array([0, 1])
+        """
+        loss = self._loss_on_probabilities("predict_proba")
+        y: np.ndarray = loss.probabilities(self.predict(x, batch_size), self.backend, self.numerics)
+        return y
+
+    def predict_classes(self, x: ArrayLike, batch_size: int = BLOCK) -> np.ndarray:
+        """Return the class of every row, as the metric "accuracy" counts it.
+
+        Parameters
+        ----------
+        x : array_like, shape (rows, n_in)
+        batch_size : int
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray of int64, shape (rows,)
+            The number of the class: the largest output, the first of equal ones. Of the single output of a binary
+            cross-entropy 1 where the probability is over 0.5, else 0; of several outputs of one that for each,
+            (rows, outputs). Outputs (rows, t, n) have a class for each position, (rows, t).
+
+        Raises
+        ------
+        ValueError
+            If the loss knows no probabilities; the message says what makes classes then.
+        RuntimeError
+            If the model is not compiled.
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(3, kernel_initializer="ones", bias_initializer="zeros")])
+        >>> model.compile("sgd", "sparse_categorical_crossentropy")
+        >>> model.predict_classes(np.ones((2, 5)))
+        array([0, 0])
+        """
+        loss = self._loss_on_probabilities("predict_classes")
+        classes: np.ndarray = loss.classes(self.predict(x, batch_size))
+        return classes
+
+    def _loss_on_probabilities(self, what: str) -> Loss:
+        self._require_compiled()
+        loss: Loss = self.loss_function
+        loss.link_of(what)
+        return loss
+
     def evaluate(
-        self, x: ArrayLike, y: ArrayLike, batch_size: int = BLOCK, sample_weight: ArrayLike | None = None
-    ) -> dict[str, Any]:
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        batch_size: int = BLOCK,
+        sample_weight: ArrayLike | None = None,
+        verbose: int | str = 0,
+        return_dict: bool = False,
+    ) -> Evaluation | Any:
         """Return the loss and the metrics of data.
 
         Parameters
@@ -994,32 +1118,71 @@ class Sequential:
             Rows that are computed at a time; fewer, where that would part rows that are one sample of the loss.
         sample_weight : array_like, optional
             As for `fit`; metrics take no weights.
+        verbose : {0, 1, 2, "auto"}
+            1 or "auto" shows a progress bar, 2 writes a line at the end.
+        return_dict : bool
+            Whether a plain dict is returned, which iterates over names.
 
         Returns
         -------
-        dict of str to float
-            A `ConfusionMatrix` is an array.
+        Evaluation
+            Iterates over values, the loss first; ``["accuracy"]`` is one by its name. A `ConfusionMatrix` is an array.
 
         Examples
         --------
-        >>> import fastbp
-        >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2)
-        >>> model.compile("sgd", "mse", metrics=["mae"])
-        >>> model.set_weights([[[1], [10]], [0.5]])
-        >>> results = model.evaluate([[1, 2], [3, 4]], [21, 44])
-        >>> results["loss"], results["mae"]
-        (0.25, 0.5)
+        >>> import numpy as np, fastbp
+        >>> x, y = np.eye(4), np.array([0, 1, 0, 1])
+        >>> model = fastbp.Sequential([fastbp.Dense(2, kernel_initializer="zeros")])
+        >>> model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> loss, accuracy = model.evaluate(x, y)
+        >>> round(loss, 3), accuracy
+        (0.693, 0.5)
+        >>> model.evaluate(x, y).accuracy, sorted(model.evaluate(x, y, return_dict=True))
+        (0.5, ['accuracy', 'loss'])
         """
         engine = self._engine
-        if engine is not None and sample_weight is None and batch_size.__class__ is int:
+        if engine is not None and sample_weight is None and batch_size.__class__ is int and not verbose:
             logs = engine.ask(engine.evaluators, x, y, batch_size)
             if logs is not None:
-                return logs
-        batch_size = integer("batch_size", batch_size, 1)
-        return self.read("evaluate", self._evaluate, x, y, batch_size, sample_weight)
+                return logs if return_dict else Evaluation(logs)
+        batch_size, verbose = integer("batch_size", batch_size, 1), check_verbose(verbose)
+        logs = self.read("evaluate", self._evaluate, x, y, batch_size, sample_weight, verbose)
+        return logs if return_dict else Evaluation(logs)
 
-    def _evaluate(self, x: ArrayLike, y: ArrayLike, batch_size: int, sample_weight: ArrayLike | None) -> dict[str, Any]:
-        return evaluate(self.engine(), self.prepare(x, y, sample_weight), batch_size)
+    def _evaluate(
+        self, x: ArrayLike, y: ArrayLike, batch_size: int, sample_weight: ArrayLike | None, verbose: int
+    ) -> dict[str, Any]:
+        data = self.prepare(x, y, sample_weight)
+        with progress("evaluate", verbose, len(data.x), batch_size) as (on_pause, end):
+            logs = evaluate(self.engine(), data, batch_size, on_pause)
+            end(logs)
+        return logs
+
+    def test_on_batch(
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, return_dict: bool = False
+    ) -> Evaluation | Any:
+        """Return the loss and the metrics of data that are computed as one batch.
+
+        Parameters
+        ----------
+        x, y, sample_weight : array_like
+            As for `evaluate`.
+        return_dict : bool
+            Whether a plain dict is returned, which iterates over names.
+
+        Returns
+        -------
+        Evaluation
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1, kernel_initializer="zeros")])
+        >>> model.compile("sgd", "mse")
+        >>> float(model.test_on_batch(np.eye(2), [1.0, 3.0]))
+        5.0
+        """
+        return self.evaluate(x, y, WHOLE, sample_weight, return_dict=return_dict)
 
     # ------------------------------------------------------------------ weights and files
 
@@ -1104,17 +1267,7 @@ class Sequential:
         dense_2    Dense(identity)  (None, 3)         27
         67 parameters, 268 bytes in float32
         """
-        layout = self.layout_for()
-        rows = [("layer", "kind", "output", "parameters")]
-        for k, layer in enumerate(self.layers):
-            n = sum(prod(entry.shape) for entry in layout.entries if entry.layer == k)
-            activation = getattr(layer, "activation", "")
-            kind = f"{type(layer).__name__}({getattr(activation, 'activation', activation)})"
-            rows.append((layer.name, kind, str((None, *layout.shapes[k])), f"{n:,}"))
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        for row in rows:
-            print("  ".join(cell.ljust(w) for cell, w in zip(row[:3], widths, strict=False)), row[3].rjust(widths[3]))
-        print(f"{layout.n:,} parameters, {layout.n * np.dtype(self.dtype).itemsize:,} bytes in {self.dtype}")
+        print(summary.as_text(self.layers, self.layout_for(), self.dtype))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model, and the optimizer's state if it is compiled, to one ``.npz`` file, atomically.
@@ -1173,6 +1326,13 @@ class Sequential:
     def __repr__(self) -> str:
         inner = ", ".join(layer.name for layer in self.layers)
         return f"<Sequential: {inner}>"
+
+    def _repr_html_(self) -> str:
+        try:
+            layout = self.layout_for()
+        except (RuntimeError, ValueError):  # no layers, no shape yet, or one that they refuse
+            layout = None
+        return summary.as_html(self.layers, layout, self.dtype)
 
 
 def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, type] | None = None) -> Sequential:

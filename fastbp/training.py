@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     #: An epoch that is to run: its number, what runs it, the calls, what they read and what each step yields.
     _Epoch = tuple["Trained", Engine, "Job", int, Network, Executor, tuple[int, int], Cursors, Cursors]
 
-__all__ = ["BLOCK", "Job", "evaluate", "explain", "inputs", "job_of", "train", "warn_of_few_rows"]
+__all__ = [
+    "BLOCK", "Job", "batch_logs", "evaluate", "explain", "inputs", "job_of", "results_of", "train", "warn_of_few_rows",
+]  # fmt: skip
 
 BLOCK = 512  # rows that evaluate and predict take at a time: activations stay in cache (measured)
 
@@ -288,8 +290,15 @@ def logs_of(
     return logs
 
 
-def evaluate(engine: Engine, data: Rows, block: int) -> dict[str, Any]:
-    """Return loss and metrics of data, at most `block` rows at a time."""
+def batch_logs(engine: Engine, network: Network, results: Cursors, data: Rows) -> dict[str, Any]:
+    """Return loss and metrics of one train step on data."""
+    rows = len(data.x)
+    counts = counts_of(rows, rows)
+    return logs_of(engine, network, results, rows, counts, counted(data, counts, None, 0, rows))
+
+
+def evaluate(engine: Engine, data: Rows, block: int, on_pause: Callable[[int], None] | None = None) -> dict[str, Any]:
+    """Return loss and metrics of data, at most `block` rows at a time; `on_pause` is told of the blocks done."""
     setup: Any = engine.setup
     rows, together, weighted = len(data.x), setup.loss.rows_per_sample, data.weight is not None
     batch = min(max(block // together, 1) * together, rows)
@@ -298,7 +307,7 @@ def evaluate(engine: Engine, data: Rows, block: int) -> dict[str, Any]:
         executor.quick = quick_evaluation(engine, network, executor)
     results = results_of(executor, rows, -(-rows // batch))
     try:
-        executor.run_steps((0, len(network.program.calls)), rows, batch, {**inputs(network, data), **results})
+        executor.run_steps((0, len(network.program.calls)), rows, batch, {**inputs(network, data), **results}, on_pause)
     finally:
         engine.give_back("evaluate", executor, weighted)
     counts = counts_of(rows, batch)

@@ -75,7 +75,7 @@ def draw(path, history, y, y_pred):
     """Draw how training was stopped in the last fold, and predictions against the truth."""
     figure = Figure(figsize=(9, 3), layout="constrained")
     left, right = figure.subplots(1, 2)
-    history.plot(left)
+    history.plot(ax=left)
     best = int(np.argmin(history.history["val_loss"]))
     left.axvline(history.epoch[best] + 1, color="gray", linestyle=":", label="best epoch")
     left.set_title("early stopping")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..checks import suggest
 from ..kernels.table import KERNELS
 from .ir import Buffer, Call, CallList, Length, ProgramError, Shape, sizes_of
-from .listing import listing
+from .listing import as_html, listing
 from .plan import Plan, plan_arena
 from .verify import verify
 
@@ -292,8 +292,15 @@ class Program(CallList):
     # ------------------------------------------------------------------ looking and running
 
     def __str__(self) -> str:
-        batch = self.executor.plan.batch if self.executor else 1
-        return listing(self, self.executor.plan if self.executor else self.plan(batch))
+        return listing(self, self._plan_now)
+
+    def _repr_html_(self) -> str:
+        return as_html(self, self._plan_now)
+
+    @property
+    def _plan_now(self) -> Plan:
+        """Return the plan of the executor; without one, that for a batch of one row."""
+        return self.executor.plan if self.executor else self.plan(1)
 
     def run(self, check: str | None = None) -> None:
         """Run all calls after the gathering once, on the data that the executor holds.
