@@ -411,30 +411,30 @@ class History(Callback):
         -------
         matplotlib axes, or ndarray of them where there are several panels
         """
-        from .plotting import new_axes
+        from .plotting import canvas
 
         names = as_list("metric", [metric] if isinstance(metric, str) else metric, "names of the history")
         for name in names:
             if name != "loss":
                 check_name("value in the history", name, self.history)
-        panels = self._panels(names)
-        axes = new_axes("History.plot", len(panels)) if ax is None else ax
-        alone = ax is None or len(panels) == 1
-        for k, (base, shown) in enumerate(panels.items()):
-            panel = axes[k] if ax is None and len(panels) > 1 else axes
-            for name in shown:
-                seen = [(e + 1, v) for e, v in zip(self.epoch, self.history[name], strict=True) if not math.isnan(v)]
-                look = {"color": f"C{k}", "linestyle": "--" if name != base else "-"}
-                panel.plot(*zip(*seen, strict=True), label=name, **look)
-            best = self._best(shown[-1]) if shown else None
-            if best is not None:
-                at, value = best
-                panel.scatter([at], [value], color=f"C{k}", zorder=3)
-                if alone:
-                    panel.set_title(f"{shown[-1]}: best {value:.4g} in epoch {at}")
-            panel.set(xlabel="epoch", ylabel=base if alone else "")
-            if shown:
-                panel.legend()
+        curves = self._panels(names)
+        alone = ax is None or len(curves) == 1
+        with canvas("History.plot", ax, len(curves)) as axes:
+            for k, (base, shown) in enumerate(curves.items()):
+                panel = axes[k] if ax is None and len(curves) > 1 else axes
+                for name in shown:
+                    points = zip(self.epoch, self.history[name], strict=True)
+                    seen = [(epoch + 1, value) for epoch, value in points if not math.isnan(value)]
+                    look = {"color": f"C{k}", "linestyle": "-" if name == base else "--"}
+                    panel.plot(*zip(*seen, strict=True), label=name, **look)
+                best = self._best(shown[-1]) if shown else None
+                if best is not None:
+                    panel.scatter(*best, s=25, color=f"C{k}", zorder=3)
+                    if alone:
+                        panel.set_title(f"{shown[-1]}: best {best[1]:.4g} in epoch {best[0]}")
+                panel.set(xlabel="epoch", ylabel=base if alone else "")
+                if shown:
+                    panel.legend()
         return axes
 
     def _panels(self, names: Iterable[str]) -> dict[str, list[str]]:

@@ -374,7 +374,6 @@ def _train(args):
 
     from .datasets import load_digits
     from .io import replacing, save_history, save_json
-    from .plotting import style
 
     stem = os.path.splitext(args.output)[0]
     paths = {"output": args.output, "history": args.history}
@@ -430,7 +429,11 @@ def _train(args):
     equal = _compare(make, model, x, targets, args.epochs, options)
 
     if args.plot is not None:
-        with style():
+        from matplotlib import rc_context
+
+        from .plotting import STYLE
+
+        with rc_context(STYLE):
             history.plot(ax=figure.subplots())
         with replacing(args.plot) as file:
             figure.savefig(file, format=os.path.splitext(args.plot)[1][1:].lower())

@@ -40,7 +40,9 @@ def table(rows: Sequence[Sequence[str]], note: str = "") -> str:
     def line(row: Sequence[str], tag: str) -> str:
         aligned = ("right" if k and number else "left" for k, number in enumerate(numbers))
         cells = (
-            f'<{tag} style="text-align:{side};white-space:pre">{escape(cell)}</{tag}>'
+            f'<{tag} style="text-align:{side};padding:0.1em 0.6em;white-space:pre'
+            # what has lines of its own is an array
+            f'{";font-family:monospace" if chr(10) in cell else ""}">{escape(cell)}</{tag}>'
             for side, cell in zip(aligned, row, strict=True)
         )
         return f"<tr>{''.join(cells)}</tr>"

@@ -405,30 +405,31 @@ class Blame:
         -------
         matplotlib axes
         """
-        from .plotting import ALARM, new_axes, write_below
+        from .plotting import ALARM, canvas, write_below
 
-        own = ax is None
-        if own:
-            ax = new_axes("Blame.plot")
-        for k, layer in enumerate(self.layers):
-            if "dy" in layer.neurons:
-                dots = layer.neurons["dy"]
-                spread = np.linspace(-0.3, 0.3, len(dots)) if len(dots) > 1 else np.zeros(1)
-                label = "dLoss/dy of a neuron" if layer is self.layers[-1] else None
-                ax.plot(k + spread, dots, ".", color="C0", alpha=0.4, markersize=3, label=label)
-        for column, color in (("dy", "C0"), ("dw", "C1")):
-            values = [getattr(layer, column) for layer in self.layers]
-            where = [k for k, value in enumerate(values) if not math.isnan(value)]
-            ax.plot(where, [values[k] for k in where], "o-", color=color, label=f"dLoss/{column} of a layer")
-        ax.set_xticks(range(len(self.layers)), [layer.name for layer in self.layers], rotation=30, ha="right")
-        ax.set(yscale="log", ylabel="norm")
-        ax.set_title(f"{self._title}: {', '.join(f.kind for f in self.findings) or 'no findings'}")
-        concerned = {name for finding in self.findings for name in finding.layers}
-        for label in ax.get_xticklabels():
-            if label.get_text() in concerned:
-                label.set_color(ALARM)
-        write_below(ax, self.findings, own)
-        ax.legend()
+        own, names = ax is None, [layer.name for layer in self.layers]
+        with canvas("Blame.plot", ax) as ax:
+            for k, layer in enumerate(self.layers):
+                if "dy" in layer.neurons:
+                    dots = layer.neurons["dy"]
+                    spread = np.linspace(-0.3, 0.3, len(dots)) if len(dots) > 1 else np.zeros(1)
+                    label = "dLoss/dy of a neuron" if layer is self.layers[-1] else None
+                    ax.plot(k + spread, dots, ".", color="C0", alpha=0.4, markersize=3, label=label)
+            for column, color in (("dy", "C0"), ("dw", "C1")):
+                values = [getattr(layer, column) for layer in self.layers]
+                where = [k for k, value in enumerate(values) if not math.isnan(value)]
+                label = f"dLoss/{column} of a layer"
+                ax.plot(where, [values[k] for k in where], "o-", color=color, markersize=4, label=label)
+            turned = {"rotation": 30, "ha": "right"} if len("".join(names)) > 60 else {}
+            ax.set_xticks(range(len(names)), names, **turned)
+            concerned = {name for finding in self.findings for name in finding.layers}
+            for tick, name in zip(ax.get_xticklabels(), names, strict=True):
+                if name in concerned:
+                    tick.set_color(ALARM)
+            ax.set(yscale="log", ylabel="norm")
+            ax.set_title(f"{self._title}: {', '.join(f.kind for f in self.findings) or 'no findings'}")
+            write_below(ax, self.findings, own)
+            ax.legend()
         return ax
 
 
@@ -561,20 +562,20 @@ class BlameLog(Callback):
         -------
         matplotlib axes
         """
-        from .plotting import ALARM, depth_colours, new_axes
+        from .plotting import ALARM, canvas, depth_colours
 
-        if ax is None:
-            ax = new_axes("BlameLog.plot")
         curves = {name.removesuffix(".dy"): values for name, values in self.history.items() if name.endswith(".dy")}
-        for (name, values), colour in zip(curves.items(), depth_colours(len(curves)), strict=True):
-            ax.plot(self.epoch, values, color=colour, label=name)
-        for epoch, finding in self.findings:
-            ax.axvline(epoch, color=ALARM, linestyle=":", linewidth=1)
-            place = {"transform": ax.get_xaxis_transform(), "rotation": 90, "va": "top", "ha": "right"}
-            ax.text(epoch, 1, f"{finding.kind} ", color=ALARM, fontsize="small", **place)
-        ax.set(xlabel="epoch", ylabel="norm of dLoss/dy", yscale="log")
-        ax.set_title(f"The blame of each layer: {', '.join(f.kind for _, f in self.findings) or 'no findings'}")
-        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        with canvas("BlameLog.plot", ax) as ax:
+            for (name, values), colour in zip(curves.items(), depth_colours(len(curves)), strict=True):
+                ax.plot(self.epoch, values, color=colour, label=name)
+            for epoch in dict.fromkeys(epoch for epoch, _ in self.findings):
+                ax.axvline(epoch, color=ALARM, linestyle=":", linewidth=1)
+                kinds = ", ".join(finding.kind for when, finding in self.findings if when == epoch)
+                place = {"transform": ax.get_xaxis_transform(), "rotation": 90, "va": "top", "ha": "right"}
+                ax.text(epoch, 1, kinds, color=ALARM, fontsize="small", **place)
+            ax.set(xlabel="epoch", ylabel="norm of dLoss/dy", yscale="log")
+            ax.set_title(f"Blame of each layer: {', '.join(f.kind for _, f in self.findings) or 'no findings'}")
+            ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), ncols=max(1, -(-len(curves) // 14)))
         return ax
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import textwrap
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
-__all__ = ["ALARM", "STYLE", "depth_colours", "new_axes", "style", "write_below"]
+__all__ = ["ALARM", "STYLE", "canvas", "depth_colours", "write_below"]
 
 #: Width and height of a picture in inches.
 SIZE = (7.2, 3.2)
@@ -32,39 +32,32 @@ STYLE: dict[Any, Any] = {
 ALARM = "#c0392b"
 
 
-def style() -> AbstractContextManager[Any]:
-    """Return a context in which matplotlib makes pictures that look like this package's.
-
-    Returns
-    -------
-    context manager
-    """
-    from matplotlib import rc_context
-
-    return rc_context(STYLE)
-
-
-def new_axes(what: str, panels: int = 1) -> Any:
-    """Return the axes of a new figure.
+@contextmanager
+def canvas(what: str, ax: Any = None, panels: int = 1) -> Iterator[Any]:
+    """Draw on axes that are given, or on new ones in this package's style.
 
     Parameters
     ----------
     what : str
-        Who asks, for the message where matplotlib is missing.
+        Who draws, for the message where matplotlib is missing.
+    ax : matplotlib axes, optional
     panels : int
-        How many, side by side.
+        How many new axes, side by side.
 
-    Returns
-    -------
+    Yields
+    ------
     matplotlib axes, or ndarray of them if there are several panels
     """
+    if ax is not None:
+        yield ax
+        return
     try:
         from matplotlib import pyplot as plt
     except ImportError as error:
         raise ImportError(f"{what} needs matplotlib: pip install 'fastbp[plot]'") from error
     width, height = SIZE
-    with style():
-        return plt.subplots(1, panels, figsize=(width * max(1, panels / 2), height))[1]
+    with plt.rc_context(STYLE):
+        yield plt.subplots(1, panels, figsize=(width * max(1, panels / 2), height))[1]
 
 
 def depth_colours(n: int) -> list[Any]:
@@ -94,8 +87,8 @@ def write_below(ax: Any, sentences: Sequence[str], grow: bool) -> None:
         Whether the figure becomes higher by these lines.
     """
     size = 7.5
-    # a letter is half as wide as it is high
-    room = int(ax.get_position().width * ax.figure.get_figwidth() * 72 / (0.5 * size))
+    # a letter is about half as wide as it is high
+    room = int(ax.get_position().width * ax.figure.get_figwidth() * 72 / (0.46 * size))
     lines = [line for one in sentences for line in textwrap.wrap(one, room, subsequent_indent="   ")]
     ax.set_xlabel("\n".join(lines), loc="left", fontsize=size, color=ALARM)
     if grow:
