@@ -803,7 +803,9 @@ class Sequential:
             )
         except CallError as error:
             raise explain(engine, error, data, "this batch") from None
-        return batch_logs(engine, network, results, data) if return_metrics else float(results[network.loss][0])
+        if return_metrics:
+            return Evaluation(batch_logs(engine, network, results, data))
+        return float(results[network.loss][0])
 
     # ------------------------------------------------------------------ the four steps by hand
 
