@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
     Views = dict[int, dict[str, Buffer]]
 
-__all__ = ["Layout", "Network", "compile_evaluation", "compile_prediction", "compile_training"]
+__all__ = [
+    "Layout", "Network", "compile_evaluation", "compile_prediction", "compile_pull", "compile_row_gradients",
+    "compile_training",
+]  # fmt: skip
 
 
 class Entry(NamedTuple):
@@ -134,6 +138,10 @@ class Network:
         Each layer's output.
     gradients : list of (Layer, Buffer)
         dLoss/d that output, in the order of the backward pass.
+    dy, dx : Buffer or None
+        dLoss/dy_pred, which is an input where there is no loss; dLoss/dx.
+    row_gradient : Buffer or None
+        dLoss by all parameters, of a batch of one row.
     """
 
     def __init__(self, dtype: str, numerics: str) -> None:
@@ -155,6 +163,9 @@ class Network:
         self.metrics: list[tuple[Metric, list[Buffer], Callable[..., Any]]] = []
         self.layers: list[tuple[Layer, Buffer]] = []
         self.gradients: list[tuple[Layer, Buffer]] = []
+        self.dy: Any = None
+        self.dx: Any = None
+        self.row_gradient: Any = None
 
 
 def _views(
@@ -238,10 +249,9 @@ def _weights(program: Program, layout: Layout, name: str, first: Length) -> Buff
     return program.buffer(name, (first, *layout.output_shape[:-1], 1), role="input")
 
 
-def _loss(
-    network: Network, layers: Sequence[Layer], layout: Layout, loss: Loss, metrics: Sequence[Metric]
-) -> Callable[[], Buffer]:
-    program, names = network.program, [layer.name for layer in layers]
+def _data_loss(network: Network, layout: Layout, loss: Loss, metrics: Sequence[Metric] = ()) -> Callable[[], Buffer]:
+    """Add metrics and the loss without penalties; return what adds dLoss/dy_pred."""
+    program = network.program
     program.phase = "loss"
     network.y_true = network.y_true or _targets(program, loss, layout, "y_true", BATCH)
     # each position of a row is a row of its own
@@ -251,13 +261,41 @@ def _loss(
         network.metrics.append((metric, *metric.emit(program, loss, y_pred, y_true)))
     weight = None if network.weight is None else network.weight.matrix()
     network.data_loss, backward = loss.emit(program, y_pred, y_true, weight)
+    return lambda: backward().reshaped(network.y_pred.shape)
+
+
+def _loss(
+    network: Network, layers: Sequence[Layer], layout: Layout, loss: Loss, metrics: Sequence[Metric]
+) -> Callable[[], Buffer]:
+    program, names = network.program, [layer.name for layer in layers]
+    backward = _data_loss(network, layout, loss, metrics)
     network.loss = network.data_loss
     for k, name, regularizer in _regularized(layout):
         network.loss = regularizer.emit(program, network.parameters[k][name], network.loss, names[k])
     network.loss.name, network.loss.role = "loss", "result"
     if network.data_loss is not network.loss:
         network.data_loss.name, network.data_loss.role = "data loss", "result"
-    return lambda: backward().reshaped(network.y_pred.shape)
+    return backward
+
+
+def _given(network: Network) -> Buffer:
+    """Return dLoss/dy_pred where it is of somebody else's loss: an input."""
+    return network.program.buffer("dy", network.y_pred.shape, role="input")
+
+
+def _backward(
+    network: Network, layers: Sequence[Layer], steps: Sequence[Backward], backward: Callable[[], Buffer], first: int
+) -> Any:
+    """Add the backward pass from what makes dLoss/dy_pred to layer `first`, by whose input nobody needs a gradient."""
+    network.program.phase = "backward"
+    dy: Any = backward()
+    network.dy = dy
+    for k in range(len(layers) - 1, -1, -1):
+        network.gradients.append((layers[k], dy))
+        dy = steps[k](dy, k > first)
+        if dy is None:
+            break
+    return dy
 
 
 def _shortened(network: Network, passes: Sequence[Pass], by_hand: bool = False) -> Network:
@@ -301,8 +339,8 @@ def _groups(
 def compile_training(
     layers: Sequence[Layer],
     layout: Layout,
-    loss: Loss,
-    optimizer: Optimizer,
+    loss: Loss | None,
+    optimizer: Optimizer | None,
     metrics: Sequence[Metric],
     dtype: str,
     numerics: str = "numpy",
@@ -311,6 +349,7 @@ def compile_training(
     trained: Container[int] | None = None,
     by_hand: bool = False,
     passes: Sequence[Pass] = PASSES,
+    training: bool = True,
 ) -> Network:
     """Return the network of one train step: gather, forward, loss, backward, update.
 
@@ -318,8 +357,10 @@ def compile_training(
     ----------
     layers : list of Layer
     layout : Layout
-    loss : Loss
-    optimizer : Optimizer
+    loss : Loss or None
+        Without one nothing is gathered, and the gradient of the output is an input.
+    optimizer : Optimizer or None
+        Without one there is no update.
     metrics : list of Metric
     dtype : {"float32", "float64"}
     numerics : {"numpy", "portable"}
@@ -333,6 +374,8 @@ def compile_training(
         Whether somebody looks at each layer's output and its gradient.
     passes : sequence of callable
         What shortens the program, in this order.
+    training : bool
+        Whether layers compute what they do in training, or in predictions.
 
     Returns
     -------
@@ -340,8 +383,34 @@ def compile_training(
     """
     network = Network(dtype, numerics)
     program = network.program
-    program.training = True
+    program.training = training
     trained = range(len(layers)) if trained is None else trained
+    if loss is not None:
+        _gather_all(network, layout, loss, weighted)
+    program.phase = "forward"
+    start = len(program.calls)
+    dw, gradients = _views(program, layers, layout, "gradients", "gradient", trained)
+    w, steps = _forward(network, layers, layout, gradients)
+    backward = partial(_given, network) if loss is None else _loss(network, layers, layout, loss, metrics)
+    if stop_on_nan and loss is not None:
+        program.call("check_finite", network.loss, layer="loss")
+    first = min((k for k, *_ in layout.entries if k in trained), default=0)
+    _backward(network, layers, steps, backward, first)
+    for k, name, regularizer in _regularized(layout):
+        if k in trained:
+            regularizer.emit_gradient(program, network.parameters[k][name], gradients[k][name], layers[k].name)
+    _keep_streams(network, start)
+    program.phase = "update"
+    for function in program.deferred:
+        function()
+    if optimizer is not None:
+        _update(network, layers, layout, optimizer, trained, w, dw, gradients)
+    return _shortened(network, passes, by_hand)
+
+
+def _gather_all(network: Network, layout: Layout, loss: Loss, weighted: bool) -> None:
+    """Add the gathering of a batch of the data set."""
+    program = network.program
     program.phase = "gather"
     network.x_source = program.buffer("x_source", (ROWS, *layout.input_shape), role="input")
     network.y_source = _targets(program, loss, layout, "y_source", ROWS)
@@ -354,43 +423,103 @@ def compile_training(
         network.weight_source = _weights(program, layout, "weight_source", ROWS)
         network.weight = _weights(program, layout, "sample_weight", BATCH)
         _gather(program, network.weight_source, network.index, network.weight)
-    program.phase = "forward"
-    start = len(program.calls)
-    dw, gradients = _views(program, layers, layout, "gradients", "gradient", trained)
-    w, steps = _forward(network, layers, layout, gradients)
-    backward = _loss(network, layers, layout, loss, metrics)
-    if stop_on_nan:
-        program.call("check_finite", network.loss, layer="loss")
-    program.phase = "backward"
-    dy: Any = backward()
-    first = min((k for k, *_ in layout.entries if k in trained), default=0)
-    for k in range(len(layers) - 1, -1, -1):
-        network.gradients.append((layers[k], dy))
-        dy = steps[k](dy, k > first)
-        if dy is None:
-            break
-    for k, name, regularizer in _regularized(layout):
-        if k in trained:
-            regularizer.emit_gradient(program, network.parameters[k][name], gradients[k][name], layers[k].name)
-    _keep_streams(network, start)
-    program.phase = "update"
-    for function in program.deferred:
-        function()
+
+
+def _update(
+    network: Network,
+    layers: Sequence[Layer],
+    layout: Layout,
+    optimizer: Optimizer,
+    trained: Container[int],
+    w: Buffer,
+    dw: Buffer,
+    gradients: Views,
+) -> None:
+    """Add what changes the parameters."""
+    program = network.program
     state = {
         name: program.buffer(name, shape, kind, role="state")
         for name, (shape, kind, _) in optimizer.state(layout.n).items()
     }
     network.lr = program.buffer("lr", (1,), "f8", role="state")
-    if gradients:
-        optimizer.emit_clipping(program, [view for views in gradients.values() for view in views.values()], dw)
-        slots = [state[name] for name in optimizer.slots]
-        groups = _groups(network, layers, layout, trained, [w, dw, *slots])
-        optimizer.emit(program, [(*parts[:2], parts[2:], lr) for parts, lr in groups], state)
-        for k, name, *_ in layout.entries:
-            constraint = layout.specs[k, name].constraint
-            if constraint is not None and k in trained:
-                constraint.emit(program, network.parameters[k][name], layers[k].name)
-    return _shortened(network, passes, by_hand)
+    if not gradients:
+        return
+    optimizer.emit_clipping(program, [view for views in gradients.values() for view in views.values()], dw)
+    slots = [state[name] for name in optimizer.slots]
+    groups = _groups(network, layers, layout, trained, [w, dw, *slots])
+    optimizer.emit(program, [(*parts[:2], parts[2:], lr) for parts, lr in groups], state)
+    for k, name, *_ in layout.entries:
+        constraint = layout.specs[k, name].constraint
+        if constraint is not None and k in trained:
+            constraint.emit(program, network.parameters[k][name], layers[k].name)
+
+
+def compile_pull(
+    layers: Sequence[Layer],
+    layout: Layout,
+    loss: Loss | None,
+    dtype: str,
+    numerics: str = "numpy",
+    weighted: bool = False,
+    training: bool = False,
+    passes: Sequence[Pass] = PASSES,
+) -> Network:
+    """Return the network that computes dLoss/dx of a batch and nothing else that lasts.
+
+    Parameters
+    ----------
+    layers : list of Layer
+    layout : Layout
+    loss : Loss or None
+        Without one the gradient of the output is an input.
+    dtype : {"float32", "float64"}
+    numerics : {"numpy", "portable"}
+    weighted : bool
+        Whether samples have weights.
+    training : bool
+        Whether layers compute what they do in training.
+    passes : sequence of callable
+
+    Returns
+    -------
+    Network
+    """
+    network = Network(dtype, numerics)
+    program = network.program
+    program.training = training
+    _, steps = _forward(network, layers, layout, {})
+    if weighted:
+        network.weight = _weights(program, layout, "sample_weight", BATCH)
+    backward = partial(_given, network) if loss is None else _data_loss(network, layout, loss)
+    dx = _backward(network, layers, steps, backward, -1)
+    if dx.role != "temporary" or dx.root.parent is not None:
+        dx = program.call("identity_forward", dx, layer="input")
+    network.dx = dx.reshaped(network.x.shape)
+    network.dx.role = "result"
+    if training:
+        _keep_streams(network, 0)
+    return _shortened(network, passes)
+
+
+def compile_row_gradients(
+    layers: Sequence[Layer],
+    layout: Layout,
+    loss: Loss,
+    dtype: str,
+    numerics: str = "numpy",
+    passes: Sequence[Pass] = PASSES,
+) -> Network:
+    """Return the network that computes the gradient of the loss of one row, by the parameters of all layers."""
+    network = Network(dtype, numerics)
+    program = network.program
+    # in memory of the program's own
+    flat, gradients = _views(program, layers, layout, "gradient", "gradient", range(len(layers)))
+    _, steps = _forward(network, layers, layout, gradients)
+    first = min((k for k, *_ in layout.entries), default=0)
+    _backward(network, layers, steps, _data_loss(network, layout, loss), first)
+    network.row_gradient = program.call("identity_forward", flat, layer="row")
+    network.row_gradient.role = "result"
+    return _shortened(network, passes)
 
 
 def compile_evaluation(

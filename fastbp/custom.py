@@ -307,6 +307,11 @@ class _Traced(np.lib.mixins.NDArrayOperatorsMixin):
         raise TypeError(f"[{index!r}] of an argument cannot be traced. {_HELP}")
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__array"):
+            raise TypeError(
+                "an argument of the function is to become an array, which has no expression; neither has what a model "
+                "makes of it: the gradient of a loss of gradients would need second derivatives, which there are not"
+            )
         raise TypeError(f"the attribute {name!r} of an argument cannot be traced. {_HELP}")
 
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from .losses import Loss
 
-__all__ = ["Bounds", "Rows", "as_features", "as_rows", "as_targets", "as_weights", "bounds_of", "dtype_name"]
+__all__ = [
+    "Bounds", "Rows", "as_features", "as_gradient", "as_rows", "as_targets", "as_weights", "bounds_of", "dtype_name",
+]  # fmt: skip
 
 
 class Rows(NamedTuple):
@@ -139,6 +141,14 @@ def as_features(name: str, x: ArrayLike, shape: tuple[int, ...], dtype: DTypeLik
     return _real(name, array, dtype, finite)
 
 
+def as_gradient(dy: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
+    """Return a gradient of a model's output, finite or not, as a C-contiguous array of the dtype and of `shape`."""
+    array = as_numbers("dy", dy)
+    if array.shape != shape:
+        raise ValueError(f"dy has shape {array.shape}; it must be that of the output, {shape}")
+    return _real("dy", array, dtype, False)
+
+
 def as_targets(name: str, y: ArrayLike, loss: Loss, shape: tuple[int, ...], dtype: DTypeLike, rows: int) -> np.ndarray:
     """Return targets as the loss takes them.
 
@@ -247,7 +257,10 @@ def as_weights(
     _real(name, given, dtype, True)
     if (given < 0).any():
         at = tuple(np.argwhere(given < 0)[0])
-        raise ValueError(f"{_where(name, at)} is {given[at]}; weights must not be negative")
+        raise ValueError(
+            f"{_where(name, at)} is {given[at]}; weights must not be negative. For signed ones, as the advantages of "
+            "a policy gradient, call forward(x) and backward(dy) with dy = advantage * (p - onehot) / rows"
+        )
     if class_weight is not None:
         weights = weights * _class_weights(class_weight, y, loss, outputs)
     return _real(name, weights, dtype, True)[..., None]

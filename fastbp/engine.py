@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .backends import Port, Turn, aligned, aligned_copy, make_executor, refuse
-from .compiler import compile_evaluation, compile_prediction, compile_training
+from .compiler import (
+    compile_evaluation,
+    compile_prediction,
+    compile_pull,
+    compile_row_gradients,
+    compile_training,
+)
 from .data import Bounds, bounds_of
 from .kernels import choose_backend
 from .kernels.pcg64 import WORDS, pcg64_state
@@ -31,14 +37,18 @@ if TYPE_CHECKING:
     from .program import Buffer, Program
     from .turns import Turns
 
-__all__ = ["NO_STEPS", "Engine", "Memory", "Setup", "Steps", "new_state"]
+__all__ = ["NO_STEPS", "PULLED_AFTER", "Engine", "Memory", "Setup", "Steps", "new_state"]
 
 #: The purposes that several threads may have at a time.
-_SHARED = ("evaluate", "predict")
+_SHARED = ("evaluate", "predict", "pull", "input gradient", "row gradients")
+#: The steps by hand, of layers that train and of layers that predict.
+_BY_HAND = ("steps", "inference steps")
+#: After which of the steps by hand a gradient of the output may be given.
+PULLED_AFTER = ("forward", "loss", "backward")
 
 
 class Setup(NamedTuple):
-    """What `Sequential.compile` decided; before that, and in a model that only predicts, there is no loss."""
+    """What `Sequential.compile` decided; before that, and in a model that only predicts, there is no optimizer."""
 
     optimizer: Optimizer | None = None
     loss: Loss | None = None
@@ -151,17 +161,26 @@ class Steps:
     network, executor : Network, Executor
     spans : dict of str to (int, int)
         The calls of each step.
-    forward, loss, backward, update : callable
-        What each step tries first: `Entry.run` of its calls.
+    forward, loss, backward, pull, update : callable
+        What each step tries first: `Entry.run` of its calls. "pull" is the backward pass from a gradient of the output
+        that is given.
+    training : bool
+        Whether layers compute what they do in training.
     has_dy : bool
         Whether `backward` has run since the last `forward`.
     """
 
-    forward = loss = backward = update = staticmethod(refuse)
+    forward = loss = backward = pull = update = staticmethod(refuse)
+    training = True
 
     def __init__(self, network: Network, executor: Executor) -> None:
         self.network, self.executor, self.has_dy = network, executor, False
-        self.spans = {phase: network.program.span(phase) for phase in ("forward", "loss", "backward", "update")}
+        program, dy = network.program, network.dy.root
+        self.training = program.training
+        self.spans = {phase: program.span(phase) for phase in ("forward", "loss", "backward", "update")}
+        first, last = self.spans["backward"]
+        made = [i for i in range(first, last) if any(b.root is dy for b in program.calls[i].writes)]
+        self.spans["pull"] = (made[-1] + 1 if made else first), last
         self._buffers = {(layer, "y"): buffer for layer, buffer in network.layers}
         self._buffers.update({(layer, "dy"): buffer for layer, buffer in network.gradients})
 
@@ -198,8 +217,9 @@ class Engine:
         Of a batch from which all layers learn.
     changed : bool
         Whether a layer was frozen or not, or has another learning rate, since the train steps were made.
-    predictors, evaluators : list of Executor
-        Those of predictions, and of evaluations without weights, that nobody uses now; see `ask`.
+    predictors, evaluators, pullers, differentiators : list of Executor
+        Those of predictions, of evaluations without weights, of gradients of the input from one of the output, and from
+        targets, that nobody uses now; see `ask`.
     """
 
     def __init__(self, layers: Sequence[Layer], memory: Memory, setup: Setup, turns: Turns) -> None:
@@ -209,13 +229,20 @@ class Engine:
         self.fits: Callable[..., bool | None] = refuse
         self.least_rows = 1
         self.changed = True
-        self._networks: dict[tuple[str, bool], Network] = {}
+        self._networks: dict[tuple[str, bool, frozenset[int] | None], Network] = {}
         self._kept: dict[tuple[str, bool], tuple[Network, Executor]] = {}
-        self._steps: Steps = NO_STEPS
+        self._steps: dict[str, Steps] = {}
         # executors that nobody uses now, of the purposes that several threads may have at a time
         self.predictors: list[Executor] = []
         self.evaluators: list[Executor] = []
-        self._idle = {("predict", False): self.predictors, ("evaluate", False): self.evaluators}
+        self.pullers: list[Executor] = []
+        self.differentiators: list[Executor] = []
+        self._idle: dict[tuple[str, bool, frozenset[int] | None], list[Executor]] = {
+            ("predict", False, None): self.predictors,
+            ("evaluate", False, None): self.evaluators,
+            ("pull", False, None): self.pullers,
+            ("input gradient", False, None): self.differentiators,
+        }
 
     @property
     def backend(self) -> str:
@@ -237,7 +264,9 @@ class Engine:
         self._networks = {key: network for key, network in self._networks.items() if key[0] in _SHARED}
         self._kept = {}
         # entries of what was made for other layers
-        self.step, self._steps.forward, self._steps = refuse, refuse, NO_STEPS
+        for steps in self._steps.values():
+            steps.forward = refuse
+        self.step, self._steps = refuse, {}
         self.memory.arrays["gradients"][...] = 0  # of a layer that is not trained any more they stay so
         self.turns.hand = ""
         self.least_rows = max((layer.least_rows for layer in self.layers), default=1)
@@ -254,16 +283,20 @@ class Engine:
         optimizer = self.setup.optimizer
         return {**self.memory.arrays, **({} if optimizer is None else optimizer.arrays)}
 
-    def compile(self, purpose: str, weighted: bool = False) -> Network:
+    def compile(self, purpose: str, weighted: bool = False, trained: frozenset[int] | None = None) -> Network:
         """Return a new network.
 
         Parameters
         ----------
-        purpose : {"train", "train on", "steps", "evaluate", "predict"}
-            "train on": a train step that goes on where the loss is not finite. "steps": the same, with all
-            intermediate arrays kept and without what only `fit` reports.
+        purpose : str
+            "train" or "train on": a train step, the second one goes on where the loss is not finite. "steps": the same,
+            with all intermediate arrays kept and without what only `fit` reports; "inference steps", of layers that
+            predict. "evaluate", "predict". "pull" and "input gradient": dLoss/dx from dLoss/dy_pred, and from targets.
+            "row gradients": by all parameters, of one row.
         weighted : bool
             Whether samples have weights.
+        trained : frozenset of int, optional
+            Where dLoss/dx is to be that of a train step: the layers that are trained in it.
         """
         setup: Any = self.setup
         if purpose == "predict":
@@ -272,6 +305,11 @@ class Engine:
             return compile_evaluation(
                 self.layers, self.layout, setup.loss, setup.metrics, setup.dtype, setup.numerics, weighted
             )
+        if purpose in ("pull", "input gradient"):
+            loss, training = None if purpose == "pull" else setup.loss, trained is not None
+            return compile_pull(self.layers, self.layout, loss, setup.dtype, setup.numerics, weighted, training)
+        if purpose == "row gradients":
+            return compile_row_gradients(self.layers, self.layout, setup.loss, setup.dtype, setup.numerics)
         return compile_training(
             self.layers,
             self.layout,
@@ -283,15 +321,16 @@ class Engine:
             purpose == "train",
             weighted,
             self.trained,
-            by_hand=purpose == "steps",
+            by_hand=purpose in _BY_HAND,
+            training=purpose != "inference steps",
         )
 
-    def network(self, purpose: str, weighted: bool = False) -> Network:
+    def network(self, purpose: str, weighted: bool = False, trained: frozenset[int] | None = None) -> Network:
         """Return the network of a purpose, made the first time."""
-        key = purpose, weighted
+        key = purpose, weighted, trained
         if key not in self._networks:
             # of two threads at the same time the first one's counts
-            self._networks.setdefault(key, self.compile(purpose, weighted))
+            self._networks.setdefault(key, self.compile(purpose, weighted, trained))
         return self._networks[key]
 
     def executor(self, purpose: str, batch: int, weighted: bool = False) -> tuple[Network, Executor]:
@@ -299,7 +338,7 @@ class Engine:
 
         Parameters
         ----------
-        purpose : {"train", "train on", "steps"}
+        purpose : {"train", "train on", "steps", "inference steps"}
         batch : int
         weighted : bool
 
@@ -312,9 +351,10 @@ class Engine:
         key = purpose, weighted
         kept = self._kept.get(key)
         if kept is None or kept[1].plan.batch < batch:
-            network, counter = self.network(purpose, weighted), self.setup.optimizer.counter  # type: ignore[union-attr]
+            network, optimizer = self.network(purpose, weighted), self.setup.optimizer
+            counter = None if optimizer is None else optimizer.counter
             executor = make_executor(
-                network.program, self.backend, self.shared, batch, purpose == "steps", counter, self.turns
+                network.program, self.backend, self.shared, batch, purpose in _BY_HAND, counter, self.turns
             )
             network.program.executor = executor
             if key == ("train", False):
@@ -322,29 +362,36 @@ class Engine:
             self._kept[key] = kept = network, executor
         return kept
 
-    def steps(self, batch: int) -> Steps:
-        """Return the four steps by hand, for batches of up to `batch` rows."""
-        network, executor = self.executor("steps", batch)
-        if self._steps is NO_STEPS or self._steps.executor is not executor:
+    def steps(self, batch: int, training: bool = True) -> Steps:
+        """Return the four steps by hand, of layers that train or predict, for batches of up to `batch` rows."""
+        purpose = "steps" if training else "inference steps"
+        network, executor = self.executor(purpose, batch)
+        steps = self._steps.get(purpose)
+        if steps is None or steps.executor is not executor:
             steps = Steps(network, executor)
             self._open_steps(steps)
-            self._steps = steps
-        return self._steps
+            self._steps[purpose] = steps
+        return steps
 
-    def lend(self, purpose: str, batch: int, weighted: bool = False) -> tuple[Network, Executor]:
+    def lend(
+        self, purpose: str, batch: int, weighted: bool = False, trained: frozenset[int] | None = None
+    ) -> tuple[Network, Executor]:
         """Return network and executor of a purpose that several threads may have; the executor is to be given back.
 
         Parameters
         ----------
-        purpose : {"evaluate", "predict"}
+        purpose : {"evaluate", "predict", "pull", "input gradient", "row gradients"}
         batch : int
         weighted : bool
+        trained : frozenset of int, optional
+            As of `compile`.
 
         Returns
         -------
         Network, Executor
         """
-        network, idle = self.network(purpose, weighted), self._idle.setdefault((purpose, weighted), [])
+        network, key = self.network(purpose, weighted, trained), (purpose, weighted, trained)
+        idle = self._idle.setdefault(key, [])
         try:
             executor = idle.pop()
         except IndexError:
@@ -353,14 +400,18 @@ class Engine:
             executor = make_executor(network.program, self.backend, self.shared, batch)
             if purpose == "predict":
                 self._open_map(network, executor)
+            elif idle is self.pullers or idle is self.differentiators:
+                self._open_pull(network, executor)
         return network, executor
 
-    def give_back(self, purpose: str, executor: Executor, weighted: bool = False) -> None:
+    def give_back(
+        self, purpose: str, executor: Executor, weighted: bool = False, trained: frozenset[int] | None = None
+    ) -> None:
         """Take an executor back that was lent; one that is lost on the way is made anew when it is needed."""
-        self._idle[purpose, weighted].append(executor)
+        self._idle[purpose, weighted, trained].append(executor)
 
     def ask(self, idle: list[Executor], *arguments: Any) -> Any:
-        """Return what an executor that nobody uses, of `predictors` or `evaluators`, makes of arguments; or None."""
+        """Return what an executor that nobody uses, of `predictors` and its like, makes of arguments; or None."""
         try:
             executor = idle.pop()
         except IndexError:
@@ -372,9 +423,8 @@ class Engine:
 
     def ports(self, network: Network, copied: bool = False) -> list[Port] | None:
         """Return the ports of a network's inputs and targets, or None where single elements do not say what will do."""
-        loss: Any = self.setup.loss
-        x = self._features(network, self._finite, copied)
-        if x is None or loss.targets == "one_hot" or loss.rows_per_sample > 1:
+        loss, x = self.setup.loss, self._features(network, self._finite, copied)
+        if x is None or loss is None or loss.targets == "one_hot" or loss.rows_per_sample > 1:
             return None
         bounds = bounds_of(loss, self.layout.output_shape[-1])
         return [x, Port(network.y_true, bounds if bounds or loss.takes_integers else self._finite, copied)]
@@ -413,9 +463,10 @@ class Engine:
             result: Buffer | None = None,
             more: Any = (),
             rows: bool = False,
+            hand: str = "",
             **options: Any,
         ) -> None:
-            turn = Turn(turns, name, after=[(turns, "hand", name), *more], **options)
+            turn = Turn(turns, hand or name, after=[(turns, "hand", hand or name), *more], **options)
             setattr(steps, name, executor.entry(turn, ports, result, steps.spans[name], rows)[0])
 
         x, ports = self._features(network, None, copied=True), self.ports(network, copied=True)
@@ -424,13 +475,22 @@ class Engine:
             entry("forward", [x], network.y_pred, more, rows=True, engine=self, before=before)
         if ports is not None:
             entry("loss", ports[1:], network.loss, hands=("forward", "loss", "backward", "update"))
-        entry("backward", [], more=[(steps, "has_dy", True)], hands=("loss",))
-        entry("update", [], optimizer=self.setup.optimizer, hands=("backward",))
+        more, dy = [(steps, "has_dy", True)], Port(network.dy, copied=True)
+        entry("backward", [], more=more, hands=("loss",))
+        entry("pull", [dy], more=more, hand="backward", hands=PULLED_AFTER)
+        if self.setup.optimizer is not None:
+            entry("update", [], optimizer=self.setup.optimizer, hands=("backward",))
 
     def _open_map(self, network: Network, executor: Executor) -> None:
         x = self._features(network, None)
         if x is not None:
             executor.quick = executor.entry(Turn(self.turns), [x], network.y_pred, rows=True)[0]
+
+    def _open_pull(self, network: Network, executor: Executor) -> None:
+        x = self._features(network, None)
+        ports = self.ports(network) if network.y_true is not None else x and [x, Port(network.dy)]
+        if ports is not None:
+            executor.quick = executor.entry(Turn(self.turns), ports, network.dx, rows=True)[0]
 
     def copy(self) -> dict[str, np.ndarray]:
         """Return copies of all that a train step reads and writes."""

@@ -14,14 +14,15 @@ import numpy as np
 from . import losses, optimizers, summary
 from .checks import as_generator, as_list, as_numbers, check_kind, integer, source_of
 from .compiler import Layout
-from .data import Rows, as_features, as_rows, as_targets, as_weights, dtype_name
+from .data import Rows, as_features, as_gradient, as_rows, as_targets, as_weights, dtype_name
 from .doubts import doubts_of_number, doubts_of_outputs, last_activation
-from .engine import NO_STEPS, Engine, Memory, Setup, Steps, new_state
+from .engine import NO_STEPS, PULLED_AFTER, Engine, Memory, Setup, Steps, new_state
 from .kernels import check_numerics, choose_backend
 from .kernels.caller import warn
 from .layers import Layer, as_shape, default_name
 from .metrics import Metric
 from .metrics import get as get_metric
+from .objectives import gradient_of_loss, pulled_back, row_gradients
 from .program import CallError
 from .progress import check_verbose, progress
 from .registry import custom_classes
@@ -75,10 +76,11 @@ class Sequential:
 
     Notes
     -----
-    One call at a time may change a model. `predict`, `evaluate`, `get_weights` and `save` only read it: many threads
-    may do so at a time, and so may the callbacks of a `fit` and handlers of signals, which find the model as it was
-    after the last whole step. All else is refused with a RuntimeError before it touches anything. Ctrl-C at any moment,
-    a MemoryError or an error in a callback leave the model as it was after the last whole step.
+    One call at a time may change a model. `predict`, `evaluate`, `input_gradient`, `row_gradients`, `get_weights` and
+    `save` only read it: many threads may do so at a time, and so may the callbacks of a `fit` and handlers of signals,
+    which find the model as it was after the last whole step. All else is refused with a RuntimeError before it touches
+    anything. Ctrl-C at any moment, a MemoryError or an error in a callback leave the model as it was after the last
+    whole step.
 
     Examples
     --------
@@ -319,7 +321,8 @@ class Sequential:
         Parameters
         ----------
         optimizer : Optimizer or str
-        loss : Loss or str
+        loss : Loss or str, optional
+            Without one, a gradient of the output of your own trains the model: `forward`, ``backward(dy)``, `update`.
             A name in Keras' spelling. For cross-entropies by name the model's last activation decides
             whether they take logits; layers behind it whose predictions are their inputs do not count. One
             warning says if the outputs are not what the loss takes, here or when their number is known.
@@ -361,19 +364,30 @@ class Sequential:
         dtype = dtype_name(dtype)
         check_numerics(numerics)
         backend = choose_backend(backend)
-        if loss is None:
-            raise ValueError("loss is missing; for example loss='sparse_categorical_crossentropy' or 'mse'")
         if not self.layers:
             raise RuntimeError("the model has no layers")
         optimizer = optimizers.get(optimizer)
-        loss = losses.get(loss).for_activation(last_activation(self.layers))
+        given = [metrics] if isinstance(metrics, (str, Metric)) else () if metrics is None else metrics
+        given = as_list("metrics", given, "names and metrics")
+        if loss is not None:
+            loss = losses.get(loss).for_activation(last_activation(self.layers))
+        elif given:
+            raise ValueError(f"metrics is {given!r} and loss is missing; metrics go with a loss, for example 'mse'")
+        found = self._agreed(loss, [get_metric(metric) for metric in given])
+        setup, memory = Setup(optimizer, loss, tuple(found), backend, dtype, numerics), self._memory
+        if memory is not None and dtype != memory.dtype:
+            memory = memory.converted(dtype)
+        self.place(setup, memory)
+
+    def _agreed(self, loss: Loss | None, metrics: list[Metric]) -> list[Metric]:
+        """Return the metrics if they, the loss and the layers go together; warn of doubts."""
+        if loss is None:
+            return metrics
         if loss.reduction == "none":
             raise ValueError("loss has the reduction 'none'; to be minimised it must be one number: 'mean' or 'sum'")
-        given = [metrics] if isinstance(metrics, (str, Metric)) else () if metrics is None else metrics
-        found = [get_metric(metric) for metric in as_list("metrics", given, "names and metrics")]
-        for metric in found:
+        for metric in metrics:
             metric.check_loss(loss)
-        names = [metric.name for metric in found]
+        names = [metric.name for metric in metrics]
         if len({"loss", *names}) != len(names) + 1:
             raise ValueError(f"metrics is {names}; their names must be unique, and none may be 'loss'")
         doubts = []
@@ -382,10 +396,7 @@ class Sequential:
             doubts = doubts_of_number(self.layers, self.layout.shapes, loss)
         for doubt in doubts_of_outputs(self.layers, loss) + doubts:
             warn(doubt)
-        setup, memory = Setup(optimizer, loss, tuple(found), backend, dtype, numerics), self._memory
-        if memory is not None and dtype != memory.dtype:
-            memory = memory.converted(dtype)
-        self.place(setup, memory)
+        return metrics
 
     def layers_changed(self) -> None:
         """Note that a layer was frozen or not, or has another learning rate: the next train step follows.
@@ -400,8 +411,16 @@ class Sequential:
             self._engine.changed = True
 
     def _require_compiled(self) -> None:
-        if self._setup.loss is None:
+        if self._setup.optimizer is None:
             raise RuntimeError("the model is not compiled; call model.compile(optimizer=..., loss=...) first")
+
+    def _require_loss(self) -> None:
+        self._require_compiled()
+        if self._setup.loss is None:
+            raise RuntimeError(
+                "the model was compiled without a loss; call model.compile(optimizer=..., loss=...), or train it by "
+                "forward(x), backward(dy) with a gradient of your own, and update()"
+            )
 
     # ------------------------------------------------------------------ data and programs
 
@@ -413,7 +432,7 @@ class Sequential:
     @property
     def program(self) -> Program:
         """The train step as `fit` and `train_on_batch` run it: print, `profile` or run it with ``check="numpy"``."""
-        self._require_compiled()
+        self._require_loss()
         self.optimizer.prepare()
         made = None if self._engine is None else self._engine.train_program
         return made or self._turns.take("program", lambda: self.engine().executor("train", 1)[0].program)
@@ -570,7 +589,7 @@ class Sequential:
         >>> rows.x.dtype, rows.x.shape, rows.y.shape
         (dtype('float32'), (2, 2), (2, 1))
         """
-        self._require_compiled()
+        self._require_loss()
         setup, engine, unweighted = self._setup, self._engine, sample_weight is None and class_weight is None
         if engine is not None and unweighted and dtype in (None, setup.dtype) and engine.fits(x, y):
             self._look(names[0], x)
@@ -809,13 +828,18 @@ class Sequential:
 
     # ------------------------------------------------------------------ the four steps by hand
 
-    def forward(self, x: ArrayLike) -> np.ndarray:
+    def forward(self, x: ArrayLike, training: bool = True) -> np.ndarray:
         """Step 1: compute the output of a batch and keep every layer's for `backward`.
+
+        The model need not be compiled.
 
         Parameters
         ----------
         x : array_like, shape (batch, n_in)
             It is copied: what becomes of it later does not matter.
+        training : bool
+            False computes what `predict` does, bit for bit: nothing is dropped, and the moving averages of `BatchNorm`
+            are constants. So they are in the steps that follow, which may train the parameters all the same.
 
         Returns
         -------
@@ -824,21 +848,22 @@ class Sequential:
         Examples
         --------
         >>> import numpy as np, fastbp
-        >>> model = fastbp.Sequential([fastbp.Dense(3, activation="tanh"), fastbp.Dense(1)], input_shape=2, seed=0)
-        >>> model.compile("sgd", "mse")
-        >>> y_pred = model.forward(np.ones((4, 2)))
-        >>> hidden = model.layers[0].y
-        >>> y_pred.shape, hidden.shape
-        ((4, 1), (4, 3))
+        >>> model = fastbp.Sequential([fastbp.Dense(3, activation="tanh"), fastbp.Dropout(0.5)], input_shape=2, seed=0)
+        >>> x = np.ones((4, 2))
+        >>> np.array_equal(model.forward(x, training=False), model.predict(x))
+        True
+        >>> model.layers[0].y.shape
+        (4, 3)
         """
-        y = self._by_hand.forward(x)
-        return self._turns.take("forward", self._forward, x) if y is None else y
+        steps = self._by_hand
+        y = steps.forward(x) if training is steps.training else None
+        return self._turns.take("forward", self._forward, x, training) if y is None else y
 
-    def _forward(self, x: ArrayLike) -> np.ndarray:
-        self._require_compiled()
+    def _forward(self, x: ArrayLike, training: bool) -> np.ndarray:
+        check_kind("training", training, (bool, np.bool_), "True or False")
         features = self._inputs(x)
         engine = self.engine(features.shape[1:])
-        steps = engine.steps(len(features))
+        steps = engine.steps(len(features), bool(training))
         network, executor = steps.network, steps.executor
         self._turns.hand = ""
         executor.fill(network.x, features)
@@ -877,7 +902,7 @@ class Sequential:
         return self._turns.take("loss", self._loss, y_true) if loss is None else loss
 
     def _loss(self, y_true: ArrayLike) -> float:
-        self._require_compiled()
+        self._require_loss()
         if self._turns.hand == "":
             raise RuntimeError("loss() needs the output of forward(x); call that first")
         steps, shape = self._by_hand, self.engine().layout.output_shape
@@ -888,30 +913,48 @@ class Sequential:
         self._turns.hand = "loss"
         return float(executor.view(network.loss))
 
-    def backward(self) -> None:
+    def backward(self, dy: ArrayLike | None = None) -> None:
         """Step 3: compute ``layer.dw`` and ``layer.db``, and ``layer.dy``, the gradient of each layer's output.
+
+        Parameters
+        ----------
+        dy : array_like, optional
+            The gradient of an objective of your own by the output of `forward`, of its shape: neither a loss nor
+            `compile` is needed then. By default that of the loss of step 2. Penalties of the layers add to the
+            gradients in both cases.
 
         Examples
         --------
         >>> import numpy as np, fastbp
         >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2, seed=0)
-        >>> model.compile("sgd", "mse", dtype="float64")
-        >>> y_pred = model.forward(np.ones((4, 2)))
-        >>> loss = model.loss(np.zeros((4, 1)))
-        >>> model.backward()
-        >>> layer = model.layers[0]
-        >>> layer.dw.shape, layer.db.shape, bool((layer.dy == 2 * y_pred / 4).all())
-        ((2, 1), (1,), True)
+        >>> model.compile(fastbp.optimizers.SGD(lr=0.1))
+        >>> x, y = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0], [2.0]])
+        >>> for _ in range(300):  # half the mean of squares
+        ...     model.backward((model.forward(x) - y) / len(x))
+        ...     model.update()
+        >>> model.predict(x).round(2)
+        array([[1.],
+               [2.]], dtype=float32)
         """
-        if self._by_hand.backward() is None:
-            self._turns.take("backward", self._backward)
+        steps = self._by_hand
+        if (steps.backward() if dy is None else steps.pull(dy)) is None:
+            self._turns.take("backward", self._backward, dy)
 
-    def _backward(self) -> None:
-        self._require_compiled()
-        if self._turns.hand != "loss":
-            raise RuntimeError("backward() needs a loss; call forward(x) and loss(y_true) first")
-        self._by_hand.run("backward")
-        self._by_hand.has_dy, self._turns.hand = True, "backward"
+    def _backward(self, dy: ArrayLike | None) -> None:
+        steps, hand = self._by_hand, self._turns.hand
+        if dy is None:
+            self._require_loss()
+            if hand != "loss":
+                raise RuntimeError("backward() needs a loss; call forward(x) and loss(y_true) first, or give it dy")
+            steps.run("backward")
+        else:
+            if hand not in PULLED_AFTER:
+                raise RuntimeError("backward(dy) needs the output of forward(x); call that first")
+            network, executor = steps.network, steps.executor
+            shape = (executor.batch, *self.engine().layout.output_shape)
+            executor.fill(network.dy, as_gradient(dy, shape, self.dtype))
+            steps.run("pull")
+        steps.has_dy, self._turns.hand = True, "backward"
 
     def update(self) -> None:
         """Step 4: let the optimizer change the parameters.
@@ -940,6 +983,128 @@ class Sequential:
         self.optimizer.prepare()
         self._by_hand.run("update", counted=True)
         self._turns.hand = "update"
+
+    # ------------------------------------------------------------------ gradients that change nothing
+
+    def input_gradient(
+        self,
+        x: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        dy: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        training: bool = False,
+    ) -> np.ndarray:
+        """Return the gradient of the loss, or of an objective of your own, by the inputs.
+
+        The model stays as it is: parameters, statistics, streams of random numbers, ``layer.dw`` and the steps by hand.
+
+        Parameters
+        ----------
+        x : array_like, shape (rows, n_in)
+            They are computed in one pass, as one batch.
+        y : array_like, optional
+            Targets of the compiled loss, as for `fit`. A mean is over all rows: a row's gradient is that of its own
+            loss over their number.
+        dy : array_like, optional
+            In place of `y`: the gradient of an objective by the output, of its shape. The model need not be compiled.
+        sample_weight : array_like, optional
+            As for `fit`, with `y`.
+        training : bool
+            Whether layers compute what they do in training: then `BatchNorm` takes the statistics of the batch, and
+            what is dropped is what the next `forward` would drop.
+
+        Returns
+        -------
+        ndarray, shape of x
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            If not exactly one of `y` and `dy` is given; if the inputs are row numbers of an `Embedding`, which have no
+            gradient.
+
+        Notes
+        -----
+        The gradient is numbers: nothing remembers how they came about, and the gradient of a gradient is not there.
+        What needs one (the gradient penalty of a WGAN, double backpropagation, Hessians) can be approximated by
+        differences: ``(input_gradient(x + h * v, y) - input_gradient(x - h * v, y)) / (2 * h)`` in float64.
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1, kernel_initializer="ones")], input_shape=3)
+        >>> model.input_gradient([[1, 2, 3], [4, 5, 6]], dy=[[1], [2]])
+        array([[1., 1., 1.],
+               [2., 2., 2.]], dtype=float32)
+        >>> model.compile("sgd", "mse")
+        >>> model.input_gradient([[1, 2, 3], [4, 5, 6]], [[5], [15]])
+        array([[1., 1., 1.],
+               [0., 0., 0.]], dtype=float32)
+        """
+        engine = self._engine
+        if engine is not None and sample_weight is None and training is False and (y is None) != (dy is None):
+            idle, target = (engine.pullers, dy) if y is None else (engine.differentiators, y)
+            dx = engine.ask(idle, x, target, WHOLE)
+            if dx is not None:
+                return dx
+        if (y is None) == (dy is None):
+            what = "neither y nor dy is" if y is None else "y and dy are both"
+            raise ValueError(f"{what} given; input_gradient takes targets y or a gradient dy of the output")
+        if y is None and sample_weight is not None:
+            raise ValueError("sample_weight is given without y; multiply the rows of dy by it")
+        check_kind("training", training, (bool, np.bool_), "True or False")
+        if self._memory is None:
+            self.build(self._inputs(x).shape[1:])
+        return self._turns.read("input_gradient", self._input_gradient, x, y, dy, sample_weight, training)
+
+    def _input_gradient(self, x: Any, y: Any, dy: Any, sample_weight: Any, training: bool) -> np.ndarray:
+        engine = self.engine()
+        trained = engine.trained if training else None
+        if y is not None:
+            return gradient_of_loss(engine, self.prepare(x, y, sample_weight), trained)
+        x = self._inputs(x)
+        return pulled_back(engine, x, as_gradient(dy, (len(x), *engine.layout.output_shape), self.dtype), trained)
+
+    def row_gradients(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
+        """Return the gradient of each row's own loss by all parameters.
+
+        A row is computed as a batch of its own, bit for bit, by layers that predict: nothing is dropped, and the moving
+        averages of `BatchNorm` are constants. The model stays as it is.
+
+        Parameters
+        ----------
+        x, y : array_like
+            As for `fit`.
+
+        Returns
+        -------
+        ndarray, shape (rows, parameters)
+            The parameters in the order of `get_weights` without statistics, each flattened, also those of layers that
+            are not trained. It is what a batch of this row alone would give: not divided by the number of rows, and
+            without penalties. Besides this array the memory taken is that of one row.
+
+        Raises
+        ------
+        ValueError
+            If the loss is none of single rows, such as `TripletMargin`.
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1, kernel_initializer="ones")], input_shape=3)
+        >>> model.compile("sgd", "mse")
+        >>> model.row_gradients([[1, 2, 3], [4, 5, 6]], [[5], [14]])
+        array([[ 2.,  4.,  6.,  2.],
+               [ 8., 10., 12.,  2.]], dtype=float32)
+        """
+        return self.read("row_gradients", self._row_gradients, x, y)
+
+    def _row_gradients(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
+        data = self.prepare(x, y)
+        if not self.loss_function.of_samples:
+            raise ValueError(f"{self.loss_function!r} is no sum over rows; row_gradients needs a loss that is")
+        return row_gradients(self.engine(), data)
 
     # ------------------------------------------------------------------ using
 
@@ -1322,7 +1487,7 @@ class Sequential:
         >>> kind, arguments["units"], arguments["activation"]
         ('Dense', 3, 'tanh')
         """
-        optimizer = None if self.loss_function is None else optimizers.to_config(self.optimizer)
+        optimizer = None if self.optimizer is None else optimizers.to_config(self.optimizer)
         return config_of(self, self.layout_for(), optimizer)
 
     def __repr__(self) -> str:

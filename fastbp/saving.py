@@ -53,9 +53,10 @@ def config_of(model: Any, layout: Layout, optimizer: list[Any] | None) -> dict[s
     }
     seeds = {"seed": model.seed, "fit_seed": model.fit_seed}
     config.update((name, int(seed)) for name, seed in seeds.items() if isinstance(seed, Integral))
-    if model.loss_function is not None:
+    if model.optimizer is not None:
+        loss = model.loss_function
         config["backend"], config["numerics"] = model.backend, model.numerics
-        config["loss"] = [name_of(type(model.loss_function)), model.loss_function.get_config()]
+        config["loss"] = None if loss is None else [name_of(type(loss)), loss.get_config()]
         config["optimizer"] = optimizer
         config["metrics"] = [metric.get_config() for metric in model.metrics]
     return config
@@ -112,7 +113,7 @@ def restored(path: str | os.PathLike[str], sequential: Callable[..., Any]) -> An
 
 
 def _compile(model: Any, config: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    loss = losses.from_config(*config["loss"])
+    loss = None if config["loss"] is None else losses.from_config(*config["loss"])
     optimizer = optimizers.from_config(*config["optimizer"])
     state = {k.removeprefix("optimizer."): array for k, array in arrays.items() if k.startswith("optimizer.")}
     optimizer.check_state(state, model.layout.n, model.dtype)

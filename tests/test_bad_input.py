@@ -483,7 +483,7 @@ def test_a_bad_learning_rate_later():
         ({"loss": "sparse_categorical_crossentrop"}, ValueError, "did you mean 'sparse_categorical_crossentropy'"),
         ({"loss": "MSEE"}, ValueError, "no loss 'MSEE'; did you mean 'mse'"),
         ({"loss": 5}, ValueError, "no loss 5; there are mean_squared_error, mse, .*, MeanSquaredError, "),
-        ({"loss": None}, ValueError, "loss is missing"),
+        ({"loss": None, "metrics": ["mse"]}, ValueError, r"metrics is \[.mse.\] and loss is missing"),
         ({"loss": losses.MeanSquaredError}, (TypeError, ValueError), "loss"),
         ({"optimizer": "adm"}, ValueError, "no optimizer 'adm'; did you mean 'adam'"),
         ({"optimizer": optimizers.Adam}, (TypeError, ValueError), "optimizer"),
@@ -535,7 +535,7 @@ def test_unknown_names(make, error, message):
 def test_not_compiled():
     for model in (Sequential([Dense(3)], input_shape=4), Sequential([Dense(3)])):
         for call in (
-            lambda m: m.fit(X, Y), lambda m: m.evaluate(X, Y), lambda m: m.train_on_batch(X, Y), lambda m: m.forward(X),
+            lambda m: m.fit(X, Y), lambda m: m.evaluate(X, Y), lambda m: m.train_on_batch(X, Y),
             lambda m: m.loss(Y), lambda m: m.backward(), lambda m: m.update(), lambda m: m.program,
         ):  # fmt: skip
             refused(model, call, RuntimeError, r"the model is not compiled; call model.compile\(")

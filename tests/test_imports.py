@@ -30,7 +30,7 @@ FLOORS = (
     ("compiler", "summary"),
     ("backends",),
     ("engine",),
-    ("checkpoint", "saving", "training"),
+    ("checkpoint", "objectives", "saving", "training"),
     ("model",),
     ("_minimize", "custom", "datasets", "insight"),
     ("", "__main__", "_selfcheck", "_show_versions", "_threadpoolctl", "cli"),

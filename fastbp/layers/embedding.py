@@ -95,7 +95,10 @@ class Embedding(Layer):
 
         def backward(dy, need_dx):
             if need_dx:
-                raise ValueError(f"{self.name}: row numbers have no gradient; no layer before it may have parameters")
+                raise ValueError(
+                    f"{self.name}: row numbers have no gradient; no layer before it may have parameters, and there is "
+                    f"no input_gradient. {self.name}.dy is the gradient of its output, after backward()"
+                )
             if gradients:
                 into = {"dw": gradients["w"]}
                 dy = dy.reshaped(y.shape)

@@ -229,7 +229,7 @@ class BatchNorm(Layer):
         own = [weights[name] for name in self.parameters if name in weights]
         moving = [weights[name] for name in self.statistics]
         options: dict[str, Any] = {"layer": self.name, "eps": self.eps}
-        use_batch_statistics = program.training and (bool(gradients) if own else self.trainable)
+        use_batch_statistics = program.training and self.trainable
         rows = x.matrix()
         if use_batch_statistics:
             normal, inverse, *statistics = program.call("batch_norm_forward", rows, **options)

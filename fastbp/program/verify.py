@@ -220,9 +220,9 @@ class _Walk:
         owner = buffer.owner
         if owner in self.whole or owner.role in _LASTING or buffer.role in _LASTING:
             return
-        ready = self.ready.get(owner)
-        if ready is None or not ready.hold(self.part(buffer)):
-            raise _error(i, call, f"{self.missing(buffer, ready or _Parts())} is read before it is written")
+        ready = self.ready.get(owner) or _Parts()
+        if not ready.hold(self.part(buffer)):
+            raise _error(i, call, f"{self.missing(buffer, ready)} is read before it is written")
 
     def missing(self, buffer: Buffer, ready: _Parts) -> str:
         """Return what of a buffer was not written."""
