@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .frames import frame_numbers, is_frame, object_numbers
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
@@ -225,7 +227,7 @@ def as_array(name: str, values: ArrayLike) -> np.ndarray:
     Raises
     ------
     TypeError
-        If entries are masked: they have no value.
+        If entries are masked: they have no value. If the value says that it cannot be an array.
     ValueError
         If nested lists are of different lengths.
     """
@@ -233,6 +235,8 @@ def as_array(name: str, values: ArrayLike) -> np.ndarray:
         array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array: {error}") from None
+    except (TypeError, RuntimeError) as error:  # of a tensor that lies on another device, or has gradients
+        raise TypeError(f"{name} is a {type(values).__name__} of which NumPy makes no array: {error}") from None
     # where nobody has imported it, nothing is masked
     if "numpy.ma" in sys.modules and _masked(values):
         way = "fill them (numpy.ma.filled) or leave their rows out"
@@ -240,12 +244,26 @@ def as_array(name: str, values: ArrayLike) -> np.ndarray:
     return array
 
 
-def as_numbers(name: str, values: ArrayLike) -> np.ndarray:
-    """Return an array of real numbers, of whatever dtype, or raise an error that names it."""
+def as_numbers(name: str, values: ArrayLike, labels: bool = False) -> np.ndarray:
+    """Return an array of real numbers, of whatever dtype, or raise an error that names it.
+
+    Parameters
+    ----------
+    name : str
+        For error messages.
+    values : array_like
+        Or a data frame, or an array of objects that are numbers or missing, which become NaN.
+    labels : bool
+        Whether they are targets, for which the advice about text is another one.
+
+    Returns
+    -------
+    ndarray
+    """
+    if is_frame(values):
+        return frame_numbers(name, values, labels)
     array = as_array(name, values)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} has dtype {array.dtype}; it must hold real numbers")
-    return array
+    return array if array.dtype.kind in "biuf" else object_numbers(name, array, labels)
 
 
 def weights_of(name: str, values: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:

@@ -180,13 +180,20 @@ def _load(paths, target):
 def _load_numpy(path):
     """Return the array of a .npy file, or the dict of arrays of a .npz file."""
     with open(path, "rb") as file:
+        what, way = "", "astype(str)"
         try:
             loaded = np.load(file, allow_pickle=False)
-            if os.path.splitext(path)[1].lower() == ".npz":
-                return {name: np.asarray(array) for name, array in loaded.items()}
-            return np.asarray(loaded)
+            if os.path.splitext(path)[1].lower() != ".npz":
+                return np.asarray(loaded)
+            arrays = {}
+            for name in loaded.files:
+                what, way = f"array {name!r} of ", f"{name}.astype(str)"
+                arrays[name] = np.asarray(loaded[name])
+            return arrays
         except Exception as error:  # damage makes NumPy and zipfile raise almost anything
-            raise ValueError(f"{path} cannot be read as an array file: {error}") from error
+            # NumPy pickles what is of dtype object, such as text labels from a data frame
+            hint = f"; {way} makes text of objects, which needs no pickle" if "allow_pickle" in str(error) else ""
+            raise ValueError(f"{what}{path} cannot be read as an array file: {error}{hint}") from error
 
 
 def _load_csv(path, target):

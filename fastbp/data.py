@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .checks import as_numbers, integer, number, suggest, weights_of
+from .frames import is_frame
 from .kernels.dtypes import REALS
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bounds", "Rows", "as_features", "as_gradient", "as_rows", "as_targets", "as_weights", "bounds_of", "dtype_name",
+    "source",
 ]  # fmt: skip
 
 
@@ -38,6 +40,19 @@ class Rows(NamedTuple):
         return Rows(self.x[which], self.y[which], weight, counting)
 
 
+class Source(str):
+    """What messages call data: a name that knows the columns of a frame, and which row of all the first one is."""
+
+    columns: Any = None
+    first = 0
+
+    def of(self, first: int) -> Source:
+        """Return the name of the rows from one on."""
+        other = Source(self)
+        other.columns, other.first = self.columns, self.first + first
+        return other
+
+
 class Bounds(NamedTuple):
     """What each element of data must be: from `low` to `high`, or with `ends` one of the two, or else `other`."""
 
@@ -49,7 +64,7 @@ class Bounds(NamedTuple):
 
 #: The two numbers that targets of a kind may be.
 _PAIRS = {"signs": (-1, 1), "binary": (0, 1)}
-_CHECKED = 1 << 20  # elements that are looked at in one go, about a millisecond
+_BLOCK = 1 << 16  # elements that are converted and looked at in one go: they stay in cache (measured)
 
 
 def bounds_of(loss: Loss, outputs: int) -> Bounds | None:
@@ -61,23 +76,40 @@ def bounds_of(loss: Loss, outputs: int) -> Bounds | None:
     return None if loss.link is None else Bounds(0, 1)
 
 
+def source(name: str, data: Any) -> Source:
+    """Return what messages call data, with the names of the columns if it is a frame."""
+    found = Source(name)
+    if is_frame(data):
+        found.columns = list(data.columns)
+    return found
+
+
 def _where(name: str, at: Any) -> str:
-    """Return what messages call an element of an array."""
-    return f"{name}[{', '.join(str(int(i)) for i in at)}]"
+    """Return what messages call an element of an array, or of a frame."""
+    columns, first, *others = getattr(name, "columns", None), *map(int, at)
+    first += getattr(name, "first", 0)
+    if columns is not None and len(others) == 1:
+        return f"column {columns[others[0]]!r} of {name}, row {first},"
+    return f"{name}[{', '.join(map(str, (first, *others)))}]"
 
 
 def _real(name: str, array: np.ndarray, dtype: DTypeLike, finite: bool) -> np.ndarray:
+    """Return an array as programs read it: itself if it is so, else converted and copied."""
+    ready = array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
+    if ready and not finite:
+        return array
+    converted = array if ready else np.empty(array.shape, dtype)
+    step = max(_BLOCK // max(math.prod(array.shape[1:]), 1), 1)
+    # block by block: no second trip to memory, no mask as large as the data, and Ctrl-C is answered in between
     with np.errstate(over="ignore"):
-        # a byte-swapped, strided, integer or wider array becomes what the program reads
-        converted = np.require(array, dtype, ["C", "A"])
-    if finite:
-        flat = converted.reshape(-1)
-        # in blocks: no mask as large as the data, and Ctrl-C is answered in between
-        for start in range(0, flat.size, _CHECKED):
-            bad = ~np.isfinite(flat[start : start + _CHECKED])
-            if bad.any():
-                at = np.unravel_index(start + int(bad.argmax()), converted.shape)
-                what = array[at]
+        for start in range(0, len(array), step):
+            block = converted[start : start + step]
+            if not ready:
+                block[...] = array[start : start + step]
+            if finite and not np.isfinite(block).all():
+                at = np.argwhere(~np.isfinite(block))[0]
+                at[0] += start
+                what = array[tuple(at)]
                 why = "" if not np.isfinite(what) else f" (too large for {np.dtype(dtype)})"
                 raise ValueError(f"{_where(name, at)} is {what}{why}; {name} must be finite")
     return converted
@@ -97,9 +129,9 @@ def dtype_name(dtype: Any) -> str:
     return name
 
 
-def as_rows(name: str, x: ArrayLike) -> np.ndarray:
-    """Return `x` as an array of at least one row; its dtype is left alone."""
-    array = as_numbers(name, x)
+def as_rows(name: str, x: ArrayLike, labels: bool = False) -> np.ndarray:
+    """Return `x` as an array of at least one row; its dtype is left alone. `labels` is as for `as_numbers`."""
+    array = as_numbers(name, x, labels)
     if array.ndim == 0:
         raise ValueError(f"{name} is a single number; it must have a row for each sample")
     if len(array) == 0:
@@ -175,7 +207,8 @@ def as_targets(name: str, y: ArrayLike, loss: Loss, shape: tuple[int, ...], dtyp
     TypeError, ValueError
         The message names the argument, what it was and what is allowed.
     """
-    array = as_rows(name, y)
+    name = source(name, y)
+    array = as_rows(name, y, labels=True)
     if len(array) != rows:
         raise ValueError(f"{name} has {len(array)} rows and x has {rows}; they must be equal")
     wanted = (rows, *loss.target_shape(shape))

@@ -18,6 +18,7 @@ import numpy as np
 
 from . import kernels
 from .checks import as_array, as_numbers, check_name
+from .frames import object_numbers
 from .kernels.dtypes import REALS
 from .kernels.table import KERNELS
 from .registry import Registered, make, name_of
@@ -80,6 +81,9 @@ def _pair(first: str, x: np.ndarray, second: str, y: np.ndarray, like: bool = Tr
 def _labels(name: str, y: ArrayLike) -> np.ndarray:
     """Return labels: text or whole numbers."""
     labels = as_array(name, y)
+    if labels.dtype.kind == "O":  # a column of a data frame
+        text = labels.size and all(isinstance(value, str) for value in labels.flat)
+        labels = labels.astype(str) if text else object_numbers(name, labels, labels=True)
     if labels.dtype.kind in "fc":
         with np.errstate(invalid="ignore"):
             whole = labels.real.astype(np.int64)
@@ -95,7 +99,7 @@ def _labels(name: str, y: ArrayLike) -> np.ndarray:
 
 def _label_pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     t, p = _pair("y_true", _labels("y_true", y_true), "y_pred", _labels("y_pred", y_pred))
-    if len({array.dtype.kind in "US" for array in (t, p) if array.dtype.kind != "O"}) > 1:
+    if len({array.dtype.kind in "US" for array in (t, p)}) > 1:
         raise ValueError(f"y_true holds {t.dtype} and y_pred {p.dtype}; both must be text or both numbers")
     return t, p
 

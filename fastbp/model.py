@@ -14,7 +14,7 @@ import numpy as np
 from . import losses, optimizers, summary
 from .checks import as_generator, as_list, as_numbers, check_kind, integer, source_of
 from .compiler import Layout
-from .data import Rows, as_features, as_gradient, as_rows, as_targets, as_weights, dtype_name
+from .data import Rows, as_features, as_gradient, as_rows, as_targets, as_weights, dtype_name, source
 from .doubts import doubts_of_number, doubts_of_outputs, last_activation
 from .engine import NO_STEPS, PULLED_AFTER, Engine, Memory, Setup, Steps, new_state
 from .kernels import check_numerics, choose_backend
@@ -594,9 +594,10 @@ class Sequential:
         if engine is not None and unweighted and dtype in (None, setup.dtype) and engine.fits(x, y):
             self._look(names[0], x)
             return Rows(x, y, None, setup.loss.counting(y))  # type: ignore[arg-type, union-attr]
-        rows = as_rows(names[0], x)
+        name = source(names[0], x)
+        rows = as_rows(name, x)
         layout, loss, dtype = self.layout_for(rows.shape[1:]), self.loss_function, dtype or self.dtype
-        features = self._features(names[0], rows, layout, dtype=dtype)
+        features = self._features(name, rows, layout, dtype=dtype)
         targets = as_targets(names[1], y, loss, layout.output_shape, dtype, len(features))
         weight = as_weights(
             sample_weight, class_weight, targets, loss, dtype, names[2], outputs=layout.output_shape[-1]
