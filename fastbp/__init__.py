@@ -35,6 +35,7 @@ from .callbacks import Callback, History
 from .kernels.threads import get_num_threads, set_num_threads
 from .layers import *
 from .model import Sequential, load_model
+from .naming import elsewhere
 from .results import Evaluation
 
 if TYPE_CHECKING:
@@ -94,4 +95,4 @@ def __getattr__(name: str) -> Any:
         from ._show_versions import show_versions
 
         return show_versions
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return elsewhere(__name__, name)

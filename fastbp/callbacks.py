@@ -14,6 +14,7 @@ import numpy as np
 
 from .checks import as_list, as_path, check_name, integer, number, suggest, takes_more
 from .kernels.caller import warn
+from .naming import Spelled, elsewhere
 from .progress import as_text, open_bar
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 
-class Callback:
+class Callback(Spelled, base=True):
     """Called by `fit`; override what you need. Names and arguments of hooks are Keras'.
 
     Attributes
@@ -987,3 +988,7 @@ class CSVLogger(Callback):
         """Close the file."""
         if self._file is not None:
             self._file.close()
+
+
+def __getattr__(name: str) -> Any:
+    return elsewhere(__name__, name)

@@ -11,6 +11,7 @@ import operator
 import os
 import sys
 from numbers import Integral
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from .frames import frame_numbers, is_frame, object_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from numpy.typing import ArrayLike
@@ -31,7 +32,7 @@ __all__ = [
 _PLAIN = {bool, int, float}
 
 
-def suggest(name: object, names: Iterable[str]) -> str:
+def suggest(name: object, names: Iterable[str], others: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest of `names`, or an empty string.
 
     Parameters
@@ -40,6 +41,8 @@ def suggest(name: object, names: Iterable[str]) -> str:
         What was written.
     names : iterable of str
         What may be.
+    others : mapping of str to str, optional
+        Other spellings of these names, which are what is said.
 
     Returns
     -------
@@ -49,18 +52,24 @@ def suggest(name: object, names: Iterable[str]) -> str:
     --------
     >>> suggest("rellu", ["relu", "tanh"])
     "; did you mean 'relu'?"
+    >>> suggest("learningrate", ["lr", "eps"], {"learning_rate": "lr"})
+    "; did you mean 'lr'?"
     """
     import difflib  # only needed where something already went wrong
 
-    near = difflib.get_close_matches(str(name).lower(), list(names), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    text = str(name)
+    # capitals count only where there are none: of "Adam" and "adam" the one that looks like it is meant
+    fold = str.lower if text != text.lower() else str
+    meant = {fold(written): own for written, own in (*others.items(), *((own, own) for own in [*names][::-1]))}
+    near = difflib.get_close_matches(fold(text), meant, n=1, cutoff=0.5)
+    return f"; did you mean {meant[near[0]]!r}?" if near else ""
 
 
-def check_name(kind: str, name: object, names: Iterable[str]) -> None:
+def check_name(kind: str, name: object, names: Iterable[str], others: Mapping[str, str] = MappingProxyType({})) -> None:
     """Raise ValueError unless `name` is one of `names`; the message suggests the nearest and lists all."""
     names = tuple(names)
     if not isinstance(name, str) or name not in names:
-        hint = suggest(name, names)
+        hint = suggest(name, names, others)
         raise ValueError(f"there is no {kind} {name!r}{f'{hint} There' if hint else '; there'} are {', '.join(names)}")
 
 

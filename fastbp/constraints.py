@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from .checks import number
+from .naming import elsewhere
 from .registry import Registered, make, name_of
 
 if TYPE_CHECKING:
@@ -119,3 +120,7 @@ def get(constraint: Constraint | str | list[Any] | None) -> Constraint | None:
     (MaxNorm(max_value=2.0), NonNeg(), None)
     """
     return None if constraint is None else make(Constraint, constraint)
+
+
+def __getattr__(name: str) -> Any:
+    return elsewhere(__name__, name)

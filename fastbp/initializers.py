@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .checks import number
+from .naming import elsewhere
 from .registry import Registered, make, name_of
 
 if TYPE_CHECKING:
@@ -409,7 +410,7 @@ class Orthogonal(Initializer, names=("orthogonal",)):
 
 
 def get(initializer: Initializer | str | list[Any]) -> Initializer:
-    """Return an initializer from an object, from its name in Keras' spelling, or from `Initializer.get_config`.
+    """Return an initializer from an object, from its name, or from `Initializer.get_config`.
 
     Parameters
     ----------
@@ -432,3 +433,7 @@ def get(initializer: Initializer | str | list[Any]) -> Initializer:
     Constant(value=2.0)
     """
     return make(Initializer, initializer)
+
+
+def __getattr__(name: str) -> Any:
+    return elsewhere(__name__, name)

@@ -13,6 +13,7 @@ import numpy as np
 from .checks import as_expressions, as_numbers, check_name, integer, number, suggest, weights_of
 from .kernels.functions import entry_of
 from .kernels.table import KERNELS, TABLE
+from .naming import elsewhere, value_of
 from .registry import Registered, make, restore
 
 if TYPE_CHECKING:
@@ -25,11 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BinaryCrossEntropy",
-    "BinaryCrossentropy",
     "BinaryFocalCrossEntropy",
-    "BinaryFocalCrossentropy",
     "CategoricalCrossEntropy",
-    "CategoricalCrossentropy",
     "CategoricalHinge",
     "Contrastive",
     "CosineSimilarity",
@@ -44,7 +42,6 @@ __all__ = [
     "MeanSquaredError",
     "Poisson",
     "SparseCategoricalCrossEntropy",
-    "SparseCategoricalCrossentropy",
     "SquaredHinge",
     "TripletMargin",
     "TripletSemiHard",
@@ -99,6 +96,7 @@ class Loss(Registered, kind="loss"):
     ignore_index: int | None = None
 
     def __init__(self, reduction: str = "mean") -> None:
+        reduction = value_of("reduction", reduction)
         if reduction not in ("mean", "sum", "none"):
             hint = suggest(reduction, ("mean", "sum", "none"))
             raise ValueError(f"reduction is {reduction!r}; it must be 'mean', 'sum' or 'none'{hint}")
@@ -662,7 +660,7 @@ def gradient(y_pred, y_true, *, backend, numerics):
 """
 
 
-class MeanSquaredError(Loss, names=("mean_squared_error", "mse", "MSE")):
+class MeanSquaredError(Loss, names=("mean_squared_error", "mse")):
     """``mean((y_pred - y_true)**2)`` over all elements of the batch.
 
     Parameters
@@ -681,7 +679,7 @@ class MeanSquaredError(Loss, names=("mean_squared_error", "mse", "MSE")):
     row_name = "mean_squared_error"
 
 
-class MeanAbsoluteError(Loss, names=("mean_absolute_error", "mae", "MAE")):
+class MeanAbsoluteError(Loss, names=("mean_absolute_error", "mae")):
     """``mean(|y_pred - y_true|)`` over all elements of the batch; the derivative at 0 is 0.
 
     Parameters
@@ -1124,9 +1122,7 @@ class GaussianNLL(Loss, names=("gaussian_nll",)):
         return super()._of_arrays(y_true, y_pred, backend, sample_weight, numerics)
 
 
-class BinaryFocalCrossEntropy(
-    Loss, names=("binary_focal_crossentropy", "binary_focal_cross_entropy", "BinaryFocalCrossentropy")
-):
+class BinaryFocalCrossEntropy(Loss, names=("binary_focal_crossentropy", "binary_focal_cross_entropy")):
     """Binary cross-entropy on logits with less weight for what is easy [1]_: ``mean(a * (1 - p_t)**gamma * BCE)``.
 
     ``p_t`` is the probability given to the target, and ``a`` is alpha where the target is 1, else 1 - alpha.
@@ -1203,9 +1199,7 @@ class _CrossEntropy(Loss):
         return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing, **super().get_config()}
 
 
-class BinaryCrossEntropy(
-    _CrossEntropy, names=("binary_crossentropy", "binary_cross_entropy", "BinaryCrossentropy", "bce", "BCE")
-):
+class BinaryCrossEntropy(_CrossEntropy, names=("binary_crossentropy", "binary_cross_entropy")):
     """``-mean(y * log(p) + (1 - y) * log(1 - p))`` over all elements of the batch.
 
     Parameters
@@ -1262,9 +1256,7 @@ class BinaryCrossEntropy(
         return {"pos_weight": self.pos_weight, **super().get_config()}
 
 
-class CategoricalCrossEntropy(
-    _CrossEntropy, names=("categorical_crossentropy", "categorical_cross_entropy", "CategoricalCrossentropy")
-):
+class CategoricalCrossEntropy(_CrossEntropy, names=("categorical_crossentropy", "categorical_cross_entropy")):
     """``-mean(sum(y * log(p)))`` of one-hot targets, the mean over the rows of the batch.
 
     Parameters
@@ -1298,8 +1290,7 @@ class CategoricalCrossEntropy(
 
 
 class SparseCategoricalCrossEntropy(
-    _CrossEntropy,
-    names=("sparse_categorical_crossentropy", "sparse_categorical_cross_entropy", "SparseCategoricalCrossentropy"),
+    _CrossEntropy, names=("sparse_categorical_crossentropy", "sparse_categorical_cross_entropy")
 ):
     """Categorical cross-entropy of integer labels, ``-mean(log(p[label]))``.
 
@@ -1363,7 +1354,7 @@ class SparseCategoricalCrossEntropy(
         return smoothed
 
 
-class KLDivergence(Loss, names=("kl_divergence", "kld", "KLD")):
+class KLDivergence(Loss, names=("kl_divergence",)):
     """``mean(sum(y_true * log(y_true / y_pred)))`` of distributions, the mean over the rows of the batch.
 
     Parameters
@@ -1417,15 +1408,8 @@ class CustomLoss(Loss):
         return {"name": self.row_name, "expressions": own, **super().get_config()}
 
 
-#: The cross-entropies in Keras' spelling: the same classes.
-BinaryCrossentropy = BinaryCrossEntropy
-BinaryFocalCrossentropy = BinaryFocalCrossEntropy
-CategoricalCrossentropy = CategoricalCrossEntropy
-SparseCategoricalCrossentropy = SparseCategoricalCrossEntropy
-
-
 def get(loss: Loss | str) -> Loss:
-    """Return a loss from an object, or from its name in Keras' spelling.
+    """Return a loss from an object, or from its name.
 
     Parameters
     ----------
@@ -1451,3 +1435,7 @@ def get(loss: Loss | str) -> Loss:
 def from_config(kind: str, config: dict[str, Any]) -> Loss:
     """Return a loss from its class name and `Loss.get_config`."""
     return restore(Loss, kind, config)
+
+
+def __getattr__(name: str) -> Any:
+    return elsewhere(__name__, name)

@@ -1,6 +1,6 @@
 """Metrics: what a program counts of every batch, and the same numbers of plain arrays.
 
-``compile(metrics=[...])`` takes the classes, or their names in Keras' spelling. Each adds kernels to the program; what
+``compile(metrics=[...])`` takes the classes, or their names, such as "accuracy". Each adds kernels to the program; what
 these yield of every batch (counts, sums of errors) or of every row (a class, a score) becomes one number at the end of
 an epoch, in float64. So `fit` runs an epoch without Python, and its metrics are, as its loss, of each batch before
 that batch's update: `AUC`, too, ranks every row by the score that it had then. The metrics of ``evaluate`` and of
@@ -21,6 +21,7 @@ from .checks import as_array, as_numbers, check_name
 from .frames import object_numbers
 from .kernels.dtypes import REALS
 from .kernels.table import KERNELS
+from .naming import elsewhere
 from .registry import Registered, make, name_of
 
 if TYPE_CHECKING:
@@ -515,7 +516,7 @@ class Metric(Registered, kind="metric"):
     Parameters
     ----------
     name : str, optional
-        In the history. By default the class's in Keras' spelling.
+        In the history. By default the class's, such as "mean_squared_error".
 
     Attributes
     ----------
@@ -688,7 +689,7 @@ class SparseCategoricalAccuracy(_Hits, names=("sparse_categorical_accuracy",)):
         return self._emit(program, "sparse_categorical_accuracy", y_pred, y_true)
 
 
-class Accuracy(_Hits, names=("accuracy", "acc")):
+class Accuracy(_Hits, names=("accuracy",)):
     """The accuracy that belongs to a cross-entropy: sparse categorical, categorical or binary.
 
     Parameters
@@ -928,7 +929,7 @@ class _Error(Metric):
         return loss.targets == "real" and not loss.from_logits
 
 
-class MeanAbsoluteError(_Error, names=("mean_absolute_error", "mae", "MAE")):
+class MeanAbsoluteError(_Error, names=("mean_absolute_error", "mae")):
     """`mean_absolute_error`, ``abs(y_pred - y_true).mean()`` over all elements.
 
     Parameters
@@ -948,7 +949,7 @@ class MeanAbsoluteError(_Error, names=("mean_absolute_error", "mae", "MAE")):
         return [total], lambda rows, total: math.fsum(total.tolist()) / (rows * n)
 
 
-class MeanSquaredError(_Error, names=("mean_squared_error", "mse", "MSE")):
+class MeanSquaredError(_Error, names=("mean_squared_error", "mse")):
     """`mean_squared_error`, ``((y_pred - y_true)**2).mean()`` over all elements.
 
     Parameters
@@ -1013,7 +1014,9 @@ class R2Score(_Error, names=("r2_score",)):
 
 
 def get(metric: Metric | str | list[Any]) -> Metric:
-    """Return a metric from an object, from its name in Keras' spelling, or from `Metric.get_config`.
+    """Return a metric from an object, from its name, or from `Metric.get_config`.
+
+    A name is also the metric's in the history, as it is written: "acc" is the accuracy, which ``history["acc"]`` holds.
 
     Parameters
     ----------
@@ -1038,3 +1041,7 @@ def get(metric: Metric | str | list[Any]) -> Metric:
         # the history's key is what the user wrote
         found.name = metric
     return found
+
+
+def __getattr__(name: str) -> Any:
+    return elsewhere(__name__, name)

@@ -22,6 +22,7 @@ from .kernels.caller import warn
 from .layers import Layer, as_shape, default_name
 from .metrics import Metric
 from .metrics import get as get_metric
+from .naming import foreign, spelled, spelled_methods
 from .objectives import gradient_of_loss, pulled_back, row_gradients
 from .program import CallError
 from .progress import check_verbose, progress
@@ -51,6 +52,10 @@ __all__ = ["Sequential", "load_model"]
 WHOLE = sys.maxsize
 
 
+@spelled_methods(
+    "alone", "backward", "engine", "evaluate", "forward", "loss", "place", "predict", "prepare", "read", "test_on_batch",
+    "predict_on_batch", "train_on_batch", "update",
+)  # fmt: skip
 class Sequential:
     """Layers in a row.
 
@@ -100,6 +105,8 @@ class Sequential:
     def __init__(
         self, layers: Iterable[Layer] = (), input_shape: int | tuple[int, ...] | None = None, seed: Seed = None
     ) -> None:
+        if isinstance(layers, Layer):
+            raise TypeError(f"layers is {layers!r}; it must be a list of layers: Sequential([a, b])")
         self.layers: list[Layer] = []
         self.seed: Any = seed
         self.fit_seed: int | None = None
@@ -142,7 +149,8 @@ class Sequential:
         <Sequential: dense_1, output>
         """
         if not isinstance(layer, Layer):
-            raise TypeError(f"layer {len(self.layers)} is {layer!r}; it must be a Layer, such as fastbp.Dense(10)")
+            hint = foreign("layer", layer) or ", such as fastbp.Dense(10)"
+            raise TypeError(f"layer {len(self.layers)} is {layer!r}; it must be a Layer{hint}")
         if self.layout is not None:
             raise RuntimeError("the model is built; add layers before it sees data or an input_shape")
         if self.loss_function is not None:
@@ -1503,6 +1511,7 @@ class Sequential:
         return summary.as_html(self.layers, layout, self.dtype)
 
 
+@spelled
 def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, type] | None = None) -> Sequential:
     """Return the model that `Sequential.save` wrote, with its optimizer's state.
 

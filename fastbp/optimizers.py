@@ -11,6 +11,7 @@ import numpy as np
 
 from .checks import as_numbers, check_kind, integer, number
 from .kernels.table import KERNELS, TABLE
+from .naming import elsewhere
 from .registry import Registered, make, name_of, restore
 from .schedules import Schedule, check_first, rates_of
 from .schedules import from_config as _schedule_from_config
@@ -684,7 +685,7 @@ class Adadelta(Optimizer, names=("adadelta",)):
         self.eps = number("eps", eps, 0, math.inf, closed_low=False)
 
 
-class RMSprop(Optimizer, names=("rmsprop", "RMSProp")):
+class RMSprop(Optimizer, names=("rmsprop",)):
     """RMSprop [1]_: ``v = rho * v + (1 - rho) * dw**2``, ``w -= lr * dw / (sqrt(v) + eps)``.
 
     Parameters
@@ -814,3 +815,7 @@ def from_config(kind: str, config: dict[str, Any]) -> Optimizer:
     if isinstance(config.get("lr"), list):
         config = {**config, "lr": _schedule_from_config(*config["lr"])}
     return restore(Optimizer, kind, config)
+
+
+def __getattr__(name: str) -> Any:
+    return elsewhere(__name__, name)

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from .checks import check_name
+from .naming import Spelled, foreign, is_own, others_of, own_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,11 +42,7 @@ def name_of(cls: type) -> str:
     >>> name_of(Plain)
     'mine.Plain'
     """
-    return cls.__name__ if _is_own(cls) else f"{cls.__module__}.{cls.__qualname__}"
-
-
-def _is_own(cls: type) -> bool:
-    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+    return cls.__name__ if is_own(cls) else f"{cls.__module__}.{cls.__qualname__}"
 
 
 class Registry:
@@ -90,7 +87,7 @@ class Registry:
         return self.named.get(name) or self.classes.get(name)
 
 
-class Registered:
+class Registered(Spelled, base=True):
     """What base classes with a registry share.
 
     A subclass may have names for users to write, ``class Mine(Loss, names=("mine",))``; the first is its own.
@@ -100,13 +97,13 @@ class Registered:
     names: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(cls, kind: str | None = None, names: tuple[str, ...] = (), **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
+        super().__init_subclass__(base=kind is not None, **kwargs)
         if isinstance(names, str) or not all(isinstance(name, str) and name for name in names):
             raise TypeError(f"names of {cls.__qualname__} is {names!r}; it must be a tuple of names, such as ('mine',)")
         cls.names = tuple(names) or (cls.__name__,)
         if kind is not None:
             cls.registry = Registry(kind)
-        elif not (_is_own(cls) and cls.__name__.startswith("_")):  # what some of fastbp's classes share is none itself
+        elif not (is_own(cls) and cls.__name__.startswith("_")):  # what some of fastbp's classes share is none itself
             cls.registry.add(cls, names)
 
 
@@ -155,7 +152,7 @@ def _class(base: type[T], name: Any) -> type[T]:
             f"the {registry.kind} {name!r} is not defined here: import or define its class first, or say which it is, "
             f"load_model(custom_objects={{{name!r}: ...}})"
         )
-    check_name(registry.kind, name, known)
+    check_name(registry.kind, name, known, others_of(registry.kind))
     found = known[name]
     if not (isinstance(found, type) and issubclass(found, base)):
         raise TypeError(f"custom_objects[{name!r}] is {found!r}; it must be a subclass of {base.__name__}")
@@ -183,6 +180,8 @@ def make(base: type[T], value: Any) -> T:
 
     Raises
     ------
+    TypeError
+        If it is a function, a class or an object of another library; the message says what to write.
     ValueError
         If there is none of that name.
 
@@ -196,8 +195,16 @@ def make(base: type[T], value: Any) -> T:
         return value
     if isinstance(value, list) and len(value) == 2 and isinstance(value[1], dict):
         return restore(base, *value)
+    kind, registry = base.registry.kind, base.registry
+    given: Mapping[str, Any] = {}
+    if not isinstance(value, str):
+        hint = foreign(kind, value, {**registry.named, **registry.classes})
+        if hint:
+            raise TypeError(f"{kind} is {value!r}; it must be a name or an object of {base.__name__}{hint}")
+    elif registry.find(value) is None:
+        value, given = own_name(kind, value, {**registry.named, **registry.classes})
     found = _class(base, value)
     try:
-        return found()
+        return found(**given)
     except TypeError as error:
-        raise TypeError(f"{base.registry.kind} {value!r} has arguments; give an object: {error}") from error
+        raise TypeError(f"{kind} {value!r} has arguments; give an object: {error}") from error

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from .checks import number
+from .naming import elsewhere
 from .registry import Registered, make, name_of
 
 if TYPE_CHECKING:
@@ -154,3 +155,7 @@ def get(regularizer: Regularizer | str | list[Any] | None) -> Regularizer | None
     (L2(l2=0.01), L1(l1=0.001), None)
     """
     return None if regularizer is None else make(Regularizer, regularizer)
+
+
+def __getattr__(name: str) -> Any:
+    return elsewhere(__name__, name)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from .checks import as_array, check_name, integer, number
+from .naming import elsewhere
 from .registry import Registered, name_of, restore
 
 if TYPE_CHECKING:
@@ -600,3 +601,7 @@ def from_config(kind: str, config: dict[str, Any]) -> Schedule:
     if "schedule" in config:
         config = {**config, "schedule": from_config(*config["schedule"])}
     return restore(Schedule, kind, config)
+
+
+def __getattr__(name: str) -> Any:
+    return elsewhere(__name__, name)

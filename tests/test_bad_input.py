@@ -519,7 +519,7 @@ def test_unknown_names_in_compile(options, error, message):
         (lambda: Activation("Sigmoid"), ValueError, "no activation 'Sigmoid'; .*did you mean 'sigmoid'"),
         (lambda: Dense(2, activation=np.tanh), TypeError, "activation is .* it must be a name"),
         (lambda: Dense(2, kernel_initializer="glorot"), ValueError, "no initializer 'glorot'; did you mean 'glorot_"),
-        (lambda: Dense(2, bias_initializer="zero"), ValueError, "no initializer 'zero'; did you mean 'zeros'"),
+        (lambda: Dense(2, bias_initializer="zeroes"), ValueError, "no initializer 'zeroes'; did you mean 'zeros'"),
         (lambda: Dense(2, bias_initializer=[0.0]), ValueError, r"no initializer \[0.0\]; there are zeros, "),
         (lambda: layers.from_config("Densee", {}), ValueError, r"no layer 'Densee'; did you mean 'Dense'\? There are"),
         (lambda: kernels.rellu_forward, AttributeError, "did you mean 'relu_forward'"),

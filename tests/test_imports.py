@@ -21,8 +21,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 #: From the ground up: a module imports from its own floor and from those below. A name stands for what is in it, too.
 FLOORS = (
-    ("_version", "checks", "frames", "html", "plotting", "progress", "results", "runner", "turns"),
-    ("kernels",),
+    ("_version", "checks", "frames", "html", "plotting", "progress", "results", "runner", "spellings", "turns"),
+    ("kernels", "naming"),
     ("program", "registry"),
     ("constraints", "initializers", "io", "regularizers", "schedules"),
     ("callbacks", "layers", "losses", "optimizers"),

@@ -1,6 +1,11 @@
 """Layers: shapes, parameters, and the calls that they add to a program."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 # what stands in a module's `__all__` is public here, and a layer in `fastbp` as well
+from ..naming import elsewhere
 from . import base, core, embedding, norm, random, shape
 from .base import *
 from .base import as_shape as as_shape
@@ -12,6 +17,9 @@ from .norm import *
 from .random import *
 from .shape import *
 
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__: list[str] = []
 __all__ += base.__all__
 __all__ += core.__all__
@@ -19,3 +27,7 @@ __all__ += embedding.__all__
 __all__ += norm.__all__
 __all__ += random.__all__
 __all__ += shape.__all__
+
+
+def __getattr__(name: str) -> Any:
+    return elsewhere(__name__, name)

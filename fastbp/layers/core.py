@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .. import constraints, initializers, regularizers
 from ..checks import as_expressions, check_name
 from ..kernels.table import TABLE
+from ..naming import foreign, others_of, own_name
 from .base import Layer, ParameterSpec, features
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ __all__ = ["ACTIVATIONS", "Activation", "Dense", "PReLU"]
 
 #: The activations of the table.
 ACTIVATIONS = tuple(name for name, row in TABLE.items() if row.family == "activation")
-_ALIASES = {"linear": "identity", "swish": "silu", "hard_silu": "hard_swish"}
 
 
 class Activation(Layer):
@@ -33,9 +33,9 @@ class Activation(Layer):
     Parameters
     ----------
     activation : str, optional
-        A row of the table, `fastbp.layers.ACTIVATIONS`: "relu", "tanh", "gelu" ...; also "linear" (identity),
-        "swish" (silu) and "hard_silu" (hard_swish). By default the identity. "softmax" and "log_softmax" are over the
-        last axis.
+        A row of the table, `fastbp.layers.ACTIVATIONS`: "relu", "tanh", "gelu" ...; also in the spelling of Keras and
+        PyTorch, as "linear" (identity) and "swish" (silu). By default the identity. "softmax" and "log_softmax" are
+        over the last axis.
     input_shape : int or tuple of int, optional
     name : str, optional
     expressions : tuple of str, optional
@@ -60,12 +60,14 @@ class Activation(Layer):
         **attributes: float,
     ) -> None:
         super().__init__(input_shape, name)
-        activation = "identity" if activation is None else _ALIASES.get(str(activation), activation)
+        own: Any = "identity" if activation is None else own_name("activation", activation, TABLE)[0]
+        activation = own
         if expressions is not None:
             from ..kernels import add_row
 
             add_row(activation, "activation", *as_expressions(expressions))
-        check_name("activation", activation, [name for name, row in TABLE.items() if row.family == "activation"])
+        names = [name for name, row in TABLE.items() if row.family == "activation"]
+        check_name("activation", activation, names, others_of("activation"))
         self.activation = activation
         row = TABLE[activation]
         known = row.attributes
@@ -136,7 +138,10 @@ def get_activation(activation: str | Activation | dict[str, Any] | None) -> Acti
     if isinstance(activation, dict) and "activation" in activation:
         return Activation(**activation)
     if activation is not None and not isinstance(activation, str):
-        raise TypeError(f"activation is {activation!r}; it must be a name, an Activation or None")
+        hint = foreign("activation", activation, ACTIVATIONS)
+        if isinstance(activation, int) and not isinstance(activation, bool):
+            hint = "; sizes of inputs are input_shape=, where PyTorch's Linear has them first"
+        raise TypeError(f"activation is {activation!r}; it must be a name, an Activation or None{hint}")
     return Activation(activation)
 
 

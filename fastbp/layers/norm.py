@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 __all__ = ["BatchNorm", "LayerNorm", "RMSNorm"]
 
 
+def _check_no_size(name: str, value: Any) -> None:
+    """Raise ValueError where the first argument is PyTorch's first, a size."""
+    if isinstance(value, (tuple, list)) or (isinstance(value, int) and value > 1):
+        raise ValueError(f"{name} is {value!r}; it must be a number, and no size: how many features there are is seen")
+
+
 class _RowNorm(Layer):
     row: str
     scale: str
 
     def __init__(self, eps: float, input_shape: int | tuple[int, ...] | None = None, name: str | None = None) -> None:
         super().__init__(input_shape, name)
+        _check_no_size("eps", eps)
         self.eps = number("eps", eps, 0, math.inf, closed_low=False)
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
@@ -207,6 +214,7 @@ class BatchNorm(Layer):
         name: str | None = None,
     ) -> None:
         super().__init__(input_shape, name)
+        _check_no_size("momentum", momentum)
         self.momentum, self.eps = number("momentum", momentum, 0, 1), number("eps", eps, 0, math.inf, closed_low=False)
         self.center, self.scale = bool(center), bool(scale)
         self._per_row = 1  # how many numbers of a column a row has

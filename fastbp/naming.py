@@ -1,0 +1,398 @@
+"""How names of Keras and PyTorch are resolved, and what is said of wrong ones: the code to the data of `spellings.py`.
+
+Names enter at four places: as attributes of modules (`elsewhere`), as strings (`own_name`, `value_of`), as arguments of
+constructors and of methods (`Spelled`, `spelled`). A name that is known as it is costs a look into a set.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from types import FunctionType
+from typing import TYPE_CHECKING
+
+from .checks import suggest
+from .spellings import ANY_CASE, ARGUMENTS, CLASSES, MODULES, PLACES, STRINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Any, TypeVar
+
+    from .spellings import Argument, Class
+
+    F = TypeVar("F", bound=Callable[..., Any])
+    T = TypeVar("T", bound=type)
+
+__all__ = [
+    "Spelled", "elsewhere", "foreign", "is_own", "others_of", "own_name", "spelled", "spelled_methods", "value_of",
+]  # fmt: skip
+
+_PACKAGE = __name__.partition(".")[0]
+_CLASSES = {(row.kind, row.theirs): row for row in CLASSES}
+_STRINGS = {(row.kind, row.theirs): row for row in STRINGS}
+_ROWS: dict[str, dict[str, Argument]] = {}
+for _row in ARGUMENTS:
+    _ROWS.setdefault(_row.of, {})[_row.theirs] = _row
+_LIBRARIES = {"torch": "PyTorch", "keras": "Keras", "tf_keras": "Keras", "tensorflow": "TensorFlow"}
+_KEYWORDS = 0x08  # of the flags of code: it takes any keyword
+
+
+def is_own(cls: type) -> bool:
+    """Whether a class is one of fastbp's."""
+    return cls.__module__.partition(".")[0] == _PACKAGE
+
+
+# ---------------------------------------------------------------------------------------- arguments
+def _parameters(function: Any) -> tuple[tuple[str, ...], bool]:
+    """Return the names that a function has for its arguments, but self, and whether it takes any others."""
+    code = getattr(function, "__wrapped__", function).__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return names[names[:1] == ("self",) :], bool(code.co_flags & _KEYWORDS)
+
+
+def _of_class(cls: type) -> tuple[dict[str, Argument], list[str]]:
+    """Return the rows of a class, and the names of all arguments that reach a constructor of its."""
+    rows: dict[str, Argument] = {}
+    for base in reversed(cls.__mro__):
+        if is_own(base):
+            rows.update(_ROWS.get(base.__name__, {}))
+    names: list[str] = []
+    for base in cls.__mro__:
+        init = vars(base).get("__init__")
+        if isinstance(init, FunctionType):
+            own, any_other = _parameters(init)
+            names += [name for name in own if name not in names]
+            if not any_other:
+                break
+    return rows, names
+
+
+def _read(what: str, row: Argument, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the arguments that one of another library stands for."""
+    if not row.own:
+        plain = value is None or isinstance(value, (bool, int, float, str, list))
+        if not plain or value not in row.neutral:
+            raise TypeError(f"{what} has no argument {row.theirs!r}: {row.advice}")
+    elif isinstance(row.own, tuple):
+        parts = value if isinstance(value, (tuple, list)) else ()
+        if len(parts) != len(row.own):
+            raise TypeError(f"{row.theirs} of {what} is {value!r}; it must be ({', '.join(row.own)})")
+        yield from zip(row.own, parts, strict=True)
+    elif row.values:
+        if value not in row.values:
+            allowed = " or ".join(map(repr, row.values))
+            raise ValueError(f"{row.theirs} of {what} is {value!r}; it must be {allowed}")
+        yield row.own, row.values[value]
+    else:
+        yield row.own, value
+
+
+def _translated(
+    what: str,
+    rows: Mapping[str, Argument],
+    own: Iterable[str],
+    placed: Iterable[str],
+    given: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return keyword arguments in fastbp's spelling, those that nobody knows as they are.
+
+    `own` are the names of the function's arguments, `placed` those that are given by their place.
+    """
+    written = {name: f"{name} by its place" for name in placed}
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        row = None if name in own else rows.get(name)
+        for key, part in [(name, value)] if row is None else _read(what, row, value):
+            if key in written:
+                raise TypeError(f"{what} is given {written[key]} and {name}, which are one argument, {key}: give one")
+            written[key], found[key] = name, part
+    return found
+
+
+def _unknown(what: str, name: str, names: list[str], rows: Mapping[str, Argument]) -> TypeError:
+    hint = suggest(name, names, {row.theirs: row.own for row in rows.values() if isinstance(row.own, str) and row.own})
+    allowed = f"{f'{hint} It' if hint else '; it'} has {', '.join(names) or 'none'}"
+    return TypeError(f"{what} has no argument {name!r}{allowed}")
+
+
+def spelled(function: F) -> F:
+    """Let a function, a method or a constructor take the arguments of `spellings.ARGUMENTS` and name the nearest.
+
+    Parameters
+    ----------
+    function : callable
+
+    Returns
+    -------
+    callable
+        Its signature is the function's.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> fastbp.optimizers.Adam(learning_rate=0.01, betas=(0.8, 0.9))
+    Adam(lr=0.01, beta1=0.8, beta2=0.9, eps=1e-08)
+    >>> fastbp.Dense(3, activaton="relu")
+    Traceback (most recent call last):
+    TypeError: Dense has no argument 'activaton'; did you mean 'activation'? It has units, ...
+    """
+    names, any_other = _parameters(function)
+    known = frozenset(names)
+    is_constructor = function.__name__ == "__init__"
+    is_method = "." in function.__qualname__.rpartition("<locals>.")[2]
+
+    @functools.wraps(function)
+    def call(*args: Any, **given: Any) -> Any:
+        if not known.issuperset(given):
+            if is_constructor:
+                what = type(args[0]).__name__
+                rows, all_names = _of_class(type(args[0]))
+            else:
+                what = function.__qualname__
+                rows, all_names = _ROWS.get(what, {}), list(names)
+            given = _translated(what, rows, known, names[: len(args) - is_method], given)
+            unknown = next((name for name in given if name not in known), None)
+            if unknown is not None and not any_other:
+                raise _unknown(what, unknown, all_names, rows)
+        return function(*args, **given)
+
+    return call  # type: ignore[return-value]
+
+
+class Spelled:
+    """A base class: constructors of fastbp's own subclasses take other libraries' arguments, see `spelled`.
+
+    A class that is ``base=True`` may have no constructor; others get one that says that there are no arguments.
+    """
+
+    def __init_subclass__(cls, base: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        init: Any = cls.__init__
+        if is_own(cls) and ("__init__" in vars(cls) or (init is object.__init__ and not base)):
+            # an attribute of the class, whatever type checkers think of it
+            setattr(cls, "__init__", spelled(_begin if init is object.__init__ else init))  # noqa: B010
+
+
+def _begin(self: Any) -> None:
+    """Begin without arguments."""
+
+
+_begin.__name__ = _begin.__qualname__ = "__init__"
+
+
+def spelled_methods(*but: str) -> Callable[[T], T]:
+    """Return a decorator that lets a class's public methods, and its constructor, name wrong arguments.
+
+    Parameters
+    ----------
+    *but : str
+        Methods that are called so often that the look at their keywords, 0.1 us, would show: Python says it there.
+
+    Returns
+    -------
+    callable
+    """
+
+    def of_class(cls: T) -> T:
+        for name, function in list(vars(cls).items()):
+            public = name == "__init__" or not name.startswith("_")
+            if public and name not in but and isinstance(function, FunctionType):
+                setattr(cls, name, spelled(function))
+        return cls
+
+    return of_class
+
+
+# ------------------------------------------------------------------------------- classes and strings
+def _constructor(row: Class, cls: type) -> Any:
+    """Return what makes an object of a class with the arguments that another library's class stands for."""
+    if not row.given:
+        return cls
+    rows = _ROWS.get(row.theirs, {})
+
+    def make(*args: Any, **given: Any) -> Any:
+        if len(args) > len(row.order):
+            raise TypeError(f"{row.theirs} is {_shown(row)} here, and takes arguments by their names")
+        placed = dict(zip(row.order, args, strict=False))
+        found = _translated(row.theirs, rows, (), placed, given)
+        return cls(**{**row.given, **placed, **found})
+
+    make.__name__ = make.__qualname__ = row.theirs
+    make.__doc__ = f"{_shown(row)}, by its name in {row.library}."
+    return make
+
+
+def _shown(row: Class) -> str:
+    return f"{row.own}({', '.join(f'{name}={value!r}' for name, value in row.given.items())})"
+
+
+def _refusing(row: Class) -> Any:
+    """Return what stands for a class that fastbp has not: made, it says what to write."""
+
+    def make(*args: Any, **given: Any) -> Any:
+        raise TypeError(f"fastbp has no {row.kind} {row.theirs!r}: {row.advice}")
+
+    make.__name__ = make.__qualname__ = row.theirs
+    make.__doc__ = f"Not in fastbp: {row.advice}."
+    return make
+
+
+def elsewhere(module: str, name: str) -> Any:
+    """Return what Keras or PyTorch has under a name that a module has not: for the `__getattr__` of modules.
+
+    Parameters
+    ----------
+    module : str
+        Its full name; of the package itself layers are looked for.
+    name : str
+
+    Returns
+    -------
+    object
+        The class; or a function that makes an object of one, or that says what to write.
+
+    Raises
+    ------
+    AttributeError
+        With the nearest name there is.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> fastbp.layers.BatchNormalization
+    <class 'fastbp.layers.norm.BatchNorm'>
+    >>> fastbp.losses.BCEWithLogitsLoss(reduction="sum")
+    BinaryCrossEntropy(pos_weight=1.0, from_logits=True, label_smoothing=0.0, reduction='sum')
+    """
+    place = module.removeprefix(_PACKAGE).lstrip(".")
+    kind = next((kind for kind, its in MODULES.items() if its == place), "layer")
+    row = _CLASSES.get((kind, name))
+    if row is not None:
+        return _constructor(row, getattr(sys.modules[module], row.own)) if row.own else _refusing(row)
+    if f"{place}.{name}" in PLACES:
+        return sys.modules[f"{_PACKAGE}.{PLACES[f'{place}.{name}']}"]
+    hint = ""
+    if not name.startswith("_"):
+        whose = next((its for kind, its in MODULES.items() if _has(kind, name)), None)
+        hint = f"; it is {_PACKAGE}.{whose}.{name}" if whose else suggest(name, _public(module), others_of(kind))
+    raise AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
+
+
+def _public(module: str) -> list[str]:
+    return getattr(sys.modules.get(module), "__all__", [])
+
+
+def _has(kind: str, name: str) -> bool:
+    return name in _public(f"{_PACKAGE}.{MODULES.get(kind)}")
+
+
+def own_name(kind: str, name: object, known: Mapping[str, Any] = {}) -> tuple[object, Mapping[str, Any]]:
+    """Return fastbp's name for what a user wrote, and the arguments that belong to it; as it is if nobody has it.
+
+    Parameters
+    ----------
+    kind : str
+    name : object
+    known : mapping
+        Names that stand for themselves.
+
+    Returns
+    -------
+    name : object
+    given : mapping of str to object
+
+    Raises
+    ------
+    ValueError
+        If something of that name means something else; the message says what to write.
+
+    Examples
+    --------
+    >>> own_name("activation", "swish"), own_name("loss", "CrossEntropyLoss")
+    (('silu', {}), ('SparseCategoricalCrossEntropy', {'from_logits': True}))
+    """
+    if not isinstance(name, str) or name in known:
+        return name, {}
+    if kind in ANY_CASE:
+        lower = {key.lower(): key for key in (*[row.theirs for row in CLASSES if row.kind == kind], *known)}
+        name = lower.get(name.lower(), name)
+        if name in known:
+            return name, {}
+    row = _STRINGS.get((kind, name)) or _CLASSES.get((kind, name))
+    if row is None:
+        return name, {}
+    if not row.own:
+        raise ValueError(f"fastbp has no {kind} {name!r}: {row.advice}")
+    return row.own, getattr(row, "given", {})
+
+
+def value_of(kind: str, value: Any) -> Any:
+    """Return fastbp's spelling of an argument's value, such as a reduction.
+
+    Examples
+    --------
+    >>> value_of("reduction", "sum_over_batch_size"), value_of("reduction", "sum")
+    ('mean', 'sum')
+    """
+    row = _STRINGS.get((kind, value)) if value is None or isinstance(value, str) else None
+    if row is not None and not row.own:
+        raise ValueError(f"{kind} is {value!r}: {row.advice}")
+    return value if row is None else row.own
+
+
+@functools.cache
+def others_of(kind: str) -> dict[str, str]:
+    """Return the names of Keras and PyTorch for what is of a kind, each with fastbp's."""
+    rows = [*CLASSES, *STRINGS]
+    return {row.theirs: row.own for row in rows if row.kind == kind and row.own and row.theirs is not None}
+
+
+def foreign(kind: str, value: Any, known: Iterable[str] = ()) -> str:
+    """Return what to write in place of an object that is no name and not of a kind; else an empty string.
+
+    Parameters
+    ----------
+    kind : str
+        What it should be.
+    value : object
+        Of another library, which is not imported for it; a function; or a class.
+    known : iterable of str
+        The names of the kind.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> foreign("activation", np.tanh, ["relu", "tanh"])
+    ": write 'tanh'"
+    >>> foreign("activation", lambda x: x * np.tanh(x))
+    ': a NumPy expression is made an activation by fastbp.custom.activation(lambda x: x * np.tanh(x), "mine")'
+    """
+    cls = value if isinstance(value, type) else type(value)
+    place = str(getattr(value, "__module__", None) or cls.__module__).partition(".")[0]
+    name = str(getattr(value, "__name__", cls.__name__))
+    row = _CLASSES.get((kind, name))
+    if place in _LIBRARIES or (place == "numpy" and callable(value)):
+        own = others_of(kind).get(name, name)
+        if own in known and not _has(kind, own):
+            return f": write {own!r}"
+        if row is not None and row.advice:
+            return f": {row.advice}"
+        its = _shown(row) if row is not None else f"{name}(...)" if _has(kind, name) else ""
+        if place in _LIBRARIES:
+            return f", of {_LIBRARIES[place]}: fastbp has {kind}s of its own{its and f', such as {its}'}"
+    if isinstance(value, type):
+        return f": make an object of the class, {name}(...)" if is_own(value) else ""
+    if callable(value) and kind in _CUSTOM:
+        of_kind = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+        return f': a NumPy expression is made {of_kind} by fastbp.custom.{kind}({_CUSTOM[kind]}, "mine")'
+    return ""
+
+
+_CUSTOM = {
+    "activation": "lambda x: x * np.tanh(x)",
+    "loss": "lambda y_true, y_pred: (y_pred - y_true) ** 2",
+}

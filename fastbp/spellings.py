@@ -1,0 +1,511 @@
+"""What Keras 3 and PyTorch call what fastbp has: plain data, which the code, the tests and the pages of the docs read.
+
+fastbp's own names are what is shown: in `repr`, files, messages and pages. Another spelling is resolved to one of them
+only where it means the same on the same scale; where it does not, `advice` says what to write. A default need not be
+the same: `DEFAULTS` has those that differ. `naming.py` does the resolving. Positional arguments are never
+rearranged.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+__all__ = [
+    "ANY_CASE",
+    "ARGUMENTS",
+    "CLASSES",
+    "DEFAULTS",
+    "DIFFERENCES",
+    "MODULES",
+    "PLACES",
+    "STRINGS",
+    "Argument",
+    "Class",
+    "Default",
+    "Difference",
+    "String",
+]
+
+BOTH, KERAS, PYTORCH = "Keras, PyTorch", "Keras", "PyTorch"
+
+
+class Class(NamedTuple):
+    """A class that others call otherwise, or have and fastbp has not."""
+
+    kind: str  #: Of the registry, as in `MODULES`.
+    theirs: str
+    library: str
+    own: str = ""  #: The class; empty where none means the same.
+    given: Mapping[str, Any] = {}  #: Arguments with which it does.
+    order: tuple[str, ...] = ()  #: Arguments that may be given by their place besides, where `given` is not empty.
+    advice: str = ""
+
+
+class Argument(NamedTuple):
+    """An argument that others call otherwise, or have and fastbp has not."""
+
+    of: str  #: A class of fastbp's, whose subclasses have it too; a name of `CLASSES`; or a method.
+    theirs: str
+    library: str
+    own: str | tuple[str, ...] = ""  #: The argument, or several that a sequence is for; empty where there is none.
+    values: Mapping[Any, Any] = {}  #: What its values are here, where they are spelled otherwise.
+    neutral: tuple[Any, ...] = ()  #: Values that say what is so anyway: taken, though there is no such argument.
+    advice: str = ""
+
+
+class String(NamedTuple):
+    """A value that is spelled otherwise."""
+
+    kind: str
+    theirs: str | None
+    library: str
+    own: str = ""
+    advice: str = ""
+
+
+class Default(NamedTuple):
+    """A default that is another one elsewhere; None where it is the same there, or where there is no such argument."""
+
+    of: str
+    argument: str
+    own: Any
+    keras: Any = None
+    pytorch: Any = None
+
+
+class Difference(NamedTuple):
+    """What has one name and is not one thing."""
+
+    name: str
+    here: str
+    there: str
+
+
+#: Where the classes of a kind stand in fastbp.
+MODULES = {
+    "callback": "callbacks",
+    "constraint": "constraints",
+    "initializer": "initializers",
+    "layer": "layers",
+    "loss": "losses",
+    "metric": "metrics",
+    "optimizer": "optimizers",
+    "regularizer": "regularizers",
+    "schedule": "schedules",
+}
+#: Modules that stand elsewhere.
+PLACES = {"optimizers.schedules": "schedules", ".optim": "optimizers"}
+#: Kinds whose names may be written in any case, as in Keras.
+ANY_CASE = ("optimizer",)
+
+_STEPS = "PyTorch's schedules count epochs where step() is called once an epoch, those of fastbp count steps"
+
+CLASSES = (
+    # layers
+    Class("layer", "BatchNormalization", KERAS, "BatchNorm"),
+    Class("layer", "LayerNormalization", KERAS, "LayerNorm"),
+    Class("layer", "RMSNormalization", KERAS, "RMSNorm"),
+    Class("layer", "ReLU", BOTH, "Activation", {"activation": "relu"}),
+    Class("layer", "LeakyReLU", BOTH, "Activation", {"activation": "leaky_relu"}, ("alpha",)),
+    Class("layer", "ELU", BOTH, "Activation", {"activation": "elu"}, ("alpha",)),
+    Class("layer", "Softmax", BOTH, "Activation", {"activation": "softmax"}),
+    Class("layer", "Identity", BOTH, "Activation", {"activation": "identity"}),
+    Class("layer", "CELU", PYTORCH, "Activation", {"activation": "celu"}, ("alpha",)),
+    Class("layer", "GELU", PYTORCH, "Activation", {"activation": "gelu_exact"}),
+    Class("layer", "Hardsigmoid", PYTORCH, "Activation", {"activation": "hard_sigmoid"}),
+    Class("layer", "Hardswish", PYTORCH, "Activation", {"activation": "hard_swish"}),
+    Class("layer", "Hardtanh", PYTORCH, "Activation", {"activation": "hard_tanh"}),
+    Class("layer", "LogSoftmax", PYTORCH, "Activation", {"activation": "log_softmax"}),
+    Class("layer", "Mish", PYTORCH, "Activation", {"activation": "mish"}),
+    Class("layer", "ReLU6", PYTORCH, "Activation", {"activation": "relu6"}),
+    Class("layer", "SELU", PYTORCH, "Activation", {"activation": "selu"}),
+    Class("layer", "SiLU", PYTORCH, "Activation", {"activation": "silu"}),
+    Class("layer", "Sigmoid", PYTORCH, "Activation", {"activation": "sigmoid"}),
+    Class("layer", "Softplus", PYTORCH, "Activation", {"activation": "softplus"}),
+    Class("layer", "Softsign", PYTORCH, "Activation", {"activation": "softsign"}),
+    Class("layer", "Tanh", PYTORCH, "Activation", {"activation": "tanh"}),
+    Class(
+        "layer", "Linear", PYTORCH,
+        advice="PyTorch's Linear(n_in, n_out) is Dense(n_out, input_shape=n_in), where only the first layer of a model "
+        "needs n_in; it draws w and b from -n_in**-0.5 to n_in**-0.5, which RandomUniform does",
+    ),
+    Class(
+        "layer", "BatchNorm1d", PYTORCH,
+        advice="PyTorch's BatchNorm1d(n, momentum=0.1) is BatchNorm(momentum=0.9, eps=1e-5), 1 minus its momentum, and "
+        "the number of columns is that of the data; its moving average is of variance * rows / (rows - 1)",
+    ),
+    Class("layer", "Unflatten", PYTORCH, advice="PyTorch's Unflatten(1, shape) of flat rows is Reshape(shape)"),
+    Class("layer", "InputLayer", KERAS, advice="the shape of a row is input_shape=, of a model or of its first layer"),
+    # losses
+    Class("loss", "BinaryCrossentropy", KERAS, "BinaryCrossEntropy"),
+    Class("loss", "BinaryFocalCrossentropy", KERAS, "BinaryFocalCrossEntropy"),
+    Class("loss", "CategoricalCrossentropy", KERAS, "CategoricalCrossEntropy"),
+    Class("loss", "SparseCategoricalCrossentropy", KERAS, "SparseCategoricalCrossEntropy"),
+    Class("loss", "MSELoss", PYTORCH, "MeanSquaredError"),
+    Class("loss", "L1Loss", PYTORCH, "MeanAbsoluteError"),
+    Class("loss", "HuberLoss", PYTORCH, "Huber"),
+    Class("loss", "SmoothL1Loss", PYTORCH, "Huber", {"delta": 1.0}),
+    Class("loss", "BCELoss", PYTORCH, "BinaryCrossEntropy", {"from_logits": False}),
+    Class("loss", "BCEWithLogitsLoss", PYTORCH, "BinaryCrossEntropy", {"from_logits": True}),
+    Class("loss", "CrossEntropyLoss", PYTORCH, "SparseCategoricalCrossEntropy", {"from_logits": True}),
+    Class("loss", "PoissonNLLLoss", PYTORCH, "Poisson", {"log_input": True}),
+    Class("loss", "TripletMarginLoss", PYTORCH, "TripletMargin"),
+    Class(
+        "loss", "NLLLoss", PYTORCH,
+        advice="PyTorch's NLLLoss takes log-probabilities: leave the log_softmax before it away and write "
+        "SparseCategoricalCrossEntropy(from_logits=True)",
+    ),
+    Class(
+        "loss", "KLDivLoss", PYTORCH,
+        advice="PyTorch's KLDivLoss takes the logarithm of y_pred, and its reduction 'mean' is over elements: "
+        "KLDivergence() takes probabilities, as of a softmax, and is its reduction 'batchmean'",
+    ),
+    Class(
+        "loss", "GaussianNLLLoss", PYTORCH,
+        advice="PyTorch's GaussianNLLLoss takes the variance as a third argument: outputs for GaussianNLL() are n "
+        "means and then n logarithms of variances",
+    ),
+    Class(
+        "loss", "CosineEmbeddingLoss", PYTORCH,
+        advice="for pairs that belong together it is 1 + CosineSimilarity(), with the same gradient",
+    ),
+    # optimizers
+    Class("optimizer", "NAdam", PYTORCH, "Nadam"),
+    Class("optimizer", "RMSProp", PYTORCH, "RMSprop"),
+    Class("optimizer", "LBFGS", PYTORCH, advice="fastbp.minimize(model, x, y, method='L-BFGS-B') takes all rows"),
+    # regularizers and constraints
+    Class("regularizer", "l1", KERAS, "L1"),
+    Class("regularizer", "l2", KERAS, "L2"),
+    Class("regularizer", "l1_l2", KERAS, "L1L2"),
+    Class("constraint", "max_norm", KERAS, "MaxNorm"),
+    Class("constraint", "non_neg", KERAS, "NonNeg"),
+    # initializers
+    Class("initializer", "OrthogonalInitializer", KERAS, "Orthogonal"),
+    Class(
+        "initializer", "VarianceScaling", KERAS,
+        advice="of scale 2 and 'fan_in' it is HeNormal or HeUniform, of 1 and 'fan_in' LecunNormal or LecunUniform, of "
+        "1 and 'fan_avg' GlorotNormal or GlorotUniform; Keras cuts the ends of its normal ones off",
+    ),
+    # schedules
+    Class("schedule", "LearningRateSchedule", KERAS, "Schedule"),
+    Class(
+        "schedule", "PiecewiseConstantDecay", KERAS,
+        advice="MultiStepDecay multiplies by one factor at each milestone; of other values write a function of the "
+        "step, such as SGD(lr=lambda step: 0.1 if step <= 1000 else 0.01)",
+    ),
+    Class(
+        "schedule", "StepLR", PYTORCH,
+        advice=f"{_STEPS}: StepLR(optimizer, k, gamma) is Adam(lr=StepDecay(lr, step_size=k * steps, gamma=gamma)) of "
+        "as many steps an epoch",
+    ),
+    Class(
+        "schedule", "MultiStepLR", PYTORCH,
+        advice=f"{_STEPS}: MultiStepLR(optimizer, milestones) is Adam(lr=MultiStepDecay(lr, [m * steps for m in "
+        "milestones])) of as many steps an epoch",
+    ),
+    Class(
+        "schedule", "ExponentialLR", PYTORCH,
+        advice=f"{_STEPS}: ExponentialLR(optimizer, gamma) is Adam(lr=ExponentialDecay(lr, steps, gamma, "
+        "staircase=True)) of as many steps an epoch",
+    ),
+    Class(
+        "schedule", "CosineAnnealingLR", PYTORCH,
+        advice=f"{_STEPS}: CosineAnnealingLR(optimizer, T_max, eta_min) is Adam(lr=CosineDecay(lr, T_max * steps, "
+        "alpha=eta_min / lr)) of as many steps an epoch, and stays at its end",
+    ),
+    Class(
+        "schedule", "CosineAnnealingWarmRestarts", PYTORCH,
+        advice=f"{_STEPS}: it is Adam(lr=CosineDecayRestarts(lr, T_0 * steps, t_mul=T_mult, alpha=eta_min / lr)) of as "
+        "many steps an epoch",
+    ),
+    Class(
+        "schedule", "OneCycleLR", PYTORCH,
+        advice="OneCycleLR(optimizer, max_lr, total_steps) is SGD(lr=OneCycle(max_lr, total_steps)); the momentum is "
+        "not scheduled: cycle_momentum=False",
+    ),
+)  # fmt: skip
+
+_DECOUPLED = "Keras decays the weights apart from the gradient, which AdamW and Lion do"
+_COUPLED = (
+    "PyTorch adds weight_decay * w to the gradient: that is kernel_regularizer=L2(weight_decay / 2), and "
+    "bias_regularizer likewise, of each layer"
+)
+_UNDER_THE_ROOT = (
+    "Keras adds epsilon to v under the root, here, as in PyTorch, eps is added to the root: where v is 0, "
+    "eps=epsilon ** 0.5 is the same"
+)
+_HAT = (
+    "Keras adds epsilon before v is corrected for its beginning, here, as in PyTorch, eps is added after that: "
+    "eps=epsilon is the same once beta2**step is near 0, and smaller in the first steps"
+)
+_PLAN = "nothing need be said: what may lie in place does"
+
+ARGUMENTS = (
+    # layers
+    Argument("Layer", "input_dim", KERAS, "input_shape"),
+    Argument("Layer", "trainable", KERAS, neutral=(True,), advice="set it on the layer: layer.trainable = False"),
+    Argument("Layer", "dtype", BOTH, neutral=(None,), advice="the model has one for all: compile(dtype='float64')"),
+    Argument("Layer", "device", PYTORCH, neutral=(None, "cpu"), advice="all is computed on the CPU"),
+    Argument("Layer", "inplace", PYTORCH, neutral=(False, True), advice=_PLAN),
+    Argument("Layer", "activity_regularizer", KERAS, neutral=(None,), advice="penalties are on parameters only"),
+    Argument("Dense", "bias", PYTORCH, "use_bias"),
+    Argument("Dense", "in_features", PYTORCH, "input_shape"),
+    Argument("Dense", "out_features", PYTORCH, "units"),
+    Argument("Embedding", "num_embeddings", PYTORCH, "input_dim"),
+    Argument("Embedding", "embedding_dim", PYTORCH, "output_dim"),
+    Argument("Embedding", "padding_idx", PYTORCH, neutral=(None,), advice="every row is trained"),
+    Argument("Embedding", "mask_zero", KERAS, neutral=(False,), advice="there are no masks"),
+    Argument("Dropout", "p", PYTORCH, "rate"),
+    Argument("AlphaDropout", "p", PYTORCH, "rate"),
+    Argument("Dropout", "noise_shape", KERAS, neutral=(None,), advice="each element is dropped by itself"),
+    Argument("AlphaDropout", "noise_shape", KERAS, neutral=(None,), advice="each element is dropped by itself"),
+    Argument("Flatten", "start_dim", PYTORCH, neutral=(1,), advice="a row becomes one dimension; Reshape makes others"),
+    Argument("Flatten", "end_dim", PYTORCH, neutral=(-1,), advice="a row becomes one dimension; Reshape makes others"),
+    Argument("Flatten", "data_format", KERAS, neutral=(None, "channels_last"), advice="rows are in NumPy's order"),
+    Argument("BatchNorm", "epsilon", KERAS, "eps"),
+    Argument("BatchNorm", "axis", KERAS, neutral=(-1,), advice="the columns are the last axis"),
+    Argument("BatchNorm", "num_features", PYTORCH, advice="leave it away: the number of columns is that of the data"),
+    Argument("BatchNorm", "affine", PYTORCH, neutral=(True,), advice="affine=False is center=False, scale=False"),
+    Argument("BatchNorm", "track_running_stats", PYTORCH, neutral=(True,), advice="moving averages are always kept"),
+    Argument("LayerNorm", "epsilon", KERAS, "eps"),
+    Argument("LayerNorm", "axis", KERAS, neutral=(-1,), advice="it is over the last axis"),
+    Argument("LayerNorm", "center", KERAS, neutral=(True,), advice="there always is a beta"),
+    Argument("LayerNorm", "scale", KERAS, neutral=(True,), advice="there always is a gamma"),
+    Argument("LayerNorm", "bias", PYTORCH, neutral=(True,), advice="there always is a beta; RMSNorm has none"),
+    Argument("LayerNorm", "normalized_shape", PYTORCH, advice="leave it away: it is over the last axis of the data"),
+    Argument("LayerNorm", "elementwise_affine", PYTORCH, neutral=(True,), advice="there always are gamma and beta"),
+    Argument("RMSNorm", "epsilon", KERAS, "eps"),
+    Argument("RMSNorm", "axis", KERAS, neutral=(-1,), advice="it is over the last axis"),
+    Argument("RMSNorm", "normalized_shape", PYTORCH, advice="leave it away: it is over the last axis of the data"),
+    Argument("RMSNorm", "elementwise_affine", PYTORCH, neutral=(True,), advice="there always is a gamma"),
+    Argument("Activation", "negative_slope", BOTH, "alpha"),
+    Argument("Activation", "axis", KERAS, neutral=(-1,), advice="softmax is over the last axis"),
+    Argument("Activation", "dim", PYTORCH, neutral=(-1,), advice="softmax is over the last axis, which is dim=-1"),
+    Argument("ReLU", "max_value", KERAS, neutral=(None,), advice="max_value=6 is Activation('relu6')"),
+    Argument("ReLU", "negative_slope", KERAS, neutral=(0.0,), advice="write Activation('leaky_relu', alpha=...)"),
+    Argument("ReLU", "threshold", KERAS, neutral=(0.0,), advice="write fastbp.custom.activation"),
+    Argument("GELU", "approximate", PYTORCH, "activation", values={"none": "gelu_exact", "tanh": "gelu"}),
+    Argument("Hardtanh", "min_val", PYTORCH, neutral=(-1.0,), advice="write fastbp.custom.activation"),
+    Argument("Hardtanh", "max_val", PYTORCH, neutral=(1.0,), advice="write fastbp.custom.activation"),
+    Argument("Softplus", "beta", PYTORCH, neutral=(1.0,), advice="write fastbp.custom.activation"),
+    Argument("Softplus", "threshold", PYTORCH, neutral=(20.0,), advice="it needs none: exp cannot overflow"),
+    Argument("PReLU", "init", PYTORCH, "alpha_initializer"),
+    Argument("PReLU", "num_parameters", PYTORCH, advice="leave it away: each element of a row has an alpha"),
+    Argument("PReLU", "shared_axes", KERAS, neutral=(None,), advice="each element of a row has an alpha"),
+    # losses
+    Argument("Loss", "axis", KERAS, neutral=(-1,), advice="the last axis is a sample's row"),
+    Argument("Loss", "name", KERAS, neutral=(None,), advice="leave it away: a loss is called by its class"),
+    Argument("Loss", "dtype", KERAS, neutral=(None,), advice="the model has one for all: compile(dtype='float64')"),
+    Argument("Loss", "size_average", PYTORCH, neutral=(None,), advice="write reduction='mean' or 'sum'"),
+    Argument("Loss", "reduce", PYTORCH, neutral=(None,), advice="write reduction='none'"),
+    Argument(
+        "Loss", "weight", PYTORCH, neutral=(None,),
+        advice="weights of classes are fit(class_weight={0: 1.0, 1: 2.0}), whose mean is over the number of rows; "
+        "PyTorch divides by the sum of the weights",
+    ),
+    Argument("SparseCategoricalCrossEntropy", "ignore_class", KERAS, "ignore_index"),
+    Argument("BinaryFocalCrossEntropy", "from_logits", KERAS, neutral=(True,), advice="it takes logits only"),
+    Argument(
+        "BinaryFocalCrossEntropy", "apply_class_balancing", KERAS, neutral=(True,),
+        advice="alpha always counts: alpha=0.5 is half of Keras' value without it",
+    ),
+    Argument("SmoothL1Loss", "beta", PYTORCH, neutral=(1.0,), advice="it is Huber(delta=beta) divided by beta"),
+    Argument("Poisson", "full", PYTORCH, neutral=(False,), advice="the constant of Stirling's formula is left out"),
+    Argument("TripletMargin", "p", PYTORCH, neutral=(2,), advice="distances are Euclidean, p=2"),
+    Argument("TripletMargin", "swap", PYTORCH, neutral=(False,), advice="the distance swap is not there"),
+    # optimizers
+    Argument("Optimizer", "learning_rate", KERAS, "lr"),
+    Argument("Optimizer", "params", PYTORCH, advice="leave it away: compile() gives the optimizer its parameters"),
+    Argument("Optimizer", "name", KERAS, neutral=(None,), advice="leave it away: an optimizer is called by its class"),
+    Argument("Optimizer", "use_ema", KERAS, neutral=(False,), advice="clones average: copy_weights_from(other, tau)"),
+    Argument("Optimizer", "loss_scale_factor", KERAS, neutral=(None,), advice="there is no half precision"),
+    Argument("Optimizer", "gradient_accumulation_steps", KERAS, neutral=(None, 1), advice="take a larger batch_size"),
+    Argument("Optimizer", "maximize", PYTORCH, neutral=(False,), advice="minimise the negative"),
+    Argument("Optimizer", "foreach", PYTORCH, neutral=(None, False, True), advice="an update is one call"),
+    Argument("Optimizer", "fused", PYTORCH, neutral=(None, False, True), advice="an update is one call"),
+    Argument("Optimizer", "capturable", PYTORCH, neutral=(False,), advice="it is for GPUs"),
+    Argument("Optimizer", "differentiable", PYTORCH, neutral=(False,), advice="there are no second derivatives"),
+    Argument("Optimizer", "decay", KERAS, neutral=(0.0,), advice="write lr=InverseTimeDecay(lr, 1, decay)"),
+    Argument("Optimizer", "weight_decay", BOTH, neutral=(None, 0.0), advice=f"{_COUPLED}; {_DECOUPLED}"),
+    Argument("SGD", "dampening", PYTORCH, neutral=(0.0,), advice="the gradient counts in full"),
+    Argument("Adam", "beta_1", KERAS, "beta1"),
+    Argument("Adam", "beta_2", KERAS, "beta2"),
+    Argument("Adam", "betas", PYTORCH, ("beta1", "beta2")),
+    Argument("Adam", "epsilon", KERAS, advice=_HAT),
+    Argument("Adam", "amsgrad", BOTH, neutral=(False,), advice="amsgrad=True is the class AMSGrad"),
+    Argument("Adam", "decoupled_weight_decay", PYTORCH, neutral=(False,), advice="True is the class AdamW"),
+    Argument("AMSGrad", "amsgrad", BOTH, neutral=(True,), advice="amsgrad=False is the class Adam"),
+    Argument("Adamax", "epsilon", KERAS, advice="Keras adds epsilon to u, here, as in PyTorch, eps is added to |dw|"),
+    Argument("Nadam", "epsilon", KERAS, "eps"),
+    Argument("Lion", "beta_1", KERAS, "beta1"),
+    Argument("Lion", "beta_2", KERAS, "beta2"),
+    Argument("Adadelta", "epsilon", KERAS, "eps"),
+    Argument("Adagrad", "epsilon", KERAS, advice=_UNDER_THE_ROOT),
+    Argument("Adagrad", "lr_decay", PYTORCH, neutral=(0.0,), advice="write lr=InverseTimeDecay(lr, 1, lr_decay)"),
+    Argument("Adagrad", "initial_accumulator_value", BOTH, neutral=(0.0,), advice="v begins at 0, as in PyTorch"),
+    Argument("RMSprop", "alpha", PYTORCH, "rho"),
+    Argument("RMSprop", "epsilon", KERAS, advice=_UNDER_THE_ROOT),
+    # schedules
+    Argument("Schedule", "initial_learning_rate", KERAS, "lr"),
+    Argument("Schedule", "end_learning_rate", KERAS, "end_lr"),
+    Argument("Schedule", "name", KERAS, neutral=(None,), advice="leave it away: a schedule is called by its class"),
+    Argument(
+        "CosineDecay", "warmup_target", KERAS, neutral=(None,),
+        advice="write WarmUp(CosineDecay(warmup_target, decay_steps), warmup_steps, start_lr=initial_learning_rate)",
+    ),
+    Argument("CosineDecay", "warmup_steps", KERAS, neutral=(0,), advice="write WarmUp(CosineDecay(...), warmup_steps)"),
+    # initializers and constraints
+    Argument("Initializer", "seed", KERAS, neutral=(None,), advice="one seed is for all: Sequential(layers, seed=0)"),
+    Argument("RandomNormal", "stddev", KERAS, "std"),
+    Argument("TruncatedNormal", "stddev", KERAS, "std"),
+    Argument("RandomUniform", "minval", KERAS, "low"),
+    Argument("RandomUniform", "maxval", KERAS, "high"),
+    Argument("RandomUniform", "a", PYTORCH, "low"),
+    Argument("RandomUniform", "b", PYTORCH, "high"),
+    Argument("Constant", "val", PYTORCH, "value"),
+    Argument("MaxNorm", "axis", KERAS, neutral=(0,), advice="norms are of columns, axis 0"),
+    # metrics
+    Argument("Metric", "dtype", KERAS, neutral=(None,), advice="metrics are float64"),
+    Argument("Precision", "thresholds", KERAS, "threshold"),
+    Argument("AUC", "num_thresholds", KERAS, advice="leave it away: the area is exact, of all thresholds"),
+    Argument("AUC", "from_logits", KERAS, neutral=(False, True), advice="the order of the outputs counts alone"),
+    # callbacks
+    Argument("Callback", "verbose", KERAS, neutral=(0,), advice="callbacks print nothing"),
+    Argument("EarlyStopping", "baseline", KERAS, neutral=(None,), advice="the first epoch's value is to be improved"),
+    Argument("ModelCheckpoint", "save_weights_only", KERAS, neutral=(False,), advice="the file holds the whole model"),
+    Argument("ModelCheckpoint", "save_freq", KERAS, neutral=("epoch",), advice="it is written after epochs"),
+    Argument(
+        "ReduceLROnPlateau", "threshold", PYTORCH,
+        advice="PyTorch's threshold is a share of the best value unless threshold_mode='abs': then it is min_delta",
+    ),
+    # the model
+    Argument("Sequential", "name", KERAS, neutral=(None,), advice="leave it away: models have no names"),
+    Argument("Sequential.compile", "lr", BOTH, advice="the optimizer has it: compile(Adam(lr=0.01), ...)"),
+    Argument("Sequential.compile", "learning_rate", BOTH, advice="the optimizer has it: compile(Adam(lr=0.01), ...)"),
+    Argument("Sequential.compile", "criterion", PYTORCH, "loss"),
+    Argument("Sequential.compile", "loss_weights", KERAS, neutral=(None,), advice="there is one output and one loss"),
+    Argument("Sequential.compile", "weighted_metrics", KERAS, neutral=(None, []), advice="metrics take no weights"),
+    Argument("Sequential.compile", "run_eagerly", KERAS, neutral=(False, None), advice="forward, loss, backward and "
+             "update are the steps one by one"),
+    Argument("Sequential.compile", "steps_per_execution", KERAS, neutral=(1,), advice="an epoch is one call anyway"),
+    Argument("Sequential.compile", "jit_compile", KERAS, neutral=("auto", None, False, True), advice="all is compiled"),
+    Argument("Sequential.compile", "auto_scale_loss", KERAS, neutral=(True, False), advice="losses are not scaled"),
+    Argument("Sequential.fit", "validation_batch_size", KERAS, neutral=(None,), advice="no result depends on it"),
+    Argument("Sequential.save", "filepath", KERAS, "path"),
+    Argument("Sequential.save", "overwrite", KERAS, neutral=(True,), advice="a file that is there is replaced"),
+    Argument("load_model", "filepath", KERAS, "path"),
+    Argument("load_model", "compile", KERAS, neutral=(True,), advice="a model that was compiled is so again"),
+    Argument("load_model", "safe_mode", KERAS, neutral=(True,), advice="no file can run code"),
+)  # fmt: skip
+
+STRINGS = (
+    String("activation", "linear", KERAS, "identity"),
+    String("activation", "swish", KERAS, "silu"),
+    String("activation", "hard_silu", KERAS, "hard_swish"),
+    String("activation", "hardsigmoid", PYTORCH, "hard_sigmoid"),
+    String("activation", "hardswish", PYTORCH, "hard_swish"),
+    String("activation", "hardtanh", PYTORCH, "hard_tanh"),
+    String("loss", "MSE", KERAS, "mean_squared_error"),
+    String("loss", "MAE", KERAS, "mean_absolute_error"),
+    String("loss", "BCE", KERAS, "binary_crossentropy"),
+    String("loss", "bce", KERAS, "binary_crossentropy"),
+    String("loss", "KLD", KERAS, "kl_divergence"),
+    String("loss", "kld", KERAS, "kl_divergence"),
+    String("metric", "MSE", KERAS, "mean_squared_error"),
+    String("metric", "MAE", KERAS, "mean_absolute_error"),
+    String("metric", "acc", KERAS, "accuracy"),
+    String("reduction", "sum_over_batch_size", KERAS, "mean"),
+    String("reduction", None, KERAS, "none"),
+    String(
+        "reduction", "batchmean", PYTORCH,
+        advice="it is 'mean' of KLDivergence, whose mean is over rows",
+    ),
+    String(
+        "reduction", "mean_with_sample_weight", KERAS,
+        advice="a mean is over the number of samples, not the sum of their weights: divide the weights by their mean",
+    ),
+    String("regularizer", "l1l2", KERAS, "l1_l2"),
+    String("initializer", "zero", KERAS, "zeros"),
+    String("initializer", "one", KERAS, "ones"),
+    String("initializer", "zeros_", PYTORCH, "zeros"),
+    String("initializer", "ones_", PYTORCH, "ones"),
+    String("initializer", "orthogonal_", PYTORCH, "orthogonal"),
+    String("initializer", "xavier_uniform", PYTORCH, "glorot_uniform"),
+    String("initializer", "xavier_uniform_", PYTORCH, "glorot_uniform"),
+    String("initializer", "xavier_normal", PYTORCH, "glorot_normal"),
+    String("initializer", "xavier_normal_", PYTORCH, "glorot_normal"),
+    String("initializer", "kaiming_uniform", PYTORCH, "he_uniform"),
+    String("initializer", "kaiming_uniform_", PYTORCH, "he_uniform"),
+    String("initializer", "kaiming_normal", PYTORCH, "he_normal"),
+    String("initializer", "kaiming_normal_", PYTORCH, "he_normal"),
+    String("initializer", "normal_", PYTORCH, advice="PyTorch's standard deviation is 1: RandomNormal(std=1.0)"),
+    String("initializer", "uniform_", PYTORCH, advice="PyTorch's numbers are from 0 to 1: RandomUniform(0.0, 1.0)"),
+    String(
+        "initializer", "trunc_normal_", PYTORCH,
+        advice="PyTorch cuts at -2 and 2 whatever the standard deviation: of 1 it is TruncatedNormal(std=1.0)",
+    ),
+    String(
+        "initializer", "variance_scaling", KERAS,
+        advice="of Keras' defaults it is LecunNormal, whose ends Keras cuts off",
+    ),
+)  # fmt: skip
+
+#: Of Keras 3.15 and PyTorch 2.14.
+DEFAULTS = (
+    Default("SGD", "lr", 0.01, pytorch=0.001),
+    Default("Adam", "eps", 1e-8, keras=1e-7),
+    Default("AdamW", "eps", 1e-8, keras=1e-7),
+    Default("AdamW", "weight_decay", 0.01, keras=0.004),
+    Default("Adamax", "lr", 0.002, keras=0.001),
+    Default("Adamax", "eps", 1e-8, keras=1e-7),
+    Default("Nadam", "lr", 0.002, keras=0.001),
+    Default("Nadam", "eps", 1e-8, keras=1e-7),
+    Default("Adagrad", "lr", 0.01, keras=0.001),
+    Default("Adagrad", "eps", 1e-10, keras=1e-7),
+    Default("Adadelta", "lr", 1.0, keras=0.001),
+    Default("Adadelta", "rho", 0.9, keras=0.95),
+    Default("Adadelta", "eps", 1e-6, keras=1e-7),
+    Default("RMSprop", "lr", 0.001, pytorch=0.01),
+    Default("RMSprop", "rho", 0.9, pytorch=0.99),
+    Default("RMSprop", "eps", 1e-7, pytorch=1e-8),
+    Default("Lion", "lr", 1e-4, keras=0.001),
+    Default("LayerNorm", "eps", 1e-5, keras=1e-3),
+    Default("BatchNorm", "eps", 1e-3, pytorch=1e-5),
+    Default("BatchNorm", "momentum", 0.99, pytorch=0.1),
+    Default("PReLU", "alpha_initializer", 0.25, keras="Zeros"),
+    Default("Poisson", "log_input", False, pytorch=True),
+    Default("Poisson", "eps", 1e-7, pytorch=1e-8),
+    Default("SparseCategoricalCrossEntropy", "ignore_index", None, pytorch=-100),
+    Default("L1L2", "l1", 0.01, keras=0.0),
+    Default("L1L2", "l2", 0.01, keras=0.0),
+)
+
+DIFFERENCES = (
+    Difference("the activation gelu", "the form with tanh", "Keras, PyTorch: gelu_exact by default"),
+    Difference("the activation leaky_relu", "alpha is 0.01, as in PyTorch", "Keras: 0.2, the layer LeakyReLU 0.3"),
+    Difference(
+        "HeNormal, GlorotNormal, LecunNormal",
+        "normal, as in PyTorch",
+        "Keras: the ends are cut off at two standard deviations, with the same variance",
+    ),
+    Difference("Dense", "w begins as glorot_uniform, b as zeros, as in Keras",
+               "PyTorch's Linear: w and b uniform, up to n_in**-0.5"),
+    Difference("Embedding", "begins uniform, up to 0.05, as in Keras", "PyTorch: standard normal"),
+    Difference(
+        "the reduction sum of losses over elements",
+        "over all elements, as in PyTorch",
+        "Keras: over samples, of the means of their rows",
+    ),
+    Difference("losses of arrays", "loss(y_true, y_pred), as in Keras", "PyTorch: loss(y_pred, y_true)"),
+    Difference("from_logits", "None, decided by the last activation", "Keras: False"),
+    Difference("BatchNorm in prediction", "the moving average of the variance of n, as in Keras", "PyTorch: of n - 1"),
+    Difference("eps of Adam", "after the correction of v, as in PyTorch", "Keras: before it"),
+    Difference("eps of RMSprop, Adagrad", "outside the root, as in PyTorch", "Keras: under the root"),
+    Difference("Precision, Recall, F1Score of classes", "the mean over classes",
+               "Keras: all classes together, F1Score one number for each"),
+    Difference("AUC", "exact", "Keras: of 200 thresholds"),
+)  # fmt: skip
