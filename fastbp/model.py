@@ -53,8 +53,8 @@ WHOLE = sys.maxsize
 
 
 @spelled_methods(
-    "alone", "backward", "engine", "evaluate", "forward", "loss", "place", "predict", "prepare", "read", "test_on_batch",
-    "predict_on_batch", "train_on_batch", "update",
+    "alone", "backward", "engine", "evaluate", "forward", "loss", "place", "predict", "predict_on_batch", "prepare",
+    "read", "test_on_batch", "train_on_batch", "update",
 )  # fmt: skip
 class Sequential:
     """Layers in a row.

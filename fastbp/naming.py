@@ -369,7 +369,7 @@ def foreign(kind: str, value: Any, known: Iterable[str] = ()) -> str:
     >>> foreign("activation", np.tanh, ["relu", "tanh"])
     ": write 'tanh'"
     >>> foreign("activation", lambda x: x * np.tanh(x))
-    ': a NumPy expression is made an activation by fastbp.custom.activation(lambda x: x * np.tanh(x), "mine")'
+    ': a NumPy expression is made an activation by fastbp.custom.activation(lambda x: x * np.tanh(x), "my_activation")'
     """
     cls = value if isinstance(value, type) else type(value)
     place = str(getattr(value, "__module__", None) or cls.__module__).partition(".")[0]
@@ -383,12 +383,13 @@ def foreign(kind: str, value: Any, known: Iterable[str] = ()) -> str:
             return f": {row.advice}"
         its = _shown(row) if row is not None else f"{name}(...)" if _has(kind, name) else ""
         if place in _LIBRARIES:
-            return f", of {_LIBRARIES[place]}: fastbp has {kind}s of its own{its and f', such as {its}'}"
+            has = f"fastbp has {MODULES.get(kind, f'{kind}s')} of its own"
+            return f", of {_LIBRARIES[place]}: {has}{its and f', such as {its}'}"
     if isinstance(value, type):
         return f": make an object of the class, {name}(...)" if is_own(value) else ""
     if callable(value) and kind in _CUSTOM:
         of_kind = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
-        return f': a NumPy expression is made {of_kind} by fastbp.custom.{kind}({_CUSTOM[kind]}, "mine")'
+        return f': a NumPy expression is made {of_kind} by fastbp.custom.{kind}({_CUSTOM[kind]}, "my_{kind}")'
     return ""
 
 

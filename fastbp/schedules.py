@@ -398,7 +398,8 @@ class CosineDecayRestarts(Schedule):
     """Cosine decay that starts again, SGDR [1]_: Keras' schedule of that name.
 
     Period i, from 0, has ``first_decay_steps * t_mul**i`` steps and begins at ``lr * m_mul**i``; each ends just
-    above ``alpha * lr * m_mul**i``. PyTorch's CosineAnnealingWarmRestarts has ``m_mul = 1``.
+    above ``alpha * lr * m_mul**i``, in Keras at ``alpha * lr``. PyTorch's CosineAnnealingWarmRestarts has
+    ``m_mul = 1``.
 
     Parameters
     ----------

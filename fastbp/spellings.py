@@ -507,5 +507,6 @@ DIFFERENCES = (
     Difference("eps of RMSprop, Adagrad", "outside the root, as in PyTorch", "Keras: under the root"),
     Difference("Precision, Recall, F1Score of classes", "the mean over classes",
                "Keras: all classes together, F1Score one number for each"),
+    Difference("alpha of CosineDecayRestarts", "of the height of each period", "Keras: of the first one's"),
     Difference("AUC", "exact", "Keras: of 200 thresholds"),
 )  # fmt: skip

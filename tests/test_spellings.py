@@ -1,0 +1,723 @@
+"""The table of Keras' and PyTorch's spellings: every row of it, and what it says of the libraries where they are."""
+
+import functools
+import inspect
+import os
+import pickle
+import sys
+import tempfile
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import Dense, Sequential, callbacks, layers, losses, metrics, optimizers, schedules
+from fastbp.kernels.table import TABLE
+from fastbp.naming import own_name, value_of
+from fastbp.registry import Registered
+from fastbp.spellings import ARGUMENTS, CLASSES, DEFAULTS, MODULES, PLACES, STRINGS
+
+#: Arguments without which there is no object of a class.
+NEEDED = {
+    "Activation": {"activation": "relu"}, "AlphaDropout": {"rate": 0.5}, "CosineDecay": {"lr": 0.5, "decay_steps": 9},
+    "CosineDecayRestarts": {"lr": 0.5, "first_decay_steps": 9}, "Dense": {"units": 2}, "Dropout": {"rate": 0.5},
+    "Embedding": {"input_dim": 7, "output_dim": 2}, "GaussianNoise": {"stddev": 0.1},
+    "ModelCheckpoint": {"filepath": "m.npz"}, "PolynomialDecay": {"lr": 0.5, "decay_steps": 9},
+}  # fmt: skip
+#: What an argument may be, and is not by default.
+VALUES = {
+    "activation": None, "alpha": 0.3, "alpha_initializer": 0.5, "beta1": 0.7, "beta2": 0.6, "end_lr": 0.2, "eps": 1e-2,
+    "high": 0.5, "ignore_index": -1, "input_dim": 5, "input_shape": 3, "low": -0.5, "lr": 0.25, "output_dim": 3,
+    "rate": 0.25, "rho": 0.5, "std": 0.3, "threshold": 0.25, "units": 5, "use_bias": False, "value": 2.0,
+}  # fmt: skip
+#: For rows of a base class.
+ONE_OF = {
+    "Callback": "EarlyStopping", "Initializer": "HeNormal", "Layer": "Dense", "Loss": "MeanSquaredError",
+    "Metric": "Accuracy", "Optimizer": "SGD", "Schedule": "PolynomialDecay",
+}  # fmt: skip
+#: Of an activation that has the argument.
+ACTIVATIONS = {"negative_slope": "leaky_relu", "axis": "softmax", "dim": "softmax"}
+
+
+def module_of(name):
+    return next(module for module in modules() if hasattr(module, name) and name in {**vars(module), **aliases(module)})
+
+
+def modules():
+    return [getattr(fastbp, place) for place in MODULES.values()]
+
+
+def aliases(module):
+    return {row.theirs: row for row in CLASSES if f"fastbp.{MODULES[row.kind]}" == module.__name__}
+
+
+def state(made):
+    config = made.get_config() if hasattr(made, "get_config") else vars(made)
+    return type(made), config, getattr(made, "input_shape", None)
+
+
+# ------------------------------------------------------------------------------------------- its rows
+@pytest.mark.parametrize("row", CLASSES, ids=lambda row: f"{row.kind}-{row.theirs}")
+def test_classes(row):
+    module = getattr(fastbp, MODULES[row.kind])
+    theirs = getattr(module, row.theirs)
+    assert row.theirs not in dir(module) and bool(row.own) != bool(row.advice)
+    if not row.own:
+        with pytest.raises(TypeError, match=f"no {row.kind} '{row.theirs}': ") as error:
+            theirs(3, 4)
+        assert row.advice in str(error.value)
+        return
+    own = getattr(module, row.own)
+    assert (theirs is own) == (not row.given)
+    if row.own == "Schedule":
+        return
+    needed = {k: v for k, v in NEEDED.get(row.own, {}).items() if k not in row.given}
+    assert state(theirs(**needed)) == state(own(**needed, **row.given))
+    for name in row.order:
+        assert state(theirs(VALUES[name])) == state(own(**row.given, **{name: VALUES[name]}))
+    if row.given:
+        with pytest.raises(TypeError, match=f"^{row.theirs} is {row.own}.*by their names"):
+            theirs(*[None] * 5)
+    if row.kind == "layer":
+        assert getattr(fastbp, row.theirs)(**needed).get_config() == theirs(**needed).get_config()
+
+
+def maker(row):
+    """Return what takes the arguments of a row, and those that it needs."""
+    name = ONE_OF.get(row.of, row.of)
+    if name == "Sequential":
+        return lambda **given: Sequential([Dense(2)], **given), {}
+    needed = dict(NEEDED.get(name, {}))
+    if name == "Activation":
+        needed["activation"] = ACTIVATIONS.get(row.theirs, "relu")
+    return getattr(module_of(name), name), needed
+
+
+OF_CLASSES = [row for row in ARGUMENTS if "." not in row.of and row.of != "load_model"]
+OF_METHODS = [row for row in ARGUMENTS if row not in OF_CLASSES]
+
+
+@pytest.mark.parametrize("row", OF_CLASSES, ids=lambda row: f"{row.of}-{row.theirs}")
+def test_arguments(row):
+    make, needed = maker(row)
+    if row.values:
+        for theirs, own in row.values.items():
+            assert make(**{row.theirs: theirs}).activation == own
+        with pytest.raises(ValueError, match=f"{row.theirs} of {row.of} is 'other'; it must be 'none' or 'tanh'"):
+            make(**{row.theirs: "other"})
+    elif isinstance(row.own, tuple):
+        values = [VALUES[name] for name in row.own]
+        assert state(make(**{row.theirs: values})) == state(make(**dict(zip(row.own, values, strict=True))))
+        with pytest.raises(TypeError, match=rf"{row.theirs} of {row.of} is 0.9; it must be \(beta1, beta2\)"):
+            make(**{row.theirs: 0.9})
+    elif row.own:
+        value = VALUES[row.own]
+        others = {k: v for k, v in needed.items() if k != row.own}
+        found = state(make(**others, **{row.theirs: value}))
+        assert found == state(make(**others, **{row.own: value})) != state(make(**needed))
+        with pytest.raises(TypeError, match=f"is given {row.own} and {row.theirs}, which are one argument, {row.own}"):
+            make(**{row.own: value, **others, row.theirs: value})
+    else:
+        for value in row.neutral:
+            got, want = make(**needed, **{row.theirs: value}), make(**needed)
+            assert row.of == "Sequential" or state(got) == state(want)
+        with pytest.raises(TypeError, match=f"has no argument {row.theirs!r}: ") as error:
+            make(**needed, **{row.theirs: object()})
+        assert row.advice in str(error.value)
+    if row.own:
+        assert not row.advice and not row.neutral
+
+
+@pytest.mark.parametrize("row", OF_METHODS, ids=lambda row: f"{row.of}-{row.theirs}")
+def test_arguments_of_methods(row, tmp_path):
+    model = Sequential([Dense(2)], input_shape=3, seed=0)
+    model.compile("adam", "mse")
+    model.save(tmp_path / "m.npz")
+    x = np.zeros((4, 3))
+    method, needed = {
+        "compile": (model.compile, {"optimizer": "adam", "loss": "mse"}),
+        "fit": (model.fit, {"x": x, "y": x[:, :2], "verbose": 0}),
+        "save": (model.save, {"path": tmp_path / "n.npz"}),
+        "load_model": (fastbp.load_model, {"path": tmp_path / "m.npz"}),
+    }[row.of.rpartition(".")[2]]
+    if row.own:
+        method(**{row.theirs if name == row.own else name: value for name, value in needed.items()})
+        with pytest.raises(TypeError, match=f"{row.of} is given {row.own} and {row.theirs}"):
+            method(**needed, **{row.theirs: needed[row.own]})
+        return
+    for value in row.neutral:
+        method(**needed, **{row.theirs: value})
+    with pytest.raises(TypeError, match=f"^{row.of} has no argument {row.theirs!r}: ") as error:
+        method(**needed, **{row.theirs: object()})
+    assert row.advice in str(error.value)
+
+
+def named(kind):
+    if kind == "activation":
+        return layers.ACTIVATIONS
+    if kind == "reduction":
+        return "mean", "sum", "none"
+    return next(base.registry.named for base in Registered.__subclasses__() if base.registry.kind == kind)
+
+
+@pytest.mark.parametrize("row", STRINGS, ids=lambda row: f"{row.kind}-{row.theirs}")
+def test_strings(row):
+    make = {
+        "activation": lambda name: Dense(2, activation=name).activation,
+        "reduction": lambda name: losses.Huber(reduction=name),
+    }.get(row.kind) or getattr(fastbp, MODULES.get(row.kind, "losses")).get
+    assert row.theirs not in named(row.kind)
+    if row.own:
+        assert row.own in named(row.kind) and not row.advice
+        found, want = make(row.theirs), make(row.own)
+        assert type(found) is type(want) and (row.kind == "metric" or state(found) == state(want))
+    else:
+        with pytest.raises(ValueError, match=f"'{row.theirs}'") as error:
+            make(row.theirs)
+        assert row.advice in str(error.value)
+
+
+def test_nothing_hides_a_name_of_fastbp():
+    for rows in (CLASSES, STRINGS):
+        assert len({(row.kind, row.theirs) for row in rows}) == len(rows)
+    assert len({(row.of, row.theirs) for row in ARGUMENTS}) == len(ARGUMENTS)
+    for row in CLASSES:
+        assert row.theirs not in named(row.kind) or row.kind in ("regularizer", "constraint")
+        assert row.theirs not in getattr(fastbp, MODULES[row.kind]).__all__
+    for row in OF_CLASSES:
+        make, _ = maker(row)
+        if isinstance(make, type) and make.__name__ == row.of:
+            assert row.theirs not in inspect.signature(make).parameters, row
+    assert all(PLACES[name] in MODULES.values() for name in PLACES)
+    assert optimizers.schedules is schedules and fastbp.optim is optimizers
+
+
+def test_strings_are_those_of_classes_too():
+    assert type(losses.get("MSELoss")) is losses.MeanSquaredError
+    assert losses.get("BCEWithLogitsLoss").from_logits is True and losses.get("BCELoss").from_logits is False
+    with pytest.raises(ValueError, match="no loss 'KLDivLoss': PyTorch's KLDivLoss takes the logarithm"):
+        losses.get("KLDivLoss")
+    assert own_name("loss", "mine") == ("mine", {}) and own_name("loss", 7) == (7, {})
+    assert value_of("reduction", "other") == "other" and value_of("reduction", 0) == 0
+
+
+def test_optimizers_are_found_in_any_case():
+    for name in ("ADAM", "Adam", "aDaM"):
+        assert type(optimizers.get(name)) is optimizers.Adam
+    assert type(optimizers.get("NADAM")) is optimizers.Nadam and type(optimizers.get("NAdam")) is optimizers.Nadam
+    with pytest.raises(ValueError, match="no loss 'Huber_'; did you mean 'huber'"):
+        losses.get("Huber_")
+    with pytest.raises(ValueError, match="no activation 'RELU'; did you mean 'relu'"):
+        Dense(2, activation="RELU")
+
+
+def test_the_name_in_the_history_is_the_one_that_was_written():
+    model = Sequential([Dense(2)], input_shape=3, seed=0)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["acc"])
+    history = model.fit(np.zeros((4, 3)), [0, 1, 0, 1], verbose=0).history
+    assert list(history) == ["loss", "acc"] and repr(model.metrics[0]) == "Accuracy(name='acc')"
+
+
+# --------------------------------------------------------------------------------------- wrong names
+@pytest.mark.parametrize(
+    ("wrong", "kind", "message"),
+    [
+        (lambda: layers.Dens, AttributeError, "'fastbp.layers' has no attribute 'Dens'; did you mean 'Dense'"),
+        (lambda: layers.BatchNormalisation, AttributeError, "did you mean 'BatchNorm'"),
+        (lambda: fastbp.Sequental, AttributeError, "'fastbp' has no attribute 'Sequental'; did you mean 'Sequential'"),
+        (lambda: fastbp.Adam, AttributeError, "'fastbp' has no attribute 'Adam'; it is fastbp.optimizers.Adam"),
+        (lambda: losses.Meansquarederror, AttributeError, "did you mean 'MeanSquaredError'"),
+        (lambda: callbacks.EarlyStoping, AttributeError, "did you mean 'EarlyStopping'"),
+        (lambda: metrics.qqqq, AttributeError, "module 'fastbp.metrics' has no attribute 'qqqq'$"),
+        (lambda: Dense(3, activaton="relu"), TypeError, "^Dense has no .*'activaton'; did you mean 'activation'"),
+        (lambda: optimizers.Adam(lerning_rate=1), TypeError, "^Adam has no .*'lerning_rate'; did you mean 'lr'"),
+        (lambda: optimizers.SGD(clip_norm=1), TypeError, "^SGD has no argument 'clip_norm'; did you mean 'clipnorm'"),
+        (lambda: optimizers.SGD(qqqq=1), TypeError, "'qqqq'; it has lr, momentum, nesterov, clipvalue, clipnorm, glob"),
+        (lambda: optimizers.Adam(0.1, learning_rate=2), TypeError, "Adam is given lr by its place and learning_rate"),
+        (lambda: optimizers.Adam(betas=(0.9, 0.99), beta_1=0), TypeError, "given betas and beta_1, which are one"),
+        (lambda: layers.Flatten(units=3), TypeError, "Flatten has no argument 'units'; .* input_shape, name"),
+        (lambda: layers.LeakyReLU(slope=3), TypeError, "'leaky_relu' has no attribute 'slope'; it has alpha"),
+        (lambda: fastbp.initializers.HeNormal(gain=2), TypeError, "HeNormal has no argument 'gain'; it has none"),
+        (lambda: callbacks.EarlyStopping(patence=2), TypeError, "did you mean 'patience'"),
+        (lambda: metrics.Accuracy(nam="a"), TypeError, "did you mean 'name'"),
+        (lambda: Sequential(layer=[]), TypeError, "Sequential has no argument 'layer'; did you mean 'layers'"),
+        (lambda: Sequential().fit(epoch=3), TypeError, "^Sequential.fit has no .*'epoch'; did you mean 'epochs'"),
+        (lambda: Sequential().compile(optimiser="adam"), TypeError, "did you mean 'optimizer'"),
+        (lambda: fastbp.load_model(pth=""), TypeError, "load_model has no argument 'pth'; did you mean 'path'"),
+        (lambda: optimizers.get("adamm"), ValueError, "no optimizer 'adamm'; did you mean 'adam'"),
+        (lambda: fastbp.initializers.get("xavier_norml"), ValueError, "did you mean 'glorot_normal'"),
+        (lambda: Dense(3, 4), TypeError, "activation is 4; .* input_shape=, where PyTorch's Linear has them first"),
+        (lambda: layers.LayerNorm(64), ValueError, "eps is 64; it must be a number, and no size"),
+        (lambda: layers.BatchNorm((64,)), ValueError, r"momentum is \(64,\); it must be a number, and no size"),
+        (lambda: Sequential(Dense(2), Dense(3)), TypeError, r"layers is Dense\(.*it must be a list of layers"),
+    ],
+)
+def test_wrong_names(wrong, kind, message):
+    with pytest.raises(kind, match=message):
+        wrong()
+
+
+def test_functions_and_classes_lead_on():
+    model = Sequential([Dense(1)], seed=0)
+    with pytest.raises(TypeError, match=r"made a loss by fastbp.custom.loss\(lambda y_true, y_pred: ") as error:
+        model.compile("adam", lambda y_true, y_pred: (y_true - y_pred) ** 2)
+    code = str(error.value).partition(" made a loss by ")[2]
+    model.compile("adam", eval(code))
+    with pytest.raises(TypeError, match=r"made an activation by fastbp.custom.activation\(lambda x: ") as error:
+        Dense(1, activation=lambda x: x)
+    code = str(error.value).partition(" made an activation by ")[2]
+    assert Dense(1, activation=eval(code)).activation.activation == "my_activation"
+    with pytest.raises(TypeError, match=r"activation is <ufunc 'tanh'>; .*: write 'tanh'"):
+        Dense(1, activation=np.tanh)
+    with pytest.raises(TypeError, match=r"it must be .* Loss: make an object of the class, Huber\(...\)"):
+        model.compile("adam", losses.Huber)
+    with pytest.raises(ValueError, match="there is no loss 7; "):
+        model.compile("adam", 7)
+
+
+def test_objects_of_other_libraries_lead_on(monkeypatch):
+    def thing(name, module):
+        return type(name, (), {"__module__": module, "__repr__": lambda self: name})()
+
+    # nothing is imported for it
+    monkeypatch.setitem(sys.modules, "torch", None)
+    model = Sequential([Dense(1)], seed=0)
+    for wrong, message in (
+        (lambda: model.compile(thing("Adam", "torch.optim"), "mse"), r"PyTorch: .*optimizers of its own, such as Ad"),
+        (lambda: model.compile("adam", thing("MSELoss", "torch.nn")), r"losses of its own, such as MeanSquaredErr"),
+        (lambda: model.compile("adam", thing("KLDivLoss", "torch.nn")), "KLDivLoss; .*: PyTorch's KLDivLoss takes the"),
+        (lambda: model.add(thing("Linear", "torch.nn")), r"layer 1 is Linear; .*PyTorch's Linear\(n_in, n_out\) is"),
+        (lambda: model.add(thing("Dense", "keras.src")), r"of Keras: fastbp has layers of its own, such as Dense\("),
+        (lambda: model.add(thing("Conv2D", "keras.src")), "of Keras: fastbp has layers of its own$"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            wrong()
+
+
+# ------------------------------------------------------------------------------------- nothing breaks
+class Mine(optimizers.SGD):
+    def __init__(self, strength, **others):
+        self.strength = strength
+        super().__init__(**others)
+
+
+class Open(Dense):
+    def __init__(self, units, **others):
+        self.mine = others.pop("bias", "kept")
+        super().__init__(units, **others)
+
+
+def test_subclasses_of_users():
+    assert Mine(3, learning_rate=0.5).lr == 0.5
+    with pytest.raises(TypeError, match=r"^Mine has no .*'momentun'; did you mean 'momentum'\? It has strength, lr"):
+        Mine(3, momentun=0.5)
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
+        type("Own", (Dense,), {"__init__": lambda self, units: None})(units=3, unts=4)
+    layer = Open(3, bias=7, in_features=2)
+    assert (layer.mine, layer.use_bias, layer.input_shape) == (7, True, (2,))
+
+    class Plain(callbacks.Callback):
+        def __new__(cls, anything):
+            return super().__new__(cls)
+
+    assert isinstance(Plain(3), callbacks.Callback)
+
+
+def test_signatures_and_pickles_stay():
+    assert list(inspect.signature(Dense).parameters)[:3] == ["units", "activation", "use_bias"]
+    assert "epochs" in inspect.signature(Sequential.fit).parameters
+    assert inspect.signature(fastbp.initializers.HeNormal).parameters == {}
+    assert Sequential.fit.__doc__.startswith("Train for some epochs")
+    for made in (Dense(3, bias=False), optimizers.Adam(betas=(0.8, 0.9)), losses.BCELoss(), layers.ReLU()):
+        assert state(pickle.loads(pickle.dumps(made))) == state(made)
+    assert repr(optimizers.Adam(learning_rate=0.5, beta_1=0.8)) == "Adam(lr=0.5, beta1=0.8, beta2=0.999, eps=1e-08)"
+
+
+def test_files_have_names_of_fastbp(tmp_path):
+    hidden = [Dense(4, kernel_initializer="xavier_normal_", input_dim=3), layers.SiLU(), Dense(3, "swish")]
+    model = Sequential([*hidden, layers.BatchNormalization(epsilon=1e-2), Dense(1)])
+    model.compile(optimizers.NAdam(learning_rate=0.1), losses.SmoothL1Loss(), metrics=["mae"])
+    text = str(model.get_config())
+    assert not [row.theirs for row in (*CLASSES, *ARGUMENTS, *STRINGS) if row.own and f"'{row.theirs}'" in text]
+    model.save(tmp_path / "m.npz")
+    assert fastbp.load_model(tmp_path / "m.npz").get_config() == model.get_config()
+
+
+# --------------------------------------------------------------------------------- what others compute
+@functools.cache
+def torch():
+    return pytest.importorskip("torch")
+
+
+@functools.cache
+def keras():
+    torch()
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    os.environ.setdefault("KERAS_HOME", os.path.join(tempfile.gettempdir(), "keras"))  # it writes its settings there
+    return pytest.importorskip("keras")
+
+
+def test_defaults():
+    own = {name: cls for module in modules() for name, cls in vars(module).items() if isinstance(cls, type)}
+    for row in DEFAULTS:
+        assert inspect.signature(own[row.of]).parameters[row.argument].default == row.own, row
+        assert {row.keras, row.pytorch} > {None} and row.own not in {row.keras, row.pytorch} - {None}
+
+
+def default_of(cls, names):
+    parameters = inspect.signature(cls.__init__).parameters
+    return next(parameters[name].default for name in names if name in parameters)
+
+
+def spellings_of(row):
+    return [row.argument, *(a.theirs for a in ARGUMENTS if a.own == row.argument)]
+
+
+PYTORCH_CLASSES = {
+    "Nadam": "NAdam", "BatchNorm": "BatchNorm1d", "Poisson": "PoissonNLLLoss",
+    "SparseCategoricalCrossEntropy": "CrossEntropyLoss",
+}  # fmt: skip
+
+
+def test_defaults_of_pytorch():
+    places = torch().optim, torch().nn
+    for row in DEFAULTS:
+        if row.pytorch is not None:
+            name = PYTORCH_CLASSES.get(row.of, row.of)
+            cls = next(getattr(place, name) for place in places if hasattr(place, name))
+            assert default_of(cls, spellings_of(row)) == row.pytorch, row
+
+
+def test_defaults_of_keras():
+    places = keras().optimizers, keras().layers, keras().regularizers
+    names = {row.own: row.theirs for row in CLASSES if row.library == "Keras" and row.kind == "layer"}
+    for row in DEFAULTS:
+        if row.keras is not None:
+            name = names.get(row.of, row.of)
+            cls = next(getattr(place, name) for place in places if hasattr(place, name))
+            assert default_of(cls, spellings_of(row)) == row.keras, row
+
+
+def close(got, want, rtol=1e-6):
+    want = want.detach().numpy() if hasattr(want, "detach") else np.asarray(want)
+    np.testing.assert_allclose(np.asarray(got), want, rtol=rtol, atol=1e-7)
+
+
+X = np.linspace(-4, 4, 41)[:, np.newaxis] * [1.0, 1.1, 1.5]
+
+
+def through(layer, x=X):
+    model = Sequential([layer], input_shape=x.shape[1:])
+    model.compile("sgd", "mse", dtype="float64")
+    return model.predict(x)
+
+
+@pytest.mark.parametrize("row", [row for row in CLASSES if row.own == "Activation"], ids=lambda row: row.theirs)
+def test_activations_are_pytorch_s(row):
+    given = {"dim": -1} if "softmax" in row.theirs.lower() else {}
+    own, theirs = getattr(layers, row.theirs), getattr(torch().nn, row.theirs)
+    close(through(own(**given)), theirs(**given)(torch().tensor(X)))
+    for option in ({"negative_slope": 0.3}, {"alpha": 0.3}, {"approximate": "tanh"}):
+        if next(iter(option)) in inspect.signature(theirs.__init__).parameters:
+            close(through(own(**option)), theirs(**option)(torch().tensor(X)))
+
+
+#: One name, and two functions.
+OTHERS_IN_KERAS = {"gelu": "gelu_exact", "leaky_relu": None}
+
+
+def test_activations_are_keras_s():
+    known = keras().activations
+    others = [row.theirs for row in STRINGS if row.kind == "activation" and row.library == "Keras"]
+    names = {*layers.ACTIVATIONS, *others}
+    compared = [name for name in sorted(names) if hasattr(known, name) and OTHERS_IN_KERAS.get(name, name) == name]
+    x = keras().ops.convert_to_tensor(X, "float64")
+    for name in compared:
+        close(through(fastbp.Activation(name)), getattr(known, name)(x))
+    assert len(compared) > 15
+    close(through(fastbp.Activation("gelu_exact")), known.gelu(x))
+    close(through(fastbp.Activation("leaky_relu", negative_slope=0.2)), known.leaky_relu(x))
+    assert abs(through(fastbp.Activation("gelu")) - np.asarray(known.gelu(x))).max() > 1e-4
+
+
+RNG = np.random.default_rng(0)
+P, Y = RNG.random((8, 3)) * 0.8 + 0.1, RNG.random((8, 3))
+ROWS, LABELS = P / P.sum(axis=1, keepdims=True), RNG.integers(3, size=8)
+ONE_HOT, BINARY = np.eye(3)[LABELS], (Y > 0.5) * 1.0
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_losses_are_pytorch_s(reduction):
+    # the order of the arguments is another one
+    for name, y_true, y_pred, options in (
+        ("MSELoss", Y, P, {}), ("L1Loss", Y, P, {}), ("HuberLoss", Y, 3 * P, {"delta": 0.7}),
+        ("SmoothL1Loss", Y, 3 * P, {"beta": 1.0}), ("BCELoss", BINARY, P, {}), ("BCEWithLogitsLoss", BINARY, 3 * P, {}),
+        ("CrossEntropyLoss", LABELS, 3 * P, {}), ("CrossEntropyLoss", LABELS, 3 * P, {"label_smoothing": 0.1}),
+        ("CrossEntropyLoss", LABELS, 3 * P, {"ignore_index": 1}), ("PoissonNLLLoss", Y, P, {}),
+        ("PoissonNLLLoss", Y, P, {"log_input": False, "eps": 1e-3}),
+    ):  # fmt: skip
+        own = getattr(losses, name)(reduction=reduction, **options)
+        theirs = getattr(torch().nn, name)(reduction=reduction, **options)
+        close(own(y_true, y_pred), theirs(torch().tensor(y_pred), torch().tensor(y_true)), 1e-9)
+    anchor, positive, negative = P[:4], P[4:], Y[:4]
+    theirs = torch().nn.TripletMarginLoss(reduction=reduction)(*map(torch().tensor, (anchor, positive, negative)))
+    close(losses.TripletMarginLoss(reduction=reduction, p=2)(anchor, positive, negative), theirs, 1e-9)
+
+
+def test_losses_that_are_not_pytorch_s():
+    logs, y = torch().tensor(np.log(ROWS)), torch().tensor(Y / Y.sum(axis=1, keepdims=True))
+    divergence = losses.KLDivergence()(y.numpy(), ROWS)
+    close(divergence, torch().nn.KLDivLoss(reduction="batchmean")(logs, y), 1e-9)
+    assert abs(divergence - torch().nn.KLDivLoss()(logs, y).item()) > 0.01
+    z = torch().tensor(3 * P, requires_grad=True)
+    value = torch().nn.NLLLoss()(torch().log_softmax(z, 1), torch().tensor(LABELS))
+    value.backward()
+    own = losses.SparseCategoricalCrossEntropy(from_logits=True)
+    close(own(LABELS, 3 * P), value, 1e-9)
+    close(own.gradient(LABELS, 3 * P), z.grad)
+    smooth = torch().nn.SmoothL1Loss(beta=0.3)(torch().tensor(P), torch().tensor(Y))
+    close(losses.Huber(delta=0.3)(Y, P) / 0.3, smooth, 1e-9)
+    together = torch().ones(8)
+    pairs = torch().nn.CosineEmbeddingLoss()(torch().tensor(P), torch().tensor(Y), together)
+    close(1 + losses.CosineSimilarity()(Y, P), pairs, 1e-6)
+
+
+def test_losses_are_keras_s():
+    mean = {"reduction": "sum_over_batch_size", "axis": -1}
+    for name, y_true, y_pred, options in (
+        ("MeanSquaredError", Y, P, {}), ("MeanAbsoluteError", Y, P, {}), ("Huber", Y, 3 * P, {"delta": 0.7}),
+        ("LogCosh", Y, P, {}), ("Hinge", 2 * BINARY - 1, P, {}), ("SquaredHinge", 2 * BINARY - 1, P, {}),
+        ("CategoricalHinge", ONE_HOT, P, {}), ("CosineSimilarity", Y, P, {}), ("KLDivergence", Y, ROWS, {}),
+        ("Poisson", Y, P, {}), ("BinaryCrossentropy", BINARY, P, {"label_smoothing": 0.1}),
+        ("BinaryCrossentropy", BINARY, P, {"from_logits": True}),
+        ("CategoricalCrossentropy", ONE_HOT, ROWS, {"label_smoothing": 0.1}),
+        ("SparseCategoricalCrossentropy", LABELS, 3 * P, {"from_logits": True}),
+        ("SparseCategoricalCrossentropy", LABELS, 3 * P, {"from_logits": True, "ignore_class": 1}),
+        ("BinaryFocalCrossentropy", BINARY, 3 * P, {"from_logits": True, "apply_class_balancing": True}),
+    ):  # fmt: skip
+        theirs = getattr(keras().losses, name)
+        own = getattr(losses, name)(**mean, **options)
+        taken = inspect.signature(theirs.__init__).parameters
+        want = theirs(**{k: v for k, v in {**mean, **options}.items() if k in taken})(y_true, y_pred)
+        close(own(y_true, y_pred), want, 2e-5)
+    # of rows of three outputs the sum is three times Keras', where a row's loss is a mean
+    close(losses.Huber(reduction="sum")(Y, P) / 3, keras().losses.Huber(reduction="sum")(Y, P), 1e-5)
+    balanced = losses.BinaryFocalCrossEntropy(alpha=0.5)(BINARY, 3 * P)
+    close(2 * balanced, keras().losses.BinaryFocalCrossentropy(from_logits=True)(BINARY, 3 * P), 1e-5)
+
+
+def test_norms():
+    for own, theirs in (
+        (layers.BatchNormalization(epsilon=0.1, axis=-1), keras().layers.BatchNormalization(epsilon=0.1)),
+        (layers.LayerNormalization(epsilon=0.1), keras().layers.LayerNormalization(epsilon=0.1)),
+        (layers.RMSNormalization(epsilon=0.1), keras().layers.RMSNormalization(epsilon=0.1)),
+        (layers.LayerNorm(), torch().nn.LayerNorm(3, dtype=torch().float64)),
+    ):
+        close(through(own, 3 * P), theirs(torch().tensor(3 * P)), 1e-5)
+
+
+def test_moving_averages():
+    def moved(momentum):
+        model = Sequential([layers.BatchNorm(momentum=momentum, eps=1e-5)], input_shape=3)
+        model.compile(optimizers.SGD(lr=1e-9), "mse", dtype="float64")
+        model.train_on_batch(3 * P, Y)
+        return model.layers[0]
+
+    theirs = torch().nn.BatchNorm1d(3, momentum=0.1, dtype=torch().float64)
+    theirs(torch().tensor(3 * P))
+    close(moved(0.9).moving_mean, theirs.running_mean)
+    n = len(P)
+    close(0.9 + (moved(0.9).moving_variance - 0.9) * n / (n - 1), theirs.running_var)
+    other = keras().layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
+    other(3 * P, training=True)
+    close(moved(0.9).moving_mean, other.moving_mean, 1e-5)
+    close(moved(0.9).moving_variance, other.moving_variance, 1e-5)
+
+
+def trained(optimizer, **options):
+    """Return the weights of a layer after some steps, and the batches."""
+    model = Sequential([Dense(2, input_shape=3, use_bias=True, **options)], seed=1)
+    model.compile(optimizer, "mse", dtype="float64")
+    start = [w.copy() for w in model.get_weights()]
+    for _ in range(12):
+        model.train_on_batch(P, Y[:, :2])
+    return start, model.get_weights()
+
+
+def trained_by_pytorch(start, make):
+    w, b = (torch().tensor(a, requires_grad=True) for a in start)
+    optimizer = make([w, b])
+    for _ in range(12):
+        optimizer.zero_grad()
+        torch().nn.functional.mse_loss(torch().tensor(P) @ w + b, torch().tensor(Y[:, :2])).backward()
+        optimizer.step()
+    return w, b
+
+
+def trained_by_keras(start, optimizer):
+    w, b = (keras().Variable(a, dtype="float64") for a in start)
+    for _ in range(12):
+        error = 2 * (P @ np.asarray(w) + np.asarray(b) - Y[:, :2]) / (2 * len(P))
+        gradients = [keras().ops.convert_to_tensor(g, "float64") for g in (P.T @ error, error.sum(axis=0))]
+        optimizer.apply(gradients, [w, b])
+    return w, b
+
+
+def test_weight_decay_of_pytorch_is_a_penalty():
+    decay = fastbp.regularizers.L2(0.3 / 2)
+    penalties = {"kernel_regularizer": decay, "bias_regularizer": decay}
+    optim = torch().optim
+    for own, make in (
+        (optimizers.SGD(lr=0.1, momentum=0.5), lambda w: optim.SGD(w, lr=0.1, momentum=0.5, weight_decay=0.3)),
+        (optimizers.Adam(lr=0.1), lambda w: optim.Adam(w, lr=0.1, weight_decay=0.3)),
+    ):
+        start, got = trained(own, **penalties)
+        for ours, theirs in zip(got, trained_by_pytorch(start, make), strict=True):
+            close(ours, theirs, 1e-9)
+
+
+def test_optimizers_are_pytorch_s():
+    # test_outsiders.py has all of them by fastbp's names
+    optim = torch().optim
+    for own, make in (
+        (optimizers.Adam(lr=0.1, betas=(0.8, 0.9)), lambda w: optim.Adam(w, lr=0.1, betas=(0.8, 0.9))),
+        (optimizers.AMSGrad(lr=0.1, amsgrad=True), lambda w: optim.Adam(w, lr=0.1, amsgrad=True)),
+        (optimizers.NAdam(lr=0.1), lambda w: optim.NAdam(w, lr=0.1)),
+        (
+            optimizers.RMSprop(lr=0.1, alpha=0.9, eps=1e-3, weight_decay=0),
+            lambda w: optim.RMSprop(w, lr=0.1, alpha=0.9, eps=1e-3),
+        ),
+        (optimizers.SGD(lr=0.1, dampening=0), lambda w: optim.SGD(w, lr=0.1, dampening=0)),
+    ):
+        start, got = trained(own)
+        for ours, theirs in zip(got, trained_by_pytorch(start, make), strict=True):
+            close(ours, theirs, 1e-6)
+
+
+#: With an epsilon that shows where it stands.
+SAME_IN_KERAS = {
+    "SGD": {"learning_rate": 0.1, "momentum": 0.5, "nesterov": True},
+    "Adadelta": {"learning_rate": 0.5, "rho": 0.8, "epsilon": 1e-2},
+    "Nadam": {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 1e-2},
+    "Lion": {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.9, "weight_decay": 0.3},
+    "AdamW": {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.9, "weight_decay": 0.3},
+    "Adam": {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.9, "clipnorm": 0.1},
+    "Adamax": {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.9, "global_clipnorm": 0.1},
+    "RMSprop": {"learning_rate": 0.1, "rho": 0.8, "momentum": 0.5, "clipvalue": 0.1},
+}
+
+
+@pytest.mark.parametrize("name", SAME_IN_KERAS)
+def test_optimizers_are_keras_s(name):
+    options = SAME_IN_KERAS[name]
+    # where epsilon stands elsewhere it is left out of the comparison
+    tiny = {} if "epsilon" in options or name in ("SGD", "Lion") else {"eps": 1e-12}
+    own = getattr(optimizers, name)(**options, **tiny, **({"momentum_decay": 1.0} if name == "Nadam" else {}))
+    start, got = trained(own)
+    theirs = getattr(keras().optimizers, name)(**options, **({"epsilon": 1e-12} if tiny else {}))
+    for ours, other in zip(got, trained_by_keras(start, theirs), strict=True):
+        close(ours, other, 1e-4)
+
+
+@pytest.mark.parametrize("name", ["Adam", "Adamax", "RMSprop", "Adagrad"])
+def test_epsilon_of_keras_stands_elsewhere(name):
+    own = getattr(optimizers, name)(lr=0.1, eps=0.1)
+    start, got = trained(own)
+    more = {"initial_accumulator_value": 0.0} if name == "Adagrad" else {}
+    theirs = getattr(keras().optimizers, name)(learning_rate=0.1, epsilon=0.1, **more)
+    assert max(abs(a - np.asarray(b)).max() for a, b in zip(got, trained_by_keras(start, theirs), strict=True)) > 1e-4
+
+
+def test_weight_decay_of_keras_is_that_of_adamw():
+    start, got = trained(optimizers.AdamW(lr=0.1, eps=1e-12, weight_decay=0.3))
+    theirs = keras().optimizers.Adam(0.1, epsilon=1e-12, weight_decay=0.3)
+    for ours, other in zip(got, trained_by_keras(start, theirs), strict=True):
+        close(ours, other, 1e-4)
+
+
+def test_schedules_are_keras_s():
+    others = keras().optimizers.schedules
+    steps = np.arange(30)
+    for name, options in (
+        ("ExponentialDecay", {"decay_steps": 7, "decay_rate": 0.5, "staircase": True}),
+        ("InverseTimeDecay", {"decay_steps": 7, "decay_rate": 0.5}),
+        ("PolynomialDecay", {"decay_steps": 9, "end_learning_rate": 0.1, "power": 2.0, "cycle": True}),
+        ("CosineDecay", {"decay_steps": 20, "alpha": 0.1}),
+        ("CosineDecayRestarts", {"first_decay_steps": 5, "t_mul": 2.0, "m_mul": 0.5}),
+        ("CosineDecayRestarts", {"first_decay_steps": 5, "alpha": 0.1}),
+    ):
+        own = getattr(optimizers.schedules, name)(initial_learning_rate=0.5, **options)
+        theirs = getattr(others, name)(initial_learning_rate=0.5, **options)
+        close(own(steps), [float(theirs(int(step))) for step in steps], 1e-5)
+    theirs = others.CosineDecay(0.1, 20, warmup_target=0.5, warmup_steps=6)
+    own = schedules.WarmUp(schedules.CosineDecay(0.5, 20), 6, start_lr=0.1)
+    close(own(steps), [float(theirs(int(step))) for step in steps], 1e-5)
+
+
+def test_schedules_of_pytorch():
+    torch_schedules, nn = torch().optim.lr_scheduler, torch().nn
+    steps, lr, k = np.arange(24), 0.5, 3  # 3 steps an epoch
+
+    def rates(make):
+        optimizer = torch().optim.SGD(nn.Linear(1, 1).parameters(), lr=lr)
+        schedule, found = make(optimizer), []
+        for _ in range(len(steps) // k):
+            found += [optimizer.param_groups[0]["lr"]] * k
+            optimizer.step()
+            schedule.step()
+        return found
+
+    for own, make in (
+        (schedules.StepDecay(lr, 2 * k, gamma=0.3), lambda o: torch_schedules.StepLR(o, 2, 0.3)),
+        (
+            schedules.MultiStepDecay(lr, [m * k for m in (2, 5)], gamma=0.3),
+            lambda o: torch_schedules.MultiStepLR(o, [2, 5], 0.3),
+        ),
+        (schedules.ExponentialDecay(lr, k, 0.7, staircase=True), lambda o: torch_schedules.ExponentialLR(o, 0.7)),
+    ):
+        close(own(steps), rates(make))
+    # these change within an epoch
+    cosine = schedules.CosineDecay(lr, 8 * k, alpha=0.1 / lr)
+    close(cosine(steps[::k]), rates(lambda o: torch_schedules.CosineAnnealingLR(o, 8, 0.1))[::k])
+    restarts = schedules.CosineDecayRestarts(lr, 3 * k, t_mul=2, alpha=0.1 / lr)
+    close(restarts(steps[::k]), rates(lambda o: torch_schedules.CosineAnnealingWarmRestarts(o, 3, 2, 0.1))[::k])
+
+
+def test_initializers_are_pytorch_s():
+    init = torch().nn.init
+    for row in STRINGS:
+        if row.kind == "initializer" and row.library == "PyTorch" and row.own and row.theirs.endswith("_"):
+            # w of PyTorch's Linear is (n_out, n_in)
+            theirs = getattr(init, row.theirs)(torch().empty(600, 200, dtype=torch().float64)).numpy()
+            own = fastbp.initializers.get(row.own)((200, 600), np.random.default_rng(0))
+            assert abs(own.std() - theirs.std()) < 0.01 * theirs.std() + 1e-12
+            assert abs(own.max() - theirs.max()) < 0.2 * theirs.max() + 1e-12
+
+
+def test_penalties_and_constraints_are_keras_s():
+    from fastbp import constraints, regularizers
+
+    w = RNG.normal(size=(5, 4)) * 3
+    for name, arguments in (("l1", {"l1": 0.1}), ("l2", {"l2": 0.1}), ("l1_l2", {"l1": 0.1, "l2": 0.2})):
+        own = getattr(regularizers, name)(**arguments)
+        penalty = fastbp.kernels.l1_l2_penalty(w, l1=own.l1, l2=own.l2)
+        close(penalty, getattr(keras().regularizers, name)(**arguments)(keras().ops.convert_to_tensor(w)), 1e-5)
+    assert constraints.max_norm(3, axis=0).max_value == 3
+    theirs = keras().constraints.max_norm(3)(keras().ops.convert_to_tensor(w))
+    close(fastbp.kernels.max_norm(w, limit=3.0), theirs, 1e-5)
+
+
+def test_the_table_knows_what_keras_has():
+    """What Keras has by the name of a class of fastbp's is the same thing, or the table says what is not."""
+    for row in CLASSES:
+        if row.library != "PyTorch":
+            place = keras().optimizers.schedules if row.kind == "schedule" else getattr(keras(), MODULES[row.kind])
+            assert hasattr(place, row.theirs), row
+    nn, optim = torch().nn, torch().optim
+    for row in CLASSES:
+        if row.library != "Keras" and row.theirs != "RMSProp":
+            assert any(hasattr(place, row.theirs) for place in (nn, optim, optim.lr_scheduler)), row
+
+
+def test_no_op_is_called_like_a_string_of_others():
+    assert not {row.theirs for row in STRINGS if row.kind == "activation"} & TABLE.keys()
