@@ -1,9 +1,10 @@
 """Initial values of parameters: each an expression on a `numpy.random.Generator`.
 
 Every initializer returns exactly the NumPy expression in its docstring, where ``n_in`` is ``shape[0]`` and ``n_out`` is
-``shape[-1]`` (of a bias both are its length). Names are Keras', distributions PyTorch's: `GlorotNormal`, `HeNormal` and
-`LecunNormal` draw from the normal distribution of the papers. Keras draws theirs from a normal distribution that is cut
-at two standard deviations, and divides the standard deviation by 0.87962566 so that the variance is the same.
+``shape[-1]`` (of a bias both are its length). Names of classes are Keras', distributions PyTorch's: `GlorotNormal`,
+`HeNormal` and `LecunNormal` draw from the normal distribution of the papers. Keras draws theirs from a normal
+distribution that is cut at two standard deviations, and divides the standard deviation by 0.87962566 so that the
+variance is the same.
 
 The arithmetic of all of them is elementwise IEEE arithmetic in a written order, `Orthogonal` included. So the values
 are as portable as the numbers that the Generator draws. A model gives them one of ``kernels/draws.py``: its uniform and

@@ -331,11 +331,11 @@ class Sequential:
         optimizer : Optimizer or str
         loss : Loss or str, optional
             Without one, a gradient of the output of your own trains the model: `forward`, ``backward(dy)``, `update`.
-            A name in Keras' spelling. For cross-entropies by name the model's last activation decides
+            A name, such as "mse". For cross-entropies by name the model's last activation decides
             whether they take logits; layers behind it whose predictions are their inputs do not count. One
             warning says if the outputs are not what the loss takes, here or when their number is known.
         metrics : list of Metric or str
-            A name in Keras' spelling, such as "accuracy", "f1_score" or "mae", is also its key in the history.
+            A name, such as "accuracy", "f1_score" or "mae", is also its key in the history, as it is written.
         backend : {"cython", "numba", "numpy"}, optional
             By default "cython"; "numpy", with one warning, where fastbp was installed without a C compiler.
         dtype : {"float32", "float64"}

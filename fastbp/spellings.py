@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ANY_CASE",
     "ARGUMENTS",
+    "ATTRIBUTES",
     "CLASSES",
     "DEFAULTS",
     "DIFFERENCES",
@@ -24,6 +25,7 @@ __all__ = [
     "PLACES",
     "STRINGS",
     "Argument",
+    "Attribute",
     "Class",
     "Default",
     "Difference",
@@ -55,6 +57,17 @@ class Argument(NamedTuple):
     values: Mapping[Any, Any] = {}  #: What its values are here, where they are spelled otherwise.
     neutral: tuple[Any, ...] = ()  #: Values that say what is so anyway: taken, though there is no such argument.
     advice: str = ""
+
+
+class Attribute(NamedTuple):
+    """What a model of another library has, and fastbp's has not: for the pages.
+
+    A ``__getattr__`` of the model's that said it would make every other attribute, and so `predict`, slower.
+    """
+
+    theirs: str
+    library: str
+    advice: str
 
 
 class String(NamedTuple):
@@ -453,6 +466,28 @@ STRINGS = (
         advice="of Keras' defaults it is LecunNormal, whose ends Keras cuts off",
     ),
 )  # fmt: skip
+
+ATTRIBUTES = (
+    Attribute("parameters", PYTORCH, "get_weights() returns copies of them; compile() gives them to the optimizer"),
+    Attribute("state_dict", PYTORCH, "get_weights() returns the parameters; save(path) writes all of the model"),
+    Attribute("load_state_dict", PYTORCH, "set_weights(weights) sets them; w is (n_in, n_out), PyTorch's weight.T"),
+    Attribute("train", PYTORCH, "forward() is that of training, predict() and evaluate() are not"),
+    Attribute("eval", PYTORCH, "predict() and evaluate() are not of training, forward() is"),
+    Attribute("zero_grad", PYTORCH, "leave it away: each backward() writes the gradients anew"),
+    Attribute("to", PYTORCH, "all is computed on the CPU; the dtype is compile(dtype='float64')"),
+    Attribute("cuda", PYTORCH, "all is computed on the CPU"),
+    Attribute("cpu", PYTORCH, "all is computed on the CPU"),
+    Attribute("double", PYTORCH, "write compile(dtype='float64')"),
+    Attribute("apply", PYTORCH, "initial weights are a layer's: Dense(3, kernel_initializer='he_normal')"),
+    Attribute("trainable_variables", KERAS, "get_weights() returns copies, layer.w and layer.b are the parameters"),
+    Attribute("trainable_weights", KERAS, "get_weights() returns copies, layer.w and layer.b are the parameters"),
+    Attribute("variables", KERAS, "get_weights() returns copies, layer.w and layer.b are the parameters"),
+    Attribute("weights", KERAS, "get_weights() returns copies, layer.w and layer.b are the parameters"),
+    Attribute("train_step", KERAS, "train_on_batch(x, y) is a step; forward, loss, backward and update are its parts"),
+    Attribute("test_step", KERAS, "evaluate(x, y) takes any number of rows"),
+    Attribute("predict_step", KERAS, "predict(x) takes any number of rows"),
+    Attribute("to_json", KERAS, "get_config() is plain data"),
+)
 
 #: Of Keras 3.15 and PyTorch 2.14.
 DEFAULTS = (

@@ -72,6 +72,19 @@ def test_the_row_that_is_shown_is_one_of_the_table(page):
     assert textwrap.dedent(shown) in (root / "kernels" / "table" / "activation.py").read_text()
 
 
+@pytest.mark.parametrize(("library", "page"), [("Keras", "from_keras"), ("PyTorch", "from_pytorch")])
+def test_every_spelling_is_on_its_page(library, page, monkeypatch):
+    pytest.importorskip("sphinx", reason="the package sphinx is not installed")
+    pytest.importorskip("numpydoc", reason="the package numpydoc is not installed")
+    spelling = extension("spelling", monkeypatch)
+    text = (DOCS / "guide" / f"{page}.rst").read_text()
+    parts = re.findall(rf"^\.\. spellings:: {library} (\w+)$", text, re.MULTILINE)
+    assert sorted(parts) == sorted(spelling.PARTS)
+    shown = "".join(part(library) for part in spelling.PARTS.values())
+    for row in (*spelling.CLASSES, *spelling.ARGUMENTS, *spelling.STRINGS):
+        assert library not in row.library or str(row.theirs) in shown, row
+
+
 def test_every_public_name_is_documented(public):
     assert public.problems() == []
     found, second = public.names()

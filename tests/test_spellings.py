@@ -15,7 +15,7 @@ from fastbp import Dense, Sequential, callbacks, layers, losses, metrics, optimi
 from fastbp.kernels.table import TABLE
 from fastbp.naming import own_name, value_of
 from fastbp.registry import Registered
-from fastbp.spellings import ARGUMENTS, CLASSES, DEFAULTS, MODULES, PLACES, STRINGS
+from fastbp.spellings import ARGUMENTS, ATTRIBUTES, CLASSES, DEFAULTS, MODULES, PLACES, STRINGS
 
 #: Arguments without which there is no object of a class.
 NEEDED = {
@@ -188,6 +188,7 @@ def test_nothing_hides_a_name_of_fastbp():
         make, _ = maker(row)
         if isinstance(make, type) and make.__name__ == row.of:
             assert row.theirs not in inspect.signature(make).parameters, row
+    assert not [row for row in ATTRIBUTES if hasattr(Sequential, row.theirs)]
     assert all(PLACES[name] in MODULES.values() for name in PLACES)
     assert optimizers.schedules is schedules and fastbp.optim is optimizers
 
