@@ -162,6 +162,25 @@ class Callback(Spelled, base=True):
         Returns
         -------
         dict of str to bool, int, finite float, str, None, list of these, or ndarray
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> class Count(fastbp.Callback):
+        ...     epochs = 0
+        ...
+        ...     def on_epoch_end(self, epoch, logs):
+        ...         self.epochs += 1
+        ...
+        ...     def get_state(self):
+        ...         return {"epochs": self.epochs}
+        ...
+        ...     def set_state(self, state):
+        ...         self.epochs = state["epochs"]
+        >>> count = Count()
+        >>> count.on_epoch_end(0, {})
+        >>> count.get_state()
+        {'epochs': 1}
         """
         return {}
 
@@ -171,6 +190,14 @@ class Callback(Spelled, base=True):
         Parameters
         ----------
         state : dict of str to object
+
+        Examples
+        --------
+        >>> first, second = History(), History()
+        >>> first.on_epoch_end(0, {"loss": 0.5})
+        >>> second.set_state(first.get_state())
+        >>> second.epoch, second.history
+        ([0], {'loss': [0.5]})
         """
 
     def on_test_begin(self, logs: Any = None) -> None:
@@ -599,6 +626,16 @@ class _Monitor(Callback):
         Returns
         -------
         bool
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1)], seed=0)
+        >>> model.compile("sgd", "mse")
+        >>> stopper = EarlyStopping("loss")
+        >>> history = model.fit(np.eye(2), [2, 3], epochs=5, verbose=0, callbacks=[stopper])
+        >>> stopper.improved(stopper.best), stopper.improved(stopper.best / 2)
+        (False, True)
         """
         better = self._sign * value < self._sign * self.best - self.min_delta
         if better:

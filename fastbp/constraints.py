@@ -42,6 +42,14 @@ class Constraint(Registered, kind="constraint"):
             A parameter.
         layer : str
             The name of the layer that owns the calls, for listings.
+
+        Examples
+        --------
+        >>> from fastbp.program import Program
+        >>> program = Program("float32")
+        >>> NonNeg().emit(program, program.buffer("w", (4, 3), role="parameter"), "dense_1")
+        >>> program.calls
+        [non_negative(w[4, 3]) -> w[4, 3]]
         """
         raise NotImplementedError
 
@@ -51,6 +59,11 @@ class Constraint(Registered, kind="constraint"):
         Returns
         -------
         list
+
+        Examples
+        --------
+        >>> MaxNorm(3).get_config()
+        ['MaxNorm', {'max_value': 3.0}]
         """
         return [name_of(type(self)), dict(vars(self))]
 

@@ -95,6 +95,11 @@ class Initializer(Registered, kind="initializer"):
         Returns
         -------
         str or list
+
+        Examples
+        --------
+        >>> HeNormal().get_config(), RandomNormal(std=0.1).get_config()
+        ('HeNormal', ['RandomNormal', {'mean': 0.0, 'std': 0.1}])
         """
         name = name_of(type(self))
         return [name, dict(vars(self))] if vars(self) else name

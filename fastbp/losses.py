@@ -118,6 +118,11 @@ class Loss(Registered, kind="loss"):
         Returns
         -------
         dict of str to float
+
+        Examples
+        --------
+        >>> Huber(delta=0.5).attributes()
+        {'mean': 1.0, 'delta': 0.5}
         """
         own = {name: float(getattr(self, name)) for name in self.options}
         return {"mean": float(self.reduction == "mean"), **own}
@@ -138,6 +143,11 @@ class Loss(Registered, kind="loss"):
         ------
         ValueError
             If the loss does not go with that activation.
+
+        Examples
+        --------
+        >>> [BinaryCrossEntropy().for_activation(name).from_logits for name in ("identity", "sigmoid")]
+        [True, False]
         """
         return self
 
@@ -327,6 +337,12 @@ class Loss(Registered, kind="loss"):
         Returns
         -------
         ndarray of bool, shape of `y_true`, or None
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> SparseCategoricalCrossEntropy(ignore_index=-1).counting(np.array([0, -1, 2]))
+        array([ True, False,  True])
         """
         return None if self.ignore_index is None else y_true != self.ignore_index
 
@@ -338,6 +354,11 @@ class Loss(Registered, kind="loss"):
         name : str
             What messages call the targets.
         y_true : ndarray of int64, shape (rows,)
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> TripletSemiHard().check_groups("y", np.array([0, 1, 0, 1]))
         """
 
     def target_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -387,6 +408,15 @@ class Loss(Registered, kind="loss"):
             The scalar.
         backward : callable
             ``backward()`` adds the gradient and returns dy_pred.
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> y_pred, y_true = program.buffer("y_pred", (BATCH, 3)), program.buffer("y_true", (BATCH, 3))
+        >>> loss, backward = MeanSquaredError().emit(program, y_pred, y_true)
+        >>> backward(), [call.kernel.name for call in program.calls]
+        (loss.dy_pred[batch, 3], ['mean_squared_error_forward', 'mean_squared_error_backward'])
         """
         y_true, weight = self._selected(program, y_pred, y_true, weight)
         known = self._forward(program, y_pred, y_true)
@@ -569,6 +599,11 @@ class Loss(Registered, kind="loss"):
         Returns
         -------
         dict of str to object
+
+        Examples
+        --------
+        >>> Huber(delta=0.5).get_config()
+        {'delta': 0.5, 'reduction': 'mean'}
         """
         return {**{name: getattr(self, name) for name in self.options}, "reduction": self.reduction}
 

@@ -551,6 +551,12 @@ class Metric(Registered, kind="metric"):
         Returns
         -------
         bool
+
+        Examples
+        --------
+        >>> from fastbp import losses
+        >>> [Accuracy().suits(loss) for loss in (losses.BinaryCrossEntropy(), losses.MeanSquaredError())]
+        [True, False]
         """
         raise NotImplementedError
 
@@ -560,6 +566,13 @@ class Metric(Registered, kind="metric"):
         Parameters
         ----------
         loss : Loss
+
+        Examples
+        --------
+        >>> from fastbp import losses
+        >>> Accuracy().check_loss(losses.MeanSquaredError())
+        Traceback (most recent call last):
+        ValueError: metric 'accuracy' needs a cross-entropy loss, got MeanSquaredError(reduction='mean')
         """
         if loss.ignore_index is not None:
             raise ValueError(f"metric {self.name!r} counts all rows; the loss ignores the label {loss.ignore_index}")
@@ -583,6 +596,16 @@ class Metric(Registered, kind="metric"):
         value : callable
             ``value(rows, *arrays)``: what the metric is, from the number of rows and an array for each buffer with
             batches or rows first.
+
+        Examples
+        --------
+        >>> from fastbp import losses
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> y_pred, y_true = program.buffer("y_pred", (BATCH, 3)), program.buffer("y_true", (BATCH, 3))
+        >>> results, value = MeanAbsoluteError().emit(program, losses.MeanSquaredError(), y_pred, y_true)
+        >>> value(4, np.array([2.0, 4.0]))  # two batches, 4 rows of 3 in all, sums of errors 2 and 4
+        0.5
         """
         raise NotImplementedError
 
@@ -592,6 +615,11 @@ class Metric(Registered, kind="metric"):
         Returns
         -------
         str or list
+
+        Examples
+        --------
+        >>> Accuracy().get_config(), R2Score(name="r2").get_config()
+        ('accuracy', ['R2Score', {'name': 'r2'}])
         """
         kind = self.registry.named.get(self.name)
         if kind is type(self) and name_of(kind) == kind.__name__ and vars(kind(name=self.name)) == vars(self):

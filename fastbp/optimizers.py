@@ -184,13 +184,29 @@ class Optimizer(Registered, kind="optimizer"):
         Returns
         -------
         ndarray of float64, shape (steps,), or None
+
+        Examples
+        --------
+        >>> from fastbp.schedules import StepDecay
+        >>> optimizer = SGD(lr=StepDecay(0.4, step_size=2, gamma=0.5))
+        >>> optimizer.rates(4)
+        array([0.4, 0.4, 0.2, 0.2])
         """
         if self._schedule is None:
             return None
         return rates_of(self._schedule, np.arange(self.iterations, self.iterations + steps, dtype=np.float64))
 
     def prepare(self) -> None:
-        """Put the learning rate of the next step where the program reads it."""
+        """Put the learning rate of the next step where the program reads it.
+
+        Examples
+        --------
+        >>> optimizer = SGD(lr=lambda step: 1 / (1 + step))
+        >>> optimizer.iterations = 3
+        >>> optimizer.prepare()
+        >>> optimizer.arrays["lr"]
+        array([0.25])
+        """
         if self._schedule is None:
             return
         n = self.iterations  # once: another thread may be training
@@ -217,6 +233,11 @@ class Optimizer(Registered, kind="optimizer"):
         Returns
         -------
         dict of str to float
+
+        Examples
+        --------
+        >>> Adam(beta1=0.8).attributes()
+        {'beta1': 0.8, 'beta2': 0.999, 'eps': 1e-08}
         """
         return {name: float(getattr(self, name)) for name in self.options}
 
@@ -231,6 +252,11 @@ class Optimizer(Registered, kind="optimizer"):
         -------
         dict of str to (shape, dtype, float)
             Shape, element type ("real" or "f8") and initial value.
+
+        Examples
+        --------
+        >>> Adam().state(100)
+        {'m': ((100,), 'real', 0.0), 'v': ((100,), 'real', 0.0), 'power': ((2,), 'f8', 1.0)}
         """
         state: State = {name: ((n,), "real", 0.0) for name in self.slots}
         if self.advance is None:
@@ -248,6 +274,15 @@ class Optimizer(Registered, kind="optimizer"):
             Of each parameter.
         dw : Buffer
             All of them, flat.
+
+        Examples
+        --------
+        >>> from fastbp.program import Program
+        >>> program = Program("float32")
+        >>> dw = program.buffer("gradients", (100,), role="gradient")
+        >>> SGD(clipvalue=1.0).emit_clipping(program, [dw], dw)
+        >>> program.calls
+        [clip_value(gradients[100]) -> gradients[100]]
         """
         for name, limit in self.clipping.items():
             for gradient in gradients if name == "clipnorm" else [dw]:
@@ -268,6 +303,15 @@ class Optimizer(Registered, kind="optimizer"):
             Parameters and their gradients, flat, their parts of the state, and their learning rate.
         state : dict of str to Buffer
             What all groups share is taken from here.
+
+        Examples
+        --------
+        >>> from fastbp.program import Program
+        >>> program = Program("float32")
+        >>> w, dw = program.buffer("w", (100,), role="parameter"), program.buffer("dw", (100,), role="gradient")
+        >>> SGD().emit(program, [(w, dw, [], program.buffer("lr", (1,), "f8", role="state"))], {})
+        >>> program.calls
+        [sgd_update(w[100], dw[100], lr[1]) -> w[100]]
         """
         known = self.attributes()
         shared = {name: buffer for name, buffer in state.items() if name not in self.slots}
@@ -297,6 +341,14 @@ class Optimizer(Registered, kind="optimizer"):
         ------
         ValueError
             If the optimizer belongs to another model.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> optimizer = SGD()
+        >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2)
+        >>> [name for _, name, _ in optimizer.attached(model, {})]
+        ['_owner', '_state', '_iterations']
         """
         current = self._owner() if self._owner is not None else None
         if current is not None and current is not owner:
@@ -316,6 +368,16 @@ class Optimizer(Registered, kind="optimizer"):
         Returns
         -------
         dict of str to ndarray
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2)
+        >>> model.compile(SGD(momentum=0.9), "mse")
+        >>> loss = model.train_on_batch([[0, 1]], [1])
+        >>> state = model.optimizer.get_state()
+        >>> state["velocity"].shape, int(state["step"])
+        ((3,), 1)
         """
         return {**{name: array.copy() for name, array in self._state.items()}, "step": np.array(self.iterations)}
 
@@ -331,6 +393,17 @@ class Optimizer(Registered, kind="optimizer"):
         ------
         ValueError
             If an array is missing, unknown or of another shape or dtype; nothing is changed then.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> models = [fastbp.Sequential([fastbp.Dense(1)], input_shape=2) for _ in range(2)]
+        >>> for model in models:
+        ...     model.compile(SGD(momentum=0.9), "mse")
+        >>> loss = models[0].train_on_batch([[0, 1]], [1])
+        >>> models[1].optimizer.set_state(models[0].optimizer.get_state())
+        >>> models[1].optimizer.iterations
+        1
         """
         check_kind("state", state, Mapping, "a dict of arrays")
         values, step = _checked_state(state, {name: (a.shape, a.dtype) for name, a in self._state.items()})
@@ -346,6 +419,11 @@ class Optimizer(Registered, kind="optimizer"):
         n : int
         dtype : {"float32", "float64"}
             Of the parameters.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> SGD(momentum=0.9).check_state({"velocity": np.zeros(3, "float32")}, 3, "float32")
         """
         kinds = {"real": np.dtype(dtype), "f8": np.dtype(np.float64)}
         _checked_state(state, {name: (shape, kinds[kind]) for name, (shape, kind, _) in self.state(n).items()})
@@ -356,6 +434,11 @@ class Optimizer(Registered, kind="optimizer"):
         Returns
         -------
         dict of str to object
+
+        Examples
+        --------
+        >>> Adam(lr=0.01, clipnorm=1.0).get_config()
+        {'lr': 0.01, 'clipnorm': 1.0, 'beta1': 0.9, 'beta2': 0.999, 'eps': 1e-08}
         """
         own = {name: getattr(self, name) for name in self.options}
         return {"lr": self.lr if self._schedule is None else self._schedule, **self.clipping, **own}

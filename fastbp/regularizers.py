@@ -53,6 +53,15 @@ class Regularizer(Registered, kind="regularizer"):
         Returns
         -------
         Buffer
+
+        Examples
+        --------
+        >>> from fastbp.program import Program
+        >>> program = Program("float32")
+        >>> w, loss = program.buffer("w", (4, 3), role="parameter"), program.buffer("loss", ())
+        >>> total = L2(1e-4).emit(program, w, loss, "dense_1")
+        >>> [call.kernel.name for call in program.calls]
+        ['l1_l2_penalty', 'add']
         """
         penalty = program.call("l1_l2_penalty", w, layer=layer, l1=self.l1, l2=self.l2)
         return program.call("add", loss, penalty, layer=layer)
@@ -67,6 +76,15 @@ class Regularizer(Registered, kind="regularizer"):
             A parameter and its gradient.
         layer : str
             The name of the layer that owns the calls, for listings.
+
+        Examples
+        --------
+        >>> from fastbp.program import Program
+        >>> program = Program("float32")
+        >>> w, dw = program.buffer("w", (4, 3), role="parameter"), program.buffer("dw", (4, 3), role="gradient")
+        >>> L2(1e-4).emit_gradient(program, w, dw, "dense_1")
+        >>> program.calls
+        [l1_l2_gradient(w[4, 3], dw[4, 3]) -> dw[4, 3]]
         """
         program.call("l1_l2_gradient", w, dw, layer=layer, l1=self.l1, l2=self.l2)
 
@@ -76,6 +94,11 @@ class Regularizer(Registered, kind="regularizer"):
         Returns
         -------
         list
+
+        Examples
+        --------
+        >>> L2(1e-4).get_config()
+        ['L2', {'l2': 0.0001}]
         """
         return [name_of(type(self)), dict(vars(self))]
 

@@ -121,6 +121,12 @@ class Schedule(Registered, kind="schedule"):
         Returns
         -------
         ndarray of float64
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> ExponentialDecay(0.1, decay_steps=10, decay_rate=0.5).rates(np.array([0.0, 10.0, 20.0]))
+        array([0.1  , 0.05 , 0.025])
         """
         raise NotImplementedError
 
@@ -138,6 +144,12 @@ class Schedule(Registered, kind="schedule"):
         Returns
         -------
         float or ndarray of float64
+
+        Examples
+        --------
+        >>> schedule = ExponentialDecay(0.1, decay_steps=10, decay_rate=0.5)
+        >>> schedule(10), schedule([0, 10, 20])
+        (0.05, array([0.1  , 0.05 , 0.025]))
         """
         steps = as_array("step", step)
         if steps.dtype.kind not in "iuf" or not ((steps >= 0) & (steps < 2.0**53) & (np.floor(steps) == steps)).all():
@@ -151,6 +163,11 @@ class Schedule(Registered, kind="schedule"):
         Returns
         -------
         dict of str to object
+
+        Examples
+        --------
+        >>> Constant(0.1).get_config()
+        {'lr': 0.1}
         """
         return dict(vars(self))
 

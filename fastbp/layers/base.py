@@ -275,6 +275,13 @@ class Layer(Registered, kind="layer"):
         -------
         specs : list of ParameterSpec
         output_shape : tuple of int
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> specs, output_shape = fastbp.Dense(3).build((4,))
+        >>> [(spec.name, spec.shape) for spec in specs], output_shape
+        ([('w', (4, 3)), ('b', (3,))], (3,))
         """
         raise NotImplementedError
 
@@ -292,6 +299,15 @@ class Layer(Registered, kind="layer"):
         -------
         bool
             Whether the next layer takes the same numbers, and is to be asked too.
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> fastbp.Dense(3).check_data("x", np.array([[0.5]]))
+        False
+        >>> fastbp.Embedding(10, 2, name="words").check_data("x", np.array([[0.5]]))
+        Traceback (most recent call last):
+        ValueError: x[0, 0] is 0.5; words takes whole numbers in 0 .. 9
         """
         return False
 
@@ -315,6 +331,18 @@ class Layer(Registered, kind="layer"):
         y : Buffer
         backward : callable
             ``backward(dy, need_dx)`` adds the backward calls and returns dx, or None without need.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> x = program.buffer("x", (BATCH, 4), role="input")
+        >>> y, backward = fastbp.Activation("tanh", name="tanh").emit(program, x, {}, {})
+        >>> dx = backward(program.buffer("dy", y.shape), need_dx=True)
+        >>> print(*program.calls, sep="\\n")
+        tanh_forward(x[batch, 4]) -> tanh.y[batch, 4]
+        tanh_backward(dy[batch, 4], tanh.y[batch, 4]) -> tanh.dx[batch, 4]
         """
         raise NotImplementedError
 
@@ -328,6 +356,14 @@ class Layer(Registered, kind="layer"):
         Returns
         -------
         dict of str to object
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> layer = fastbp.LayerNorm(name="norm")
+        >>> layer.trainable = False
+        >>> layer.get_config()
+        {'eps': 1e-05, 'name': 'norm', 'trainable': False}
         """
         own = {"trainable": bool(self.trainable), "lr_factor": self.lr_factor}
         return {"name": self.name, **{k: v for k, v in own.items() if v != 1}}

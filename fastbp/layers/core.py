@@ -124,6 +124,12 @@ class Activation(Layer):
         Returns
         -------
         dict of str to object
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> fastbp.Activation("leaky_relu", alpha=0.2).choice()
+        {'activation': 'leaky_relu', 'alpha': 0.2}
         """
         kernels = TABLE[self.activation].kernels.values()
         own = {"expressions": [k.expression for k in kernels]} if any(k.code for k in kernels) else {}

@@ -105,6 +105,15 @@ class Program(CallList):
         Returns
         -------
         Buffer
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> both = program.buffer("both", (2 * BATCH, 3))
+        >>> second = program.buffer("second", (BATCH, 3), parent=both, offset=3 * BATCH)
+        >>> program.buffers, second.parent
+        ([both[2*batch, 3], second[batch, 3]], both[2*batch, 3])
         """
         if parent is not None:
             parent = parent.root
@@ -142,6 +151,15 @@ class Program(CallList):
         ------
         ProgramError
             If the kernel has no such inputs, outputs or attributes.
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> x, w = program.buffer("x", (BATCH, 4), role="input"), program.buffer("w", (4, 3), role="parameter")
+        >>> z = program.call("matmul_nn", x, w, layer="mine")
+        >>> program.call("leaky_relu_forward", z, layer="mine", alpha=0.2)
+        mine.y[batch, 3]
         """
         kernel = KERNELS[name]
         if len(inputs) != len(kernel.inputs):
@@ -199,6 +217,15 @@ class Program(CallList):
         ----------
         function : callable
             Without arguments.
+
+        Examples
+        --------
+        >>> from fastbp.program import Program
+        >>> program = Program("float32")
+        >>> mean, new = program.buffer("mean", (3,), role="state"), program.buffer("new", (3,))
+        >>> program.later(lambda: program.call("add", mean, new, into={"y": mean}))
+        >>> len(program.calls), len(program.deferred)
+        (0, 1)
         """
         self.deferred.append(function)
 
@@ -217,6 +244,14 @@ class Program(CallList):
         ------
         KeyError
             If there is none.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(3)], input_shape=4)
+        >>> model.compile("sgd", "mse")
+        >>> model.program.find("dense_1.dw")
+        dense_1.dw[4, 3]
         """
         for buffer in self.buffers:
             if buffer.name == name:
@@ -237,6 +272,15 @@ class Program(CallList):
         -------
         start, stop : int
             Both 0 where there are none.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(3)], input_shape=4)
+        >>> model.compile("sgd", "mse")
+        >>> start, stop = model.program.span("forward")
+        >>> model.program.calls[start:stop]
+        [dense(x[batch, 4], dense_1.w[4, 3], dense_1.b[3]) -> dense_1.y[batch, 3]]
         """
         at = [i for i, call in enumerate(self.calls) if call.phase in (first, last or first)]
         return (at[0], at[-1] + 1) if at else (0, 0)
@@ -268,6 +312,16 @@ class Program(CallList):
         Returns
         -------
         Plan
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> y = program.buffer("x", (BATCH, 3), role="input")
+        >>> for _ in range(4):
+        ...     y = program.call("relu_forward", y)
+        >>> program.plan(batch=32).nbytes, program.plan(batch=32, keep=True).nbytes
+        (384, 1536)
         """
         return plan_arena(self, batch, keep)
 
@@ -286,6 +340,15 @@ class Program(CallList):
         ------
         ProgramError
             The message names the call and the buffer.
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> y = program.call("relu_forward", program.buffer("x", (BATCH, 3)))
+        >>> program.verify()
+        Traceback (most recent call last):
+        fastbp.program.ir.ProgramError: ...
         """
         verify(self, plan)
 
@@ -314,6 +377,14 @@ class Program(CallList):
         ------
         AssertionError
             With ``check="numpy"``, at the first call whose bits differ; the message names it.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(3)], input_shape=4, seed=0)
+        >>> model.compile("sgd", "mse")
+        >>> loss = model.train_on_batch([[1, 2, 3, 4]], [[1, 0, 0]])
+        >>> model.program.run(check="numpy")
         """
         self._bound().run_program(check)
 
@@ -329,6 +400,17 @@ class Program(CallList):
         -------
         Profile
             Its rows are ``(call, seconds, bytes)``; `print` shows a table.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(3)], input_shape=4, seed=0)
+        >>> model.compile("sgd", "mse")
+        >>> loss = model.train_on_batch([[1, 2, 3, 4]], [[1, 0, 0]])
+        >>> profile = model.program.profile(repeat=3)
+        >>> call, seconds, nbytes = profile.rows[0]
+        >>> call.kernel.name, seconds > 0
+        ('dense', True)
         """
         return self._bound().profile(repeat)
 

@@ -75,6 +75,11 @@ class Length(NamedTuple):
         Returns
         -------
         int
+
+        Examples
+        --------
+        >>> (3 * BATCH + 2).at(10), ROWS.at(10, rows=500)
+        (32, 500)
         """
         return self.fixed + self.per_row * (batch if self.of == "batch" else rows)
 
@@ -219,6 +224,13 @@ class Buffer:
         ------
         ProgramError
             If the shape has another number of elements.
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> x = Program("float32").buffer("x", (BATCH, 6))
+        >>> x.reshaped((BATCH, 2, 3)), x.reshaped((2 * BATCH, 3))
+        (x[batch, 2, 3], x[2*batch, 3])
         """
         if tuple(shape) == self.shape:
             return self
@@ -256,6 +268,15 @@ class Buffer:
         Parameters
         ----------
         other : Buffer
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> x, copy = program.buffer("x", (BATCH, 6)), program.buffer("copy", (BATCH, 6))
+        >>> copy.become(x)
+        >>> copy.name, copy.number
+        ('x', 0)
         """
         root = other.root
         for buffer in (self, *self._others):
@@ -270,6 +291,14 @@ class Buffer:
         Parameters
         ----------
         number : int
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> x = Program("float32").buffer("x", (BATCH, 6))
+        >>> x.renumber(3)
+        >>> x.number
+        3
         """
         for buffer in (self, *self._others):
             buffer.number = number
@@ -307,6 +336,12 @@ class Buffer:
         Returns
         -------
         tuple of int
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> Program("float32").buffer("x", (BATCH, 6)).resolve(32)
+        (32, 6)
         """
         return tuple([n if n.__class__ is int else at(n, batch, rows) for n in self.shape])
 
@@ -321,6 +356,12 @@ class Buffer:
         Returns
         -------
         int
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> Program("float32").buffer("x", (BATCH, 6)).size(32)
+        192
         """
         return prod(self.resolve(batch, rows))
 
@@ -388,6 +429,14 @@ class Call:
         Returns
         -------
         dict of str to Buffer
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> y = program.call("relu_forward", program.buffer("z", (BATCH, 3)), layer="relu")
+        >>> program.calls[0].named()
+        {'x': z[batch, 3], 'y': relu.y[batch, 3]}
         """
         return {o.name: b for o, b in zip(self.kernel.operands, self.buffers, strict=True)}
 
@@ -429,6 +478,14 @@ class Call:
         Returns
         -------
         dict of str to int
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> y = program.call("softmax_forward", program.buffer("x", (BATCH, 3)))
+        >>> program.calls[0].sizes(32)
+        {'batch': 32, 'n': 3}
         """
         return {dim: at(length, batch, rows) for dim, length in self.lengths.items()}
 
@@ -443,6 +500,14 @@ class Call:
         Returns
         -------
         list of (int, int)
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> y = program.call("softmax_forward", program.buffer("x", (BATCH, 3)))
+        >>> program.calls[0].affine_sizes()
+        [(0, 1), (3, 0)]
         """
         return [affine(n, rows) for n in self.lengths.values()]
 
@@ -457,6 +522,14 @@ class Call:
         Returns
         -------
         int
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> y = program.call("relu_forward", program.buffer("x", (BATCH, 64)))
+        >>> program.calls[0].work(1) < program.calls[0].work(1000)
+        True
         """
         return _work(self.kernel, tuple([b.shape for b in self.buffers]), tuple(self.attributes.items()), batch)
 
@@ -509,6 +582,16 @@ class CallList:
             By their numbers.
         names : dict of Buffer to Buffer
             For each buffer that goes the one that has the same contents.
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> x = program.buffer("x", (BATCH, 3), role="input")
+        >>> y = program.call("relu_forward", program.call("identity_forward", x))
+        >>> program.drop([0], {program.calls[0].writes[0]: x})
+        >>> program.calls
+        [relu_forward(x[batch, 3]) -> .y[batch, 3]]
         """
         if not calls:
             return
@@ -537,6 +620,14 @@ class CallList:
         Returns
         -------
         int
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> labels = program.buffer("labels", (BATCH,), "i8")
+        >>> program.itemsize(program.buffer("x", (BATCH, 3))), program.itemsize(labels)
+        (4, 8)
         """
         return itemsize(buffer.dtype, self.dtype)
 
@@ -552,6 +643,13 @@ class CallList:
         Returns
         -------
         int
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> program.nbytes(program.buffer("x", (BATCH, 3)), 32)
+        384
         """
         return buffer.size(batch, rows) * self.itemsize(buffer)
 
@@ -568,5 +666,13 @@ class CallList:
         Returns
         -------
         int
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(3)], input_shape=4)
+        >>> model.compile("adam", "mse")
+        >>> model.program.role_bytes("parameter", 32)  # 15 of 4 bytes
+        60
         """
         return sum(self.nbytes(b, batch) for b in self.buffers if b.role == role and b.parent is None)

@@ -160,6 +160,12 @@ class Kernel:
         ------
         ValueError
             If a shape does not fit its operand or two operands disagree; the message names them.
+
+        Examples
+        --------
+        >>> from fastbp.kernels.table import KERNELS
+        >>> KERNELS["matmul_nn"].sizes([(5, 3), (3, 4), None])
+        {'m': 5, 'k': 3, 'n': 4}
         """
         found: dict[Any, int] = {}
         seen: dict[Any, str] = {}
@@ -209,6 +215,13 @@ class Kernel:
         Returns
         -------
         tuple of int
+
+        Examples
+        --------
+        >>> from fastbp.kernels.table import KERNELS
+        >>> matmul = KERNELS["matmul_nn"]
+        >>> matmul.shape(matmul.results[0], {"m": 5, "k": 3, "n": 4})
+        (5, 4)
         """
         if self.elementwise and operand.dims == ("n",) and like is not None:
             return tuple(like)
@@ -228,6 +241,12 @@ class Kernel:
         -------
         int
             0 where a kernel does little more than move its operands.
+
+        Examples
+        --------
+        >>> from fastbp.kernels.table import KERNELS
+        >>> KERNELS["matmul_nn"].cost({"m": 5, "k": 3, "n": 4}), KERNELS["relu_forward"].cost({"n": 60})
+        (60, 0)
         """
         if self._cost is None:
             return 0
@@ -354,6 +373,17 @@ class Row:
         Returns
         -------
         callable
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastbp.kernels.table import Row
+        >>> row = Row("cube", "activation", saved=["x"], source="-")
+        >>> @row.kernel("x[n] -> y[n]", split="n")
+        ... def cube_forward(x):
+        ...     return x * x * x
+        >>> row.kernels
+        {'cube_forward': cube_forward: x[n] -> y[n]}
         """
 
         def add(function: Function) -> Function:
@@ -375,6 +405,13 @@ class Row:
         name : str
             Of the attribute.
         value : float
+
+        Examples
+        --------
+        >>> from fastbp.kernels.table import TABLE
+        >>> TABLE["celu"].check("alpha", "alpha", 0.0)
+        Traceback (most recent call last):
+        ValueError: alpha is 0.0; it must be other than 0
         """
         bound = self.bounds.get(name)
         if bound is not None and not bound.holds(value):
