@@ -15,7 +15,7 @@ cdef fastbp_kernel kernel(name):
     return <fastbp_kernel>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
 
 cdef fastbp_kernel dense = kernel("dense"), softmax = kernel("softmax_forward")
-cdef const fastbp_primitive *numpy_s = <const fastbp_primitive *><intptr_t>primitives_address("float32")
+cdef const fastbp_primitive *primitives = <const fastbp_primitive *><intptr_t>primitives_address("float32")
 
 
 def forward(float[:, ::1] x, float[:, ::1] w, float[::1] b, float[:, ::1] y):
@@ -26,5 +26,5 @@ def forward(float[:, ::1] x, float[:, ::1] w, float[::1] b, float[:, ::1] y):
     cdef void **operands = [&x[0, 0], &w[0, 0], &b[0], &y[0, 0]]
     cdef void **in_place = [&y[0, 0], &y[0, 0]]
     with nogil:
-        dense(operands, [batch, k, n], [0.0], numpy_s)  # [0.0]: its attribute relu
-        softmax(in_place, [batch, n], NULL, numpy_s)
+        dense(operands, [batch, k, n], [0.0], primitives)  # [0.0]: its attribute relu
+        softmax(in_place, [batch, n], NULL, primitives)
