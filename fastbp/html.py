@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["chart", "listed", "table"]
 
 #: Of curves: each is legible on white and on black.
-COLOURS = ("#3b8ede", "#e07b39", "#35a165", "#b072d6")
+COLOURS = ("#3b8ede", "#d9702b", "#35a165", "#b072d6")
 #: As many points as a curve is drawn with, at most: twice the pixels of its width.
 _POINTS = 800
 

@@ -1504,11 +1504,12 @@ class Sequential:
         return f"<Sequential: {inner}>"
 
     def _repr_html_(self) -> str:
+        layout, why = None, ""
         try:
             layout = self.layout_for()
-        except (RuntimeError, ValueError):  # no layers, no shape yet, or one that they refuse
-            layout = None
-        return summary.as_html(self.layers, layout, self.dtype)
+        except (RuntimeError, ValueError) as error:  # no layers, no shape yet, or one that they refuse
+            why = str(error)
+        return summary.as_html(self.layers, layout, self.dtype, why)
 
 
 @spelled

@@ -26,7 +26,7 @@ def _table(layers: Sequence[Layer], layout: Layout | None, dtype: str) -> tuple[
             n = f"{sum(prod(entry.shape) for entry in layout.entries if entry.layer == k):,}"
         rows.append((layer.name or "", kind, shape, n))
     if layout is None:
-        return rows, "The shape of the input is not known yet."
+        return rows, ""
     itemsize = {"float32": 4, "float64": 8}[dtype]
     return rows, f"{layout.n:,} parameters, {layout.n * itemsize:,} bytes in {dtype}"
 
@@ -53,7 +53,7 @@ def as_text(layers: Sequence[Layer], layout: Layout, dtype: str) -> str:
     return "\n".join([*lines, total])
 
 
-def as_html(layers: Sequence[Layer], layout: Layout | None, dtype: str) -> str:
+def as_html(layers: Sequence[Layer], layout: Layout | None, dtype: str, why: str = "") -> str:
     """Return the same for a notebook; without a layout shapes are left open.
 
     Parameters
@@ -61,6 +61,8 @@ def as_html(layers: Sequence[Layer], layout: Layout | None, dtype: str) -> str:
     layers : sequence of Layer
     layout : Layout or None
     dtype : {"float32", "float64"}
+    why : str
+        Why there is no layout.
 
     Returns
     -------
@@ -68,4 +70,5 @@ def as_html(layers: Sequence[Layer], layout: Layout | None, dtype: str) -> str:
     """
     from .html import table
 
-    return table(*_table(layers, layout, dtype))
+    rows, total = _table(layers, layout, dtype)
+    return table(rows, total or why)

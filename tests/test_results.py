@@ -50,7 +50,7 @@ def test_what_is_not_there_is_named():
         (lambda: SEVERAL["acuracy"], KeyError),
         (lambda: SEVERAL.acuracy, AttributeError),
     ):
-        with pytest.raises(error, match="'acuracy'; did you mean 'accuracy'. There are loss, accuracy, conf"):
+        with pytest.raises(error, match=r"'acuracy'; did you mean 'accuracy'\? There are loss, accuracy, conf"):
             call()
     with pytest.raises(IndexError):
         SEVERAL[5]
@@ -94,9 +94,7 @@ def test_without_metrics_it_is_a_number():
         1.25, 1.25, -0.75, 0.75, 0.5, 0.5, 0.125, 4.0, 0.0625, math.sqrt(2),
     )  # fmt: skip
     assert (-e, abs(e), round(e, 1), round(e), float(e), math.sqrt(e)) == (-0.25, 0.25, 0.2, 0, 0.25, 0.5)
-    assert (f"{e}", f"{e:.3f}", "%.1f" % e, str(e), repr(e)) == (
-        "0.25", "0.250", "0.2", "0.25", "Evaluation({'loss': 0.25})",
-    )  # fmt: skip
+    assert (f"{e}", f"{e:.3f}", str(e), repr(e)) == ("0.25", "0.250", "0.25", "Evaluation({'loss': 0.25})")
     assert min(1, e) is e and max([e, Evaluation({"loss": 0.5})]) == 0.5 and sum([e, e]) == 0.5
     assert np.isclose(e, 0.25) and np.asarray(e).shape == () and np.mean([e, e]) == 0.25
     assert type(np.float64(1) + e) is np.float64 and (np.arange(3) * e == [0, 0.25, 0.5]).all()
