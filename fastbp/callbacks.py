@@ -482,6 +482,10 @@ class History(Callback):
         at = int(np.nanargmax(values) if name.endswith(_LARGER) else np.nanargmin(values))
         return self.epoch[at] + 1, float(values[at])
 
+    def __repr__(self) -> str:
+        names = f": {', '.join(self.history)}" if self.history else ""
+        return f"<History of {len(self.epoch)} epoch{'s' * (len(self.epoch) != 1)}{names}>"
+
     def _repr_html_(self) -> str:
         from .html import chart, table
 

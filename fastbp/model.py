@@ -1127,7 +1127,7 @@ class Sequential:
         batch_size : int
             Rows that are computed at a time. The bits are those of NumPy's expression on such a block.
         verbose : {0, 1, 2, "auto"}
-            1 or "auto" shows a progress bar, 2 writes a line at the end.
+            1 or "auto" shows a progress bar on standard error, 2 prints a line at the end.
 
         Returns
         -------
@@ -1295,7 +1295,7 @@ class Sequential:
         sample_weight : array_like, optional
             As for `fit`; metrics take no weights.
         verbose : {0, 1, 2, "auto"}
-            1 or "auto" shows a progress bar, 2 writes a line at the end.
+            1 or "auto" shows a progress bar on standard error, 2 prints a line at the end.
         return_dict : bool
             Whether a plain dict is returned, which iterates over names.
 

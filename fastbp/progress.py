@@ -1,8 +1,9 @@
-"""Bars and lines on standard error that say how far a call is, and what it found."""
+"""Bars and lines that say how far a call is, and what it found."""
 
 from __future__ import annotations
 
 import sys
+import time
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ def check_verbose(verbose: Any) -> int:
         return int(verbose)
     if isinstance(verbose, str) and verbose == "auto":
         return 1
-    raise ValueError(f"verbose is {verbose!r}; it must be 0 (silent), 1 or 'auto' (a bar) or 2 (a line at the end)")
+    raise ValueError(f'verbose is {verbose!r}; it must be 0 (nothing), 1 or "auto" (a bar) or 2 (a line at the end)')
 
 
 def as_text(logs: Mapping[str, Any]) -> str:
@@ -70,6 +71,7 @@ def progress(what: str, verbose: int, rows: int, batch: int) -> Iterator[tuple[A
     end : callable
         To be called at the end, with what was found.
     """
+    began = time.perf_counter()
     bar: Any = open_bar(rows, "row") if verbose == 1 else None
 
     def on_pause(step: int) -> None:
@@ -81,7 +83,9 @@ def progress(what: str, verbose: int, rows: int, batch: int) -> Iterator[tuple[A
             bar.set_postfix_str(text, refresh=False)
             bar.update(rows - bar.n)
         elif verbose:
-            print(f"{what}  {rows} row{'s' * (rows != 1)}  {text}".rstrip(), file=sys.stderr)
+            line = f"{what}  {rows} row{'s' * (rows != 1)}  {time.perf_counter() - began:.1f} s  {text}".rstrip()
+            # a line that was asked for is output, one that stands for a bar is none
+            print(line, file=sys.stdout if verbose == 2 else sys.stderr, flush=True)
 
     try:
         if bar is not None:

@@ -165,7 +165,8 @@ def test_a_history():
     assert by_name["loss"] == [f"{losses[-1]:.4g}", f"{min(losses):.4g}", str(1 + losses.index(min(losses)))]
     assert by_name["accuracy"][1:] == [f"{max(accuracies):.4g}", str(1 + accuracies.index(max(accuracies)))]
     assert by_name["val_loss"][2] in ("2", "4")
-    assert shown(History()).rows == [["", "last", "best", "in epoch"]]
+    assert repr(history) == "<History of 4 epochs: loss, accuracy, val_loss, val_accuracy>"
+    assert shown(History()).rows == [["", "last", "best", "in epoch"]] and repr(History()) == "<History of 0 epochs>"
     decay = fastbp.schedules.CosineDecay(0.1, 20)
     model = trained(1)
     model.compile(fastbp.optimizers.SGD(decay), "sparse_categorical_crossentropy")
