@@ -31,7 +31,7 @@ def of_fastbp(x, y, x_test, seed):
     # portable: the same figures on every machine
     model.compile(fastbp.optimizers.Adam(lr=LR), "sparse_categorical_crossentropy", numerics="portable")
     model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, seed=seed, verbose=0)
-    return model.predict(x_test).argmax(axis=1)
+    return model.predict_classes(x_test)
 
 
 def of_sklearn(x, y, x_test, seed):
