@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import sys
@@ -51,7 +52,8 @@ class Callback(Spelled, base=True):
     A hook may leave out its last argument, `logs`; its signature decides, when `fit` begins.
 
     An epoch runs without Python. A callback with ``on_train_batch_begin`` or ``on_train_batch_end`` brings it back
-    for every batch, which costs 4 to 8 us each; the bits are the same.
+    for every batch, which costs 4 to 8 us each; the bits are the same. A copy of a callback (``copy.deepcopy``,
+    ``pickle``) has no `model`.
 
     `predict` and `evaluate` take no callbacks, so Keras' ``on_predict_begin`` and its like are never called.
 
@@ -199,6 +201,10 @@ class Callback(Spelled, base=True):
         >>> second.epoch, second.history
         ([0], {'loss': [0.5]})
         """
+
+    def __getstate__(self) -> dict[str, Any]:
+        # what fit has set is not the callback's own: a history is kept without its model
+        return {name: value for name, value in vars(self).items() if name != "model"}
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Before the validation data are evaluated.
@@ -401,6 +407,9 @@ class History(Callback):
             raise ValueError("history has no losses of epochs")
         self.epoch = epochs.tolist()
         self.history = {name.removeprefix("history/"): values.tolist() for name, values in lists.items()}
+
+    def __copy__(self) -> History:
+        return copy.deepcopy(self)  # lists that two histories share would grow in both
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the history as JSON, atomically.

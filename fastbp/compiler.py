@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -101,6 +101,11 @@ class Layout:
     def positions(self) -> int:
         """How many rows of the last axis one row of the output has: what losses and metrics count."""
         return prod(self.output_shape[:-1])
+
+    @cached_property
+    def weights(self) -> tuple[tuple[int, str, tuple[int, ...]], ...]:
+        """Of all parameters and statistics: of which layer, name and shape."""
+        return tuple((entry.layer, entry.name, entry.shape) for entry in (*self.entries, *self.statistics))
 
     def check_saved(self, arrays: dict[str, Any], dtype: str) -> tuple[str, ...]:
         """Raise ValueError unless `arrays` have what a file holds of the layers; return the names of that."""

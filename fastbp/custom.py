@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .checks import check_identifier
-from .kernels import add_foreign_row, words
+from .kernels import add_foreign_row, add_row, words
 from .layers import Activation
 from .losses import CustomLoss
 
@@ -388,7 +388,9 @@ def activation(
         ``function(x)`` of one array; see the notes. It is called once, with an object that stands for x.
         With `derivative` a function of one number, compiled by ``numba.njit``: it may branch and loop as it likes.
     name : str, optional
-        By default the function's own. ``Dense(8, activation=name)`` works from then on.
+        By default the function's own. ``Dense(8, activation=name)`` works from then on. Called again with another
+        function, as when a cell of a notebook is changed, it is that one's; what was made before keeps the older one,
+        in files and copies, too.
     derivative : callable, optional
         ``derivative(x)`` of one number, compiled by ``numba.njit``.
 
@@ -401,7 +403,7 @@ def activation(
     TypeError
         If the function does what cannot be traced; the message names it.
     ValueError
-        If the name is taken by another function.
+        If the name is one of fastbp's own, or a loss's of yours.
 
     Notes
     -----
@@ -444,7 +446,8 @@ def activation(
     forward = "; ".join([*tape.statements, f"y = {y.name}"])
     dx = tape.gradient(y, _Traced(tape, "dy"))
     backward = "; ".join([*tape.statements, f"dx = {dx.name}"])
-    return Activation(name, expressions=(forward, backward))
+    add_row(name, "activation", forward, backward, newest=True)
+    return Activation(name)
 
 
 def loss(
@@ -476,7 +479,7 @@ def loss(
     TypeError
         If the function does what cannot be traced; the message names it.
     ValueError
-        If the name is taken by another function.
+        If the name is one of fastbp's own, or an activation's of yours.
 
     Examples
     --------
@@ -501,4 +504,5 @@ def loss(
     value = "; ".join([*tape.statements, f"elements = {elements}", f"loss = elements.sum() / {divisor}"])
     slope = tape.gradient(y, None)
     gradient = "; ".join([*tape.statements, f"dy_pred = {slope.name} * (1 / {divisor})"])
+    add_row(name, "loss", value, gradient, newest=True)
     return CustomLoss(name, (value, gradient), reduction)

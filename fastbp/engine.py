@@ -83,12 +83,29 @@ class Memory:
         }
 
     def draw(self, layers: Sequence[Layer], rng: np.random.Generator) -> None:
-        """Set the initial values."""
+        """Set the initial values; what layers bring along, as copies do, takes the place of what is drawn for it."""
         layout = self.layout
         for name, entries in (("parameters", layout.entries), ("statistics", layout.statistics)):
             for entry in entries:
                 self.arrays[name][entry.part] = entry.initializer(entry.shape, rng).reshape(-1)
         self.arrays["streams"][...] = self.seeded(layers, rng, own=True)
+        self.take(layers)
+
+    def take(self, layers: Sequence[Layer]) -> None:
+        """Set what layers bring along, see `Layer.initial`."""
+        pairs = []
+        for entry, array in self.weights:
+            layer = layers[entry.layer]
+            value = layer.initial.get(entry.name)
+            if value is None:
+                continue
+            if value.shape != array.shape:
+                raise ValueError(
+                    f"layer {layer.name} is a copy whose {entry.name} has shape {value.shape}; here it would have "
+                    f"{array.shape}. Make a new layer of that kind, or give the model rows of the same shape"
+                )
+            pairs.append((array, value.astype(self.dtype)))
+        put_values(pairs)
 
     def seeded(self, layers: Sequence[Layer], rng: np.random.Generator, own: bool = False) -> np.ndarray:
         """Return the streams begun anew: those of layers without a seed, and with `own` the others."""
@@ -107,6 +124,14 @@ class Memory:
             # PCG64 whatever the caller's generator is: it is what the kernels know
             streams[WORDS * i : WORDS * (i + 1)] = pcg64_state(np.random.Generator(np.random.PCG64(bits)))
         return streams
+
+    def move(self, other: Memory, tau: float) -> None:
+        """Take a part of the way to another one of the same layout: all of it if `tau` is 1."""
+        pairs = []
+        for name in ("parameters", "statistics"):
+            w, goal = self.arrays[name], other.arrays[name].astype(self.dtype, copy=False)
+            pairs.append((w, goal if tau == 1 else w + tau * (goal - w)))
+        put_values(pairs)
 
     def converted(self, dtype: str) -> Memory:
         """Return the same numbers in another dtype, without gradients."""
@@ -200,6 +225,9 @@ NO_STEPS: Any = Steps.__new__(Steps)
 
 class Engine:
     """The programs of a built model by purpose, with their executors: what a model asks to compute.
+
+    A copy of a model, or of a part of it, makes programs of its own: all that it takes from here are `values`. They are
+    read once for all parts that are copied, or pickled, together, and so are those of one moment.
 
     Parameters
     ----------
@@ -495,6 +523,22 @@ class Engine:
     def copy(self) -> dict[str, np.ndarray]:
         """Return copies of all that a train step reads and writes."""
         return {name: aligned_copy(array) for name, array in self.shared.items()}
+
+    def values(self) -> dict[str, Any]:
+        """Return copies of all that outlives programs: parameters and statistics by layer, streams, optimizer."""
+        layers: list[dict[str, np.ndarray]] = [{} for _ in self.layers]
+        for entry, array in self.memory.weights:
+            layers[entry.layer][entry.name] = array.copy()
+        optimizer = self.setup.optimizer
+        state = {} if optimizer is None else optimizer.get_state()
+        return {"layers": layers, "streams": self.memory.arrays["streams"].copy(), "optimizer": state}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = self.turns.read("copy", self.values)
+        return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (self.turns.read("pickle", self.values),)
 
     def restore(self, copies: dict[str, np.ndarray]) -> None:
         """Set what `copy` returned."""

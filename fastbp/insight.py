@@ -206,6 +206,9 @@ class Finding(str):
         self.kind, self.layers = kind, layers
         return self
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Finding, (self.kind, self.layers, str(self))
+
 
 def _names(names: list[str]) -> str:
     if len(names) > 4:

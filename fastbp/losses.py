@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
-from .checks import as_expressions, as_numbers, check_name, integer, number, suggest, weights_of
+from .checks import as_expressions, as_numbers, integer, number, suggest, weights_of
 from .kernels.functions import entry_of
 from .kernels.table import KERNELS, TABLE
 from .naming import elsewhere, value_of
-from .registry import Registered, make, restore
+from .registry import Registered, check_row, make, restore, row_of
 
 if TYPE_CHECKING:
     from typing import Any
@@ -1429,18 +1429,27 @@ class CustomLoss(Loss):
     """
 
     def __init__(self, name: str, expressions: tuple[str, str] | None, reduction: str = "mean") -> None:
-        from .kernels import add_row
-
         super().__init__(reduction)
-        self.row_name, self.expressions = name, None if expressions is None else as_expressions(expressions)
-        if self.expressions is not None:
-            add_row(name, "loss", *self.expressions)
-        check_name("loss", name, [row.name for row in TABLE.values() if row.family == "loss"])
+        self.expressions = None if expressions is None else as_expressions(expressions)
+        self.row_name = row_of("loss", name, self.expressions)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        called = state["called"]
+        vars(self).update({name: value for name, value in state.items() if name != "called"})
+        self.row_name = row_of("loss", called, self.expressions, self.row_name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "called": self.row.called}
+
+    def _check_readable(self) -> None:
+        """Raise ValueError where a file would stand for another function."""
+        super()._check_readable()
+        check_row(self.row)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
         own = None if self.expressions is None else list(self.expressions)
-        return {"name": self.row_name, "expressions": own, **super().get_config()}
+        return {"name": self.row.called, "expressions": own, **super().get_config()}
 
 
 def get(loss: Loss | str) -> Loss:

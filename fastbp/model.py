@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 import weakref
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import losses, optimizers, summary
-from .checks import as_generator, as_list, as_numbers, check_kind, integer, source_of
+from .checks import as_generator, as_list, as_numbers, check_kind, check_name, integer, number, source_of
 from .compiler import Layout
 from .data import Rows, as_features, as_gradient, as_rows, as_targets, as_weights, dtype_name, source
 from .doubts import doubts_of_number, doubts_of_outputs, last_activation
@@ -28,7 +29,16 @@ from .program import CallError
 from .progress import check_verbose, progress
 from .registry import custom_classes
 from .results import Evaluation
-from .saving import config_of, contents, restored
+from .saving import (
+    config_of,
+    contents,
+    fitting,
+    names_of,
+    restored,
+    usable,
+    weights_config,
+    weights_of_file,
+)
 from .training import BLOCK, batch_logs, evaluate, explain, inputs, job_of, results_of, train, warn_of_few_rows
 from .turns import Turns, put_attributes, put_values
 
@@ -81,11 +91,14 @@ class Sequential:
 
     Notes
     -----
-    One call at a time may change a model. `predict`, `evaluate`, `input_gradient`, `row_gradients`, `get_weights` and
-    `save` only read it: many threads may do so at a time, and so may the callbacks of a `fit` and handlers of signals,
-    which find the model as it was after the last whole step. All else is refused with a RuntimeError before it touches
-    anything. Ctrl-C at any moment, a MemoryError or an error in a callback leave the model as it was after the last
-    whole step.
+    One call at a time may change a model. `predict`, `evaluate`, `input_gradient`, `row_gradients`, `get_weights`,
+    `save` and what copies or pickles it only read it: many threads may do so at a time, and so may the callbacks of a
+    `fit` and handlers of signals, which find the model as it was after the last whole step. All else is refused with a
+    RuntimeError before it touches anything. Ctrl-C at any moment, a MemoryError or an error in a callback leave the
+    model as it was after the last whole step.
+
+    ``copy.deepcopy``, ``copy.copy`` and ``pickle`` give a model of its own that goes on with the same bits: parameters,
+    the optimizer's state, streams of random numbers, history. Gradients are not copied, and steps by hand begin anew.
 
     Examples
     --------
@@ -161,7 +174,7 @@ class Sequential:
             raise ValueError(f"layer {layer.name} belongs to another model; make one for each model")
         names = [other.name for other in self.layers]
         name = layer.name
-        if name is None:
+        if name is None or (name in names and not layer.named):
             kind = default_name(type(layer))
             numbers = range(1, len(names) + 2)
             name = next(f"{kind}_{n}" for n in numbers if f"{kind}_{n}" not in names)
@@ -170,6 +183,85 @@ class Sequential:
         owner = weakref.ref(self)
         layer.name, layer.owner = name, owner
         self.layers.append(layer)
+
+    def pop(self) -> Layer:
+        """Take the last layer away from a model that is not built yet.
+
+        Returns
+        -------
+        Layer
+            It is free again: another model may have it.
+
+        Raises
+        ------
+        RuntimeError
+            If there is none, or the model is built or compiled. A new model of copies has the weights of a trained
+            one: see the examples.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(8), fastbp.Dense(3)])
+        >>> model.pop().name
+        'dense_2'
+        >>> model
+        <Sequential: dense_1>
+
+        Another head for a trained model:
+
+        >>> import copy
+        >>> trained = fastbp.Sequential([fastbp.Dense(8, "relu"), fastbp.Dense(3)], input_shape=4)
+        >>> model = fastbp.Sequential([*copy.deepcopy(trained.layers[:-1]), fastbp.Dense(5)], input_shape=4)
+        >>> bool((model.layers[0].w == trained.layers[0].w).all())
+        True
+        """
+        if not self.layers:
+            raise RuntimeError("the model has no layers")
+        if self.layout is not None or self.loss_function is not None:
+            done = "built" if self.layout is not None else "compiled"
+            raise RuntimeError(
+                f"the model is {done}, and its layers stay; make a new one of copies, which bring their weights along: "
+                "fastbp.Sequential(copy.deepcopy(model.layers[:-1]))"
+            )
+        layer = self.layers.pop()
+        layer.owner = None
+        return layer
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """Return a layer by its name or its place.
+
+        Parameters
+        ----------
+        name : str, optional
+        index : int, optional
+            Negative ones count from the end. Give one of the two.
+
+        Returns
+        -------
+        Layer
+
+        Raises
+        ------
+        ValueError, IndexError
+            If there is no such layer; the message has the nearest name, and all.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(8, name="hidden"), fastbp.Dense(3)])
+        >>> model.get_layer("hidden").units, model.get_layer(index=-1).name
+        (8, 'dense_1')
+        """
+        if (name is None) == (index is None):
+            raise ValueError(f"name is {name!r} and index is {index!r}; give one of them")
+        if index is not None:
+            n = len(self.layers)
+            k = integer("index", index, -sys.maxsize)
+            if not -n <= k < n:
+                raise IndexError(f"index is {k}; the model has {n} layers")
+            return self.layers[k]
+        check_name("layer", name, [layer.name for layer in self.layers])
+        return next(layer for layer in self.layers if layer.name == name)
 
     @property
     def input_shape(self) -> tuple[int, ...] | None:
@@ -275,10 +367,70 @@ class Sequential:
         if setup.optimizer is not None:
             triples += setup.optimizer.attached(self, {} if memory is None else new_state(setup.optimizer, memory))
         views = [{} for _ in self.layers] if memory is None else memory.views(len(self.layers))
-        triples += [(layer, "arrays", arrays) for layer, arrays in zip(self.layers, views, strict=True)]
-        triples += [(layer, "computed", None) for layer in self.layers]
+        for layer, arrays in zip(self.layers, views, strict=True):
+            initial = layer.initial if memory is None else {}
+            triples += [(layer, "arrays", arrays), (layer, "initial", initial), (layer, "computed", None)]
         engine = None if memory is None else Engine(self.layers, memory, setup, self._turns)
         return [*triples, (self, "_engine", engine), (self._turns, "hand", ""), (self, "_by_hand", NO_STEPS)]
+
+    # ------------------------------------------------------------------ copies
+
+    @property
+    def current_engine(self) -> Engine | None:
+        """What computes for this model, or None before it is built."""
+        return self._engine
+
+    def __getstate__(self) -> dict[str, Any]:
+        made = ("_turns", "_building", "_memory", "_by_hand")  # a copy makes its own
+        state = {name: value for name, value in vars(self).items() if name not in made}
+        return {**state, "_memory": None if self._memory is None else self._memory.layout.input_shape}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        values, shape = state["_engine"], state["_memory"]
+        vars(self).update(state)
+        self._turns, self._building = Turns(), RLock()
+        self._memory, self._engine, self._by_hand = None, None, NO_STEPS
+        self._setup = self._setup._replace(backend=usable(self._setup.backend))
+        for layer in self.layers:
+            layer.owner = weakref.ref(self)
+        if self.history is not None:
+            self.history.model = self
+        memory = None
+        if shape is not None:
+            memory = Memory(Layout(self.layers, shape), self.dtype)
+            memory.take(self.layers)
+            memory.arrays["streams"][...] = values["streams"]
+        self.place(self._setup, memory)
+
+    def __copy__(self) -> Sequential:
+        return copy.deepcopy(self)  # layers and arrays belong to one model
+
+    def clone(self) -> Sequential:
+        """Return a new model that is like this one, with the same weights, to be trained from here on by itself.
+
+        Layers, loss, metrics and the optimizer's settings are copies; the optimizer's state, the history and what else
+        a training leaves behind begin anew. Keras' ``clone_model`` draws new weights, which here is
+        ``Sequential([type(layer)(**layer.get_config()) for layer in model.layers])``; ``copy.deepcopy(model)`` goes on
+        with the training, too.
+
+        Returns
+        -------
+        Sequential
+            Built and compiled where this one is.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(3)], input_shape=2)
+        >>> target = model.clone()
+        >>> bool((target.layers[0].w == model.layers[0].w).all()), target.layers[0] is model.layers[0]
+        (True, False)
+        """
+        twin = copy.deepcopy(self, {id(self.history): None, id(self.batch_losses): None})
+        twin.fit_seed, twin.stop_training = None, False
+        if twin.optimizer is not None:
+            twin.optimizer.reset()
+        return twin
 
     @property
     def layout(self) -> Layout | None:
@@ -1412,6 +1564,111 @@ class Sequential:
             pairs.append((array, value.astype(array.dtype)))
         put_values(pairs)
 
+    def copy_weights_from(self, other: Sequential, tau: float = 1.0) -> None:
+        """Set all parameters and statistics to those of another model, or move them towards these.
+
+        Parameters
+        ----------
+        other : Sequential
+            Its layers have the same names, and weights of the same shapes, as those of a `clone` do.
+        tau : float
+            In [0, 1]: each array becomes ``w + tau * (other's w - w)``, the bits of that expression in this model's
+            dtype; with 1 it becomes the other's.
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            For another kind of model; this one is as it was then. If one of the two is being changed.
+
+        Notes
+        -----
+        In reinforcement learning the other one is the model that is trained, and this one its target network. A
+        callback, or a loop of `train_on_batch`, may do it at each step.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1, name="q")], input_shape=2, seed=0)
+        >>> target = model.clone()
+        >>> model.layers[0].b = [1.0]
+        >>> target.copy_weights_from(model, tau=0.25)
+        >>> target.layers[0].b
+        array([0.25], dtype=float32)
+        >>> target.copy_weights_from(model)
+        >>> target.layers[0].b
+        array([1.], dtype=float32)
+        """
+        check_kind("other", other, Sequential, "a fastbp.Sequential")
+        tau = number("tau", tau, 0, 1, closed_high=True)
+        if other._memory is None:
+            other.build()
+        memory: Any = other._memory
+        layout = self.layout_for(memory.layout.input_shape)
+        names, others = [layer.name for layer in self.layers], [layer.name for layer in other.layers]
+        if layout.weights != memory.layout.weights or names != others:
+            fitting("other", names_of(other.layers, memory.layout), names_of(self.layers, layout))
+        if self._memory is None:
+            self.build(layout.input_shape)
+        self._turns.between("copy_weights_from", other._turns.read, "copy_weights_from", self._move, other, tau)
+
+    def _move(self, other: Sequential, tau: float) -> None:
+        memory: Any = self._memory
+        memory.move(other._memory, tau)
+
+    def save_weights(self, path: str | os.PathLike[str]) -> None:
+        """Write all parameters and statistics, by layer and name, to one ``.npz`` file, atomically.
+
+        Parameters
+        ----------
+        path : path-like
+
+        See Also
+        --------
+        save : Writes the model itself, too, and the optimizer's state.
+        """
+        from .io import save_arrays
+
+        self.build()
+        save_arrays(path, *self._turns.read("save_weights", weights_config, self))
+
+    def load_weights(self, path: str | os.PathLike[str]) -> None:
+        """Set all parameters and statistics to those of a file.
+
+        Parameters
+        ----------
+        path : path-like
+            What `save_weights`, `save` or a checkpoint wrote, of a model whose layers have the same names, and weights
+            of the same shapes. It says the input shape where the model does not know it.
+
+        Raises
+        ------
+        fastbp.io.FileFormatError
+            If the file is damaged, or is no such file.
+        ValueError
+            If it is of another model; the message names the array. This one is as it was then.
+
+        Examples
+        --------
+        >>> import os, tempfile, fastbp
+        >>> path = os.path.join(tempfile.mkdtemp(), "weights.npz")
+        >>> model = fastbp.Sequential([fastbp.Dense(3)], input_shape=2)
+        >>> model.save_weights(path)
+        >>> other = fastbp.Sequential([fastbp.Dense(3)])
+        >>> other.load_weights(path)
+        >>> bool((other.layers[0].w == model.layers[0].w).all())
+        True
+        """
+        shape, arrays = weights_of_file(path, Sequential)
+        layout = self.layout_for(shape)
+        fitting("path", {name: a.shape for name, a in arrays.items()}, names_of(self.layers, layout), path)
+        self.build(layout.input_shape)
+        self._turns.between("load_weights", self._load_weights, arrays)
+
+    def _load_weights(self, arrays: dict[str, np.ndarray]) -> None:
+        memory: Any = self._memory
+        found = [(array, arrays[f"{self.layers[entry.layer].name}/{entry.name}"]) for entry, array in memory.weights]
+        put_values([(array, value.astype(array.dtype)) for array, value in found])
+
     def count_params(self) -> int:
         """Return the number of parameters; statistics are none.
 
@@ -1520,8 +1777,9 @@ def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, type] 
     ----------
     path : path-like
     custom_objects : dict of str to type, optional
-        Your own classes by the names of the file, such as ``{"__main__.Scale": Scale}``, where these have changed. A
-        class that has been imported or defined is found by itself; nothing is imported because a file says so.
+        Your own classes by their names, ``{"Scale": Scale}``, or by those of the file, ``{"__main__.Scale": Scale}``,
+        where these have changed. A class that has been imported or defined is found by itself; nothing is imported
+        because a file says so. A warning says what the file does not name.
 
     Returns
     -------
@@ -1546,6 +1804,9 @@ def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, type] 
     """
     custom_objects = {} if custom_objects is None else custom_objects
     check_kind("custom_objects", custom_objects, Mapping, "a dict of classes by name")
-    with custom_classes(custom_objects):
+    with custom_classes(custom_objects) as given:
         model: Sequential = restored(path, Sequential)
+    if given.unused:
+        unused, others = (", ".join(map(repr, names)) for names in (given.unused, given.others))
+        warn(f"custom_objects has {unused}, which the file does not name{f'; it names {others}' * bool(others)}")
     return model

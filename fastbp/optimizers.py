@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import weakref
 from collections.abc import Mapping
@@ -67,7 +68,8 @@ class Optimizer(Registered, kind="optimizer"):
 
     Notes
     -----
-    An optimizer belongs to the model that was compiled with it and holds that model's state.
+    An optimizer belongs to the model that was compiled with it and holds that model's state. A copy of it
+    (``copy.deepcopy``, ``pickle``) belongs to none, and a model that is compiled with it goes on with that state.
 
     Examples
     --------
@@ -330,8 +332,8 @@ class Optimizer(Registered, kind="optimizer"):
             The model.
         state : dict of str to ndarray
             New arrays, as `state` describes them, that the programs are to update; empty while the number of
-            parameters is not known. An optimizer that has updated this model goes on from where it was, one whose
-            model is gone begins anew.
+            parameters is not known. An optimizer that has updated this model, or is a copy, goes on from where it was,
+            one whose model is gone begins anew.
 
         Returns
         -------
@@ -340,7 +342,7 @@ class Optimizer(Registered, kind="optimizer"):
         Raises
         ------
         ValueError
-            If the optimizer belongs to another model.
+            If the optimizer belongs to another model, or is a copy of one with another number of parameters.
 
         Examples
         --------
@@ -353,14 +355,45 @@ class Optimizer(Registered, kind="optimizer"):
         current = self._owner() if self._owner is not None else None
         if current is not None and current is not owner:
             raise ValueError("this optimizer belongs to another model; make one for each model")
-        iterations = self._iterations if self._owner is None or current is owner else np.zeros(1, np.int64)
-        if current is owner and self._state and state:
-            for name, array in self._state.items():
+        goes_on = self._owner is None or current is owner
+        kept = self._state if goes_on else {}
+        iterations = self._iterations if goes_on else np.zeros(1, np.int64)
+        if kept and state:
+            for name, array in kept.items():
+                if array.shape != state[name].shape:
+                    raise ValueError(
+                        f"this optimizer is a copy whose {name} has shape {array.shape}; for this model it must have "
+                        f"{state[name].shape}. Call its reset() first, and it begins anew"
+                    )
                 state[name][...] = array
         else:
             put_values(self._powers(state, int(iterations[0])))
-        names = ("_owner", weakref.ref(owner)), ("_state", state), ("_iterations", iterations)
+        names = ("_owner", weakref.ref(owner)), ("_state", state or kept), ("_iterations", iterations)
         return [(self, name, value) for name, value in names]
+
+    def reset(self) -> None:
+        """Begin anew: no update was made, and the state is the initial one. The learning rate, or its rule, stays."""
+        if self._owner is None:
+            self._state = {}  # of a copy: the next model's size decides
+        initial = {name: value for name, (_, _, value) in self.state(1).items()}
+        put_values([(array, np.full_like(array, initial[name])) for name, array in self._state.items()])
+        self.iterations = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        model: Any = None if self._owner is None else self._owner()
+        engine = None if model is None else model.current_engine
+        # computed ahead of what may be another number of updates by then
+        state = {**vars(self), "_owner": None, "_ahead": (0, np.empty(0))}
+        return state if engine is None else {**state, "_state": (engine,)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if isinstance(self._state, tuple):
+            self._state = dict(self._state[0]["optimizer"])
+            self._iterations = self._state.pop("step").reshape(1)
+
+    def __copy__(self) -> Optimizer:
+        return copy.deepcopy(self)  # two optimizers cannot share a state
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Return copies of the state arrays by name, and `iterations` as ``"step"``.

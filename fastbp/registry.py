@@ -8,21 +8,59 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import FunctionType
 from typing import TYPE_CHECKING
 
-from .checks import check_name
+from .checks import as_expressions, check_name
+from .kernels import add_row, names_called, row_called
+from .kernels.table import TABLE
 from .naming import Spelled, foreign, is_own, others_of, own_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any, ClassVar, TypeVar
 
+    from .kernels.table import Row
+
     T = TypeVar("T", bound="Registered")
 
-__all__ = ["NotDefinedError", "Registered", "check_readable", "custom_classes", "make", "name_of", "restore"]
+__all__ = [
+    "NotDefinedError", "Registered", "check_readable", "check_row", "custom_classes", "make", "name_of", "restore",
+    "row_of",
+]  # fmt: skip
 
-#: The classes of `load_model(custom_objects=)` by the names of the file that is read.
-_CUSTOM: ContextVar[Mapping[str, type]] = ContextVar("custom_objects")
+#: What `load_model(custom_objects=)` was given, while a file is read.
+_GIVEN: ContextVar[Given] = ContextVar("custom_objects")
+
+
+class Given:
+    """The classes that a reader of a file was given.
+
+    Parameters
+    ----------
+    classes : dict of str to type
+        By the names that a file has for them, or by their own alone.
+
+    Attributes
+    ----------
+    unused : list of str
+        The names that the file did not ask for.
+    others : list of str
+        Those of users' classes for which it asked.
+    """
+
+    def __init__(self, classes: Mapping[str, Any]) -> None:
+        self.classes, self.unused, self.others = classes, list(classes), list[str]()
+
+    def asked(self, name: str) -> str | None:
+        """Note that the file names a class; return the name that it was given by, or None."""
+        plain = name.rpartition(".")[2]
+        found = next((key for key in (name, plain) if key in self.classes), None)
+        if found is None and plain != name:
+            self.others.append(name)
+        if found in self.unused:
+            self.unused.remove(found)
+        return found
 
 
 class NotDefinedError(ValueError):
@@ -106,12 +144,108 @@ class Registered(Spelled, base=True):
         elif not (is_own(cls) and cls.__name__.startswith("_")):  # what some of fastbp's classes share is none itself
             cls.registry.add(cls, names)
 
+    def _check_readable(self) -> None:
+        """Raise ValueError where a file would stand for another class.
+
+        Classes of one function, or of a cell of a notebook that ran again, have one name: files mean the newest. Where
+        that is defined by the same code it is as good.
+        """
+        cls = type(self)
+        newest = cls.registry.classes.get(name_of(cls))
+        if newest is not cls and not (newest and _alike(newest, cls)):
+            raise ValueError(
+                f"the class of {cls.registry.kind} {name_of(cls)!r} is not the one that a file would stand for: "
+                "another one of that name was defined after it. Make the model with the newer class, or define the "
+                "two with different names"
+            )
+
+
+#: What Python itself puts into a class.
+_OF_PYTHON = {
+    "__dict__", "__weakref__", "__module__", "__qualname__", "__firstlineno__", "__static_attributes__", "registry",
+}  # fmt: skip
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two classes, or parts of them, are made by the same code with the same values."""
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, type):
+        parts = [{k: v for k, v in vars(cls).items() if k not in _OF_PYTHON} for cls in (a, b)]
+        pairs = [parts, [a.__bases__, b.__bases__]] if name_of(a) == name_of(b) else []
+        return bool(pairs) and all(_alike(*pair) for pair in pairs)
+    if isinstance(a, FunctionType):
+        return a.__code__ == b.__code__ and _alike(_surroundings(a), _surroundings(b))
+    if isinstance(a, (classmethod, staticmethod)):
+        return _alike(a.__func__, b.__func__)
+    if isinstance(a, property):
+        return _alike([a.fget, a.fset, a.fdel], [b.fget, b.fset, b.fdel])
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(_alike, a, b))
+    return isinstance(a, (bool, int, float, str, bytes)) and a == b
+
+
+def _surroundings(function: FunctionType) -> list[Any]:
+    """Return what a function has besides its code: defaults, and variables of those around it but for its class."""
+    owner, cells = function.__qualname__.rpartition(".")[0], function.__closure__ or ()
+    values = [cell.cell_contents for cell in cells]
+    own = [v for v in values if not (isinstance(v, type) and v.__qualname__ == owner)]  # `super()` has the class
+    return [function.__defaults__, function.__kwdefaults__, own]
+
+
+def row_of(family: str, name: Any, expressions: Any = None, row_name: str | None = None) -> str:
+    """Return what the row of an activation or a loss is called in the table.
+
+    Parameters
+    ----------
+    family : {"activation", "loss"}
+    name : str
+        What users call it.
+    expressions : tuple of str, optional
+        Of a function of a user's.
+    row_name : str, optional
+        What it was called where an object was pickled, or copied.
+
+    Raises
+    ------
+    ValueError
+        If there is none; a `NotDefinedError` where a file, or a pickle, names it.
+    """
+    if expressions is not None:
+        return add_row(name, family, *as_expressions(expressions)).name
+    if row_name in TABLE and TABLE[row_name].called == name:
+        return row_name
+    known = names_called(family)
+    given = _GIVEN.get(None)
+    if given is not None:
+        given.asked(name)
+    if name not in known and (row_name is not None or given is not None):
+        raise NotDefinedError(
+            f"there is no {family} {name!r} here: it is made of Numba functions, of which only the name is written. "
+            f"Call fastbp.custom.{family}(..., {name!r}, derivative=...) first, as where it was made"
+        )
+    check_name(family, name, known, others_of(family))
+    return row_called(name).name
+
+
+def check_row(row: Row) -> None:
+    """Raise ValueError where a file would stand for another row: of Numba functions it has the name alone."""
+    newest = row_called(row.called)
+    pairs = zip(row.kernels.values(), newest.kernels.values(), strict=True)
+    if any(old.foreign and not _alike(old.function, new.function) for old, new in pairs):
+        raise ValueError(
+            f"the {row.family} {row.called!r} is made of Numba functions, and is not the one that a file would stand "
+            "for: another one of that name was made after it. Make the model with the newer one, or give the two "
+            "different names"
+        )
+
 
 def check_readable(*parts: Any) -> None:
-    """Raise ValueError where a file would stand for another class than an object's, or one that it has.
-
-    Classes of one function, or of a cell of a notebook that ran again, have one name: files mean the newest.
-    """
+    """Raise ValueError where a file would stand for another class, or function, than an object's or one that it has."""
     seen: set[int] = set()
     waiting = [*parts]
     while waiting:
@@ -120,13 +254,7 @@ def check_readable(*parts: Any) -> None:
             continue
         seen.add(id(part))
         if isinstance(part, Registered):
-            cls = type(part)
-            if cls.registry.classes.get(name_of(cls)) is not cls:
-                raise ValueError(
-                    f"the class of {cls.registry.kind} {name_of(cls)!r} is not the one that a file would stand for: "
-                    "another one of that name was defined after it. Make the model with the newer class, or define the "
-                    "two with different names"
-                )
+            part._check_readable()
             waiting += vars(part).values()
         elif isinstance(part, (list, tuple)):
             waiting += part
@@ -135,18 +263,23 @@ def check_readable(*parts: Any) -> None:
 
 
 @contextmanager
-def custom_classes(classes: Mapping[str, type]) -> Iterator[None]:
+def custom_classes(classes: Mapping[str, Any]) -> Iterator[Given]:
     """Let names of a file stand for these classes, in this thread, within a with statement."""
-    token = _CUSTOM.set(classes)
+    given = Given(classes)
+    token = _GIVEN.set(given)
     try:
-        yield
+        yield given
     finally:
-        _CUSTOM.reset(token)
+        _GIVEN.reset(token)
 
 
 def _class(base: type[T], name: Any) -> type[T]:
-    registry = base.registry
-    known = {**registry.named, **registry.classes, **_CUSTOM.get({})}
+    registry, given = base.registry, _GIVEN.get(None)
+    known = {**registry.named, **registry.classes}
+    if given is not None and isinstance(name, str):
+        key = given.asked(name)
+        if key is not None:
+            known[name] = given.classes[key]
     if isinstance(name, str) and "." in name and name not in known:
         raise NotDefinedError(
             f"the {registry.kind} {name!r} is not defined here: import or define its class first, or say which it is, "
@@ -155,7 +288,7 @@ def _class(base: type[T], name: Any) -> type[T]:
     check_name(registry.kind, name, known, others_of(registry.kind))
     found = known[name]
     if not (isinstance(found, type) and issubclass(found, base)):
-        raise TypeError(f"custom_objects[{name!r}] is {found!r}; it must be a subclass of {base.__name__}")
+        raise TypeError(f"custom_objects[{given.asked(name)!r}] is {found!r}; it must be a subclass of {base.__name__}")
     return found
 
 

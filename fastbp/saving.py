@@ -5,8 +5,8 @@ from __future__ import annotations
 from numbers import Integral
 from typing import TYPE_CHECKING
 
-from . import losses, optimizers
-from .checks import integer, saved_seed
+from . import losses, metrics, optimizers
+from .checks import integer, saved_seed, suggest
 from .compiler import Layout
 from .data import dtype_name
 from .engine import Memory, Setup
@@ -17,12 +17,16 @@ from .turns import put_values
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     import numpy as np
 
-__all__ = ["config_of", "contents", "restored"]
+    from .layers import Layer
+
+__all__ = [
+    "config_of", "contents", "fitting", "names_of", "restored", "usable", "weights_config", "weights_of_file",
+]  # fmt: skip
 
 
 def config_of(model: Any, layout: Layout, optimizer: list[Any] | None) -> dict[str, Any]:
@@ -59,7 +63,46 @@ def config_of(model: Any, layout: Layout, optimizer: list[Any] | None) -> dict[s
         config["loss"] = None if loss is None else [name_of(type(loss)), loss.get_config()]
         config["optimizer"] = optimizer
         config["metrics"] = [metric.get_config() for metric in model.metrics]
+    _check_own(config)
     return config
+
+
+#: What a part that a file describes says of itself.
+_TOLD: dict[str, Callable[[str, Any], Any]] = {
+    "layer": lambda *told: from_config(*told).get_config(),
+    "loss": lambda *told: losses.from_config(*told).get_config(),
+    "metric": lambda *told: metrics.get([*told]).get_config()[1],
+    "optimizer": lambda *told: optimizers.to_config(optimizers.from_config(*told))[1],
+}
+
+
+def _check_own(config: dict[str, Any]) -> None:
+    """Raise ValueError where a part of a user's class could not be made again of what its `get_config` says."""
+    parts = [("layer", *layer) for layer in config["layers"]]
+    if "loss" in config:
+        loss, optimizer = config["loss"], config["optimizer"]
+        # of a checkpoint it may lack the rate, where that is a function
+        chosen = [] if optimizer is None or optimizer[1]["lr"] is None else [optimizer]
+        parts += [*(("loss", *one) for one in ([] if loss is None else [loss])), *(("optimizer", *one) for one in chosen)]
+        parts += [("metric", *metric) for metric in config["metrics"] if not isinstance(metric, str)]
+    for which, kind, options in parts:
+        if "." in kind:  # a user's
+            _check_part(which, kind, options)
+
+
+def _check_part(which: str, kind: str, options: dict[str, Any]) -> None:
+    import json
+
+    try:
+        told = json.loads(json.dumps(options))
+        other = json.loads(json.dumps(_TOLD[which](kind, told)))
+        if other != told:
+            raise ValueError(f"of one that is made of {told} it is {other}")
+    except Exception as error:  # whatever the user's code raises
+        raise ValueError(
+            f"the {which} {options.get('name', kind)!r} cannot be written: get_config of {kind} must return, as plain "
+            f"data, the arguments that make another one like it; {type(error).__name__}: {error}"
+        ) from error
 
 
 def contents(model: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -69,6 +112,57 @@ def contents(model: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if model.optimizer is not None:
         arrays.update((f"optimizer.{name}", array) for name, array in model.optimizer.get_state().items())
     return config, arrays
+
+
+def names_of(layers: Sequence[Layer], layout: Layout) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all parameters and statistics by layer and name, as files of weights have them."""
+    return {f"{layers[k].name}/{name}": shape for k, name, shape in layout.weights}
+
+
+def fitting(
+    argument: str, given: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], value: Any = None
+) -> None:
+    """Raise ValueError unless weights, by name, have the names and shapes of a model's.
+
+    Parameters
+    ----------
+    argument : str
+        What messages call where they come from.
+    given, wanted : dict of str to tuple
+    value : object, optional
+        Of the argument.
+    """
+    where = argument if value is None else f"{argument} is {str(value)!r}, which"
+    for name, shape in wanted.items():
+        if name not in given:
+            raise ValueError(f"{where} has no {name}{suggest(name, given)}; it has {', '.join(given) or 'nothing'}")
+        if given[name] != shape:
+            raise ValueError(f"{where} has {name} of shape {given[name]}; this model's has {shape}")
+    more = [name for name in given if name not in wanted]
+    if more:
+        raise ValueError(f"{where} has {', '.join(more)} besides; this model has {', '.join(wanted) or 'no weights'}")
+
+
+def weights_config(model: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return what a file of the weights alone holds."""
+    memory = model.engine().memory
+    arrays = {f"{model.layers[entry.layer].name}/{entry.name}": array.copy() for entry, array in memory.weights}
+    return {"weights": {"input_shape": list(memory.layout.input_shape)}}, arrays
+
+
+def weights_of_file(
+    path: str | os.PathLike[str], sequential: Callable[..., Any]
+) -> tuple[tuple[int, ...], dict[str, np.ndarray]]:
+    """Return the input shape and the weights by name of a file, of weights or of a whole model."""
+    from .io import FileFormatError, load_arrays
+
+    config, arrays = load_arrays(path)
+    if "weights" not in config:
+        config, arrays = weights_config(restored(path, sequential))
+    try:
+        return tuple(integer("input_shape", n, 1) for n in config["weights"]["input_shape"]), arrays
+    except (LookupError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{path}: not weights of this version of fastbp: {error}") from error
 
 
 def restored(path: str | os.PathLike[str], sequential: Callable[..., Any]) -> Any:
@@ -87,6 +181,8 @@ def restored(path: str | os.PathLike[str], sequential: Callable[..., Any]) -> An
     from .io import FileFormatError, load_arrays
 
     config, arrays = load_arrays(path)
+    if "weights" in config:
+        raise FileFormatError(f"{path}: it holds weights and no model; make one, and call its load_weights")
     # a checkpoint of fit's is a model with more
     arrays = {name: array for name, array in arrays.items() if "training" not in config or "/" not in name}
     try:
@@ -117,8 +213,11 @@ def _compile(model: Any, config: dict[str, Any], arrays: dict[str, np.ndarray]) 
     optimizer = optimizers.from_config(*config["optimizer"])
     state = {k.removeprefix("optimizer."): array for k, array in arrays.items() if k.startswith("optimizer.")}
     optimizer.check_state(state, model.layout.n, model.dtype)
-    backend = config["backend"]
-    if backend in BACKENDS and BACKENDS[backend].missing:
-        backend = None  # the default, which warns: the bits are the same
+    backend = usable(config["backend"])
     model.compile(optimizer, loss, config["metrics"], backend, model.dtype, config.get("numerics", "numpy"))
     optimizer.set_state(state)
+
+
+def usable(backend: Any) -> Any:
+    """Return the backend of a model of elsewhere, or None for the default, which warns: the bits are the same."""
+    return None if backend in BACKENDS and BACKENDS[backend].missing else backend

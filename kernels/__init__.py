@@ -141,14 +141,46 @@ _OVER = {
 }
 
 
-def _check_new(name: str, family: str) -> None:
+#: Of the names of rows that were made at run time, the row that each stands for: the newest.
+_NEWEST: dict[str, Row] = {}
+
+
+def row_called(name: str) -> Row | None:
+    """Return the row that users call so: the newest, where a function of that name was defined again.
+
+    The older ones stay in the table, each under a name of its own, for what was made with them.
+    """
+    newest = _NEWEST.get(name)
+    return TABLE.get(name if newest is None else newest.name)
+
+
+def names_called(family: str) -> list[str]:
+    """Return what users call the rows of a family."""
+    return list(dict.fromkeys(row.called for row in TABLE.values() if row.family == family))
+
+
+def _put(row: Row, newest: bool) -> Row:
+    """Put a row into the table, if it is not there; let its name stand for it if it is the newest, or the first."""
+    TABLE[row.name] = row
+    KERNELS.update(row.kernels)
+    if newest or row_called(row.called) is None:
+        _NEWEST[row.called] = row
+    for suffix in ("forward", "backward"):
+        globals().pop(f"{row.called}_{suffix}", None)  # a function of the older row
+    return row
+
+
+def _free_name(name: str, family: str) -> str:
+    """Return the name in the table of a new row that is to be called so."""
     if not isinstance(family, str) or family not in _SIGNATURES:
         raise ValueError(f"family is {family!r}; it must be one of {', '.join(_SIGNATURES)}")
-    if name in TABLE:
+    if name in TABLE and (name not in _NEWEST or _NEWEST[name].family != family):
         raise ValueError(f"there is a row {name!r} already; give yours another name")
+    numbered = (f"{name}__{k}" for k in range(2, len(TABLE) + 2))
+    return name if name not in TABLE else next(other for other in numbered if other not in TABLE)
 
 
-def _new_row(name: str, family: str, over: str = "elements") -> Row:
+def _new_row(name: str, called: str, family: str, over: str = "elements") -> Row:
     counted = "rows" if over == "samples" else "elements"
     said: dict[str, Any] = {
         "activation": {"saved": ["x"]},
@@ -156,33 +188,42 @@ def _new_row(name: str, family: str, over: str = "elements") -> Row:
             "attributes": {"mean": 1.0}, "saved": ["y_pred", "y_true"], "mean_over": counted, "sample": "elements",
         },
     }  # fmt: skip
-    return Row(name, family, source="added at run time", **said[family])
+    return Row(name, family, source="added at run time", called=called, **said[family])
 
 
-def add_row(name: str, family: str, forward: str, backward: str) -> None:
+def add_row(name: str, family: str, forward: str, backward: str, newest: bool = False) -> Row:
     """Add an op to the table at run time, over elements or over elements and rows; every backend runs it.
 
     Parameters
     ----------
     name : str
-        Its kernels are ``name_forward`` and ``name_backward``.
+        What it is called; its kernels are ``name_forward`` and ``name_backward``. Where another row is called so, both
+        are in the table.
     family : {"activation", "loss"}
     forward, backward : str
         NumPy statements that assign every output, in the vocabulary of ``codegen/graph.py``. Nothing else is accepted,
         so that they may come from a file.
+    newest : bool
+        Whether the name is to stand for this row, where there are others of that name.
+
+    Returns
+    -------
+    Row
+        The one of these expressions, which may have been there.
 
     Raises
     ------
     TypeError
         If name or an expression is no str.
     ValueError
-        If an expression has another word or is too long, or there is another row of that name.
+        If an expression has another word or is too long, or the name is that of one of fastbp's own rows, or of another
+        family's.
 
     Examples
     --------
     >>> import numpy as np
     >>> from fastbp import kernels
-    >>> kernels.add_row("my_cube", "activation", "y = x * x * x", "dx = dy * (3 * x * x)")
+    >>> row = kernels.add_row("my_cube", "activation", "y = x * x * x", "dx = dy * (3 * x * x)")
     >>> kernels.my_cube_forward(np.array([-1.0, 2.0]))
     array([-1.,  8.])
     """
@@ -191,21 +232,21 @@ def add_row(name: str, family: str, forward: str, backward: str) -> None:
         if not expression.strip():
             raise ValueError(f"{which} is {expression!r}; it must assign every output")
     check_identifier("the name of a row", name)
-    if name in TABLE and [kernel.expression for kernel in TABLE[name].kernels.values()] == [forward, backward]:
-        return
-    _check_new(name, family)
-    names, over = [f"{name}_{suffix}" for suffix, _ in _SIGNATURES[family]], "elements"
+    for row in [row for row in TABLE.values() if row.called == name and row.family == family]:
+        if [kernel.expression for kernel in row.kernels.values()] == [forward, backward]:
+            return _put(row, newest)
+    own = _free_name(name, family)
+    names, over = [f"{own}_{suffix}" for suffix, _ in _SIGNATURES[family]], "elements"
     for kernel, expression in zip(names, (forward, backward), strict=True):
         with _reading(kernel, expression):
             over = max(over, _over(expression), key=[*_OVER].index)
-    row = _new_row(name, family, over)
+    row = _new_row(own, name, family, over)
     for kernel, (_, signature), expression in zip(names, _SIGNATURES[family], (forward, backward), strict=True):
         for old, new in _OVER[over].items():
             signature = signature.replace(old, new)
         with _reading(kernel, expression):
             row.kernels[kernel] = _kernel_of(kernel, row, signature, expression)
-    TABLE[name] = row
-    KERNELS.update(row.kernels)
+    return _put(row, newest)
 
 
 @contextmanager
@@ -252,8 +293,10 @@ def _kernel_of(name: str, row: Row, signature: str, expression: str) -> Kernel:
         work = [*work, f"work{len(work) + 1}"]
 
 
-def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> None:
+def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> Row:
     """Add a pointwise op to the table at run time, made of scalar functions that ``numba.njit`` compiled.
+
+    The name stands for it from then on, see `add_row`.
 
     Parameters
     ----------
@@ -263,6 +306,10 @@ def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> N
     function, derivative : Dispatcher
         Of x for an activation; of y_true and y_pred for a loss, and the derivative by y_pred.
 
+    Returns
+    -------
+    Row
+
     Raises
     ------
     ImportError
@@ -270,7 +317,7 @@ def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> N
     TypeError
         If one is not compiled by Numba.
     ValueError
-        If there is a row of that name.
+        If one of fastbp's own rows, or one of another family, has that name.
 
     Examples
     --------
@@ -279,21 +326,20 @@ def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> N
     >>> from fastbp import kernels
     >>> if find_spec("numba"):
     ...     from numba import njit
-    ...     kernels.add_foreign_row("half_square", "activation", njit(lambda x: x * x / 2), njit(lambda x: x))
+    ...     row = kernels.add_foreign_row("half_square", "activation", njit(lambda x: x * x / 2), njit(lambda x: x))
     ...     assert kernels.half_square_forward(np.array([3.0])) == 4.5
     """
     check_identifier("the name of a row", name)
-    _check_new(name, family)
-    row = _new_row(name, family)
+    own = _free_name(name, family)
+    row = _new_row(own, name, family)
     foreign = BACKENDS[choose_backend("numba")].importable("foreign")
     made = {"activation": foreign.activation, "loss": foreign.loss}[family](function, derivative)
     split = "n" if family == "activation" else None
     for (suffix, signature), kernel_of, python in zip(_SIGNATURES[family], made, (function, derivative), strict=True):
-        kernel = Kernel(f"{name}_{suffix}", row, signature, python.py_func, split=split)
+        kernel = Kernel(f"{own}_{suffix}", row, signature, python.py_func, split=split)
         kernel.foreign = kernel_of
         row.kernels[kernel.name] = kernel
-    TABLE[name] = row
-    KERNELS.update(row.kernels)
+    return _put(row, newest=True)
 
 
 def _check_dtype(dtype: str) -> None:
@@ -304,7 +350,9 @@ def _check_dtype(dtype: str) -> None:
 def __getattr__(name: str) -> Any:
     # functions are made when first asked for: importing the package makes none
     if name in KERNELS:
-        function = globals()[name] = function_of(KERNELS[name])
+        row = KERNELS[name].row
+        newest = row_called(row.name) or row
+        function = globals()[name] = function_of(newest.kernels[newest.name + name.removeprefix(row.name)])
         return function
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}{suggest(name, KERNELS)}")
 

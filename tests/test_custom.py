@@ -1,7 +1,9 @@
 """Functions of users' own: the bits of their expression in every backend, and the derivative by the chain rule."""
 
+import copy
 import functools
 import itertools
+import pickle
 import subprocess
 import sys
 
@@ -448,7 +450,7 @@ def test_names(fresh):
     first = custom.activation(lambda x: x * 2, name)
     assert custom.activation(lambda y: y * 2, name).activation == first.activation == name
     with pytest.raises(ValueError, match=f"there is a row '{name}' already"):
-        custom.activation(lambda x: x * 3, name)
+        custom.loss(lambda t, y: (y - t) * 3, name)
     with pytest.raises(ValueError, match="'relu' already"):
         custom.activation(lambda x: x * 3, "relu")
     with pytest.raises(ValueError, match="name is '<lambda>'"):
@@ -458,6 +460,95 @@ def test_names(fresh):
         return x * 3
 
     assert custom.activation(tripled).activation == "tripled"
+
+
+def own(bend, cube, activation, loss):
+    """Return a model of functions of one's own, as a cell of a notebook that may be changed and run again."""
+    bent = custom.activation(bend, activation)
+    cubes = custom.loss(cube, loss)
+    model = Sequential([Dense(4, activation=bent), Dense(2)], seed=0)
+    model.compile("adam", cubes)
+    return model
+
+
+@pytest.mark.parametrize("backend", ["numpy", *BACKENDS])
+def test_a_function_that_is_defined_again(fresh, tmp_path, backend):
+    names = fresh(), fresh()
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((12, 3)).astype("f4"), rng.standard_normal((12, 2)).astype("f4")
+    makes = {
+        "older": (lambda x: x * x + x, lambda t, y: (y - t) ** 2),
+        "newer": (lambda x: x * x - 3 * x, lambda t, y: np.abs(y - t) ** 3),
+    }
+    alone = {}
+    for key, (bend, cube) in makes.items():
+        model = own(bend, cube, fresh(), fresh())
+        model.compile("adam", model.loss_function, backend=backend)
+        model.fit(x, y, epochs=3, seed=0, verbose=0)
+        alone[key] = model.predict(x)
+    models = {"older": own(*makes["older"], *names)}
+    models["unchanged"] = own(*makes["older"], *names)
+    models["newer"] = own(*makes["newer"], *names)
+    # what the older function made keeps it, wherever it is compiled anew
+    for key, model in models.items():
+        model.compile("adam", model.loss_function, backend=backend)
+        model.fit(x, y, epochs=3, seed=0, verbose=0)
+        assert_same_bits(model.predict(x), alone["newer" if key == "newer" else "older"])
+        model.save(tmp_path / f"{key}.npz")
+        for twin in (load_model(tmp_path / f"{key}.npz"), pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+            assert_same_bits(twin.predict(x), model.predict(x))
+            assert twin.get_config() == model.get_config()
+            assert twin.layers[0].activation.activation == names[0]
+    # the name stands for the newest
+    assert_same_bits(getattr(kernels, f"{names[0]}_forward")(x, backend=backend), makes["newer"][0](x))
+    again = Sequential([Dense(2, names[0])], input_shape=3, seed=1)
+    assert_same_bits(
+        again.predict(x),
+        kernels.load("numpy")[f"{again.layers[0].activation.row.name}_forward"](
+            x @ again.layers[0].w + again.layers[0].b
+        ),
+    )
+    # also where another process, which knows the newer one, reads the older one's file
+    code = (
+        "import numpy as np, fastbp\n"
+        f"newest = fastbp.custom.activation(lambda x: x * x - 3 * x, {names[0]!r})\n"
+        f"x = np.array({x.tolist()}, 'f4')\nmodel = fastbp.load_model({str(tmp_path / 'older.npz')!r})\n"
+        f"print(model.predict(x).tobytes().hex())\nprint(fastbp.Dense(2, {names[0]!r}).activation.row is newest.row)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == [models["older"].predict(x).tobytes().hex(), "True"], done.stderr
+    # and the older one again
+    models["older again"] = own(*makes["older"], *names)
+    assert models["older again"].layers[0].activation.row is models["older"].layers[0].activation.row
+    assert Dense(2, names[0]).activation.row is models["older"].layers[0].activation.row
+    assert_same_bits(getattr(kernels, f"{names[0]}_forward")(x, backend=backend), makes["older"][0](x))
+
+
+@pytest.mark.skipif("numba" not in BACKENDS, reason="functions compiled by Numba")
+def test_numba_functions_that_are_defined_again(fresh, tmp_path):
+    numba, name = pytest.importorskip("numba"), fresh()
+    x = np.array([[-2.0, 1.0]])
+
+    def cell(source):
+        space = {"njit": numba.njit}
+        exec(f"@njit\ndef function(x):\n    return {source}\n@njit\ndef derivative(x):\n    return 1.0\n", space)
+        bent = custom.activation(space["function"], name, derivative=space["derivative"])
+        return Sequential([fastbp.Activation("relu"), bent], input_shape=2)
+
+    older, same, newer = cell("x + 1"), cell("x + 1"), cell("x + 2")
+    assert [model.predict(x).tolist() for model in (older, same, newer)] == [[[1, 2]], [[1, 2]], [[2, 3]]]
+    newer.save(tmp_path / "newer.npz")
+    assert load_model(tmp_path / "newer.npz").predict(x).tolist() == [[2, 3]]
+    for model in (older, same):
+        with pytest.raises(ValueError, match=f"the activation '{name}' is made of Numba functions, and is not the one"):
+            model.save(tmp_path / "older.npz")
+        assert copy.deepcopy(model).predict(x).tolist() == [[1, 2]]
+    last = cell("x + 2")
+    newer.save(tmp_path / "newer.npz")
+    assert load_model(tmp_path / "newer.npz").layers[1].row is last.layers[1].row
+    code = f"import pickle, sys; pickle.loads(bytes.fromhex({pickle.dumps(newer).hex()!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert f"Call fastbp.custom.activation(..., '{name}', derivative=...) first" in done.stderr
 
 
 @pytest.mark.parametrize(

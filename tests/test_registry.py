@@ -205,13 +205,13 @@ def test_a_users_class_may_be_of_a_script_and_have_underscores(tmp_path):
 def twins(base):
     """Return two classes of one name; the second has taken the first one's place."""
 
-    def define():
+    def define(k):
         class Twin(base):
-            pass
+            number = k
 
         return Twin
 
-    return define(), define()
+    return define(1), define(2)
 
 
 OF_A_MODEL = {
@@ -245,6 +245,157 @@ def test_no_file_stands_for_another_class_of_the_same_name(kind, tmp_path):
         with pytest.raises(ValueError, match=message):
             model.fit(X, Y, checkpoint=tmp_path / "old.npz", verbose=0)
         assert not (tmp_path / "old.npz").exists()
+
+
+CELL = """
+import fastbp
+from fastbp.layers import Layer
+class Again(Layer):
+    scale = {scale}
+    def __init__(self, by=1, **options):
+        super().__init__(**options)
+        self.by = by
+    @property
+    def doubled(self):
+        return 2 * self.by
+    def build(self, input_shape):
+        return [], input_shape
+    def emit(self, program, x, weights, gradients):
+        return x, lambda dy, need_dx: dy
+    def get_config(self):
+        return {{"by": self.by, **super().get_config()}}
+class AgainLoss(fastbp.losses.MeanSquaredError, names=("again_loss",)):
+    pass
+"""
+
+
+def ran(**values):
+    """Run a cell of a notebook."""
+    space = {"__name__": "notebook"}
+    exec(compile(CELL.format(**values), "<cell>", "exec"), space)
+    return space
+
+
+def test_a_cell_that_ran_again_defines_the_same_classes(tmp_path):
+    space = ran(scale=1)
+    model = Sequential([space["Again"](by=3), Dense(2)], input_shape=3, seed=0)
+    model.compile("adam", "again_loss")
+    newer = ran(scale=1)
+    assert newer["Again"] is not space["Again"]
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "model.npz")
+    loaded = load_model(tmp_path / "model.npz")
+    assert type(loaded.layers[0]) is newer["Again"] and type(loaded.loss_function) is newer["AgainLoss"]
+    assert_same_model(loaded, model)
+    # one that was changed is another
+    ran(scale=2)
+    model.fit(X, Y, verbose=0)
+    with pytest.raises(
+        ValueError, match=r"class of layer 'notebook\.Again' is not the one that a file would stand for"
+    ):
+        model.save(tmp_path / "model.npz")
+
+
+def test_variables_around_a_class_tell_two_apart():
+    def made(n, default=0):
+        class Closed(Dense):
+            def __init__(self, units=n, k=default, **options):
+                super().__init__(units, **options)
+
+            def more(self):
+                return n
+
+        return Closed
+
+    for one, other, alike in (((2,), (2,), True), ((2,), (3,), False), ((2, 0), (2, 1), False)):
+        model = Sequential([made(*one)()], input_shape=3, seed=0)
+        made(*other)
+        if alike:
+            model.get_config()
+        else:
+            with pytest.raises(ValueError, match="not the one that a file would stand for"):
+                model.get_config()
+
+
+class Forgets(Scale):
+    """Does not say what it was made of."""
+
+    def __init__(self, first, by, name=None):
+        super().__init__(first, name=name)
+        self.by = by
+
+
+class OfArrays(Scale):
+    """Says it in what no file can hold."""
+
+    def get_config(self):
+        return {**super().get_config(), "first": np.ones(3)}
+
+
+class Drifts(Scale):
+    """Says what makes another one."""
+
+    def get_config(self):
+        return {**super().get_config(), "first": self.first + 1}
+
+
+class Needs(optimizers.SGD):
+    """An optimizer with an argument that it does not say."""
+
+    def __init__(self, lr, extra):
+        super().__init__(lr)
+
+
+class NeedsToo(losses.MeanSquaredError):
+    """A loss of that kind."""
+
+    def __init__(self, extra):
+        super().__init__()
+
+
+class NeedsAsWell(metrics.RootMeanSquaredError):
+    """A metric of that kind."""
+
+    def __init__(self, extra):
+        super().__init__()
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"layer": Forgets(1.0, 2)}, r"the layer 'forgets_1' cannot be written: get_config of .*Forgets must .*'by'"),
+        ({"layer": OfArrays(1.0)}, "the layer 'ofarrays_1' cannot be written: .* ndarray is not JSON"),
+        ({"layer": Drifts(1.0)}, "the layer 'drifts_1' cannot be written: .* of one that is made of"),
+        ({"optimizer": Needs(0.1, 1)}, "the optimizer '.*Needs' cannot be written: .* unexpected keyword argument"),
+        ({"loss": NeedsToo(1)}, "the loss '.*NeedsToo' cannot be written: .* unexpected keyword argument"),
+        ({"metrics": [NeedsAsWell(1)]}, "the metric 'NeedsAsWell' cannot be written: .* unexpected keyword argument"),
+    ],
+    ids=lambda part: next(iter(part)) if isinstance(part, dict) else "",
+)
+def test_what_no_file_could_make_again_is_not_written(parts, message, tmp_path):
+    parts = {"layer": Dense(3), "optimizer": "sgd", "loss": "mse", "metrics": [], **parts}
+    model = Sequential([parts.pop("layer"), Dense(2)], input_shape=3, seed=0)
+    model.compile(**parts)
+    with pytest.raises(ValueError, match=message):
+        model.save(tmp_path / "model.npz")
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, Y, checkpoint=tmp_path / "model.npz", verbose=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_custom_objects_by_their_own_names(tmp_path):
+    class Other(Scale):
+        pass
+
+    model = model_of()
+    model.save(tmp_path / "model.npz")
+    given = {"Scale": Other, name_of(Ramp): Ramp}
+    loaded = load_model(tmp_path / "model.npz", custom_objects=given)
+    assert type(loaded.layers[0]) is Other
+    with pytest.raises(FileFormatError, match=r"custom_objects\['Scale'\] is 7; it must be a subclass of Layer"):
+        load_model(tmp_path / "model.npz", custom_objects={"Scale": 7})
+    with pytest.warns(UserWarning, match=r"has 'Scal', which the file does not name; it names '.*\.Scale', "):
+        load_model(tmp_path / "model.npz", custom_objects={"Scal": Scale, "Ramp": Ramp})
 
 
 def test_checkpoints_name_users_optimizers(tmp_path):

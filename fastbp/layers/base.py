@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import operator
 import re
@@ -168,6 +169,13 @@ class Layer(Registered, kind="layer"):
         optimizer's state stays.
     lr_factor : float
         The learning rate of this layer's parameters over the optimizer's.
+    initial : dict of str to ndarray
+        What parameters and statistics begin with in place of what their initializers give; of a copy.
+
+    Notes
+    -----
+    A copy of a layer (``copy.deepcopy``, ``pickle``) is in no model. It brings along what the layer's parameters and
+    statistics are then, and a model that it is put into begins with these.
 
     Examples
     --------
@@ -210,8 +218,10 @@ class Layer(Registered, kind="layer"):
             raise ValueError(f"name is {name!r}; it must begin with a letter and hold letters, digits, '_', '.' or '-'")
         self.input_shape = as_shape(input_shape)
         self.name: Any = name  # a model gives a name to a layer without one
+        self.named = name is not None  # else another model may give it another one
         # parameters, statistics and gradients by name: the model puts them here
         self.arrays: dict[str, np.ndarray] = {}
+        self.initial: dict[str, np.ndarray] = {}
         self.computed: Callable[[Layer, str], np.ndarray | None] | None = None  # what knows y and dy
         self.owner: Any = None  # a weak reference to the model
         self.trainable = True
@@ -243,7 +253,7 @@ class Layer(Registered, kind="layer"):
         self._tell_the_model()
 
     def _array(self, name: str) -> np.ndarray:
-        array = self.arrays.get(name)
+        array = self.arrays.get(name, self.initial.get(name))
         if array is None and self.computed is not None:
             array = self.computed(self, name)
         if array is None:
@@ -345,6 +355,26 @@ class Layer(Registered, kind="layer"):
         tanh_backward(dy[batch, 4], tanh.y[batch, 4]) -> tanh.dx[batch, 4]
         """
         raise NotImplementedError
+
+    def __getstate__(self) -> dict[str, Any]:
+        model = None if self.owner is None else self.owner()
+        engine = None if model is None else model.current_engine
+        if engine is None:
+            # of a model that is gone, or of none
+            own = {k: v for k, v in self.arrays.items() if not (k[0] == "d" and k[1:] in self.arrays)}
+            initial: Any = {**self.initial, **own}
+        else:
+            initial = engine, next(k for k, layer in enumerate(engine.layers) if layer is self)
+        return {**vars(self), "owner": None, "computed": None, "arrays": {}, "initial": initial}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if isinstance(self.initial, tuple):
+            values, k = self.initial
+            self.initial = values["layers"][k]
+
+    def __copy__(self) -> Layer:
+        return copy.deepcopy(self)  # arrays that two layers share would be a model's
 
     def __repr__(self) -> str:
         own = {k: v for k, v in self.get_config().items() if v is not None}

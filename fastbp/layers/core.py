@@ -7,9 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from .. import constraints, initializers, regularizers
-from ..checks import as_expressions, check_name
 from ..kernels.table import TABLE
-from ..naming import foreign, others_of, own_name
+from ..naming import foreign, own_name
+from ..registry import check_row, row_of
 from .base import Layer, ParameterSpec, features
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..constraints import Constraint
     from ..initializers import Initializer
+    from ..kernels.table import Row
     from ..program import Buffer, Program
     from ..regularizers import Regularizer
     from .base import Backward
@@ -61,15 +62,9 @@ class Activation(Layer):
     ) -> None:
         super().__init__(input_shape, name)
         own: Any = "identity" if activation is None else own_name("activation", activation, TABLE)[0]
-        activation = own
-        if expressions is not None:
-            from ..kernels import add_row
-
-            add_row(activation, "activation", *as_expressions(expressions))
-        names = [name for name, row in TABLE.items() if row.family == "activation"]
-        check_name("activation", activation, names, others_of("activation"))
-        self.activation = activation
-        row = TABLE[activation]
+        self.row_name = row_of("activation", own, expressions)
+        self.activation: str = own
+        row = self.row
         known = row.attributes
         for attribute, value in attributes.items():
             if attribute not in known:
@@ -79,6 +74,25 @@ class Activation(Layer):
                 raise ValueError(f"{attribute} is {value!r}; it must be a finite number")
             row.check(attribute, attribute, value)
         self.attributes: dict[str, Any] = {**known, **{k: float(v) for k, v in attributes.items()}}
+
+    @property
+    def row(self) -> Row:
+        """The row of the table."""
+        return TABLE[self.row_name]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_expressions": self.choice().get("expressions")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        own = dict(state)
+        expressions = own.pop("_expressions")
+        super().__setstate__(own)
+        self.row_name = row_of("activation", self.activation, expressions, self.row_name)
+
+    def _check_readable(self) -> None:
+        """Raise ValueError where a file would stand for another function."""
+        super()._check_readable()
+        check_row(self.row)
 
     @property
     def passes_on(self) -> bool:
@@ -94,7 +108,7 @@ class Activation(Layer):
     @property
     def _elementwise(self) -> bool:
         """Whether it takes each element by itself; else, as a softmax, the last axis."""
-        return TABLE[self.activation].kernels[f"{self.activation}_forward"].elementwise
+        return self.row.kernels[f"{self.row_name}_forward"].elementwise
 
     def emit(
         self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
@@ -102,7 +116,7 @@ class Activation(Layer):
         """Add ``y = f(x)``."""
         if self.activation == "identity":
             return x, lambda dy, need_dx: dy
-        row, shape = TABLE[self.activation], x.shape if self._elementwise else x.matrix().shape
+        row, shape = self.row, x.shape if self._elementwise else x.matrix().shape
         rows = x.reshaped(shape)
         y = program.call(f"{row.name}_forward", rows, layer=self.name, **self.attributes)
 
@@ -131,7 +145,7 @@ class Activation(Layer):
         >>> fastbp.Activation("leaky_relu", alpha=0.2).choice()
         {'activation': 'leaky_relu', 'alpha': 0.2}
         """
-        kernels = TABLE[self.activation].kernels.values()
+        kernels = self.row.kernels.values()
         own = {"expressions": [k.expression for k in kernels]} if any(k.code for k in kernels) else {}
         return {"activation": self.activation, **own, **self.attributes}
 

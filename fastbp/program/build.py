@@ -414,6 +414,10 @@ class Program(CallList):
         """
         return self._bound().profile(repeat)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # a copy is the list of calls: nobody runs it, and what was deferred has been added
+        return {**vars(self), "executor": None, "deferred": []}
+
     def _bound(self) -> Host:
         if self.executor is None:
             raise RuntimeError("this program has no executor; compile a model, then use model.program")

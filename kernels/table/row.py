@@ -289,6 +289,8 @@ class Row:
     Attributes
     ----------
     name, family : str
+    called : str
+        What users call it: its name, but rows made at run time may be called alike, see `kernels.row_called`.
     kernels : dict
         The row's kernels by name, in the order in which a train step runs them.
     attributes : dict
@@ -336,8 +338,10 @@ class Row:
         lengths: dict[str, Callable[..., float]] | None = None,
         note: str = "",
         source: str,
+        called: str | None = None,
     ) -> None:
         self.name, self.family, self.note, self.source = name, family, note, source
+        self.called = called or name
         self.attributes, self.domain, self.bounds = attributes or {}, domain or {}, bounds or {}
         self.kinks, self.saved, self.lengths = tuple(kinks), tuple(saved), lengths or {}
         self.mean_over, self.sample, self.saturates, self.dies = mean_over, sample, saturates, dies
