@@ -80,6 +80,14 @@ class Callback(Spelled, base=True):
         Parameters
         ----------
         model : Sequential
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model, callback = fastbp.Sequential([fastbp.Dense(1)]), fastbp.Callback()
+        >>> callback.set_model(model)
+        >>> callback.model is model
+        True
         """
         self.model = model
 
@@ -89,6 +97,14 @@ class Callback(Spelled, base=True):
         Parameters
         ----------
         params : dict
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> callback = fastbp.Callback()
+        >>> callback.set_params({"epochs": 3})
+        >>> callback.params["epochs"]
+        3
         """
         self.params = params
 
@@ -552,7 +568,17 @@ class ProgressBar(Callback):
 
 
 class EpochLines(Callback):
-    """A line an epoch on standard output, for logs of jobs: number, seconds, loss and metrics; ``fit(verbose=2)``."""
+    """A line an epoch on standard output, for logs of jobs: number, seconds, loss and metrics; ``fit(verbose=2)``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> model = fastbp.Sequential([fastbp.Dense(1)], seed=0)
+    >>> model.compile("sgd", "mse")
+    >>> history = model.fit(np.eye(2), [2, 3], epochs=2, verbose=2)
+    epoch 1/2 ... s  loss ...
+    epoch 2/2 ... s  loss ...
+    """
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Look at the clock."""
@@ -609,6 +635,11 @@ class _Monitor(Callback):
         Returns
         -------
         float or None
+
+        Examples
+        --------
+        >>> EarlyStopping("val_loss").value_in({"loss": 0.5, "val_loss": 0.75})
+        0.75
         """
         value = logs.get(self.monitor)
         if value is None and self.monitor not in self.params["metrics"] and not self._missed:

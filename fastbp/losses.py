@@ -242,6 +242,11 @@ class Loss(Registered, kind="loss"):
         ------
         ValueError
             The message says what the outputs are instead.
+
+        Examples
+        --------
+        >>> BinaryCrossEntropy().link_of("predict_proba"), SparseCategoricalCrossEntropy().link_of("predict_proba")
+        ('sigmoid', 'softmax')
         """
         link = self.link or ("softmax" if self._takes_probabilities else None)
         if link is None:

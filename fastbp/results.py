@@ -89,6 +89,11 @@ class Evaluation:
         Returns
         -------
         dict_keys
+
+        Examples
+        --------
+        >>> [*Evaluation({"loss": 0.5, "mae": 0.25}).keys()]
+        ['loss', 'mae']
         """
         return self._values.keys()
 
@@ -98,6 +103,11 @@ class Evaluation:
         Returns
         -------
         dict_values
+
+        Examples
+        --------
+        >>> [*Evaluation({"loss": 0.5, "mae": 0.25}).values()]
+        [0.5, 0.25]
         """
         return self._values.values()
 
@@ -107,6 +117,13 @@ class Evaluation:
         Returns
         -------
         dict_items
+
+        Examples
+        --------
+        >>> for name, value in Evaluation({"loss": 0.5, "mae": 0.25}).items():
+        ...     print(name, value)
+        loss 0.5
+        mae 0.25
         """
         return self._values.items()
 
@@ -122,6 +139,12 @@ class Evaluation:
         Returns
         -------
         float, ndarray or `default`
+
+        Examples
+        --------
+        >>> found = Evaluation({"loss": 0.5, "mae": 0.25})
+        >>> found.get("mae"), found.get("mse"), found.get("mse", 0.0)
+        (0.25, None, 0.0)
         """
         return self._values.get(name, default)
 
