@@ -1625,6 +1625,18 @@ class Sequential:
         See Also
         --------
         save : Writes the model itself, too, and the optimizer's state.
+
+        Examples
+        --------
+        >>> import os, tempfile, fastbp
+        >>> path = os.path.join(tempfile.mkdtemp(), "weights.npz")
+        >>> model = fastbp.Sequential([fastbp.Dense(3)], input_shape=2, seed=0)
+        >>> model.save_weights(path)
+        >>> before = model.layers[0].w.copy()
+        >>> model.layers[0].w = 0 * before
+        >>> model.load_weights(path)
+        >>> bool((model.layers[0].w == before).all())
+        True
         """
         from .io import save_arrays
 

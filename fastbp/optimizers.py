@@ -372,7 +372,18 @@ class Optimizer(Registered, kind="optimizer"):
         return [(self, name, value) for name, value in names]
 
     def reset(self) -> None:
-        """Begin anew: no update was made, and the state is the initial one. The learning rate, or its rule, stays."""
+        """Begin anew: no update was made, and the state is the initial one. The learning rate, or its rule, stays.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2)
+        >>> model.compile(SGD(momentum=0.9), "mse")
+        >>> loss = model.train_on_batch([[0, 1]], [1])
+        >>> model.optimizer.reset()
+        >>> model.optimizer.iterations, model.optimizer.get_state()["velocity"]
+        (0, array([0., 0., 0.], dtype=float32))
+        """
         if self._owner is None:
             self._state = {}  # of a copy: the next model's size decides
         initial = {name: value for name, (_, _, value) in self.state(1).items()}

@@ -51,7 +51,7 @@ class Evaluation:
       ``keys`` and ``values`` are methods: a metric of such a name, of one that is no identifier or begins with an
       underscore, is there in brackets only. ``"accuracy" in e`` asks for a name.
     - ``e[0]``, ``e[-1]``, ``e[1:]``: values by their place; ``len(e)`` is how many there are.
-    - ``dict(e)``, ``{**e}``: a dict, for `json.dumps` and all else that wants one. ``e == {...}`` compares with one, or
+    - ``dict(e)``, ``{**e}``: a dict, for ``json.dumps`` and all else that wants one. ``e == {...}`` compares with one, or
       with another evaluation; arrays are equal where all their elements are.
     - ``float(e)`` is the loss. Where there are **no metrics**, Keras returns a bare number, and so an evaluation is
       one: it computes, compares, rounds and prints like its loss. With metrics ``e < 0.1`` would not say which value

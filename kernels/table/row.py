@@ -290,7 +290,7 @@ class Row:
     ----------
     name, family : str
     called : str
-        What users call it: its name, but rows made at run time may be called alike, see `kernels.row_called`.
+        What users call it: its name, but rows made at run time may be called alike, see ``kernels.row_called``.
     kernels : dict
         The row's kernels by name, in the order in which a train step runs them.
     attributes : dict
