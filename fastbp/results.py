@@ -51,8 +51,8 @@ class Evaluation:
       ``keys`` and ``values`` are methods: a metric of such a name, of one that is no identifier or begins with an
       underscore, is there in brackets only. ``"accuracy" in e`` asks for a name.
     - ``e[0]``, ``e[-1]``, ``e[1:]``: values by their place; ``len(e)`` is how many there are.
-    - ``dict(e)``, ``{**e}``: a dict, for ``json.dumps`` and all else that wants one. ``e == {...}`` compares with one, or
-      with another evaluation; arrays are equal where all their elements are.
+    - ``dict(e)``, ``{**e}``: a dict, for ``json.dumps`` and all else that wants one. ``e == {...}`` compares with one,
+      or with another evaluation; arrays are equal where all their elements are.
     - ``float(e)`` is the loss. Where there are **no metrics**, Keras returns a bare number, and so an evaluation is
       one: it computes, compares, rounds and prints like its loss. With metrics ``e < 0.1`` would not say which value
       is meant, and is a TypeError; ``f"{e:.3f}"`` then shows all values in that format.
@@ -177,7 +177,11 @@ class Evaluation:
                 return self._values[key]
             except KeyError:
                 raise KeyError(f"there is no {key!r}{self._known(key)}") from None
-        return list(self._values.values())[key]
+        try:
+            return list(self._values.values())[key]
+        except TypeError:
+            what = "a name, a place or a slice; iterating gives values, and keys() gives the names"
+            raise TypeError(f"the index is {key!r}; it must be {what}") from None
 
     # ------------------------------------------------------------------ as a number
 

@@ -389,8 +389,8 @@ def test_metrics_are_those_of_single_rows(positions, backend):
         other = model_of(N, n, last, loss, names, backend=backend)
         for batch in (4, 11):
             found, want = model.evaluate(x, y, batch), other.evaluate(*flat, batch * each)
-            for key in found:
-                np.testing.assert_allclose(found[key], want[key], rtol=1e-14, err_msg=key)
+            for key, value in found.items():
+                np.testing.assert_allclose(value, want[key], rtol=1e-14, err_msg=key)
         for by_batch in (False, True):
             hooks = [fastbp.callbacks.LambdaCallback(on_train_batch_end=lambda *_: None)] if by_batch else []
             pair = [

@@ -55,6 +55,8 @@ def test_what_is_not_there_is_named():
             call()
     with pytest.raises(IndexError):
         SEVERAL[5]
+    with pytest.raises(TypeError, match=r"the index is 0\.5; it must be a name.* keys\(\) gives the names"):
+        [SEVERAL[name] for name in SEVERAL if name == 0.5]
     # what Python asks an object for is no metric
     assert not hasattr(Evaluation({"loss": 1.0, "_x": 2.0}), "_x")
     with pytest.raises(AttributeError):
