@@ -23,7 +23,7 @@ from .data import Bounds, bounds_of
 from .kernels import choose_backend
 from .kernels.pcg64 import WORDS, pcg64_state
 from .layers import Embedding, Flatten, Layer
-from .turns import put_values
+from .turns import add_values, put_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -127,11 +127,12 @@ class Memory:
 
     def move(self, other: Memory, tau: float) -> None:
         """Take a part of the way to another one of the same layout: all of it if `tau` is 1."""
-        pairs = []
-        for name in ("parameters", "statistics"):
-            w, goal = self.arrays[name], other.arrays[name].astype(self.dtype, copy=False)
-            pairs.append((w, goal if tau == 1 else w + tau * (goal - w)))
-        put_values(pairs)
+        arrays = [(self.arrays[name], other.arrays[name]) for name in ("parameters", "statistics")]
+        pairs = [(w, goal.astype(w.dtype, copy=False)) for w, goal in arrays if w.size]
+        if tau == 1:
+            put_values(pairs)
+        else:
+            add_values([(w, tau * (goal - w)) for w, goal in pairs])
 
     def converted(self, dtype: str) -> Memory:
         """Return the same numbers in another dtype, without gradients."""

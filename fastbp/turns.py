@@ -19,15 +19,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-__all__ = ["Turns", "put_attributes", "put_values"]
+__all__ = ["Turns", "add_values", "put_attributes", "put_values"]
 
 _PAUSE = 1e-4  # seconds between two looks at readers that are to end
 
 
 def put_values(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
     """Copy into arrays from others of their shapes and dtypes: all of them, or none if a signal comes before."""
-    targets, values = zip(*pairs, strict=True) if (pairs := list(pairs)) else ((), ())
+    targets, values = _columns(pairs)
     deque(map(np.ndarray.__setitem__, targets, repeat(...), values), maxlen=0)
+
+
+def add_values(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Add to arrays others of their shapes and dtypes: all of them, or none if a signal comes before."""
+    targets, values = _columns(pairs)
+    deque(map(np.add, targets, values, targets), maxlen=0)
+
+
+def _columns(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[Any, Any]:
+    return tuple(zip(*found, strict=True)) if (found := list(pairs)) else ((), ())
 
 
 def put_attributes(triples: list[tuple[Any, str, Any]]) -> None:

@@ -272,7 +272,7 @@ PARTS = [
     *(losses.Huber(2.0), losses.CategoricalCrossEntropy(label_smoothing=0.1), losses.TripletMargin(0.5)),
     *(metrics.R2Score(), metrics.AUC(), schedules.WarmUp(schedules.StepDecay(0.1, 3), 4)),
     *(fastbp.initializers.HeNormal(), fastbp.initializers.Constant(2.0), fastbp.regularizers.L1L2(0.1, 0.2)),
-    *(constraints.MaxNorm(2), custom.loss(lambda t, y: (y - t) ** 2, "squares_in_copies")),
+    constraints.MaxNorm(2),
     *(optimizers.Lion(0.1), Dense(3, "relu"), fastbp.Activation("leaky_relu", alpha=0.5)),
 ]
 
@@ -282,6 +282,15 @@ PARTS = [
 def test_parts(part, way):
     twin = way(part)
     assert type(twin) is type(part) and twin is not part and repr(twin) == repr(part)
+
+
+@every_way
+def test_functions_of_ones_own(way):
+    loss = custom.loss(lambda t, y: (y - t) ** 2, "squares_in_copies", reduction="sum")
+    bent = custom.activation(lambda x: x * x, "squared_in_copies")
+    for part in (loss, bent):
+        assert repr(way(part)) == repr(part) and way(part).row is part.row
+    assert way(loss)([1.0, 2.0], [2.0, 4.0]) == 5.0
 
 
 @every_way
