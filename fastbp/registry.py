@@ -215,26 +215,27 @@ def row_of(family: str, name: Any, expressions: Any = None, row_name: str | None
     ValueError
         If there is none; a `NotDefinedError` where a file, or a pickle, names it.
     """
+    given = _GIVEN.get(None)
+    if given is not None:
+        given.asked(str(name))
     if expressions is not None:
         return add_row(name, family, *as_expressions(expressions)).name
     if row_name in TABLE and TABLE[row_name].called == name:
         return row_name
     known = names_called(family)
-    given = _GIVEN.get(None)
-    if given is not None:
-        given.asked(name)
     if name not in known and (row_name is not None or given is not None):
         raise NotDefinedError(
-            f"there is no {family} {name!r} here: it is made of Numba functions, of which only the name is written. "
-            f"Call fastbp.custom.{family}(..., {name!r}, derivative=...) first, as where it was made"
+            f"there is no {family} {name!r} here. If it is made of Numba functions, of which only the name is written: "
+            f"call fastbp.custom.{family}(..., {name!r}, derivative=...) first, as where it was made"
         )
     check_name(family, name, known, others_of(family))
-    return row_called(name).name
+    newest: Any = row_called(name)
+    return str(newest.name)
 
 
 def check_row(row: Row) -> None:
     """Raise ValueError where a file would stand for another row: of Numba functions it has the name alone."""
-    newest = row_called(row.called)
+    newest: Any = row_called(row.called)
     pairs = zip(row.kernels.values(), newest.kernels.values(), strict=True)
     if any(old.foreign and not _alike(old.function, new.function) for old, new in pairs):
         raise ValueError(
@@ -275,11 +276,10 @@ def custom_classes(classes: Mapping[str, Any]) -> Iterator[Given]:
 
 def _class(base: type[T], name: Any) -> type[T]:
     registry, given = base.registry, _GIVEN.get(None)
-    known = {**registry.named, **registry.classes}
+    known, key = {**registry.named, **registry.classes}, None
     if given is not None and isinstance(name, str):
         key = given.asked(name)
-        if key is not None:
-            known[name] = given.classes[key]
+        known.update({} if key is None else {name: given.classes[key]})
     if isinstance(name, str) and "." in name and name not in known:
         raise NotDefinedError(
             f"the {registry.kind} {name!r} is not defined here: import or define its class first, or say which it is, "
@@ -288,7 +288,7 @@ def _class(base: type[T], name: Any) -> type[T]:
     check_name(registry.kind, name, known, others_of(registry.kind))
     found = known[name]
     if not (isinstance(found, type) and issubclass(found, base)):
-        raise TypeError(f"custom_objects[{given.asked(name)!r}] is {found!r}; it must be a subclass of {base.__name__}")
+        raise TypeError(f"custom_objects[{key!r}] is {found!r}; it must be a subclass of {base.__name__}")
     return found
 
 

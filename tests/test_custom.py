@@ -548,7 +548,7 @@ def test_numba_functions_that_are_defined_again(fresh, tmp_path):
     assert load_model(tmp_path / "newer.npz").layers[1].row is last.layers[1].row
     code = f"import pickle, sys; pickle.loads(bytes.fromhex({pickle.dumps(newer).hex()!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert f"Call fastbp.custom.activation(..., '{name}', derivative=...) first" in done.stderr
+    assert f"call fastbp.custom.activation(..., '{name}', derivative=...) first" in done.stderr
 
 
 @pytest.mark.parametrize(
