@@ -262,6 +262,43 @@ class Calls(Benchmark):
     track_ratio_to_what_is_beside.unit = "ratio"
 
 
+class TargetNetwork(Benchmark):
+    """The weights of a second model moved towards those of the first, as after each step of reinforcement learning."""
+
+    params = [list(NETS), [0.005, 1.0]]
+    param_names = ["net", "tau"]
+
+    def prepare(self, net, tau):
+        task = Task(net)
+        model, target = make_model(task.widths, "cython"), make_model(task.widths, "cython")
+        if not hasattr(target, "copy_weights_from"):
+            raise NotImplementedError("there is no copy_weights_from")
+        ours, others = target.get_weights(), model.get_weights()
+
+        def numpy():
+            for w, goal in zip(ours, others, strict=True):
+                if tau == 1:
+                    w[...] = goal
+                else:
+                    w += tau * (goal - w)
+
+        self.jobs = {"fastbp": lambda: target.copy_weights_from(model, tau), "numpy": numpy}
+
+    def track_ratio_to_numpy(self, net, tau):
+        """Its time over NumPy's expression, array by array, in alternation: less is better."""
+
+        def often(job, count):
+            for _ in range(count):
+                job()
+
+        taken = alternate(self.jobs, 20)
+        jobs = {name: partial(often, job, max(1, int(2e-4 / taken[name].min()))) for name, job in self.jobs.items()}
+        seconds = alternate(jobs, 51)
+        return float(np.median(seconds["fastbp"] / seconds["numpy"]) * jobs["numpy"].args[1] / jobs["fastbp"].args[1])
+
+    track_ratio_to_numpy.unit = "ratio"
+
+
 #: Nets of few outputs. Append only.
 NARROW = ("4-16-3 b32", "8-64-2 b32", "4-16-3 b4096")
 
