@@ -1,7 +1,7 @@
 """How names of Keras and PyTorch are resolved, and what is said of wrong ones: the code to the data of `spellings.py`.
 
-Names enter at four places: as attributes of modules (`elsewhere`), as strings (`own_name`, `value_of`), as arguments of
-constructors and of methods (`Spelled`, `spelled`). A name that is known as it is costs a look into a set.
+Names enter as attributes of modules (`elsewhere`), as strings (`own_name`, `value_of`), and as arguments of
+constructors and methods (`Spelled`, `spelled`, `spelled_methods`). A name that is known costs a look into a set.
 """
 
 from __future__ import annotations
@@ -274,7 +274,10 @@ def elsewhere(module: str, name: str) -> Any:
     hint = ""
     if not name.startswith("_"):
         whose = next((its for kind, its in MODULES.items() if _has(kind, name)), None)
-        hint = f"; it is {_PACKAGE}.{whose}.{name}" if whose else suggest(name, _public(module), others_of(kind))
+        classes = [value for key in _public(module) if isinstance(value := vars(sys.modules[module]).get(key), type)]
+        strings = {string: cls.__name__ for cls in classes for string in getattr(cls, "names", ())}
+        near = suggest(name, _public(module), {**others_of(kind), **strings})
+        hint = f"; it is {_PACKAGE}.{whose}.{name}" if whose else near
     raise AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
 
 
@@ -343,8 +346,8 @@ def value_of(kind: str, value: Any) -> Any:
 @functools.cache
 def others_of(kind: str) -> dict[str, str]:
     """Return the names of Keras and PyTorch for what is of a kind, each with fastbp's."""
-    rows = [*CLASSES, *STRINGS]
-    return {row.theirs: row.own for row in rows if row.kind == kind and row.own and row.theirs is not None}
+    strings = {row.theirs: row.own for row in STRINGS if row.kind == kind and row.own and row.theirs is not None}
+    return {row.theirs: row.own for row in CLASSES if row.kind == kind and row.own} | strings
 
 
 def foreign(kind: str, value: Any, known: Iterable[str] = ()) -> str:

@@ -541,7 +541,7 @@ DIFFERENCES = (
     Difference("eps of Adam", "after the correction of v, as in PyTorch", "Keras: before it"),
     Difference("eps of RMSprop, Adagrad", "outside the root, as in PyTorch", "Keras: under the root"),
     Difference("Precision, Recall, F1Score of classes", "the mean over classes",
-               "Keras: all classes together, F1Score one number for each"),
+               "Keras: of all outputs above 0.5 together, F1Score one for each class"),
     Difference("alpha of CosineDecayRestarts", "of the height of each period", "Keras: of the first one's"),
     Difference("AUC", "exact", "Keras: of 200 thresholds"),
 )  # fmt: skip

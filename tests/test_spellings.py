@@ -228,6 +228,7 @@ def test_the_name_in_the_history_is_the_one_that_was_written():
         (lambda: fastbp.Sequental, AttributeError, "'fastbp' has no attribute 'Sequental'; did you mean 'Sequential'"),
         (lambda: fastbp.Adam, AttributeError, "'fastbp' has no attribute 'Adam'; it is fastbp.optimizers.Adam"),
         (lambda: losses.Meansquarederror, AttributeError, "did you mean 'MeanSquaredError'"),
+        (lambda: losses.mse, AttributeError, "'fastbp.losses' has no attribute 'mse'; did you mean 'MeanSquaredError'"),
         (lambda: callbacks.EarlyStoping, AttributeError, "did you mean 'EarlyStopping'"),
         (lambda: metrics.qqqq, AttributeError, "module 'fastbp.metrics' has no attribute 'qqqq'$"),
         (lambda: Dense(3, activaton="relu"), TypeError, "^Dense has no .*'activaton'; did you mean 'activation'"),
