@@ -286,7 +286,12 @@ def wrong_calls():
         ("predict", lambda m, **k: m.predict(**k), {"x": X, "batch_size": 16}),
         ("evaluate", lambda m, **k: m.evaluate(**k), {**shaped, "batch_size": 16, "sample_weight": np.ones(40)}),
         ("train_on_batch", lambda m, **k: m.train_on_batch(**k), {**shaped, "sample_weight": np.ones(40)}),
-        ("forward", lambda m, **k: m.forward(**k), {"x": X}),
+        ("forward", lambda m, **k: m.forward(**k), {"x": X, "training": True}),
+        ("input_gradient", lambda m, **k: m.input_gradient(**k), {
+            **shaped, "sample_weight": np.ones(40), "training": False,
+        }),
+        ("input_gradient, dy", lambda m, **k: m.input_gradient(**k), {"x": X, "dy": np.ones((40, 6))}),
+        ("row_gradients", lambda m, **k: m.row_gradients(**k), shaped),
         ("set_weights", lambda m, **k: m.set_weights(**k), {"weights": [np.ones((8, 6)), np.ones(6)]}),
         ("save", lambda m, **k: m.save(**k), {"path": "model.npz"}),
         ("load_model", lambda m, **k: fastbp.load_model(**k), {"path": "model.npz"}),

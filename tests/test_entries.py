@@ -170,7 +170,7 @@ def test_what_is_refused_is_explained_as_ever(kind):
     # the numpy backend has no entries: all of its calls go the long way
     model, slow = warm(model_of()), warm(model_of("numpy"))
     before = bits(model)
-    for name in ("train_on_batch", "evaluate", "predict", "forward"):
+    for name in ("train_on_batch", "evaluate", "input_gradient", "predict", "forward"):
         arguments = (x,) if name in ("predict", "forward") else (x, y)
         told = [complaint(getattr(m, name), *arguments) for m in (model, slow)]
         assert told[0] == told[1], name

@@ -226,6 +226,34 @@ def test_numbers_that_are_not_finite_pass_as_in_numpy(backend):
     assert np.isnan(dx).all(axis=1).tolist() == [k == 2 for k in range(ROWS)]
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_quick_way_is_taken(backend):
+    """What every call tries first: it has arrays, and lists, that need no explanation."""
+    model = Sequential([Dense(4, activation="tanh"), Dense(OUTPUTS)], input_shape=INPUTS, seed=0)
+    model.compile("sgd", "mse", backend=backend)
+    slow = Sequential([Dense(4, activation="tanh"), Dense(OUTPUTS)], input_shape=INPUTS, seed=0)
+    slow.compile("sgd", "mse", backend="numpy")
+    for m in (model, slow):
+        for training in (True, False):
+            m.forward(X, training)
+        m.input_gradient(X, Y)
+        m.input_gradient(X, dy=DY)
+    engine, steps = model.engine(), model._by_hand
+    for given in (np.asarray, np.float32, np.ndarray.tolist):
+        x, y, dy = map(given, (X, Y, DY))
+        assert_same_bits(steps.forward(x), slow.forward(x, training=False))
+        assert steps.pull(dy) is True
+        slow.backward(dy)
+        assert_same_bits(model.layers[0].dw, slow.layers[0].dw)
+        assert_same_bits(engine.ask(engine.differentiators, x, y, 1 << 62), slow.input_gradient(x, y))
+        assert_same_bits(engine.ask(engine.pullers, x, dy, 1 << 62), slow.input_gradient(x, dy=dy))
+    assert steps.pull(DY[:3]) is None and steps.pull(DY[:, :2]) is None
+    model.layers[1].trainable = False
+    assert steps.forward(X) is None, "a layer changed"
+    model.forward(X)
+    assert steps.forward(X) is None, "it has other programs now"
+
+
 # --------------------------------------------------------------------------------- without a loss
 def test_what_needs_a_loss_says_so():
     model = model_of()

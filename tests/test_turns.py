@@ -31,7 +31,8 @@ READS, CHANGES = (WORKS, WORKS, REFUSED, WORKS), (REFUSED, REFUSED, REFUSED, WAI
 TABLE = {
     **dict.fromkeys(
         (
-            "predict", "evaluate", "get_weights", "save", "save_weights", "copy.deepcopy", "pickle.dumps", "clone",
+            "predict", "evaluate", "input_gradient", "row_gradients", "get_weights", "save", "save_weights",
+            "copy.deepcopy", "pickle.dumps", "clone",
             "blame",
         ),
         READS,
@@ -67,6 +68,8 @@ def calls(model, folder):
     return {
         "predict": lambda: model.predict(X),
         "evaluate": lambda: model.evaluate(X, Y),
+        "input_gradient": lambda: model.input_gradient(X[:50], Y[:50]),
+        "row_gradients": lambda: model.row_gradients(X[:50], Y[:50]),
         "get_weights": model.get_weights,
         "save": lambda: model.save(folder / "model.npz"),
         "save_weights": lambda: model.save_weights(folder / "weights.npz"),
@@ -329,6 +332,8 @@ BIG = {
     "train_on_batch": lambda m, x: m.train_on_batch(x, x),
     "fit": lambda m, x: m.fit(x, x, batch_size=len(x), seed=0, verbose=0).history["loss"],
     "forward": lambda m, x: m.forward(x),
+    "forward, predicting": lambda m, x: m.forward(x, training=False),
+    "input_gradient": lambda m, x: m.input_gradient(x, x),
 }
 
 
