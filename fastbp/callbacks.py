@@ -16,7 +16,7 @@ import numpy as np
 from .checks import as_list, as_path, check_name, integer, number, suggest, takes_more
 from .kernels.caller import warn
 from .naming import Spelled, elsewhere
-from .progress import as_text, open_bar
+from .progress import as_text, check_verbose, open_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
@@ -45,7 +45,8 @@ class Callback(Spelled, base=True):
     params : dict
         ``initial_epoch``, ``epochs``, ``steps`` (batches an epoch), ``rows``, ``batch_size``, ``seed`` (which repeats
         the run; None for a generator of the caller's), ``metrics``, the names of what will be logged, and ``more``,
-        whether callbacks may add to that.
+        whether callbacks may add to that. Of an iterable of batches rows and batch_size are None, and so is steps
+        where it does not say how many there are.
 
     Notes
     -----
@@ -542,13 +543,16 @@ class ProgressBar(Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Open the bar."""
-        done, total = (self.params[name] * self.params["steps"] for name in ("initial_epoch", "epochs"))
+        steps = self.params["steps"]
+        # an iterable of batches may not say how many there are: then those of finished epochs are counted
+        done, total = (0, None) if steps is None else (self.params[n] * steps for n in ("initial_epoch", "epochs"))
+        self._before = done
         self._bar = open_bar(total, "batch", done)
 
     def on_progress(self, epoch: int, step: int) -> None:
         """Move the bar within an epoch."""
         if self._bar is not None:
-            self._bar.update(epoch * self.params["steps"] + step - self._bar.n)
+            self._bar.update(self._before + step - self._bar.n)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Move the bar to the end of the epoch and show its losses."""
@@ -559,7 +563,9 @@ class ProgressBar(Callback):
         else:
             self._bar.set_description(label, refresh=False)
             self._bar.set_postfix_str(text, refresh=False)
-            self._bar.update((epoch + 1) * self.params["steps"] - self._bar.n)
+            if self.params["steps"] is not None:
+                self._bar.update((epoch + 1) * self.params["steps"] - self._bar.n)
+            self._before = self._bar.n
 
     def on_train_end(self, logs: Any = None) -> None:
         """Close the bar."""
@@ -591,16 +597,12 @@ class EpochLines(Callback):
 
 
 #: What `verbose` shows.
-_SHOWN = {0: (), 1: (ProgressBar,), 2: (EpochLines,), "auto": (ProgressBar,)}
+_SHOWN: tuple[tuple[Any, ...], ...] = (), (ProgressBar,), (EpochLines,)
 
 
 def shown(verbose: Any) -> list[Callback]:
     """Return the callbacks that show how `fit` goes on, or raise an error that names `verbose`."""
-    try:
-        return [kind() for kind in _SHOWN[verbose]]
-    except (KeyError, TypeError):
-        what = '0 (nothing), 1 or "auto" (a bar) or 2 (a line an epoch)'
-        raise ValueError(f"verbose is {verbose!r}; it must be {what}") from None
+    return [kind() for kind in _SHOWN[check_verbose(verbose, "a line an epoch")]]
 
 
 #: What `mode="auto"` takes for better where it is larger, by the end of its name.

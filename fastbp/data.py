@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .checks import as_numbers, integer, number, suggest, weights_of
-from .frames import is_frame
+from .frames import place, source
 from .kernels.dtypes import REALS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from numpy.typing import ArrayLike, DTypeLike
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from .losses import Loss
 
 __all__ = [
-    "Bounds", "Rows", "as_features", "as_gradient", "as_rows", "as_targets", "as_weights", "bounds_of", "dtype_name",
-    "source",
+    "Bounds", "Rows", "as_features", "as_gradient", "as_rows", "as_targets", "as_weights", "bounds_of", "by_blocks",
+    "check_rows", "dtype_name", "ready",
 ]  # fmt: skip
 
 
@@ -40,19 +40,6 @@ class Rows(NamedTuple):
         return Rows(self.x[which], self.y[which], weight, counting)
 
 
-class Source(str):
-    """What messages call data: a name that knows the columns of a frame, and which row of all the first one is."""
-
-    columns: Any = None
-    first = 0
-
-    def of(self, first: int) -> Source:
-        """Return the name of the rows from one on."""
-        other = Source(self)
-        other.columns, other.first = self.columns, self.first + first
-        return other
-
-
 class Bounds(NamedTuple):
     """What each element of data must be: from `low` to `high`, or with `ends` one of the two, or else `other`."""
 
@@ -65,6 +52,7 @@ class Bounds(NamedTuple):
 #: The two numbers that targets of a kind may be.
 _PAIRS = {"signs": (-1, 1), "binary": (0, 1)}
 _BLOCK = 1 << 16  # elements that are converted and looked at in one go: they stay in cache (measured)
+_IN_MEMORY = 1 << 20  # elements of data of another dtype, or in a file, that are in memory at a time
 
 
 def bounds_of(loss: Loss, outputs: int) -> Bounds | None:
@@ -76,42 +64,30 @@ def bounds_of(loss: Loss, outputs: int) -> Bounds | None:
     return None if loss.link is None else Bounds(0, 1)
 
 
-def source(name: str, data: Any) -> Source:
-    """Return what messages call data, with the names of the columns if it is a frame."""
-    found = Source(name)
-    if is_frame(data):
-        found.columns = list(data.columns)
-    return found
-
-
-def _where(name: str, at: Any) -> str:
-    """Return what messages call an element of an array, or of a frame."""
-    columns, first, *others = getattr(name, "columns", None), *map(int, at)
-    first += getattr(name, "first", 0)
-    if columns is not None and len(others) == 1:
-        return f"column {columns[others[0]]!r} of {name}, row {first},"
-    return f"{name}[{', '.join(map(str, (first, *others)))}]"
+def ready(array: np.ndarray, dtype: DTypeLike) -> bool:
+    """Whether programs can read an array where it lies."""
+    return array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
 
 
 def _real(name: str, array: np.ndarray, dtype: DTypeLike, finite: bool) -> np.ndarray:
     """Return an array as programs read it: itself if it is so, else converted and copied."""
-    ready = array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
-    if ready and not finite:
+    as_it_is = ready(array, dtype)
+    if as_it_is and not finite:
         return array
-    converted = array if ready else np.empty(array.shape, dtype)
+    converted = array if as_it_is else np.empty(array.shape, dtype)
     step = max(_BLOCK // max(math.prod(array.shape[1:]), 1), 1)
     # block by block: no second trip to memory, no mask as large as the data, and Ctrl-C is answered in between
     with np.errstate(over="ignore"):
         for start in range(0, len(array), step):
             block = converted[start : start + step]
-            if not ready:
+            if not as_it_is:
                 block[...] = array[start : start + step]
             if finite and not np.isfinite(block).all():
                 at = np.argwhere(~np.isfinite(block))[0]
                 at[0] += start
                 what = array[tuple(at)]
                 why = "" if not np.isfinite(what) else f" (too large for {np.dtype(dtype)})"
-                raise ValueError(f"{_where(name, at)} is {what}{why}; {name} must be finite")
+                raise ValueError(f"{place(name, at)} is {what}{why}; {name} must be finite")
     return converted
 
 
@@ -165,12 +141,36 @@ def as_features(name: str, x: ArrayLike, shape: tuple[int, ...], dtype: DTypeLik
         The message names the argument, what it was and what is allowed.
     """
     array = as_rows(name, x)
+    check_rows(name, array, shape)
+    return _real(name, array, dtype, finite)
+
+
+def check_rows(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless an array has rows of a shape."""
     if array.shape[1:] != tuple(shape):
         want = ", ".join(["rows", *map(str, shape)])
         hint = "; for a single sample pass x[None]" if array.shape == tuple(shape) else ""
         hint = hint or ("; for a single feature pass x[:, None]" if array.ndim == 1 and shape == (1,) else "")
         raise ValueError(f"{name} has shape {array.shape}; it must be ({want}){hint}")
-    return _real(name, array, dtype, finite)
+
+
+def by_blocks(x: np.ndarray, dtype: DTypeLike, rows: int) -> Iterator[slice]:
+    """Yield slices of an array to convert one after another: all of it where programs can read it as it is.
+
+    Parameters
+    ----------
+    x : ndarray
+    dtype : dtype
+    rows : int
+        Each slice but the last is a multiple of so many.
+
+    Yields
+    ------
+    slice
+    """
+    most = max(_IN_MEMORY // max(math.prod(x.shape[1:]), 1) // rows, 1) * rows
+    step = len(x) if ready(x, dtype) else most
+    yield from (slice(start, start + step) for start in range(0, len(x), step))
 
 
 def as_gradient(dy: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
@@ -232,13 +232,13 @@ def as_targets(name: str, y: ArrayLike, loss: Loss, shape: tuple[int, ...], dtyp
             at = tuple(np.argwhere(bad)[0])
             hint = "; 2 * y - 1 makes signs of 0 and 1" if low < 0 and np.isin(converted, (0, 1)).all() else ""
             what = f"{low} or {high}{hint}" if ends else f"in {low} .. {high}"
-            raise ValueError(f"{_where(name, at)} is {array[at]}; targets of {loss!r} must be {what}")
+            raise ValueError(f"{place(name, at)} is {array[at]}; targets of {loss!r} must be {what}")
     if loss.targets == "one_hot":
         bad = ((converted != 0) & (converted != 1)).any(axis=-1) | (converted.sum(axis=-1) != 1)
         if bad.any():
             at = tuple(np.argwhere(bad)[0])
             what = f"targets of {loss!r} must be rows of 0 with a single 1"
-            raise ValueError(f"{_where(name, at)} is {array[at]}; {what}")
+            raise ValueError(f"{place(name, at)} is {array[at]}; {what}")
     return converted
 
 
@@ -291,7 +291,7 @@ def as_weights(
     if (given < 0).any():
         at = tuple(np.argwhere(given < 0)[0])
         raise ValueError(
-            f"{_where(name, at)} is {given[at]}; weights must not be negative. For signed ones, as the advantages of "
+            f"{place(name, at)} is {given[at]}; weights must not be negative. For signed ones, as the advantages of "
             "a policy gradient, call forward(x) and backward(dy) with dy = advantage * (p - onehot) / rows"
         )
     if class_weight is not None:
@@ -342,7 +342,7 @@ def _integers(name: str, array: np.ndarray, loss: Loss, wanted: tuple[int, ...],
         whole = np.isfinite(array) & (array == np.trunc(array))
         if not whole.all():
             at = tuple(np.argwhere(~whole)[0])
-            raise ValueError(f"{_where(name, at)} is {array[at]}; labels must be whole numbers")
+            raise ValueError(f"{place(name, at)} is {array[at]}; labels must be whole numbers")
     with np.errstate(invalid="ignore"):
         labels = np.require(array, np.int64, ["C", "A"])
     bounds = bounds_of(loss, n)
@@ -352,7 +352,7 @@ def _integers(name: str, array: np.ndarray, loss: Loss, wanted: tuple[int, ...],
     if bad.any():
         at = tuple(np.argwhere(bad)[0])
         what = f"labels must be in 0 .. {n - 1}, the model has {n} outputs" if bounds else "groups must fit int64"
-        raise ValueError(f"{_where(name, at)} is {array[at]}; {what}")
+        raise ValueError(f"{place(name, at)} is {array[at]}; {what}")
     if bounds is None:
         loss.check_groups(name, labels)
     return labels

@@ -17,7 +17,54 @@ import numpy as np
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["frame_numbers", "is_frame", "object_numbers"]
+__all__ = ["behind", "frame_numbers", "is_frame", "object_numbers", "place", "source"]
+
+
+class _Source(str):
+    """What messages call data: a name that knows the columns of a frame, and which row of all the first one is."""
+
+    columns: Any = None
+    first = 0
+
+
+def source(name: str, data: Any) -> str:
+    """Return what messages call data that are called `name`."""
+    if not is_frame(data):
+        return name
+    found = _Source(name)
+    found.columns = list(data.columns)
+    return found
+
+
+def behind(name: str, rows: int) -> _Source:
+    """Return what messages call the rows of data behind so many."""
+    found = _Source(name)
+    found.columns, found.first = getattr(name, "columns", None), rows
+    return found
+
+
+def place(name: str, at: Any) -> str:
+    """Return what messages call an element of data: by its indices, or by the column of a frame and the row.
+
+    Parameters
+    ----------
+    name : str
+    at : sequence of int
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> place("x", (3, 1)), place(behind("x", 40), (3, 1))
+    ('x[3, 1]', 'x[43, 1]')
+    """
+    row, *others = map(int, at)
+    columns, row = getattr(name, "columns", None), row + getattr(name, "first", 0)
+    if columns is not None and len(others) == 1:
+        return f"column {columns[others[0]]!r} of {name}, row {row},"
+    return f"{name}[{', '.join(map(str, (row, *others)))}]"
 
 
 class Column(NamedTuple):
@@ -31,7 +78,7 @@ class Column(NamedTuple):
 def is_frame(values: Any) -> bool:
     """Whether a value has columns with names and dtypes, as the data frames of pandas and polars have."""
     kind = type(values)
-    return hasattr(kind, "columns") and hasattr(kind, "dtypes")
+    return kind is not np.ndarray and hasattr(kind, "columns") and hasattr(kind, "dtypes")
 
 
 def frame_numbers(name: str, frame: Any, labels: bool = False) -> np.ndarray:
@@ -138,10 +185,10 @@ def _refusal(name: str, array: np.ndarray, first: int, labels: bool, column: Col
         return TypeError(what)
     at = np.unravel_index(first, array.shape)
     value: Any = array[at]
-    place = f"row {first}" if column is not None else f"{name}[{', '.join(map(str, at))}]" if array.ndim else "it"
+    where = f"row {first}" if column is not None else place(name, at) if array.ndim else "it"
     shown = repr(value.item() if array.dtype.kind in "SUc" else str(value) if array.dtype.kind in "mM" else value)
     way = _way(name, value, array, labels, column)
-    return TypeError(f"{what}: {place} is {shown}{way and f'. {way}'}")
+    return TypeError(f"{what}: {where} is {shown}{way and f'. {way}'}")
 
 
 def _way(name: str, value: Any, array: np.ndarray, labels: bool, column: Column | None) -> str:

@@ -15,9 +15,22 @@ import numpy as np
 from . import losses, optimizers, summary
 from .checks import as_generator, as_list, as_numbers, check_kind, check_name, integer, number, source_of
 from .compiler import Layout
-from .data import Rows, as_features, as_gradient, as_rows, as_targets, as_weights, dtype_name, source
+from .data import (
+    Rows,
+    as_features,
+    as_gradient,
+    as_rows,
+    as_targets,
+    as_weights,
+    by_blocks,
+    check_rows,
+    dtype_name,
+    ready,
+)
 from .doubts import doubts_of_number, doubts_of_outputs, last_activation
 from .engine import NO_STEPS, PULLED_AFTER, Engine, Memory, Setup, Steps, new_state
+from .feeds import Feed, inputs_of, is_feed
+from .frames import behind, source
 from .kernels import check_numerics, choose_backend
 from .kernels.caller import warn
 from .layers import Layer, as_shape, default_name
@@ -26,7 +39,7 @@ from .metrics import get as get_metric
 from .naming import foreign, spelled, spelled_methods
 from .objectives import gradient_of_loss, pulled_back, row_gradients
 from .program import CallError
-from .progress import check_verbose, progress
+from .progress import Progress, check_verbose
 from .registry import custom_classes
 from .results import Evaluation
 from .saving import (
@@ -39,12 +52,24 @@ from .saving import (
     weights_config,
     weights_of_file,
 )
-from .training import BLOCK, batch_logs, evaluate, explain, inputs, job_of, results_of, train, warn_of_few_rows
+from .training import (
+    BLOCK,
+    batch_logs,
+    evaluate,
+    explain,
+    feed_of,
+    inputs,
+    job_of,
+    results_of,
+    takes_feed,
+    train,
+    warn_of_few_rows,
+)
 from .turns import Turns, put_attributes, put_values
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from numpy.typing import ArrayLike, DTypeLike
@@ -687,7 +712,7 @@ class Sequential:
         (2, (2,))
         """
         if self._memory is None:
-            self.build(self.prepare(x, args[0]).x.shape[1:])
+            self.build((x.first if isinstance(x, Feed) else self.prepare(x, args[0])).x.shape[1:])
         return self._turns.read(what, function, x, *args)
 
     def snapshot(self) -> dict[str, np.ndarray]:
@@ -717,6 +742,7 @@ class Sequential:
         class_weight: Any = None,
         names: Sequence[str] = ("x", "y", "sample_weight"),
         dtype: str | None = None,
+        converted: bool = True,
     ) -> Rows:
         """Return data as the compiled model's programs read them; the model is as it was.
 
@@ -730,6 +756,8 @@ class Sequential:
             What messages call x, y and sample_weight.
         dtype : {"float32", "float64"}, optional
             By default the model's.
+        converted : bool
+            Whether inputs of another dtype or layout are converted; else only their shape is looked at.
 
         Returns
         -------
@@ -757,7 +785,8 @@ class Sequential:
         name = source(names[0], x)
         rows = as_rows(name, x)
         layout, loss, dtype = self.layout_for(rows.shape[1:]), self.loss_function, dtype or self.dtype
-        features = self._features(name, rows, layout, dtype=dtype)
+        check_rows(name, rows, layout.input_shape)
+        features = self._features(name, rows, layout, dtype=dtype) if converted or ready(rows, dtype) else rows
         targets = as_targets(names[1], y, loss, layout.output_shape, dtype, len(features))
         weight = as_weights(
             sample_weight, class_weight, targets, loss, dtype, names[2], outputs=layout.output_shape[-1]
@@ -782,14 +811,14 @@ class Sequential:
 
     def fit(
         self,
-        x: ArrayLike,
-        y: ArrayLike,
+        x: ArrayLike | Iterable[Any],
+        y: ArrayLike | None = None,
         batch_size: int | None = 32,
         epochs: int = 1,
         shuffle: bool = True,
         seed: Seed = None,
         verbose: int | str = 1,
-        validation_data: tuple[ArrayLike, ...] | None = None,
+        validation_data: tuple[ArrayLike, ...] | Iterable[Any] | None = None,
         callbacks: Callback | Iterable[Callback] | None = None,
         stop_on_nan: bool = True,
         validation_split: float = 0.0,
@@ -798,6 +827,8 @@ class Sequential:
         checkpoint: str | os.PathLike[str] | None = None,
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
     ) -> History:
         """Train for some epochs.
 
@@ -807,8 +838,9 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like, shape (rows, n_in)
-            Or (rows, ..., n_in), as the layers take it.
+        x : array_like, shape (rows, n_in), or iterable
+            Or (rows, ..., n_in), as the layers take it. Without `y`, an iterable of batches ``(x, y)`` or ``(x, y,
+            sample_weight)``: see Notes.
         y : array_like
             Integer labels (rows,) or numbers (rows, n_out), as the loss takes them. Outputs (rows, t, n_out) have
             labels (rows, t) or numbers (rows, t, n_out): each of the t positions of a row counts by itself.
@@ -826,7 +858,7 @@ class Sequential:
             layers that draw random numbers.
         verbose : {0, 1, 2, "auto"}
             1, or "auto", shows a progress bar on standard error, 2 prints a line an epoch on standard output.
-        validation_data : (x, y) or (x, y, sample_weight), optional
+        validation_data : (x, y) or (x, y, sample_weight), or iterable of such batches, optional
             Evaluated after an epoch.
         callbacks : Callback or iterable of Callback, optional
             Called in their order, then what `verbose` shows, then the history.
@@ -851,6 +883,8 @@ class Sequential:
             weigh 1. Each position of a row weighs as its own class. "balanced" is scikit-learn's ``rows / (classes *
             count of the class)``, where only classes that occur count, and only rows that are trained on and whose
             label is not ignored. With `sample_weight` both are multiplied. Validation is not weighed by class.
+        steps_per_epoch, validation_steps : int, optional
+            How many batches of an iterable are an epoch, or are evaluated; by default all there are.
 
         Returns
         -------
@@ -867,6 +901,14 @@ class Sequential:
 
         Notes
         -----
+        An iterable is anything that yields batches and is no array_like: a generator, a ``DataLoader``, a sequence of
+        batches as Keras has it. Batches may differ in size and are taken in their order, with the bits of
+        `train_on_batch`; `batch_size` and `shuffle` do not count. One that can be iterated over again is begun anew at
+        its end: at the end of an epoch, or within one where `steps_per_epoch` says how long that is. An iterator goes
+        on from epoch to epoch; where it ends too early, training ends with a warning. An error that the iterable raises
+        comes out of `fit`, and the model is as after the last whole step. `validation_split`, `checkpoint`,
+        `sample_weight` and ``class_weight="balanced"`` need all rows, and are refused beside an iterable.
+
         A checkpoint is a model file, which `load_model` reads too, and holds besides: epochs done, the shuffling
         generator's state, the learning rate, the history, and what the callbacks' ``get_state`` return. A run that is
         finished is not trained again; with more `epochs` it goes on, unless a callback had stopped it. The file of a
@@ -890,6 +932,7 @@ class Sequential:
         return self._turns.take(
             "fit", self._fit, x, y, sample_weight, class_weight, batch_size, epochs, initial_epoch, shuffle, seed,
             verbose, callbacks, stop_on_nan, validation_data, validation_split, validation_freq, checkpoint,
+            steps_per_epoch, validation_steps,
         )  # fmt: skip
 
     def _fit(self, *given: Any) -> History:
@@ -904,7 +947,7 @@ class Sequential:
                         bits = generator.bit_generator
                         undo.append(partial(setattr, bits, "state", bits.state))
                 undo.append(partial(put_attributes, self._placed(self._setup, None)))
-                self._build(job.data.x.shape[1:], job.source)
+                self._build(job.first.x.shape[1:], job.source)
             engine = self.engine()
             if engine.layout.random:
                 streams = engine.memory.arrays["streams"]
@@ -1269,13 +1312,15 @@ class Sequential:
 
     # ------------------------------------------------------------------ using
 
-    def predict(self, x: ArrayLike, batch_size: int = BLOCK, verbose: int | str = 0) -> np.ndarray:
+    def predict(
+        self, x: ArrayLike | Iterable[Any], batch_size: int = BLOCK, verbose: int | str = 0
+    ) -> np.ndarray:
         """Return the output for every row.
 
         Parameters
         ----------
-        x : array_like, shape (rows, n_in)
-            NaN and inf pass through as in NumPy.
+        x : array_like, shape (rows, n_in), or iterable
+            NaN and inf pass through as in NumPy. An iterable yields batches x, or tuples of which x is the first.
         batch_size : int
             Rows that are computed at a time. The bits are those of NumPy's expression on such a block.
         verbose : {0, 1, 2, "auto"}
@@ -1300,29 +1345,50 @@ class Sequential:
             if y is not None:
                 return y
         batch_size, verbose = integer("batch_size", batch_size, 1), check_verbose(verbose)
+        fed = is_feed(x, sequences=False)
+        given: Any = Feed("x", x, lambda item: self._inputs(inputs_of(item, self.input_shape))) if fed else x
         if self._memory is None:
-            rows = self._inputs(x)
+            rows = given.first if fed else self._inputs(given)
             self.build(rows.shape[1:])
-        return self._turns.read("predict", self._predict, x, batch_size, verbose)
+        return self._turns.read("predict", self._predict, given, batch_size, verbose)
 
     def _inputs(self, x: ArrayLike) -> np.ndarray:
         """Return inputs as the first layer takes them, finite or not."""
         rows = as_rows("x", x)
         return self._features("x", rows, self.layout_for(rows.shape[1:]), finite=False)
 
-    def _predict(self, x: ArrayLike, batch_size: int, verbose: int) -> np.ndarray:
+    def _predict(self, x: Any, batch_size: int, verbose: int) -> np.ndarray:
         # within the turn: until then another thread may compile for another dtype
-        x, engine = self._inputs(x), self.engine()
-        batch = min(batch_size, len(x))
+        engine = self.engine()
+        if isinstance(x, Feed):
+            with Progress("predict", verbose, None) as progress:
+                outputs = [self._outputs(engine, x, min(batch_size, len(x)), progress) for x in x.epoch()]
+                progress.end({})
+            return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        rows, layout, name = as_rows("x", x), engine.layout, source("x", x)
+        check_rows(name, rows, layout.input_shape)
+        batch = min(batch_size, len(rows))
+        y = np.empty((len(rows), *layout.output_shape), self.dtype)
+        with Progress("predict", verbose, len(rows)) as progress:
+            for here in by_blocks(rows, self.dtype, batch):
+                features = self._features(behind(name, here.start), rows[here], layout, finite=False)
+                self._outputs(engine, features, batch, progress, y[here])
+            progress.end({})
+        return y
+
+    def _outputs(
+        self, engine: Engine, x: np.ndarray, batch: int, progress: Progress, y: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return the outputs of rows, in `y` if that is given."""
+        if y is None:
+            y = np.empty((len(x), *engine.layout.output_shape), self.dtype)
         network, executor = engine.lend("predict", batch)
-        y = np.empty((len(x), *engine.layout.output_shape), self.dtype)
         arrays = {network.x: x, network.y_pred: y}
         try:
-            with progress("predict", verbose, len(x), batch) as (on_pause, end):
-                executor.run_steps((0, len(network.program.calls)), len(x), batch, arrays, on_pause)
-                end({})
+            executor.run_steps((0, len(network.program.calls)), len(x), batch, arrays, progress.pause(batch))
         finally:
             engine.give_back("predict", executor)
+        progress.add(len(x))
         return y
 
     def predict_on_batch(self, x: ArrayLike) -> np.ndarray:
@@ -1429,11 +1495,12 @@ class Sequential:
 
     def evaluate(
         self,
-        x: ArrayLike,
-        y: ArrayLike,
+        x: ArrayLike | Iterable[Any],
+        y: ArrayLike | None = None,
         batch_size: int = BLOCK,
         sample_weight: ArrayLike | None = None,
         verbose: int | str = 0,
+        steps: int | None = None,
         return_dict: bool = False,
     ) -> Evaluation | Any:
         """Return the loss and the metrics of data.
@@ -1441,13 +1508,15 @@ class Sequential:
         Parameters
         ----------
         x, y : array_like
-            As for `fit`.
+            As for `fit`; without `y`, x is an iterable of batches.
         batch_size : int
             Rows that are computed at a time; fewer, where that would part rows that are one sample of the loss.
         sample_weight : array_like, optional
             As for `fit`; metrics take no weights.
         verbose : {0, 1, 2, "auto"}
-            1 or "auto" shows a progress bar on standard error, 2 prints a line at the end.
+            1 or "auto" shows a progress bar, 2 writes a line at the end.
+        steps : int, optional
+            How many batches of an iterable are taken; by default all there are.
         return_dict : bool
             Whether a plain dict is returned, which iterates over names.
 
@@ -1474,17 +1543,35 @@ class Sequential:
             if logs is not None:
                 return logs if return_dict else Evaluation(logs)
         batch_size, verbose = integer("batch_size", batch_size, 1), check_verbose(verbose)
-        logs = self.read("evaluate", self._evaluate, x, y, batch_size, sample_weight, verbose)
+        fed = takes_feed(x, y, sample_weight, "steps", steps)
+        given: Any = feed_of(self, "x", x, steps) if fed else x
+        logs = self.read("evaluate", self._evaluate, given, y, batch_size, sample_weight, verbose)
         return logs if return_dict else Evaluation(logs)
 
     def _evaluate(
-        self, x: ArrayLike, y: ArrayLike, batch_size: int, sample_weight: ArrayLike | None, verbose: int
+        self, x: Any, y: Any, batch_size: int, sample_weight: ArrayLike | None, verbose: int
     ) -> dict[str, Any]:
-        data = self.prepare(x, y, sample_weight)
-        with progress("evaluate", verbose, len(data.x), batch_size) as (on_pause, end):
-            logs = evaluate(self.engine(), data, batch_size, on_pause)
-            end(logs)
+        self._require_loss()
+        rows: int | None = None
+        if isinstance(x, Feed):
+            parts = x.epoch()
+        else:
+            data = self.prepare(x, y, sample_weight, converted=False)
+            parts, rows = self._converted(data, source("x", x), batch_size), len(data.x)
+        with Progress("evaluate", verbose, rows) as progress:
+            logs = evaluate(self.engine(), parts, batch_size, progress)
+            progress.end(logs)
         return logs
+
+    def _converted(self, data: Rows, name: str, block: int) -> Iterator[Rows]:
+        """Yield data whose inputs are of any dtype as programs read them: so many rows that they need little memory."""
+        together = self.loss_function.rows_per_sample
+        if ready(data.x, self.dtype):
+            yield data
+            return
+        for here in by_blocks(data.x, self.dtype, max(block // together, 1) * together):
+            features = self._features(behind(name, here.start), data.x[here], self.engine().layout)
+            yield data.of(here)._replace(x=features)
 
     def test_on_batch(
         self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, return_dict: bool = False

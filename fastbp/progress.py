@@ -5,25 +5,24 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
-__all__ = ["as_text", "check_verbose", "open_bar", "progress"]
+__all__ = ["Progress", "as_text", "check_verbose", "open_bar"]
 
 
-def check_verbose(verbose: Any) -> int:
-    """Return how much is shown: 0 nothing, 1 a bar ("auto", too), 2 a line at the end; or raise an error."""
+def check_verbose(verbose: Any, line: str = "a line at the end") -> int:
+    """Return how much is shown: 0 nothing, 1 a bar ("auto", too), 2 `line`; or raise an error."""
     if not isinstance(verbose, str) and verbose in (0, 1, 2):
         return int(verbose)
     if isinstance(verbose, str) and verbose == "auto":
         return 1
-    raise ValueError(f'verbose is {verbose!r}; it must be 0 (nothing), 1 or "auto" (a bar) or 2 (a line at the end)')
+    raise ValueError(f'verbose is {verbose!r}; it must be 0 (nothing), 1 or "auto" (a bar) or 2 ({line})')
 
 
 def as_text(logs: Mapping[str, Any]) -> str:
@@ -35,7 +34,7 @@ def as_text(logs: Mapping[str, Any]) -> str:
     )
 
 
-def open_bar(total: int, unit: str, done: int = 0) -> Any:
+def open_bar(total: int | None, unit: str, done: int = 0) -> Any:
     """Return a bar of tqdm: a widget in a notebook that has them, else on standard error; None without tqdm."""
     try:
         if "IPython" not in sys.modules:
@@ -51,9 +50,8 @@ def open_bar(total: int, unit: str, done: int = 0) -> Any:
     return tqdm(total=total, initial=done, unit=unit, file=sys.stderr, mininterval=0.1)
 
 
-@contextmanager
-def progress(what: str, verbose: int, rows: int, batch: int) -> Iterator[tuple[Any, Callable[[Mapping], None]]]:
-    """Show how many rows a call has done, while it runs.
+class Progress:
+    """How many rows a call has done, shown while it runs: a context manager.
 
     Parameters
     ----------
@@ -61,36 +59,44 @@ def progress(what: str, verbose: int, rows: int, batch: int) -> Iterator[tuple[A
         How the call is called.
     verbose : {0, 1, 2}
         What `check_verbose` returned.
-    rows, batch : int
-        Of the call, and of each of its steps.
-
-    Yields
-    ------
-    on_pause : callable or None
-        To be called with the number of steps done, now and then.
-    end : callable
-        To be called at the end, with what was found.
+    rows : int or None
+        Of the call, where that is known.
     """
-    began = time.perf_counter()
-    bar: Any = open_bar(rows, "row") if verbose == 1 else None
 
-    def on_pause(step: int) -> None:
-        bar.update(min(step * batch, rows) - bar.n)
+    def __init__(self, what: str, verbose: int, rows: int | None) -> None:
+        self.what, self.verbose, self.done = what, verbose, 0
+        self._began = time.perf_counter()
+        self._bar = open_bar(rows, "row") if verbose == 1 else None
 
-    def end(logs: Mapping[str, Any]) -> None:
+    def __enter__(self) -> Progress:
+        if self._bar is not None:
+            self._bar.set_description(self.what, refresh=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def pause(self, batch: int) -> Callable[[int], None] | None:
+        """Return what a run of so many rows a step calls with the number of steps done, if anybody looks."""
+        return None if self._bar is None else lambda step: self._show(self.done + step * batch)
+
+    def add(self, rows: int) -> None:
+        """Note that a run of so many rows has ended."""
+        self.done += rows
+        self._show(self.done)
+
+    def end(self, logs: Mapping[str, Any]) -> None:
+        """Show what was found."""
         text = as_text(logs)
-        if bar is not None:
-            bar.set_postfix_str(text, refresh=False)
-            bar.update(rows - bar.n)
-        elif verbose:
-            line = f"{what}  {rows} row{'s' * (rows != 1)}  {time.perf_counter() - began:.1f} s  {text}".rstrip()
+        if self._bar is not None:
+            self._bar.set_postfix_str(text, refresh=True)
+        elif self.verbose:
+            rows, seconds = f"{self.done} row{'s' * (self.done != 1)}", time.perf_counter() - self._began
             # a line that was asked for is output, one that stands for a bar is none
-            print(line, file=sys.stdout if verbose == 2 else sys.stderr, flush=True)
+            file = sys.stdout if self.verbose == 2 else sys.stderr
+            print(f"{self.what}  {rows}  {seconds:.1f} s  {text}".rstrip(), file=file, flush=True)
 
-    try:
-        if bar is not None:
-            bar.set_description(what, refresh=False)
-        yield (None if bar is None else on_pause), end
-    finally:
-        if bar is not None:
-            bar.close()
+    def _show(self, rows: int) -> None:
+        if self._bar is not None:
+            self._bar.update(rows - self._bar.n)

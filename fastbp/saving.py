@@ -83,7 +83,8 @@ def _check_own(config: dict[str, Any]) -> None:
         loss, optimizer = config["loss"], config["optimizer"]
         # of a checkpoint it may lack the rate, where that is a function
         chosen = [] if optimizer is None or optimizer[1]["lr"] is None else [optimizer]
-        parts += [*(("loss", *one) for one in ([] if loss is None else [loss])), *(("optimizer", *one) for one in chosen)]
+        parts += [("loss", *one) for one in ([] if loss is None else [loss])]
+        parts += [("optimizer", *one) for one in chosen]
         parts += [("metric", *metric) for metric in config["metrics"] if not isinstance(metric, str)]
     for which, kind, options in parts:
         if "." in kind:  # a user's

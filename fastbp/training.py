@@ -12,14 +12,15 @@ import numpy as np
 from .backends import Turn, make_executor, refuse
 from .callbacks import Callback, History, Hooks, shown, take_in
 from .checks import as_generator, as_list, as_numbers, check_kind, integer, number, source_of
-from .data import as_weights
+from .data import Rows, as_weights
+from .feeds import Feed, is_feed, parts_of
 from .kernels.caller import warn
 from .kernels.operations import Status
 from .program import CallError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Iterator
     from typing import Any
 
     from numpy.typing import ArrayLike
@@ -27,17 +28,18 @@ if TYPE_CHECKING:
     from .backends import Executor
     from .checkpoint import Checkpoint
     from .compiler import Network
-    from .data import Rows
     from .engine import Engine
     from .program import Buffer
+    from .progress import Progress
 
     #: What a run advances along, an element or a row at a time.
     Cursors = dict[Buffer, np.ndarray]
-    #: An epoch that is to run: its number, what runs it, the calls, what they read and what each step yields.
-    _Epoch = tuple["Trained", Engine, "Job", int, Network, Executor, tuple[int, int], Cursors, Cursors]
+    #: A batch that is to run: what runs it, the calls, what they read, how many rows it has and how many count.
+    Batch = tuple[Network, Executor, tuple[int, int], Cursors, np.ndarray, np.ndarray]
 
 __all__ = [
-    "BLOCK", "Job", "batch_logs", "evaluate", "explain", "inputs", "job_of", "results_of", "train", "warn_of_few_rows",
+    "BLOCK", "Job", "batch_logs", "evaluate", "explain", "feed_of", "inputs", "job_of", "results_of", "takes_feed",
+    "train", "warn_of_few_rows",
 ]  # fmt: skip
 
 BLOCK = 512  # rows that evaluate and predict take at a time: activations stay in cache (measured)
@@ -46,8 +48,9 @@ BLOCK = 512  # rows that evaluate and predict take at a time: activations stay i
 class Job(NamedTuple):
     """What `fit` was asked for, checked."""
 
-    data: Rows
-    validation: Rows | None
+    data: Rows | Feed
+    first: Rows  # the first batch of a feed; else all rows
+    validation: Rows | Feed | None
     validates: Container[int]  # the epochs, counted from 1, after which the validation data are evaluated
     batch: int
     source: np.random.Generator | int  # what is drawn from, see `checks.source_of`
@@ -57,9 +60,20 @@ class Job(NamedTuple):
     by_batches: bool  # whether one of them has a hook of batches
     params: dict[str, Any]  # of the callbacks
     purpose: str  # of the train step, as of `Engine.executor`
-    first: int
-    last: int
+    first_epoch: int
+    last_epoch: int
     checkpoint: Checkpoint | None
+
+
+class Done(NamedTuple):
+    """What the steps of an epoch yielded."""
+
+    network: Network
+    results: Cursors
+    rows: int
+    counts: np.ndarray  # the rows of each step
+    counting: np.ndarray  # how many of them, or of their positions, count in its loss
+    lr: float  # of the last step
 
 
 class Trained(Protocol):
@@ -87,6 +101,8 @@ def job_of(
     validation_split: float,
     validation_freq: int | Iterable[int],
     checkpoint: str | os.PathLike[str] | None,
+    steps_per_epoch: int | None,
+    validation_steps: int | None,
 ) -> Job:
     """Return what `Sequential.fit` is given, checked; the model, which is compiled, is as it was."""
     epochs = integer("epochs", epochs, 1)
@@ -101,24 +117,8 @@ def job_of(
     else:
         validates = {integer("validation_freq", epoch, 1) for epoch in validation_freq}
     split = number("validation_split", validation_split, 0, 1)
-    data = model.prepare(x, y, sample_weight, None if split else class_weight)
-    per_sample = model.loss_function.rows_per_sample
-    validation = None
-    if validation_data is not None:
-        if split:
-            raise ValueError(f"validation_split is {split} and there are validation_data; give one of them")
-        validation = _validation(model, validation_data)
-    elif split:
-        rows = int(len(data.x) * (1 - split)) // per_sample * per_sample
-        if not 0 < rows < len(data.x):
-            raise ValueError(f"validation_split is {split}; of {len(data.x)} rows that leaves {rows} to train on")
-        validation, data = data.of(slice(rows, None)), data.of(slice(rows))
-        if class_weight is not None:
-            # of the rows that are trained on: they are what is balanced
-            own = None if sample_weight is None else as_numbers("sample_weight", sample_weight)[:rows]
-            outputs = model.layout_for(data.x.shape[1:]).output_shape[-1]
-            weight = as_weights(own, class_weight, data.y, model.loss_function, model.dtype, outputs=outputs)
-            data = data._replace(weight=weight)
+    if split and validation_data is not None:
+        raise ValueError(f"validation_split is {split} and there are validation_data; give one of them")
     source = source_of(seed)
     given = [callbacks] if isinstance(callbacks, Callback) else () if callbacks is None else callbacks
     given = as_list("callbacks", given, "fastbp.Callback objects")
@@ -133,18 +133,44 @@ def job_of(
         hooks.append(hook)
         by_batches |= bool(hook.batch)
         more |= hook.more
-    rows = len(data.x)
-    batch = rows if batch_size is None else min(batch_size, rows)
-    if batch % per_sample:
-        what = f"{model.loss_function!r} takes {per_sample} rows together"
-        raise ValueError(f"batch_size is {batch_size}; {what}, so it must be a multiple of {per_sample}")
+    data: Any
+    validation: Any = None
+    if takes_feed(x, y, sample_weight, "steps_per_epoch", steps_per_epoch):
+        # last of all: an iterator does not get its first batch back
+        refuse_beside_feed(class_weight, split, checkpoint)
+        data = feed_of(model, "x", x, steps_per_epoch, epochs - initial_epoch, class_weight)
+        first, rows, batch, steps = data.first, None, len(data.first.x), data.length
+    else:
+        first = data = model.prepare(x, y, sample_weight, None if split else class_weight)
+        per_sample = model.loss_function.rows_per_sample
+        if split:
+            rows = int(len(data.x) * (1 - split)) // per_sample * per_sample
+            if not 0 < rows < len(data.x):
+                raise ValueError(f"validation_split is {split}; of {len(data.x)} rows that leaves {rows} to train on")
+            validation, first = data.of(slice(rows, None)), data.of(slice(rows))
+            if class_weight is not None:
+                # of the rows that are trained on: they are what is balanced
+                own = None if sample_weight is None else as_numbers("sample_weight", sample_weight)[:rows]
+                outputs = model.layout_for(first.x.shape[1:]).output_shape[-1]
+                weight = as_weights(own, class_weight, first.y, model.loss_function, model.dtype, outputs=outputs)
+                first = first._replace(weight=weight)
+            data = first
+        rows = len(data.x)
+        batch = rows if batch_size is None else min(batch_size, rows)
+        steps = -(-rows // batch)
+        if batch % per_sample:
+            what = f"{model.loss_function!r} takes {per_sample} rows together"
+            raise ValueError(f"batch_size is {batch_size}; {what}, so it must be a multiple of {per_sample}")
+    if validation_data is not None:
+        times = sum(epoch in validates for epoch in range(initial_epoch + 1, epochs + 1))
+        validation = _validation(model, validation_data, validation_steps, times)
     logged = ["loss", *[metric.name for metric in model.metrics if metric.scalar]]
     params: dict[str, Any] = {
         "initial_epoch": initial_epoch,
         "epochs": epochs,
-        "steps": -(-rows // batch),
+        "steps": steps,
         "rows": rows,
-        "batch_size": batch,
+        "batch_size": None if rows is None else batch,
         "seed": source if isinstance(source, int) else None,
         "metrics": logged if validation is None else logged + [f"val_{name}" for name in logged],
         "more": more,
@@ -153,11 +179,12 @@ def job_of(
     if checkpoint is not None:
         from .checkpoint import Checkpoint
 
-        layout = model.layout_for(data.x.shape[1:])
+        layout = model.layout_for(first.x.shape[1:])
         rng = as_generator("seed", source) if shuffle else None
         resumed = Checkpoint(checkpoint, model, layout, rng, [history, *given], params)
     return Job(
         data,
+        first,
         validation,
         validates,
         batch,
@@ -174,7 +201,81 @@ def job_of(
     )
 
 
-def _validation(model: Any, given: Any) -> Rows:
+def takes_feed(x: Any, y: Any, sample_weight: Any, name: str, steps: int | None) -> bool:
+    """Whether data are an iterable of batches; raise ValueError where other arguments do not go with what they are.
+
+    Parameters
+    ----------
+    x, y, sample_weight : object
+        As given.
+    name : str
+        What messages call `steps`.
+    steps : int or None
+        How many batches are taken.
+
+    Returns
+    -------
+    bool
+    """
+    if is_feed(x, sequences=y is None):
+        for other, value in (("y", y), ("sample_weight", sample_weight)):
+            if value is not None:
+                what = f"a {type(x).__name__}, which yields batches (x, y) or (x, y, sample_weight)"
+                raise ValueError(f"{other} is given beside x, {what}")
+        if steps is not None:
+            integer(name, steps, 1)
+        return True
+    if steps is not None:
+        raise ValueError(f"{name} is {steps!r}; it is for iterables of batches, and x is none")
+    return False
+
+
+def refuse_beside_feed(class_weight: Any, split: float, checkpoint: Any) -> None:
+    """Raise ValueError for arguments of `fit` that need all rows, or the place in them."""
+    if isinstance(class_weight, str):
+        raise ValueError(
+            f"class_weight is {class_weight!r}, which counts all rows, and x yields batches; give a dict of weights"
+        )
+    if split:
+        raise ValueError(f"validation_split is {split} and x yields batches; give validation_data")
+    if checkpoint is not None:
+        what = "where an iterable stands cannot be stored"
+        raise ValueError(
+            f"checkpoint is {checkpoint!r} and x yields batches: {what}; fastbp.ModelCheckpoint saves models"
+        )
+
+
+def feed_of(model: Any, name: str, x: Any, steps: int | None = None, epochs: int = 1, class_weight: Any = None) -> Feed:
+    """Return the batches (x, y) or (x, y, sample_weight) of an iterable, each made ready as it comes.
+
+    Parameters
+    ----------
+    model : Sequential
+    name : str
+        What messages call the iterable.
+    x : iterable
+    steps, epochs : int
+        As for `Feed`.
+    class_weight : dict of int to float, optional
+
+    Returns
+    -------
+    Feed
+    """
+
+    def make(item: Any) -> Rows:
+        rows: Rows = model.prepare(*parts_of(item), class_weight)
+        return rows
+
+    return Feed(name, x, make, steps, epochs)
+
+
+def _validation(model: Any, given: Any, steps: int | None, times: int) -> Rows | Feed:
+    if is_feed(given):
+        steps = None if steps is None else integer("validation_steps", steps, 1)
+        return feed_of(model, "validation_data", given, steps, times)
+    if steps is not None:
+        raise ValueError(f"validation_steps is {steps!r}; it is for iterables of batches, and validation_data is none")
     check_kind("validation_data", given, (tuple, list), "(x, y) or (x, y, sample_weight)")
     if len(given) not in (2, 3):
         what = "it must be (x, y) or (x, y, sample_weight)"
@@ -297,21 +398,48 @@ def batch_logs(engine: Engine, network: Network, results: Cursors, data: Rows) -
     return logs_of(engine, network, results, rows, counts, counted(data, counts, None, 0, rows))
 
 
-def evaluate(engine: Engine, data: Rows, block: int, on_pause: Callable[[int], None] | None = None) -> dict[str, Any]:
-    """Return loss and metrics of data, at most `block` rows at a time; `on_pause` is told of the blocks done."""
+def joined(
+    known: list[tuple[Cursors, np.ndarray, np.ndarray]], rows: int
+) -> tuple[Cursors, int, np.ndarray, np.ndarray]:
+    """Return what several runs yielded, of so many rows, as one: the buffers are those of the last run."""
+    results, counts, counting = known[0]
+    if len(known) > 1:
+        # networks that were made one after another have the same results in the same order
+        values = zip(*(results.values() for results, _, _ in known), strict=True)
+        results = {b: np.concatenate(arrays) for b, arrays in zip(known[-1][0], values, strict=True)}
+        same = all(a is b for _, a, b in known)
+        counts = np.concatenate([a for _, a, _ in known])
+        counting = counts if same else np.concatenate([b for _, _, b in known])
+    return results, rows, counts, counting
+
+
+def evaluate(
+    engine: Engine, parts: Iterable[Rows], block: int, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Return loss and metrics of data that come in one or several parts, at most `block` rows at a time."""
     setup: Any = engine.setup
-    rows, together, weighted = len(data.x), setup.loss.rows_per_sample, data.weight is not None
-    batch = min(max(block // together, 1) * together, rows)
-    network, executor = engine.lend("evaluate", batch, weighted)
-    if executor.quick is refuse and not weighted:
-        executor.quick = quick_evaluation(engine, network, executor)
-    results = results_of(executor, rows, -(-rows // batch))
-    try:
-        executor.run_steps((0, len(network.program.calls)), rows, batch, {**inputs(network, data), **results}, on_pause)
-    finally:
-        engine.give_back("evaluate", executor, weighted)
-    counts = counts_of(rows, batch)
-    return logs_of(engine, network, results, rows, counts, counted(data, counts, None, 0, rows))
+    together, known, network, total = setup.loss.rows_per_sample, [], None, 0
+    for data in parts:
+        rows, weighted = len(data.x), data.weight is not None
+        batch = min(max(block // together, 1) * together, rows)
+        network, executor = engine.lend("evaluate", batch, weighted)
+        if executor.quick is refuse and not weighted:
+            executor.quick = quick_evaluation(engine, network, executor)
+        results = results_of(executor, rows, -(-rows // batch))
+        try:
+            cursors = {**inputs(network, data), **results}
+            pause = None if progress is None else progress.pause(batch)
+            executor.run_steps((0, len(network.program.calls)), rows, batch, cursors, pause)
+        finally:
+            engine.give_back("evaluate", executor, weighted)
+        if progress is not None:
+            progress.add(rows)
+        counts = counts_of(rows, batch)
+        known.append((results, counts, counted(data, counts, None, 0, rows)))
+        total += rows
+    if network is None:  # of an iterable that ran out
+        return {}
+    return logs_of(engine, network, *joined(known, total))
 
 
 def quick_evaluation(engine: Engine, network: Network, executor: Executor) -> Callable[..., dict[str, Any] | None]:
@@ -387,8 +515,8 @@ def train(model: Trained, engine: Engine, job: Job, begun: Callable[[], Any]) ->
         Called without arguments when nothing can be refused any more, before the first epoch.
     """
     # before anybody is told that training begins: there may be no memory for it
-    _, executor = engine.executor(job.purpose, job.batch, job.data.weight is not None)
-    warn_of_few_rows(engine, len(job.data.x), job.batch)
+    _, executor = engine.executor(job.purpose, job.batch, job.first.weight is not None)
+    warn_of_few_rows(engine, len(job.first.x), job.batch)
     errors: list[BaseException] = []
     losses: list[np.ndarray] = []
     started = []
@@ -417,49 +545,92 @@ def train(model: Trained, engine: Engine, job: Job, begun: Callable[[], Any]) ->
             del errors  # it holds this frame, by way of the traceback
 
 
+class _Rows:
+    """The batches of an epoch of rows, which are read where they lie or gathered in another order."""
+
+    def __init__(self, engine: Engine, job: Job, order: np.ndarray | None) -> None:
+        self.data, self.batch, self.order = job.first, job.batch, order
+        self.counts = counts_of(len(self.data.x), job.batch)
+        # as the layers want it now
+        self.network, self.executor = engine.executor(job.purpose, job.batch, self.data.weight is not None)
+        self.cursors = inputs(self.network, self.data) if order is None else sources(self.network, self.data, order)
+        self.span = (self.executor.start if order is None else 0, len(self.network.program.calls))
+
+    def __iter__(self) -> Iterator[Batch]:
+        row = 0
+        for k, count in enumerate(self.counts.tolist()):
+            cursors = part(self.cursors, k, k + 1, row, row + count)
+            counts = self.counts[k : k + 1]
+            counting = counted(self.data, counts, self.order, row, row + count)
+            yield self.network, self.executor, self.span, cursors, counts, counting
+            row += count
+
+    def of_step(self, step: int) -> Rows:
+        """Return the rows of a batch."""
+        return self.data.of(which(self.order, step * self.batch, (step + 1) * self.batch))
+
+
+class _Fed:
+    """The batches of an epoch that a feed yields."""
+
+    def __init__(self, engine: Engine, job: Job) -> None:
+        self.engine, self.job = engine, job
+
+    def __iter__(self) -> Iterator[Batch]:
+        feed: Any = self.job.data
+        for data in feed.epoch():
+            self.data, rows = data, len(data.x)
+            network, executor = self.engine.executor(self.job.purpose, rows, data.weight is not None)
+            span, counts = (executor.start, len(network.program.calls)), counts_of(rows, rows)
+            yield network, executor, span, inputs(network, data), counts, counted(data, counts, None, 0, rows)
+
+    def of_step(self, step: int) -> Rows:
+        """Return the rows of the last batch."""
+        return self.data
+
+
 def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) -> None:
     setup: Any = engine.setup
-    data, history, checkpoint = job.data, job.history, job.checkpoint
-    rows, together = len(data.x), setup.loss.rows_per_sample
-    counts, permutation, order = counts_of(rows, job.batch), None, None
-    if job.shuffle:
+    history, checkpoint, together = job.history, job.checkpoint, setup.loss.rows_per_sample
+    permutation, order, feed = None, None, job.data if isinstance(job.data, Feed) else None
+    if job.shuffle and feed is None:
         # a checkpoint goes on with the generator that it stores
         permutation = draws().permuting(job.source if checkpoint is None else checkpoint.rng, setup.numerics)
-    first_lr, first, stopped = setup.optimizer.lr, job.first, False
+    first_lr, first, stopped = setup.optimizer.lr, job.first_epoch, False
     if checkpoint is not None:
         first_lr, first, stopped = checkpoint.first_lr, checkpoint.done, checkpoint.stopped
     model.stop_training = stopped
-    run_epoch = by_batches if job.by_batches else at_once
     # a run that was stopped is finished
-    for epoch in range(first, first if stopped else job.last):
+    for epoch in range(first, first if stopped else job.last_epoch):
         for hook in job.hooks:
             hook.on_epoch_begin(epoch, {})
         if permutation is not None:
-            order = permutation(rows // together)
+            order = permutation(len(job.first.x) // together)
             if together > 1:
                 order = (together * order[:, None] + np.arange(together)).reshape(-1)
-        # as the layers want it now
-        network, executor = engine.executor(job.purpose, job.batch, data.weight is not None)
-        results = results_of(executor, rows, len(counts))
-        # in their own order the rows are read where they lie, else gathered
-        cursors = inputs(network, data) if order is None else sources(network, data, order)
-        span = (executor.start if order is None else 0, len(network.program.calls))
+        batches = _Rows(engine, job, order) if feed is None else _Fed(engine, job)
+        done: Done | None
         try:
-            steps, lr = run_epoch((model, engine, job, epoch, network, executor, span, cursors, results))
+            if isinstance(batches, _Rows) and not job.by_batches:
+                done = at_once(engine, job, epoch, batches)
+            else:
+                done = one_by_one(model, engine, job, epoch, batches)
         except CallError as error:
-            spoilt = data.of(which(order, error.step * job.batch, (error.step + 1) * job.batch))
+            spoilt = batches.of_step(error.step)
             raise explain(engine, error, spoilt, f"epoch {epoch + 1}, batch {error.step + 1}") from None
-        done, here = rows, counts
-        if steps < len(counts):
-            here = counts[:steps]
-            done = int(here.sum())
-            results = part(results, 0, steps, 0, done)
-        losses.append(results[network.loss])
-        logs = logs_of(engine, network, results, done, here, counted(data, here, order, 0, done))
+        if done is None:
+            break
+        if feed is not None:
+            model.stop_training |= feed.ran_out
+            for hook in job.hooks:
+                # where nobody said how many there are, it is known now
+                hook.on_progress(epoch, len(done.counts))
+        losses.append(done.results[done.network.loss])
+        logs = logs_of(engine, *done[:-1])
         if job.validation is not None and epoch + 1 in job.validates:
             logs.update(_validate(engine, job))
-        if setup.optimizer.schedule is not None or lr != first_lr or "lr" in history.history:
-            logs["lr"] = lr
+        if setup.optimizer.schedule is not None or done.lr != first_lr or "lr" in history.history:
+            logs["lr"] = done.lr
             if history.epoch and "lr" not in history.history:
                 # the first change: earlier epochs used the initial rate
                 history.history["lr"] = [first_lr] * len(history.epoch)
@@ -473,7 +644,7 @@ def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) 
         finally:
             history.on_epoch_end(epoch, kept)
         if checkpoint is not None:
-            checkpoint.save(epoch + 1, last=model.stop_training or epoch + 1 == job.last)
+            checkpoint.save(epoch + 1, last=model.stop_training or epoch + 1 == job.last_epoch)
         if model.stop_training:
             break
 
@@ -482,7 +653,8 @@ def _validate(engine: Engine, job: Job) -> dict[str, float]:
     data: Any = job.validation
     for hook in job.hooks:
         hook.on_test_begin({})
-    logs = engine.turns.read("evaluate", evaluate, engine, data, BLOCK)
+    parts = data.epoch() if isinstance(data, Feed) else [data]
+    logs = engine.turns.read("evaluate", evaluate, engine, parts, BLOCK)
     setup: Any = engine.setup
     # what metrics are may be arrays, which are no history
     arrays = {metric.name for metric in setup.metrics if not metric.scalar}
@@ -494,12 +666,12 @@ def _validate(engine: Engine, job: Job) -> dict[str, float]:
     return {f"val_{name}": value for name, value in kept.items() if name not in arrays}
 
 
-def at_once(this: _Epoch) -> tuple[int, float]:
-    """Run the batches of an epoch without Python in between; return their number and the last learning rate."""
-    _, engine, job, epoch, network, executor, span, cursors, results = this
+def at_once(engine: Engine, job: Job, epoch: int, batches: _Rows) -> Done:
+    """Run the batches of an epoch without Python in between."""
+    network, executor, counts, rows = batches.network, batches.executor, batches.counts, len(batches.data.x)
     optimizer: Any = engine.setup.optimizer
-    rows, steps = len(job.data.x), job.params["steps"]
-    rates = optimizer.rates(steps)
+    results, rates = results_of(executor, rows, len(counts)), optimizer.rates(len(counts))
+    cursors = batches.cursors | results
     if rates is not None:
         cursors[network.lr] = rates
 
@@ -507,39 +679,37 @@ def at_once(this: _Epoch) -> tuple[int, float]:
         for hook in job.hooks:
             hook.on_progress(epoch, step)
 
-    executor.run_steps(span, rows, job.batch, cursors | results, pause)
-    return steps, optimizer.lr if rates is None else float(rates[-1])
+    executor.run_steps(batches.span, rows, batches.batch, cursors, pause)
+    lr = optimizer.lr if rates is None else float(rates[-1])
+    return Done(network, results, rows, counts, counted(batches.data, counts, batches.order, 0, rows), lr)
 
 
-def by_batches(this: _Epoch) -> tuple[int, float]:
-    """Run them with the hooks of each batch in between; return as `at_once`."""
-    model, engine, job, epoch, network, executor, span, cursors, results = this
+def one_by_one(model: Trained, engine: Engine, job: Job, epoch: int, batches: Iterable[Batch]) -> Done | None:
+    """Run them with the hooks of each batch, and what yields it, in between; None if there is none."""
     optimizer: Any = engine.setup.optimizer
     begins = [hook.on_train_batch_begin for hook in job.hooks if "on_train_batch_begin" in hook.batch]
     ends = [hook.on_train_batch_end for hook in job.hooks if "on_train_batch_end" in hook.batch]
-    order = cursors.get(network.index)
-    row, shown, lr, counts = 0, time.monotonic(), optimizer.lr, counts_of(len(job.data.x), job.batch)
-    for k, count in enumerate(counts.tolist()):
+    shown, lr, rows, known, last = time.monotonic(), optimizer.lr, 0, [], None
+    for k, (network, executor, span, cursors, counts, counting) in enumerate(batches):
         for begin in begins:
             begin(k, {})
-        lr = optimizer.lr
+        lr, count, last = optimizer.lr, counts.item(), network
+        results = results_of(executor, count, 1)
         try:
-            here = part({**cursors, **results}, k, k + 1, row, row + count)
-            executor.run_steps(span, count, count, here)
+            executor.run_steps(span, count, count, cursors | results)
         except CallError as error:
             error.step = k
             raise
-        row += count
+        known.append((results, counts, counting))
+        rows += count
         if ends:
-            known = part(results, k, k + 1, row - count, row)
-            counting = counted(job.data, counts[k : k + 1], order, row - count, row)
-            logs = logs_of(engine, network, known, count, counts[k : k + 1], counting)
+            logs = logs_of(engine, network, results, count, counts, counting)
             for end in ends:
                 end(k, logs)
         if model.stop_training:
-            return k + 1, lr
+            break
         if time.monotonic() - shown > 0.1:
             for hook in job.hooks:
                 hook.on_progress(epoch, k + 1)
             shown = time.monotonic()
-    return len(counts), lr
+    return None if last is None else Done(last, *joined(known, rows), lr)

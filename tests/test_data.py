@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from _arrays import assert_same_bits
+from _arrays import BACKENDS, assert_same_bits
 
 import fastbp
-from fastbp import Dense, Sequential, metrics
+from fastbp import Callback, Dense, Dropout, Sequential, metrics
 
 ROWS = 40
 X = np.random.default_rng(0).normal(size=(ROWS, 3)).astype("float32")
@@ -213,3 +213,365 @@ def test_sparse_matrices():
 def test_numbers_beyond_every_float():
     with pytest.raises(ValueError, match=r"^x holds integers that are too large for float64"):
         model_of().fit([[10**400, 1, 2]], [0], verbose=0)
+
+
+# ------------------------------------------------------------------------------------------ feeds
+every_backend = pytest.mark.parametrize("backend", ["numpy", *BACKENDS])
+WEIGHTS = np.linspace(0.5, 2, ROWS)
+SIZES = (7, 1, 16, 12, 4)
+ENDS = np.cumsum(SIZES)
+
+
+def batches(weighted=False, x=X, y=Y):
+    """Return batches of several sizes that have all rows in their order."""
+    pairs = [(x[end - n : end], y[end - n : end]) for n, end in zip(SIZES, ENDS, strict=True)]
+    return (
+        [(*pair, WEIGHTS[end - len(pair[0]) : end]) for pair, end in zip(pairs, ENDS, strict=True)]
+        if weighted
+        else pairs
+    )
+
+
+class Loader:
+    """What can be iterated over again and again, and says how many batches it has."""
+
+    def __init__(self, items):
+        self.items, self.begun = items, 0
+
+    def __len__(self):
+        return len(self.items)
+
+    def __iter__(self):
+        self.begun += 1
+        return iter([list(item) for item in self.items])
+
+
+class Numbered:
+    """Batches by number, as Keras has them."""
+
+    def __init__(self, items):
+        self.items, self.ended = items, 0
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, k):
+        return self.items[k]
+
+    def on_epoch_end(self):
+        self.ended += 1
+
+
+def net(backend=None, loss=LABELS, outputs=2, **options):
+    model = Sequential([Dense(8, activation="tanh"), Dropout(0.2), Dense(outputs)], input_shape=3, seed=0)
+    model.compile("adam", loss, backend=backend, **options)
+    return model
+
+
+@every_backend
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["loader", "by number", "generator", "generator that goes on"])
+def test_the_bits_of_train_on_batch(kind, weighted, backend):
+    items, model, twin = batches(weighted), net(backend), net(backend)
+    given, steps = {
+        "loader": (Loader(items), None),
+        "by number": (Numbered(items), None),
+        "generator": ((item for item in items * 3), 5),
+        "generator that goes on": ((item for item in items * 9), 5),
+    }[kind]
+    history = model.fit(given, epochs=3, steps_per_epoch=steps, seed=3, verbose=0).history
+    # the same streams for dropout, and nothing trained
+    twin.fit(X, Y, initial_epoch=1, epochs=1, seed=3, verbose=0)
+    losses = [twin.train_on_batch(*item) for item in items * 3]
+    assert bits(model) == bits(twin)
+    assert_same_bits(model.batch_losses, np.array(losses, "float32"))
+    assert model.optimizer.iterations == 15
+    assert_same_bits(np.array(history["loss"]), [np.dot(losses[k : k + 5], SIZES) / ROWS for k in (0, 5, 10)])
+
+
+@every_backend
+def test_an_epoch_of_arrays_and_of_their_batches(backend):
+    options = {"metrics": ["accuracy", metrics.SparseTopKCategoricalAccuracy(2)], "backend": backend}
+    model, twin = net(**options), net(**options)
+    pairs = [(X[k : k + 16], Y[k : k + 16]) for k in range(0, ROWS, 16)]
+    one = model.fit(Loader(pairs), epochs=3, seed=3, verbose=0, validation_data=Loader(pairs), class_weight={1: 3.0})
+    other = twin.fit(X, Y, 16, 3, shuffle=False, seed=3, verbose=0, validation_data=(X, Y), class_weight={1: 3.0})
+    assert bits(model) == bits(twin)
+    for name in ("loss", "accuracy", "sparse_top_k_categorical_accuracy"):
+        assert one.history[name] == other.history[name]
+        # evaluated block by block, as they come
+        assert one.history[f"val_{name}"] == pytest.approx(other.history[f"val_{name}"], rel=1e-6)
+
+
+def test_an_iterable_that_is_begun_anew():
+    loader, numbered, model = Loader(batches()), Numbered(batches()), net()
+    model.fit(loader, epochs=3, verbose=0)
+    assert loader.begun == 3
+    model.fit(numbered, epochs=3, verbose=0)
+    assert numbered.ended == 3 and model.history.params["steps"] == 5
+    # epochs of another length go on where the last one stopped
+    seen = []
+    watched = Loader(batches())
+    model.fit(watched, epochs=4, steps_per_epoch=2, verbose=0, callbacks=[fastbp.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(batch))])  # fmt: skip
+    assert seen == [0, 1] * 4 and watched.begun == 2 and model.history.params["steps"] == 2
+
+
+def test_an_iterator_keeps_what_is_not_taken():
+    items = iter(batches())
+    net().fit(items, steps_per_epoch=2, verbose=0)
+    assert next(items)[0] is not None and len(list(items)) == 2
+
+
+@pytest.mark.parametrize(
+    ("length", "epochs", "after"), [(7, 2, "epoch 2, after 2 of 5"), (5, 1, "epoch 2, after 0 of 5")]
+)
+def test_an_iterator_that_runs_out(length, epochs, after):
+    model = net()
+    with pytest.warns(UserWarning, match=f"^x ran out of batches in {after}"):
+        history = model.fit(iter((batches() * 2)[:length]), epochs=4, steps_per_epoch=5, verbose=0)
+    assert len(history.epoch) == epochs and len(model.batch_losses) == length
+    assert model.optimizer.iterations == length
+    with pytest.warns(UserWarning) as caught:
+        history = model.fit(X, Y, epochs=3, validation_data=iter(batches()), validation_steps=4, verbose=0)
+    said = [str(warning.message) for warning in caught]
+    assert said == [f"validation_data ran out of batches in epoch {k}, after {n} of 4" for k, n in ((2, 1), (3, 0))]
+    assert np.isfinite(history.history["val_loss"]).tolist() == [True, True, False]
+
+
+class Spent(Loader):
+    """What can be iterated over once, and does not say so."""
+
+    def __iter__(self):
+        return super().__iter__() if not self.begun else iter([])
+
+
+def test_an_iterable_that_is_empty_when_it_is_begun_anew():
+    for steps, after in ((None, "epoch 2, after 0"), (4, "epoch 2, after 1 of 4")):
+        with pytest.warns(UserWarning, match=f"^x ran out of batches in {after}$"):
+            history = net().fit(Spent(batches()), epochs=3, steps_per_epoch=steps, verbose=0)
+        assert len(history.epoch) == (1 if steps is None else 2)
+
+
+REFUSED = {
+    "an iterator and epochs": (lambda m: m.fit(iter(batches()), epochs=2), r"over once, .* 2 epochs; give steps_per_"),
+    "y": (lambda m: m.fit(iter(batches()), Y), "^y is given beside x, a list_iterator, which yields batches"),
+    "weights": (lambda m: m.fit(Loader(batches()), sample_weight=WEIGHTS), "^sample_weight is given beside x, a Load"),
+    "balanced": (lambda m: m.fit(Loader(batches()), class_weight="balanced"), "^class_weight is 'balanced', which"),
+    "a split": (lambda m: m.fit(Loader(batches()), validation_split=0.5), "^validation_split is 0.5 and x yields"),
+    "a checkpoint": (lambda m: m.fit(Loader(batches()), checkpoint="a"), "^checkpoint is 'a' and x yields batches"),
+    "no batches": (lambda m: m.fit(iter([])), "^x has no batches; it must yield one at least"),
+    "steps of arrays": (lambda m: m.fit(X, Y, steps_per_epoch=2), "^steps_per_epoch is 2; it is for iterables"),
+    "validation": (lambda m: m.fit(X, Y, epochs=2, validation_data=iter(batches())), "2 epochs; give validation_steps"),
+    "validation steps": (lambda m: m.fit(X, Y, validation_data=(X, Y), validation_steps=2), "^validation_steps is 2"),
+    "steps": (lambda m: m.evaluate(X, Y, steps=2), "^steps is 2; it is for iterables of batches, and x is none"),
+    "rows": (lambda m: m.fit(iter([(X[0], Y[0])])), r"^batch 1 of x: x has shape \(3,\); .*x\[None\]"),
+    "four parts": (lambda m: m.fit(iter([(X, Y, Y, Y)])), r"^batch 1 of x: it is a tuple of 4; it must be \(x, y\) or"),
+    "NaN": (lambda m: m.fit(iter([(X, Y), (X * np.nan, Y)])), r"^batch 2 of x: x\[0, 0\] is nan"),
+    "a label": (lambda m: m.fit(Loader([(X, Y + 1)])), r"^batch 1 of x: y\[\d+\] is 2; labels must be in 0 .. 1"),
+    "no steps": (lambda m: m.fit(iter(batches()), steps_per_epoch=0), "^steps_per_epoch is 0; it must be at least 1"),
+    "nothing to evaluate": (lambda m: m.evaluate(iter([])), "^x has no batches"),
+    "evaluated labels": (lambda m: m.evaluate(iter([(X, Y), (X, Y + 1)])), r"^batch 2 of x: y\[\d+\] is 2"),
+    "nothing to predict": (lambda m: m.predict(iter([])), "^x has no batches"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_a_feed_cannot_be(case):
+    call, message = REFUSED[case]
+    model = net()
+    before = bits(model)
+    with pytest.raises(ValueError, match=message):
+        call(model)
+    assert (bits(model) == before) == (case != "NaN")
+    model.fit(X, Y, verbose=0)
+
+
+def test_items_that_are_no_batches():
+    for item, what in ((X, "ndarray"), ({"x": X, "y": Y}, "dict"), (3, "int")):
+        with pytest.raises(TypeError, match=rf"^batch 1 of x: it is a {what}; it must be \(x, y\) or \(x, y, sample_w"):
+            net().fit(iter([item]), verbose=0)
+
+
+def test_lists_and_tuples_are_data():
+    """They never are feeds, whatever lies in them."""
+    for x in ([X[:20], X[20:]], (X[:20], X[20:]), [(X, Y)], batches()):
+        with pytest.raises((TypeError, ValueError), match=r"^x (has shape|is not a rectangular array)"):
+            net().fit(x, Y, verbose=0)
+        with pytest.raises((TypeError, ValueError), match=r"^(x|y) (has shape|is not a rectangular array|is None)"):
+            net().fit(x, verbose=0)
+    # other sequences, too, where there are targets
+    from collections import UserList
+
+    assert trained(UserList(X.tolist()), Y) == trained(X, Y)
+
+
+def test_a_feed_builds_the_model():
+    model = Sequential([Dense(4), Dense(2)], seed=0)
+    model.compile("adam", LABELS)
+    with pytest.raises(ValueError, match=r"^batch 1 of x: y has 39 rows"):
+        model.fit(iter([(X, Y[:-1])]), verbose=0)
+    assert model.layout is None
+    for call in (
+        lambda m, pairs: m.fit(pairs, verbose=0),
+        lambda m, pairs: m.evaluate(pairs),
+        lambda m, pairs: m.predict(pairs),
+    ):
+        model = Sequential([Dense(4), Dense(2)], seed=0)
+        model.compile("adam", LABELS)
+        call(model, iter([(X, Y)]))
+        assert model.input_shape == (3,)
+
+
+class Broken(Exception):
+    pass
+
+
+@every_backend
+@pytest.mark.parametrize("error", [Broken, KeyboardInterrupt, MemoryError])
+def test_an_error_of_the_iterable_comes_out(error, backend):
+    def items():
+        yield from batches()[:3]
+        raise error
+
+    model, twin, ends = net(backend), net(backend), []
+
+    class Watch(Callback):
+        def on_train_end(self):
+            ends.append(len(self.model.batch_losses))
+
+    with pytest.raises(error):
+        model.fit(items(), seed=3, verbose=0, callbacks=[Watch()])
+    twin.fit(iter(batches()[:3]), seed=3, verbose=0)
+    assert bits(model) == bits(twin) and len(ends) == 1
+    assert model.optimizer.iterations == 3
+    # nobody uses the model any more
+    model.fit(Loader(batches()), verbose=0)
+    with pytest.raises(error):
+        model.evaluate(items())
+    with pytest.raises(error):
+        model.fit(X, Y, validation_data=items(), verbose=0)
+    model.train_on_batch(X, Y)
+
+
+@every_backend
+def test_an_iterable_that_uses_the_model(backend):
+    seen = []
+
+    def items(change=None):
+        for x, y in batches():
+            seen.append(model.predict(x))
+            if change is not None:
+                change()
+            yield x, y
+
+    model, twin = net(backend), net(backend)
+    model.fit(items(), seed=3, verbose=0)
+    twin.fit(X, Y, initial_epoch=1, epochs=1, seed=3, verbose=0)
+    for (x, y), found in zip(batches(), seen, strict=True):
+        assert_same_bits(found, twin.predict(x))
+        twin.train_on_batch(x, y)
+    assert model.evaluate(items())["loss"] == model.evaluate(Loader(batches()))["loss"]
+    with pytest.raises(RuntimeError, match="fit is running; within it this model may predict"):
+        model.fit(items(lambda: model.train_on_batch(X, Y)), verbose=0)
+    with pytest.raises(RuntimeError, match="a call that reads this model"):
+        model.evaluate(items(lambda: model.train_on_batch(X, Y)))
+    model.train_on_batch(X, Y)
+
+
+def test_callbacks_of_a_feed():
+    seen = []
+
+    class Watch(Callback):
+        def on_train_begin(self):
+            seen.append({name: self.params[name] for name in ("steps", "rows", "batch_size")})
+
+        def on_train_batch_begin(self, batch):
+            seen.append(batch)
+
+        def on_train_batch_end(self, batch, logs):
+            seen.append((batch, sorted(logs)))
+            self.model.stop_training = batch == 2
+
+        def on_epoch_end(self, epoch, logs):
+            seen.append((epoch, logs["loss"]))
+
+    model = net(metrics=["accuracy"])
+    model.fit((item for item in batches()), verbose=0, callbacks=[Watch()])
+    names = ["accuracy", "loss"]
+    assert seen[:-1] == [{"steps": None, "rows": None, "batch_size": None},
+                         0, (0, names), 1, (1, names), 2, (2, names)]  # fmt: skip
+    # what was trained counts
+    assert seen[-1][1] == np.dot(model.batch_losses.astype(float), SIZES[:3]) / sum(SIZES[:3])
+    assert model.optimizer.iterations == 3
+
+
+@pytest.mark.parametrize("given", [lambda: Loader(batches()), lambda: (item for item in batches() * 2)])
+def test_the_bar_of_a_feed(given, capsys):
+    pytest.importorskip("tqdm")
+    net().fit(given(), epochs=2, steps_per_epoch=5, verbose=1)
+    assert "10/10" in capsys.readouterr().err
+    net().fit((item for item in batches()), verbose=1)
+    assert "5batch [" in capsys.readouterr().err
+
+
+@every_backend
+def test_a_loss_that_is_not_finite_names_the_batch(backend):
+    model = net(backend, "mse", 1)
+    items = [(X, Y), (X[:5], np.full(5, 3e38)), (X, Y)]
+    with pytest.raises(FloatingPointError, match=r"^the loss is inf in epoch 2, batch 1: "):
+        model.fit(iter([(X, Y), (X, Y), *items[1:]]), epochs=2, steps_per_epoch=2, verbose=0)
+    assert model.optimizer.iterations == 2
+    model.fit(iter(items), stop_on_nan=False, verbose=0)
+    assert np.isinf(model.batch_losses[1])
+
+
+@pytest.mark.parametrize("numerics", ["numpy", "portable"])
+def test_evaluate_and_predict_of_a_feed(numerics):
+    model = net(loss="binary_crossentropy", outputs=1, numerics=numerics, metrics=["accuracy", "auc", "f1_score"])
+    model.fit(X, Y, verbose=0)
+    known = model.evaluate(X, Y)
+    for given in (Loader(batches()), Numbered(batches()), iter(batches())):
+        found = model.evaluate(given)
+        assert found.keys() == known.keys()
+        assert list(found) == pytest.approx(list(known), rel=1e-6)
+    weighted = model.evaluate(X, Y, sample_weight=WEIGHTS)
+    assert model.evaluate(Loader(batches(True)))["loss"] == pytest.approx(weighted["loss"], rel=1e-6)
+    assert model.evaluate(Loader(batches()), steps=1) == model.evaluate(X[:7], Y[:7])
+    right = np.concatenate([model.predict(x) for x, _ in batches()])
+    for items in (
+        batches(),
+        [x for x, _ in batches()],
+        [[x] for x, _ in batches()],
+        [x.tolist() for x, _ in batches()],
+    ):
+        assert_same_bits(model.predict(iter(items)), right)
+    assert_same_bits(model.predict(Loader(batches(True))), right)
+
+
+def test_a_schedule_moves_with_the_batches_of_a_feed():
+    rates = fastbp.schedules.ExponentialDecay(0.1, 2, 0.5)
+    model, twin = net(), net()
+    for other in (model, twin):
+        other.compile(fastbp.optimizers.SGD(lr=rates), LABELS)
+    history = model.fit(Loader(batches()), epochs=2, seed=3, verbose=0).history
+    twin.fit(X, Y, initial_epoch=1, epochs=1, seed=3, verbose=0)
+    for item in batches() * 2:
+        twin.train_on_batch(*item)
+    assert bits(model) == bits(twin)
+    assert history["lr"] == [rates(4), rates(9)]
+
+
+def test_rows_that_a_generator_writes_anew():
+    """A generator may hand out one buffer again and again."""
+
+    def items():
+        x, y = np.empty((10, 3), "float32"), np.empty(10, int)
+        for k in range(0, ROWS, 10):
+            x[...], y[...] = X[k : k + 10], Y[k : k + 10]
+            yield x, y
+
+    model, twin = net(), net()
+    model.fit(items(), seed=3, verbose=0)
+    twin.fit(X, Y, 10, shuffle=False, seed=3, verbose=0)
+    assert bits(model) == bits(twin)

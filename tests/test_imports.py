@@ -26,7 +26,7 @@ FLOORS = (
     ("program", "registry"),
     ("constraints", "initializers", "io", "regularizers", "schedules"),
     ("callbacks", "layers", "losses", "optimizers"),
-    ("data", "doubts", "metrics"),
+    ("data", "doubts", "feeds", "metrics"),
     ("compiler", "summary"),
     ("backends",),
     ("engine",),

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import initializers
 from ..checks import integer
+from ..frames import place
 from .base import Layer, ParameterSpec
 
 if TYPE_CHECKING:
@@ -77,11 +78,9 @@ class Embedding(Layer):
         """Raise unless the inputs are row numbers."""
         wrong = ~((x >= 0) & (x < self.input_dim) & (x == np.trunc(x)))
         if wrong.any():
-            at = tuple(int(i) for i in np.argwhere(wrong)[0])
-            raise ValueError(
-                f"{name}[{', '.join(map(str, at))}] is {x[at]}; {self.name} takes whole numbers in "
-                f"0 .. {self.input_dim - 1}"
-            )
+            at = tuple(np.argwhere(wrong)[0])
+            what = f"{self.name} takes whole numbers in 0 .. {self.input_dim - 1}"
+            raise ValueError(f"{place(name, at)} is {x[at]}; {what}")
         return False
 
     def emit(
