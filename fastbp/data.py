@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from .frames import place, source
 from .kernels.dtypes import REALS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from numpy.typing import ArrayLike, DTypeLike
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bounds", "Rows", "as_features", "as_gradient", "as_rows", "as_targets", "as_weights", "bounds_of", "by_blocks",
-    "check_rows", "dtype_name", "ready",
+    "check_rows", "dtype_name", "filling", "ready",
 ]  # fmt: skip
 
 
@@ -51,8 +52,8 @@ class Bounds(NamedTuple):
 
 #: The two numbers that targets of a kind may be.
 _PAIRS = {"signs": (-1, 1), "binary": (0, 1)}
-_BLOCK = 1 << 16  # elements that are converted and looked at in one go: they stay in cache (measured)
-_IN_MEMORY = 1 << 20  # elements of data of another dtype, or in a file, that are in memory at a time
+_BLOCK = 1 << 18  # elements that are converted and looked at in one go
+_IN_MEMORY = 1 << 18  # elements of data of another dtype, or in a file, that are in memory at a time
 
 
 def bounds_of(loss: Loss, outputs: int) -> Bounds | None:
@@ -69,20 +70,36 @@ def ready(array: np.ndarray, dtype: DTypeLike) -> bool:
     return array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
 
 
+@cache
+def filling() -> Callable[[np.ndarray, np.ndarray], bool]:
+    """Return `convert_finite`, which is loaded when data come, or what does the same where it is missing."""
+    try:
+        from .runner import convert_finite
+    except ImportError:
+
+        def convert_finite(x: np.ndarray, y: np.ndarray) -> bool:
+            if x is not y:
+                y[...] = x
+            return bool(np.isfinite(y).all())
+
+    return convert_finite
+
+
 def _real(name: str, array: np.ndarray, dtype: DTypeLike, finite: bool) -> np.ndarray:
     """Return an array as programs read it: itself if it is so, else converted and copied."""
     as_it_is = ready(array, dtype)
     if as_it_is and not finite:
         return array
     converted = array if as_it_is else np.empty(array.shape, dtype)
-    step = max(_BLOCK // max(math.prod(array.shape[1:]), 1), 1)
-    # block by block: no second trip to memory, no mask as large as the data, and Ctrl-C is answered in between
+    step, fill = max(_BLOCK // max(math.prod(array.shape[1:]), 1), 1), filling()
+    # block by block: no mask as large as the data, and Ctrl-C is answered in between
     with np.errstate(over="ignore"):
         for start in range(0, len(array), step):
             block = converted[start : start + step]
-            if not as_it_is:
-                block[...] = array[start : start + step]
-            if finite and not np.isfinite(block).all():
+            given = block if as_it_is else array[start : start + step]
+            if not finite:
+                block[...] = given
+            elif not fill(given, block):
                 at = np.argwhere(~np.isfinite(block))[0]
                 at[0] += start
                 what = array[tuple(at)]

@@ -1346,7 +1346,7 @@ class Sequential:
                 return y
         batch_size, verbose = integer("batch_size", batch_size, 1), check_verbose(verbose)
         fed = is_feed(x, sequences=False)
-        given: Any = Feed("x", x, lambda item: self._inputs(inputs_of(item, self.input_shape))) if fed else x
+        given: Any = Feed("x", x, self._inputs_of) if fed else x
         if self._memory is None:
             rows = given.first if fed else self._inputs(given)
             self.build(rows.shape[1:])
@@ -1356,6 +1356,10 @@ class Sequential:
         """Return inputs as the first layer takes them, finite or not."""
         rows = as_rows("x", x)
         return self._features("x", rows, self.layout_for(rows.shape[1:]), finite=False)
+
+    def _inputs_of(self, item: Any) -> np.ndarray:
+        """Return the inputs of a batch of an iterable."""
+        return self._inputs(inputs_of(item, self.input_shape))
 
     def _predict(self, x: Any, batch_size: int, verbose: int) -> np.ndarray:
         # within the turn: until then another thread may compile for another dtype

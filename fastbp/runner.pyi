@@ -3,6 +3,8 @@ from typing import Any
 
 import numpy as np
 
+def convert_finite(x: np.ndarray, y: np.ndarray) -> bool: ...
+
 class Runner:
     n_calls: int
     batch: int

@@ -8,6 +8,7 @@ the same program with other sizes. Everything between two returns to Python happ
 
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport PyObject
+from libc.float cimport DBL_MAX, FLT_MAX
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, intptr_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
@@ -53,6 +54,7 @@ cdef enum:
     PORTS = 2
     DIMS = 6            # at most, of a row that a port takes
     REFUSED = -3        # of a block that cannot be taken
+    PIECE = 1 << 12     # elements that are converted and looked at in one go
     LOOKED_AT = 1 << 20 # elements of an array that are looked at without an answer to Ctrl-C
     CURSORS = 64        # at most, of a run: its data, the loss and what metrics count
     OPERANDS = 16       # at most, of a kernel that is shared among threads, and as many sizes
@@ -138,6 +140,14 @@ cdef struct given_t:
     int itemsize
 
 
+cdef void describe(cnp.ndarray array, given_t *g) noexcept:
+    cdef int i = cnp.PyArray_TYPE(array)
+    g.kind = (c"f" if cnp.PyTypeNum_ISFLOAT(i) else c"i" if cnp.PyTypeNum_ISSIGNED(i)
+              else c"u" if cnp.PyTypeNum_ISUNSIGNED(i) else c"?")
+    g.itemsize = cnp.PyArray_ITEMSIZE(array)
+    g.data = <const char *>cnp.PyArray_DATA(array)
+
+
 cdef fused target_t:
     float
     double
@@ -208,6 +218,66 @@ cdef bint convert(const given_t *g, target_t *y, intptr_t first, intptr_t n) noe
     else:
         return False
     return True
+
+
+cdef bint narrowed(const double *x, float *y, intptr_t n) noexcept nogil:
+    cdef intptr_t i
+    cdef bint good = True
+    cdef float v
+    for i in range(n):
+        v = <float>x[i]
+        y[i] = v
+        good &= (v >= -FLT_MAX) & (v <= FLT_MAX)
+    return good
+
+
+cdef bint converted(const given_t *g, target_t *y, intptr_t n, double most) noexcept nogil:
+    # whether all of y is finite, which becomes the elements of an array, if that is another one: piece by piece in L1
+    cdef intptr_t first = 0, count
+    if target_t is float:
+        if g.data is not NULL and g.kind == c"f" and g.itemsize == 8:
+            return narrowed(<const double *>g.data, y, n)
+    while first < n:
+        count = n - first if n - first < PIECE else PIECE
+        if g.data is not NULL:
+            convert(g, y + first, first, count)
+        if not between(y + first, count, -most, most, False, most):
+            return False
+        first += count
+    return True
+
+
+def convert_finite(cnp.ndarray x, cnp.ndarray y):
+    """Put the numbers of an array into another one, and look at these in the same pass.
+
+    Parameters
+    ----------
+    x : ndarray
+        Of the shape of `y`, of any real dtype; `y` itself is only looked at.
+    y : ndarray
+        C-contiguous, float32 or float64.
+
+    Returns
+    -------
+    bool
+        Whether all of `y` is finite. Behind the first number that is not, `y` may be unset.
+    """
+    cdef given_t g
+    cdef intptr_t n = cnp.PyArray_SIZE(y)
+    cdef int item = cnp.PyArray_ITEMSIZE(y)
+    cdef bint good
+    g.data = NULL
+    if x is not y:
+        describe(x, &g)
+        # what is not converted here NumPy converts
+        if not cnp.PyArray_ISCARRAY_RO(x) or not convert(&g, <double *>NULL, 0, 0):
+            if cnp.PyArray_CopyInto(y, x) < 0:
+                return False
+            g.data = NULL
+    with nogil:
+        good = (converted(&g, <float *>cnp.PyArray_DATA(y), n, FLT_MAX) if item == 4
+                else converted(&g, <double *>cnp.PyArray_DATA(y), n, DBL_MAX))
+    return good
 
 
 cdef bint good(const port_t *p, const char *data, intptr_t n) noexcept nogil:
@@ -738,11 +808,7 @@ cdef class Entry:
         for i in range(p.ndim):
             if cnp.PyArray_DIM(array, i + 1) != p.dims[i]:
                 return -1
-        i = cnp.PyArray_TYPE(array)
-        g.kind = (c"f" if cnp.PyTypeNum_ISFLOAT(i) else c"i" if cnp.PyTypeNum_ISSIGNED(i)
-                  else c"u" if cnp.PyTypeNum_ISUNSIGNED(i) else c"?")
-        g.itemsize = cnp.PyArray_ITEMSIZE(array)
-        g.data = <const char *>cnp.PyArray_DATA(array)
+        describe(array, g)
         return cnp.PyArray_DIM(array, 0) or -1
 
     cdef bint load(self, const port_t *p, const given_t *g, intptr_t first, intptr_t rows) noexcept nogil:

@@ -1,6 +1,8 @@
 """What data may be: frames, objects, streams of batches, memory-mapped files; and what comes of the rest."""
 
 import datetime
+import sys
+import tracemalloc
 from decimal import Decimal
 
 import numpy as np
@@ -9,6 +11,7 @@ from _arrays import BACKENDS, assert_same_bits
 
 import fastbp
 from fastbp import Callback, Dense, Dropout, Sequential, metrics
+from fastbp.data import as_features
 
 ROWS = 40
 X = np.random.default_rng(0).normal(size=(ROWS, 3)).astype("float32")
@@ -575,3 +578,141 @@ def test_rows_that_a_generator_writes_anew():
     model.fit(items(), seed=3, verbose=0)
     twin.fit(X, Y, 10, shuffle=False, seed=3, verbose=0)
     assert bits(model) == bits(twin)
+
+
+# ------------------------------------------------------------------------------------------ conversion
+KINDS = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", ">f8", ">i4", "g")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_bits_of_astype(kind, dtype):
+    rng = np.random.default_rng(5)
+    rows = 1 + (1 << 18) // 3  # more than one block
+    for x in (rng.integers(0, 2, (9, 3)), rng.normal(size=(rows, 3)) * 100, rng.normal(size=(2, 5, 3))):
+        with np.errstate(invalid="ignore"):
+            x = x.astype(kind)
+        for form in (x, np.asfortranarray(x), x[::-1], x[:, ::2] if x.ndim < 3 else x):
+            found = as_features("x", form, form.shape[1:], dtype)
+            assert_same_bits(found, np.ascontiguousarray(form).astype(dtype))
+            assert found.flags.c_contiguous
+            assert_same_bits(as_features("x", form, form.shape[1:], dtype, finite=False), found)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8", ">f8", "g"])
+def test_what_is_not_finite_is_found_anywhere(kind, order):
+    rows = 100_000
+    for row, column in ((0, 0), (0, 2), (4095, 1), (50_000, 2), (rows - 1, 2)):
+        for value in (np.nan, np.inf, -np.inf, *([1e39, -1e300] if kind in ("f8", ">f8", "g") else [])):
+            x = np.zeros((rows, 3), kind, order=order)
+            x[row, column] = value
+            x[row + 1 :, 0] = np.nan  # the first one is named
+            big = r" \(too large for float32\)" if np.isfinite(value) else ""
+            with pytest.raises(
+                ValueError, match=rf"^x\[{row}, {column}\] is {value}{big}; x must be finite".replace("+", ".")
+            ):
+                as_features("x", x, (3,), "float32")
+
+
+def test_the_largest_numbers_are_finite():
+    for dtype in ("float32", "float64"):
+        most = np.finfo(dtype).max
+        for x in (np.full((5000, 3), most), np.full((5000, 3), -most, dtype)):
+            assert_same_bits(as_features("x", x, (3,), dtype), x.astype(dtype))
+
+
+def test_conversion_without_compiled_code(monkeypatch):
+    import fastbp.data
+
+    compiled = fastbp.data.filling()
+    monkeypatch.setitem(sys.modules, "fastbp.runner", None)
+    fastbp.data.filling.cache_clear()
+    try:
+        fill = fastbp.data.filling()
+        assert fill is not compiled or compiled.__module__ == "fastbp.data"
+        for value in (1.5, np.nan, 1e39):
+            x, y = np.full((7, 3), value), np.empty((7, 3), "float32")
+            with np.errstate(over="ignore"):
+                assert fill(x, y) == compiled(x, y.copy()) == fill(y, y) == (value == 1.5)
+    finally:
+        fastbp.data.filling.cache_clear()
+
+
+# ------------------------------------------------------------------------------------------ mapped files
+def mapped(path, array):
+    np.save(path, array)
+    return np.load(path, mmap_mode="r")
+
+
+def peak(call):
+    """Return the most bytes that were allocated at a time; pages of a mapped file are not."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.fixture(scope="module")
+def large():
+    """Return rows of 16 MB as float32: many times what a model allocates."""
+    return np.random.default_rng(2).integers(0, 100, (1 << 14, 256)).astype("float32") / 64
+
+
+@pytest.mark.parametrize("kind", ["f4", "u1", "f8", "i2", ">f4", "F"])
+def test_mapped_files_stay_where_they_are(kind, large, tmp_path):
+    array = np.asfortranarray(large) if kind == "F" else large.astype(kind)
+    x = mapped(tmp_path / "x.npy", array)
+    y = mapped(tmp_path / "y.npy", np.arange(len(x)) % 2)
+    plain, labels = np.ascontiguousarray(array, "float32"), np.array(y)
+    model, twin = (Sequential([Dense(2)], input_shape=256, seed=0) for _ in range(2))
+    for other in (model, twin):
+        other.compile("adam", LABELS, metrics=["accuracy"])
+        other.train_on_batch(plain[:64], labels[:64])
+    data = model.prepare(x, y)
+    assert np.shares_memory(data.x, x) == (kind == "f4") and np.shares_memory(data.y, y)
+    # block by block: what is converted is never there at once
+    small = large.nbytes / 2
+    assert peak(lambda: model.predict(x)) < small and peak(lambda: model.evaluate(x, y)) < small
+    assert_same_bits(model.predict(x), model.predict(plain))
+    for size in (512, 100, 1 << 14):
+        assert model.evaluate(x, y, batch_size=size) == model.evaluate(plain, labels, batch_size=size)
+    # trained on where they lie, else as one converted copy
+    taken = peak(lambda: model.fit(x, y, batch_size=256, seed=0, verbose=0))
+    assert taken < small if kind == "f4" else large.nbytes < taken < 2 * large.nbytes
+    twin.fit(plain, labels, batch_size=256, seed=0, verbose=0)
+    assert bits(model) == bits(twin)
+
+
+def test_blocks_name_rows_by_their_place_in_the_file(large, tmp_path):
+    array = large.astype(float)
+    array[10_000, 7] = np.inf
+    x, y = mapped(tmp_path / "x.npy", array), np.arange(len(large)) % 2
+    model = Sequential([Dense(2)], input_shape=256, seed=0)
+    model.compile("adam", LABELS)
+    with pytest.raises(ValueError, match=r"^x\[10000, 7\] is inf; x must be finite"):
+        model.evaluate(x, y)
+    with pytest.raises(ValueError, match=r"^x has shape \(16384, 255\); it must be \(rows, 256\)"):
+        model.evaluate(x[:, 1:], y)
+    with pytest.raises(ValueError, match=r"^x has shape \(16384, 255\); it must be \(rows, 256\)"):
+        model.predict(x[:, 1:])
+    words = Sequential([fastbp.layers.Embedding(100, 2), fastbp.layers.Flatten(), Dense(2)], input_shape=256, seed=0)
+    words.compile("adam", LABELS)
+    numbers = np.zeros(large.shape, "i2")
+    words.train_on_batch(numbers[:8], y[:8])
+    numbers[12_345, 6] = 100
+    for call in (lambda: words.predict(numbers[:, ::1][:, :]), lambda: words.evaluate(numbers, y)):
+        with pytest.raises(ValueError, match=r"^x\[12345, 6\] is 100"):
+            call()
+
+
+def test_blocks_do_not_part_what_is_one_sample(large):
+    rows = 16_383
+    model = Sequential([Dense(4)], input_shape=256, seed=0)
+    model.compile("sgd", "triplet_margin")
+    x, y = large[:rows], np.arange(rows) % 3 // 2 + 2 * (np.arange(rows) // 3)
+    model.train_on_batch(x[:6], y[:6])
+    assert model.evaluate(x.astype(float), y) == model.evaluate(x, y)
+    assert model.evaluate(x.astype(float), y, sample_weight=None, batch_size=3 << 12) == model.evaluate(x, y, 3 << 12)
