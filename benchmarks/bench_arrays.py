@@ -1,4 +1,4 @@
-"""What is made of whole arrays beside training: draws and metrics, in float64 and as ratios to NumPy's calls."""
+"""What is made of whole arrays beside training: draws, metrics and data made ready, as ratios to NumPy's calls."""
 
 import numpy as np
 
@@ -40,6 +40,21 @@ def metrics(n):
     }
 
 
+def data(n):
+    """Return pairs of calls by name: data made ready for a float32 model, and the conversion alone."""
+    import fastbp
+
+    model = fastbp.Sequential([fastbp.Dense(2)], input_shape=16)
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).standard_normal((n // 16, 16))
+    y, columns, rows = np.zeros((len(x), 2), np.float32), np.asfortranarray(x), x.tolist()
+    return {
+        "prepare float64": (lambda: model.prepare(x, y), lambda: x.astype(np.float32)),
+        "prepare columns": (lambda: model.prepare(columns, y), lambda: columns.astype(np.float32, order="C")),
+        "prepare lists": (lambda: model.prepare(rows, y), lambda: np.asarray(rows)),
+    }
+
+
 #: Who makes the calls, by name; append only.
 CALLS = dict.fromkeys(["permutation", "standard_normal", "uniform"], draws) | dict.fromkeys(
     [
@@ -47,7 +62,7 @@ CALLS = dict.fromkeys(["permutation", "standard_normal", "uniform"], draws) | di
         "mean_squared_error", "r2_score", "roc_auc_score",
     ],
     metrics,
-)  # fmt: skip
+) | dict.fromkeys(["prepare float64", "prepare columns", "prepare lists"], data)  # fmt: skip
 
 
 class Arrays(Benchmark):

@@ -212,11 +212,20 @@ def as_path(name: str, value: Any) -> str:
         raise TypeError(f"{name} is {value!r}; it must be a path") from None
 
 
-def _masked(values: Any) -> bool:
+def _masked(values: Any, levels: int) -> bool:
+    """Whether entries are masked, of an array or of what nested lists hold down to so many levels."""
     if isinstance(values, (list, tuple)):
-        # a row of numbers is looked at by its types: as fast as it is converted
-        return not _PLAIN.issuperset(map(type, values)) and any(map(_masked, values))
+        # types alone tell most, in less time than conversion takes
+        kinds = set(map(type, values))
+        plain = kinds <= _PLAIN or (levels == 1 and kinds <= {list, tuple})
+        return levels > 0 and not plain and any(_masked(value, levels - 1) for value in values)
     return isinstance(values, np.ndarray) and type(values) is not np.ndarray and np.ma.is_masked(values)
+
+
+def _has_gaps(values: Any, array: np.ndarray) -> bool:
+    """Whether nested lists may hold masked numbers, which have become NaN or objects in their array."""
+    kind = array.dtype.kind
+    return isinstance(values, (list, tuple)) and (kind == "O" or (kind == "f" and bool(np.isnan(array).any())))
 
 
 def as_array(name: str, values: ArrayLike) -> np.ndarray:
@@ -247,7 +256,7 @@ def as_array(name: str, values: ArrayLike) -> np.ndarray:
     except (TypeError, RuntimeError) as error:  # of a tensor that lies on another device, or has gradients
         raise TypeError(f"{name} is a {type(values).__name__} of which NumPy makes no array: {error}") from None
     # where nobody has imported it, nothing is masked
-    if "numpy.ma" in sys.modules and _masked(values):
+    if "numpy.ma" in sys.modules and _masked(values, array.ndim - (not _has_gaps(values, array))):
         way = "fill them (numpy.ma.filled) or leave their rows out"
         raise TypeError(f"{name} has masked entries; it must have none: {way}")
     return array
