@@ -43,6 +43,8 @@ def test_examples(path, monkeypatch):
     matplotlib = pytest.importorskip("matplotlib")
     pyplot = pytest.importorskip("matplotlib.pyplot")
     matplotlib.use("agg")
+    if ">>> import pandas" in path.read_text():
+        pytest.importorskip("pandas")
     examples, failures = extension("pages", monkeypatch).run(path)
     pyplot.close("all")
     assert failures == 0
