@@ -1,5 +1,6 @@
 """Builds the extension modules; everything else about the package is in pyproject.toml."""
 
+import contextlib
 import os
 import platform
 import shutil
@@ -15,6 +16,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import PlatformError
+from setuptools.modified import newer_group
 
 # after setuptools, which brings it
 from distutils.ccompiler import new_compiler  # isort: skip
@@ -86,6 +88,11 @@ WRITTEN = {
 }
 for path, text in WRITTEN.items():
     write(path, text)
+# the clone has no folder fastbp/kernels, where mypy looks for fastbp.kernels: pyproject.toml leads it to this one
+TYPED = Path("build") / "typed" / "fastbp" / "kernels"
+TYPED.parent.mkdir(parents=True, exist_ok=True)
+with contextlib.suppress(OSError):  # it is there, or Windows forbids it
+    TYPED.symlink_to(Path("..", "..", "..", KERNELS))
 HEADERS = [str(path) for folder in (KERNELS, STUBS) for path in sorted(folder.rglob("*.h"))]
 FAMILIES = [*(KERNELS / "cython_ext").glob("*.pxi"), *(path for path in WRITTEN if path.suffix == ".pxi")]
 FAMILIES.sort(key=lambda path: (path.stem not in ("common", "operations"), path.stem))
@@ -168,6 +175,17 @@ class BuildExt(build_ext):
                 ext.extra_compile_args = [f"--target={machine}-pc-windows-msvc", *flags]
         super().build_extensions()
 
+    def build_extension(self, ext):
+        """Compile; where an editable install finds it in place, newer than all that it is made of, take that."""
+        inplace, self.inplace = self.inplace, True
+        place = self.get_ext_fullpath(ext.name)
+        self.inplace = inplace
+        if self.editable_mode and not self.force and not newer_group([*ext.sources, *ext.depends], place):
+            self.mkpath(os.path.dirname(self.get_ext_fullpath(ext.name)))
+            self.copy_file(place, self.get_ext_fullpath(ext.name))
+        else:
+            super().build_extension(ext)
+
 
 missing = missing_compiler()
 modules = [
@@ -195,5 +213,6 @@ setup(
         compiler_directives=DIRECTIVES,
     ),
     cmdclass={"build_ext": BuildExt},
-    options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED else {},
+    # compiled on all CPUs
+    options={"build_ext": {"parallel": True}, **({"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED else {})},
 )

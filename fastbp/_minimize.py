@@ -61,7 +61,7 @@ def minimize(
     Raises
     ------
     ImportError
-        Without SciPy: ``pip install 'fastbp[scipy]'``.
+        Without SciPy: ``pip install scipy``.
     ValueError
         For bad input, for constraints and for statistics (batch normalisation), which only steps of `fit` keep; the
         model is as it was.
@@ -88,7 +88,7 @@ def minimize(
     try:
         from scipy.optimize import minimize as search
     except ImportError as error:
-        raise ImportError(f"fastbp.minimize needs SciPy ({error}); pip install 'fastbp[scipy]'") from error
+        raise ImportError(f"fastbp.minimize needs SciPy ({error}); pip install scipy") from error
     from .model import Sequential
 
     check_kind("model", model, Sequential, "a fastbp.Sequential")

@@ -285,7 +285,8 @@ class Hooks:
 
     def __init__(self, callback: Callback) -> None:
         self.callback, self.batch, self.more = callback, set[str](), False
-        kind = type(callback).__name__
+        made: Any = type(callback)
+        kind = made.__name__
         for name, count in _HOOKS.items():
             own = name if has_hook(callback, name) or name not in _OLDER else _OLDER[name]
             function = getattr(callback, own)
@@ -297,7 +298,7 @@ class Hooks:
                 if not takes_more(f"{kind}.{own}", function, count, ("logs",)):
                     function = _without_logs(function)
             setattr(self, name, function)
-        for name in (*_unknown(type(callback)), *_no_hooks(vars(callback))):
+        for name in (*_unknown(made), *_no_hooks(vars(callback))):
             if callable(getattr(callback, name, None)):
                 if name.startswith("on_test_batch_"):
                     why = "; validation runs without Python in between, and has on_test_begin and on_test_end"
@@ -313,7 +314,7 @@ def _no_hooks(names: Iterable[str]) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _unknown(kind: type[Callback]) -> list[str]:
+def _unknown(kind: type) -> list[str]:
     return _no_hooks(dir(kind))
 
 

@@ -372,7 +372,7 @@ def _figure(path):
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ImportError("--plot needs matplotlib: pip install 'fastbp[plot]'") from None
+        raise ImportError("--plot needs matplotlib: pip install matplotlib") from None
     return Figure(figsize=(6, 4), layout="constrained")
 
 

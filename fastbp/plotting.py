@@ -54,7 +54,7 @@ def canvas(what: str, ax: Any = None, panels: int = 1) -> Iterator[Any]:
     try:
         from matplotlib import pyplot as plt
     except ImportError as error:
-        raise ImportError(f"{what} needs matplotlib: pip install 'fastbp[plot]'") from error
+        raise ImportError(f"{what} needs matplotlib: pip install matplotlib") from error
     width, height = SIZE
     with plt.rc_context(STYLE):
         yield plt.subplots(1, panels, figsize=(width * max(1, panels / 2), height))[1]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -91,7 +94,7 @@ class Backend:
             raise self._remedied(error) from error
 
     def _remedied(self, error: ImportError) -> ImportError:
-        remedy = f"; pip install 'fastbp[{self.needs}]'" if self.needs else ""
+        remedy = f"; pip install {self.needs}" if self.needs else ""
         return ImportError(f"backend {self.name!r} cannot be imported here ({error}){remedy}")
 
     def executor_class(self) -> Any:
@@ -220,11 +223,25 @@ BACKENDS: dict[str, Backend] = {
 }
 
 _told = False
-#: What to do where the extension modules are missing.
-_REMEDY = (
-    "they are compiled when fastbp is installed: install a C compiler, then "
-    "pip install --force-reinstall --no-deps --no-cache-dir fastbp"
-)
+
+
+def _remedy() -> str:
+    """Return what to do where the extension modules are missing."""
+    from subprocess import list2cmdline  # quotes where it must
+
+    folder = os.path.dirname(os.path.abspath(__file__))
+    clone = os.path.dirname(folder)
+    if not os.path.exists(os.path.join(clone, "setup.py")):
+        return (
+            "they are compiled when fastbp is installed: install a C compiler, then run, where its sources are, "
+            "pip install --force-reinstall --no-deps --no-cache-dir ."
+        )
+    built = {name for name in os.listdir(folder) if name.startswith("pool.") and name.endswith((".so", ".pyd"))}
+    state = "is built for another Python" if built else "is not built"
+    if built & {f"pool{suffix}" for suffix in EXTENSION_SUFFIXES}:
+        state = "is built, but that does not load"
+    command = list2cmdline([sys.executable or "python", "-m", "pip", "install", "-e", clone])
+    return f"the clone {clone} {state}: {command} builds it, with a C compiler"
 
 
 def choose_backend(backend: str | None) -> str:
@@ -245,7 +262,7 @@ def choose_backend(backend: str | None) -> str:
             _told = True
             warn(
                 f"fastbp's extension modules are missing ({MISSING}), so backend={REFERENCE!r} is used: the same bits, "
-                f"but slower; {_REMEDY}",
+                f"but slower; {_remedy()}",
                 RuntimeWarning,
             )
         return DEFAULT if MISSING is None else REFERENCE
@@ -254,7 +271,7 @@ def choose_backend(backend: str | None) -> str:
     missing = BACKENDS[backend].missing
     if missing is not None:
         raise ImportError(
-            f"backend={backend!r} needs fastbp's extension modules, which are missing ({missing}); {_REMEDY}. "
+            f"backend={backend!r} needs fastbp's extension modules, which are missing ({missing}); {_remedy()}. "
             f"backend={REFERENCE!r} works without them"
         ) from missing
     return backend

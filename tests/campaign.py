@@ -27,8 +27,8 @@ Some faults are found by numbers only. Each campaign below was run in full by th
 
     python -m tests.campaign NAME
 
-in a clone, with what `pip install ".[dev]"` installs; `.ci/run` runs a sample of each with a new seed. What they found
-last:
+in a clone, with what `pip install -e ".[dev]"` installs; `.ci/run` runs a sample of each with a new seed. What they
+found last:
 """
 
 

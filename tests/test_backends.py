@@ -59,7 +59,7 @@ def test_what_a_backend_needs_is_named(monkeypatch):
     lacking = Functions("lacking", "no_such_package", "fastbp.backends:NumpyExecutor", needs="no_such_distribution")
     monkeypatch.setitem(BACKENDS, "lacking", lacking)
     assert not lacking.available() and versions()["backend lacking"].startswith("no: ")
-    with pytest.raises(ImportError, match=r"'lacking' cannot be imported here .*; pip install 'fastbp\[no_such"):
+    with pytest.raises(ImportError, match=r"'lacking' cannot be imported here .*; pip install no_such"):
         kernels.load("lacking")
 
 
@@ -112,8 +112,8 @@ def test_numba_compiles_where_only_bytecode_is_installed(tmp_path):
 @pytest.mark.parametrize(
     ("absent", "message"),
     [
-        ("numba", r"backend 'numba' cannot be imported here \(.*numba.*\); pip install 'fastbp\[numba\]'"),
-        ("fastbp.kernels.pool", "backend='numba' needs fastbp's extension modules, which are missing .*; they are"),
+        ("numba", r"backend 'numba' cannot be imported here \(.*numba.*\); pip install numba"),
+        ("fastbp.kernels.pool", "backend='numba' needs fastbp's extension modules, .*; (they are|the clone)"),
     ],
 )
 def test_functions_of_numba_without_what_they_need(absent, message):

@@ -240,7 +240,7 @@ def test_plot(capsys, folder):
 def test_plot_without_matplotlib(capsys, folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    refuse(capsys, folder, r"--plot needs matplotlib: pip install 'fastbp\[plot\]'", "train", *QUICK, "--plot")
+    refuse(capsys, folder, r"--plot needs matplotlib: pip install matplotlib", "train", *QUICK, "--plot")
 
 
 def test_plot_does_not_take_the_data_for_its_name(capsys, folder):

@@ -1,6 +1,6 @@
 """Measure the commits that were not measured yet and make the dashboard: ``python -m benchmarks.dashboard``.
 
-Needs ``pip install ".[dashboard]"``. Ends with the address of the first page, or serves the pages with ``--serve``.
+Needs ``pip install -e ".[dashboard]"``. Ends with the address of the first page, or serves the pages with ``--serve``.
 """
 
 import argparse

@@ -36,7 +36,7 @@ def _npm():
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     npm = shutil.which("npm", path=path)
     if npm is None:
-        raise RuntimeError('npm is needed for the scripts of the dashboard: pip install ".[dashboard]", or Node.js')
+        raise RuntimeError('npm is needed for the scripts of the dashboard: pip install -e ".[dashboard]", or Node.js')
     return npm, {**os.environ, "PATH": path}
 
 

@@ -36,6 +36,8 @@ def main():
     """Interrupt several fits, at different moments, and train on afterwards."""
     import fastbp
 
+    # a shell starts jobs in the background with SIGINT ignored, and they inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     widths = [int(n) for n in sys.argv[1].split("-")]
     rows, batch, trials = map(int, sys.argv[2:])
     rng = np.random.default_rng(0)

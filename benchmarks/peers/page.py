@@ -33,8 +33,8 @@ rest, and what the least traffic with memory takes.
     python -m benchmarks.peers --threads all --json all.json
     python -m benchmarks.peers.page one.json all.json
 
-A library that is not installed is left out (`pip install ".[peers]"` installs them). KANN is C in no package index, so
-it is missing here.
+A library that is not installed is left out (`pip install -e ".[peers]"` installs them). KANN is C in no package index,
+so it is missing here.
 """
 _BRACKETS = """\
 Microseconds of a train step and of a predicted row; in brackets how many times as long as fastbp's in "numpy" and in
