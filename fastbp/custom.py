@@ -18,6 +18,7 @@ from .checks import check_identifier
 from .kernels import add_foreign_row, add_row, words
 from .layers import Activation
 from .losses import CustomLoss
+from .naming import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -377,6 +378,7 @@ def erf(x: ArrayLike) -> Any:
     return words.erf(array if array.dtype in (np.float32, np.float64) else array.astype(np.float64))
 
 
+@spelled
 def activation(
     function: Callable[[Any], Any], name: str | None = None, derivative: Callable[[Any], Any] | None = None
 ) -> Activation:
@@ -450,6 +452,7 @@ def activation(
     return Activation(name)
 
 
+@spelled
 def loss(
     function: Callable[[Any, Any], Any],
     name: str | None = None,

@@ -15,6 +15,7 @@ from .compiler import compile_training
 from .kernels.caller import warn
 from .kernels.table import TABLE
 from .model import Sequential
+from .naming import spelled
 from .training import inputs
 
 if TYPE_CHECKING:
@@ -436,6 +437,7 @@ class Blame:
         return ax
 
 
+@spelled
 def blame(model: Sequential, x: ArrayLike, y: ArrayLike) -> Blame:
     """Look at the gradients of a batch: which neurons are to blame for the loss, and what is wrong with that.
 
@@ -663,6 +665,7 @@ def _in_float64(model: Sequential, x: ArrayLike, y: ArrayLike) -> tuple[Network,
     return network, executor, arrays
 
 
+@spelled
 def gradient_check(
     model: Sequential,
     x: ArrayLike,

@@ -186,7 +186,8 @@ def spelled_methods(*but: str) -> Callable[[T], T]:
     Parameters
     ----------
     *but : str
-        Methods that are called so often that the look at their keywords, 0.1 us, would show: Python says it there.
+        Methods that are called so often that the look at their keywords, 0.1 us, would show. There Python itself
+        refuses, and from 3.13 on names the nearest.
 
     Returns
     -------
@@ -378,6 +379,8 @@ def foreign(kind: str, value: Any, known: Iterable[str] = ()) -> str:
     place = str(getattr(value, "__module__", None) or cls.__module__).partition(".")[0]
     name = str(getattr(value, "__name__", cls.__name__))
     row = _CLASSES.get((kind, name))
+    if kind == "activation" and ("layer", name) in _CLASSES:  # a layer there
+        name = _CLASSES["layer", name].given.get(kind, name)
     if place in _LIBRARIES or (place == "numpy" and callable(value)):
         own = others_of(kind).get(name, name)
         if own in known and not _has(kind, own):

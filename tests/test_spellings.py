@@ -245,6 +245,8 @@ def test_the_name_in_the_history_is_the_one_that_was_written():
         (lambda: Sequential(layer=[]), TypeError, "Sequential has no argument 'layer'; did you mean 'layers'"),
         (lambda: Sequential().fit(epoch=3), TypeError, "^Sequential.fit has no .*'epoch'; did you mean 'epochs'"),
         (lambda: Sequential().compile(optimiser="adam"), TypeError, "did you mean 'optimizer'"),
+        (lambda: fastbp.custom.loss(abs, nam="a"), TypeError, "^loss has no argument 'nam'; did you mean 'name'"),
+        (lambda: fastbp.gradient_check(None, 0, 0, tol=1), TypeError, "^gradient_check .* did you mean 'tolerance'"),
         (lambda: fastbp.load_model(pth=""), TypeError, "load_model has no argument 'pth'; did you mean 'path'"),
         (lambda: optimizers.get("adamm"), ValueError, "no optimizer 'adamm'; did you mean 'adam'"),
         (lambda: fastbp.initializers.get("xavier_norml"), ValueError, "did you mean 'glorot_normal'"),
@@ -269,8 +271,9 @@ def test_functions_and_classes_lead_on():
         Dense(1, activation=lambda x: x)
     code = str(error.value).partition(" made an activation by ")[2]
     assert Dense(1, activation=eval(code)).activation.activation == "my_activation"
-    with pytest.raises(TypeError, match=r"activation is <ufunc 'tanh'>; .*: write 'tanh'"):
-        Dense(1, activation=np.tanh)
+    for make in (fastbp.Activation, lambda activation: Dense(1, activation=activation)):
+        with pytest.raises(TypeError, match=r"activation is <ufunc 'tanh'>; .*: write 'tanh'"):
+            make(np.tanh)
     with pytest.raises(TypeError, match=r"it must be .* Loss: make an object of the class, Huber\(...\)"):
         model.compile("adam", losses.Huber)
     with pytest.raises(ValueError, match="there is no loss 7; "):
@@ -289,6 +292,7 @@ def test_objects_of_other_libraries_lead_on(monkeypatch):
         (lambda: model.compile("adam", thing("MSELoss", "torch.nn")), r"losses of its own, such as MeanSquaredErr"),
         (lambda: model.compile("adam", thing("KLDivLoss", "torch.nn")), "KLDivLoss; .*: PyTorch's KLDivLoss takes the"),
         (lambda: model.add(thing("Linear", "torch.nn")), r"layer 1 is Linear; .*PyTorch's Linear\(n_in, n_out\) is"),
+        (lambda: Dense(1, activation=thing("SiLU", "torch.nn")), "SiLU; it must be .*: write 'silu'$"),
         (lambda: model.add(thing("Dense", "keras.src")), r"of Keras: fastbp has layers of its own, such as Dense\("),
         (lambda: model.add(thing("Conv2D", "keras.src")), "of Keras: fastbp has layers of its own$"),
     ):
@@ -333,6 +337,14 @@ def test_signatures_and_pickles_stay():
     for made in (Dense(3, bias=False), optimizers.Adam(betas=(0.8, 0.9)), losses.BCELoss(), layers.ReLU()):
         assert state(pickle.loads(pickle.dumps(made))) == state(made)
     assert repr(optimizers.Adam(learning_rate=0.5, beta_1=0.8)) == "Adam(lr=0.5, beta1=0.8, beta2=0.999, eps=1e-08)"
+
+
+def test_what_is_called_often_is_called_as_it_is():
+    often = {"backward", "evaluate", "forward", "loss", "predict", "train_on_batch", "update"}
+    assert not [name for name in often if hasattr(vars(Sequential)[name], "__wrapped__")]
+    assert all(hasattr(vars(Sequential)[name], "__wrapped__") for name in ("__init__", "compile", "fit", "save"))
+    # nor may looking an attribute up be slow
+    assert not hasattr(Sequential, "__getattr__") and Sequential.__getattribute__ is object.__getattribute__
 
 
 def test_files_have_names_of_fastbp(tmp_path):

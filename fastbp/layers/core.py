@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from .. import constraints, initializers, regularizers
 from ..kernels.table import TABLE
@@ -61,6 +61,11 @@ class Activation(Layer):
         **attributes: float,
     ) -> None:
         super().__init__(input_shape, name)
+        if not isinstance(activation, str | None):
+            hint = foreign("activation", activation, ACTIVATIONS)
+            if isinstance(activation, int):
+                hint = "; sizes of inputs are input_shape=, where PyTorch's Linear has them first"
+            raise TypeError(f"activation is {activation!r}; it must be a name, an Activation or None{hint}")
         own: Any = "identity" if activation is None else own_name("activation", activation, TABLE)[0]
         self.row_name = row_of("activation", own, expressions)
         self.activation: str = own
@@ -157,12 +162,7 @@ def get_activation(activation: str | Activation | dict[str, Any] | None) -> Acti
         return Activation(**activation.choice())
     if isinstance(activation, dict) and "activation" in activation:
         return Activation(**activation)
-    if activation is not None and not isinstance(activation, str):
-        hint = foreign("activation", activation, ACTIVATIONS)
-        if isinstance(activation, int) and not isinstance(activation, bool):
-            hint = "; sizes of inputs are input_shape=, where PyTorch's Linear has them first"
-        raise TypeError(f"activation is {activation!r}; it must be a name, an Activation or None{hint}")
-    return Activation(activation)
+    return Activation(cast("Any", activation))
 
 
 class Dense(Layer):
