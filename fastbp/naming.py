@@ -346,9 +346,13 @@ def value_of(kind: str, value: Any) -> Any:
 
 @functools.cache
 def others_of(kind: str) -> dict[str, str]:
-    """Return the names of Keras and PyTorch for what is of a kind, each with fastbp's."""
+    """Return the names of Keras and PyTorch for what is of a kind, each with what to write.
+
+    That is fastbp's name; or the very name, where arguments belong to it.
+    """
     strings = {row.theirs: row.own for row in STRINGS if row.kind == kind and row.own and row.theirs is not None}
-    return {row.theirs: row.own for row in CLASSES if row.kind == kind and row.own} | strings
+    classes = [row for row in CLASSES if row.kind == kind and row.own]
+    return {row.theirs: row.theirs if row.given else row.own for row in classes} | strings
 
 
 def foreign(kind: str, value: Any, known: Iterable[str] = ()) -> str:

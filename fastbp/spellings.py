@@ -188,7 +188,6 @@ CLASSES = (
     ),
     # optimizers
     Class("optimizer", "NAdam", PYTORCH, "Nadam"),
-    Class("optimizer", "RMSProp", PYTORCH, "RMSprop"),
     Class("optimizer", "LBFGS", PYTORCH, advice="fastbp.minimize(model, x, y, method='L-BFGS-B') takes all rows"),
     # regularizers and constraints
     Class("regularizer", "l1", KERAS, "L1"),
@@ -196,6 +195,10 @@ CLASSES = (
     Class("regularizer", "l1_l2", KERAS, "L1L2"),
     Class("constraint", "max_norm", KERAS, "MaxNorm"),
     Class("constraint", "non_neg", KERAS, "NonNeg"),
+    # callbacks
+    Class("callback", "TerminateOnNaN", KERAS, advice="fit stops at a loss that is not finite, before its update"),
+    Class("callback", "BackupAndRestore", KERAS, advice="write fit(checkpoint='run.npz'), which goes on from the file"),
+    Class("callback", "ProgbarLogger", KERAS, "ProgressBar"),
     # initializers
     Class("initializer", "OrthogonalInitializer", KERAS, "Orthogonal"),
     Class(
@@ -410,6 +413,10 @@ ARGUMENTS = (
     Argument("Sequential.fit", "validation_batch_size", KERAS, neutral=(None,), advice="no result depends on it"),
     Argument("Sequential.save", "filepath", KERAS, "path"),
     Argument("Sequential.save", "overwrite", KERAS, neutral=(True,), advice="a file that is there is replaced"),
+    Argument("Sequential.save_weights", "filepath", KERAS, "path"),
+    Argument("Sequential.save_weights", "overwrite", KERAS, neutral=(True,), advice="a file that is there is replaced"),
+    Argument("Sequential.load_weights", "filepath", KERAS, "path"),
+    Argument("Sequential.load_weights", "skip_mismatch", KERAS, neutral=(False,), advice="all weights must fit"),
     Argument("load_model", "filepath", KERAS, "path"),
     Argument("load_model", "compile", KERAS, neutral=(True,), advice="a model that was compiled is so again"),
     Argument("load_model", "safe_mode", KERAS, neutral=(True,), advice="no file can run code"),
@@ -510,7 +517,6 @@ DEFAULTS = (
     Default("Lion", "lr", 1e-4, keras=0.001),
     Default("LayerNorm", "eps", 1e-5, keras=1e-3),
     Default("BatchNorm", "eps", 1e-3, pytorch=1e-5),
-    Default("BatchNorm", "momentum", 0.99, pytorch=0.1),
     Default("PReLU", "alpha_initializer", 0.25, keras="Zeros"),
     Default("Poisson", "log_input", False, pytorch=True),
     Default("Poisson", "eps", 1e-7, pytorch=1e-8),
@@ -537,7 +543,11 @@ DIFFERENCES = (
     ),
     Difference("losses of arrays", "loss(y_true, y_pred), as in Keras", "PyTorch: loss(y_pred, y_true)"),
     Difference("from_logits", "None, decided by the last activation", "Keras: False"),
+    Difference("momentum of BatchNorm", "the share that stays, 0.99 as in Keras",
+               "PyTorch: the share that is new, 0.1, which is 0.9 here"),
     Difference("BatchNorm in prediction", "the moving average of the variance of n, as in Keras", "PyTorch: of n - 1"),
+    Difference("the growing momentum of Nadam", "momentum_decay is 0.004, as in PyTorch", "Keras: as with 1.0"),
+    Difference("eps of RMSNorm", "1e-6, as in Keras", "PyTorch: the epsilon of the dtype, of float32 1.2e-7"),
     Difference("eps of Adam", "after the correction of v, as in PyTorch", "Keras: before it"),
     Difference("eps of RMSprop, Adagrad", "outside the root, as in PyTorch", "Keras: under the root"),
     Difference("Precision, Recall, F1Score of classes", "the mean over classes",

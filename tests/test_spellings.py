@@ -121,9 +121,10 @@ def test_arguments(row):
         for value in row.neutral:
             got, want = make(**needed, **{row.theirs: value}), make(**needed)
             assert row.of == "Sequential" or state(got) == state(want)
-        with pytest.raises(TypeError, match=f"has no argument {row.theirs!r}: ") as error:
-            make(**needed, **{row.theirs: object()})
-        assert row.advice in str(error.value)
+        for value in (object(), 7.5, "other"):
+            with pytest.raises(TypeError, match=f"has no argument {row.theirs!r}: ") as error:
+                make(**needed, **{row.theirs: value})
+            assert row.advice in str(error.value)
     if row.own:
         assert not row.advice and not row.neutral
 
@@ -133,11 +134,14 @@ def test_arguments_of_methods(row, tmp_path):
     model = Sequential([Dense(2)], input_shape=3, seed=0)
     model.compile("adam", "mse")
     model.save(tmp_path / "m.npz")
+    model.save_weights(tmp_path / "w.npz")
     x = np.zeros((4, 3))
     method, needed = {
         "compile": (model.compile, {"optimizer": "adam", "loss": "mse"}),
         "fit": (model.fit, {"x": x, "y": x[:, :2], "verbose": 0}),
         "save": (model.save, {"path": tmp_path / "n.npz"}),
+        "save_weights": (model.save_weights, {"path": tmp_path / "v.npz"}),
+        "load_weights": (model.load_weights, {"path": tmp_path / "w.npz"}),
         "load_model": (fastbp.load_model, {"path": tmp_path / "m.npz"}),
     }[row.of.rpartition(".")[2]]
     if row.own:
@@ -147,16 +151,17 @@ def test_arguments_of_methods(row, tmp_path):
         return
     for value in row.neutral:
         method(**needed, **{row.theirs: value})
-    with pytest.raises(TypeError, match=f"^{row.of} has no argument {row.theirs!r}: ") as error:
-        method(**needed, **{row.theirs: object()})
-    assert row.advice in str(error.value)
+    for value in (object(), 7.5, "other"):
+        with pytest.raises(TypeError, match=f"^{row.of} has no argument {row.theirs!r}: ") as error:
+            method(**needed, **{row.theirs: value})
+        assert row.advice in str(error.value)
 
 
 def named(kind):
     if kind == "activation":
         return layers.ACTIVATIONS
-    if kind == "reduction":
-        return "mean", "sum", "none"
+    if kind in ("callback", "reduction"):
+        return {"callback": (), "reduction": ("mean", "sum", "none")}[kind]
     return next(base.registry.named for base in Registered.__subclasses__() if base.registry.kind == kind)
 
 
@@ -225,6 +230,7 @@ def test_the_name_in_the_history_is_the_one_that_was_written():
     [
         (lambda: layers.Dens, AttributeError, "'fastbp.layers' has no attribute 'Dens'; did you mean 'Dense'"),
         (lambda: layers.BatchNormalisation, AttributeError, "did you mean 'BatchNorm'"),
+        (lambda: layers.LeakyRelu, AttributeError, "did you mean 'LeakyReLU'"),
         (lambda: fastbp.Sequental, AttributeError, "'fastbp' has no attribute 'Sequental'; did you mean 'Sequential'"),
         (lambda: fastbp.Adam, AttributeError, "'fastbp' has no attribute 'Adam'; it is fastbp.optimizers.Adam"),
         (lambda: losses.Meansquarederror, AttributeError, "did you mean 'MeanSquaredError'"),
@@ -301,19 +307,17 @@ def test_objects_of_other_libraries_lead_on(monkeypatch):
 
 
 # ------------------------------------------------------------------------------------- nothing breaks
-class Mine(optimizers.SGD):
-    def __init__(self, strength, **others):
-        self.strength = strength
-        super().__init__(**others)
-
-
-class Open(Dense):
-    def __init__(self, units, **others):
-        self.mine = others.pop("bias", "kept")
-        super().__init__(units, **others)
-
-
 def test_subclasses_of_users():
+    class Mine(optimizers.SGD):
+        def __init__(self, strength, **others):
+            self.strength = strength
+            super().__init__(**others)
+
+    class Open(Dense):
+        def __init__(self, units, **others):
+            self.mine = others.pop("bias", "kept")
+            super().__init__(units, **others)
+
     assert Mine(3, learning_rate=0.5).lr == 0.5
     with pytest.raises(TypeError, match=r"^Mine has no .*'momentun'; did you mean 'momentum'\? It has strength, lr"):
         Mine(3, momentun=0.5)
@@ -378,38 +382,56 @@ def test_defaults():
         assert {row.keras, row.pytorch} > {None} and row.own not in {row.keras, row.pytorch} - {None}
 
 
-def default_of(cls, names):
-    parameters = inspect.signature(cls.__init__).parameters
-    return next(parameters[name].default for name in names if name in parameters)
-
-
-def spellings_of(row):
-    return [row.argument, *(a.theirs for a in ARGUMENTS if a.own == row.argument)]
-
-
-PYTORCH_CLASSES = {
-    "Nadam": "NAdam", "BatchNorm": "BatchNorm1d", "Poisson": "PoissonNLLLoss",
-    "SparseCategoricalCrossEntropy": "CrossEntropyLoss",
+#: Whose defaults differ in spelling only, or as `DIFFERENCES` says: an argument, or a class with one.
+EXPLAINED = {
+    "reduction", "from_logits", "name", "betas", "mode", "Precision threshold", "Recall threshold", "F1Score threshold",
+    "F1Score average", "Lion weight_decay", "RMSNorm eps",
 }  # fmt: skip
 
 
-def test_defaults_of_pytorch():
-    places = torch().optim, torch().nn
-    for row in DEFAULTS:
-        if row.pytorch is not None:
-            name = PYTORCH_CLASSES.get(row.of, row.of)
-            cls = next(getattr(place, name) for place in places if hasattr(place, name))
-            assert default_of(cls, spellings_of(row)) == row.pytorch, row
+def defaults_beside(library, places):
+    """Yield class, argument and default there of all arguments that both have, where the defaults are not equal."""
+    for kind, others in places.items():
+        for name in getattr(fastbp, MODULES[kind]).__all__:
+            cls = getattr(getattr(fastbp, MODULES[kind]), name)
+            named = [row.theirs for row in CLASSES if row.own == name and library in row.library and not row.given]
+            theirs = next((getattr(place, n) for n in (name, *named) for place in others if hasattr(place, n)), None)
+            if not isinstance(cls, type) or theirs is None:
+                continue
+            taken = inspect.signature(theirs.__init__).parameters
+            bases = {base.__name__ for base in cls.__mro__}
+            for argument in inspect.signature(cls).parameters.values():
+                # where it is not taken for eps, its default is still another
+                names = [argument.name, "epsilon" if argument.name == "eps" else ""]
+                names += [row.theirs for row in ARGUMENTS if row.of in bases and row.own == argument.name]
+                for other in set(names) & taken.keys():
+                    both = argument.default, taken[other].default
+                    if argument.empty not in both and both[0] != both[1]:
+                        yield name, argument.name, both[1]
 
 
-def test_defaults_of_keras():
-    places = keras().optimizers, keras().layers, keras().regularizers
-    names = {row.own: row.theirs for row in CLASSES if row.library == "Keras" and row.kind == "layer"}
-    for row in DEFAULTS:
-        if row.keras is not None:
-            name = names.get(row.of, row.of)
-            cls = next(getattr(place, name) for place in places if hasattr(place, name))
-            assert default_of(cls, spellings_of(row)) == row.keras, row
+def assert_defaults(library, places):
+    wanted = {(row.of, row.argument): getattr(row, library.lower()) for row in DEFAULTS}
+    beside = defaults_beside(library, places)
+    found = {(name, a): theirs for name, a, theirs in beside if not EXPLAINED & {a, f"{name} {a}"}}
+    # of classes of another name and meaning
+    others = {("BatchNorm", "eps"): 1e-5, ("Poisson", "log_input"): True,
+              ("Poisson", "eps"): 1e-8, ("SparseCategoricalCrossEntropy", "ignore_index"): -100}  # fmt: skip
+    assert {**found, **(others if library == "PyTorch" else {})} == {k: v for k, v in wanted.items() if v is not None}
+
+
+def test_all_defaults_that_differ_from_keras():
+    places = {kind: [getattr(keras(), place)] for kind, place in MODULES.items() if kind != "schedule"}
+    assert_defaults("Keras", {**places, "schedule": [keras().optimizers.schedules]})
+
+
+def test_all_defaults_that_differ_from_pytorch():
+    nn, optim = torch().nn, torch().optim
+    assert_defaults("PyTorch", {"layer": [nn], "loss": [nn], "optimizer": [optim], "callback": [optim.lr_scheduler]})
+    taken = {name: inspect.signature(getattr(nn, name).__init__).parameters for name in dir(nn) if name[0].isupper()}
+    assert (taken["BatchNorm1d"]["eps"].default, taken["BatchNorm1d"]["momentum"].default) == (1e-5, 0.1)
+    assert (taken["PoissonNLLLoss"]["log_input"].default, taken["PoissonNLLLoss"]["eps"].default) == (True, 1e-8)
+    assert taken["CrossEntropyLoss"]["ignore_index"].default == -100
 
 
 def close(got, want, rtol=1e-6):
@@ -729,7 +751,7 @@ def test_the_table_knows_what_keras_has():
             assert hasattr(place, row.theirs), row
     nn, optim = torch().nn, torch().optim
     for row in CLASSES:
-        if row.library != "Keras" and row.theirs != "RMSProp":
+        if row.library != "Keras":
             assert any(hasattr(place, row.theirs) for place in (nn, optim, optim.lr_scheduler)), row
 
 

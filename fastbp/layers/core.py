@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, cast
 
 from .. import constraints, initializers, regularizers
+from ..kernels import names_called
 from ..kernels.table import TABLE
 from ..naming import foreign, own_name
 from ..registry import check_row, row_of
@@ -66,7 +67,7 @@ class Activation(Layer):
             if isinstance(activation, int):
                 hint = "; sizes of inputs are input_shape=, where PyTorch's Linear has them first"
             raise TypeError(f"activation is {activation!r}; it must be a name, an Activation or None{hint}")
-        own: Any = "identity" if activation is None else own_name("activation", activation, TABLE)[0]
+        own: Any = "identity" if activation is None else own_name("activation", activation, names_called("activation"))[0]
         self.row_name = row_of("activation", own, expressions)
         self.activation: str = own
         row = self.row
