@@ -209,6 +209,12 @@ def _four_steps(model, x, y):
     model.update()
 
 
+def _step_from_gradient(model, x, dy):
+    model.forward(x)
+    model.backward(dy)
+    model.update()
+
+
 def _compile_and_step(model, x, y):
     model.compile("adam", model.loss_function, backend=model.backend, numerics=model.numerics)
     model.train_on_batch(x, y)
@@ -229,7 +235,14 @@ CALLS = {
     "compile and a step": lambda m, s, x, y: (
         partial(_compile_and_step, m, x, y), partial(np.random.default_rng, 0),
     ),
+    "forward as predict": lambda m, s, x, y: (lambda: m.forward(x, training=False), lambda: m.predict(x)),
+    "a step from a gradient": lambda m, s, x, y: (
+        partial(_step_from_gradient, m, x, m.predict(x)), lambda: m.train_on_batch(x, y),
+    ),
+    "input_gradient": lambda m, s, x, y: (lambda: m.input_gradient(x, y), lambda: s.loss(x, y)),
 }  # fmt: skip
+#: Those of models with objectives of their users'.
+OBJECTIVES = ("forward as predict", "a step from a gradient", "input_gradient")
 
 
 class Calls(Benchmark):
@@ -243,6 +256,8 @@ class Calls(Benchmark):
         task = Task(next(iter(NETS)))
         x, y = task.first_epoch()[0]
         model = make_model(task.widths, backend)
+        if call in OBJECTIVES and not hasattr(model, "input_gradient"):
+            raise NotImplementedError("the installed fastbp trains on losses alone")
         model.train_on_batch(x, y)
         self.jobs = dict(zip(("call", "beside"), CALLS[call](model, NumpyScript(task), x, y), strict=True))
 

@@ -453,7 +453,7 @@ class Engine:
     def ports(self, network: Network, copied: bool = False) -> list[Port] | None:
         """Return the ports of a network's inputs and targets, or None where single elements do not say what will do."""
         loss, x = self.setup.loss, self._features(network, self._finite, copied)
-        if x is None or loss is None or loss.targets == "one_hot" or loss.rows_per_sample > 1:
+        if x is None or loss is None or network.y_true is None or loss.targets == "one_hot" or loss.rows_per_sample > 1:
             return None
         bounds = bounds_of(loss, self.layout.output_shape[-1])
         return [x, Port(network.y_true, bounds if bounds or loss.takes_integers else self._finite, copied)]
@@ -516,8 +516,10 @@ class Engine:
             executor.quick = executor.entry(Turn(self.turns), [x], network.y_pred, rows=True)[0]
 
     def _open_pull(self, network: Network, executor: Executor) -> None:
-        x = self._features(network, None)
-        ports = self.ports(network) if network.y_true is not None else x and [x, Port(network.dy)]
+        ports = self.ports(network)
+        if network.y_true is None:
+            x = self._features(network, None)
+            ports = None if x is None else [x, Port(network.dy)]
         if ports is not None:
             executor.quick = executor.entry(Turn(self.turns), ports, network.dx, rows=True)[0]
 

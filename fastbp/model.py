@@ -1042,8 +1042,9 @@ class Sequential:
         x : array_like, shape (batch, n_in)
             It is copied: what becomes of it later does not matter.
         training : bool
-            False computes what `predict` does, bit for bit: nothing is dropped, and the moving averages of `BatchNorm`
-            are constants. So they are in the steps that follow, which may train the parameters all the same.
+            False computes what `predict` does with the batch as one block, bit for bit: nothing is dropped, and the
+            moving averages of `BatchNorm` are constants. So they are in the steps that follow, which may train the
+            parameters all the same.
 
         Returns
         -------
