@@ -484,6 +484,12 @@ def loss(
     ValueError
         If the name is one of fastbp's own, or an activation's of yours.
 
+    Notes
+    -----
+    The loss is an expression of targets and outputs, and so is its gradient. One of gradients of the model, such as a
+    gradient penalty, would need second derivatives, which there are not. An objective that is no such expression, and
+    whose gradient by the outputs you have, goes to `Sequential.backward`.
+
     Examples
     --------
     >>> import numpy as np

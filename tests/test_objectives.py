@@ -291,6 +291,16 @@ def test_files_of_models_without_a_loss(backend, tmp_path):
     assert_same(after, before)
 
 
+def test_layers_may_still_come():
+    model = Sequential([Dense(4)], seed=0)
+    model.compile("sgd", dtype="float64")
+    model.add(Dense(OUTPUTS))
+    model.forward(X)
+    model.backward(DY)
+    model.update()
+    assert model.optimizer.iterations == 1 and model.layers[1].w.dtype == np.float64
+
+
 def test_a_loss_may_come_later():
     model = model_of()
     model.forward(X)
