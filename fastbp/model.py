@@ -1259,17 +1259,24 @@ class Sequential:
         if y is None and sample_weight is not None:
             raise ValueError("sample_weight is given without y; multiply the rows of dy by it")
         check_kind("training", training, (bool, np.bool_), "True or False")
-        if self._memory is None:
-            self.build(self._inputs(x).shape[1:])
-        return self._turns.read("input_gradient", self._input_gradient, x, y, dy, sample_weight, training)
-
-    def _input_gradient(self, x: Any, y: Any, dy: Any, sample_weight: Any, training: bool) -> np.ndarray:
-        engine = self.engine()
-        trained = engine.trained if training else None
         if y is not None:
-            return gradient_of_loss(engine, self.prepare(x, y, sample_weight), trained)
-        x = self._inputs(x)
-        return pulled_back(engine, x, as_gradient(dy, (len(x), *engine.layout.output_shape), self.dtype), trained)
+            return self.read("input_gradient", self._gradient_of_loss, x, y, sample_weight, training)
+        if self._memory is None:
+            self.build(self._pulled(x, dy)[0].shape[1:])
+        return self._turns.read("input_gradient", self._pulled_back, x, dy, training)
+
+    def _gradient_of_loss(self, x: ArrayLike, y: ArrayLike, sample_weight: Any, training: bool) -> np.ndarray:
+        engine = self.engine()
+        return gradient_of_loss(engine, self.prepare(x, y, sample_weight), engine.trained if training else None)
+
+    def _pulled_back(self, x: ArrayLike, dy: Any, training: bool) -> np.ndarray:
+        engine = self.engine()
+        return pulled_back(engine, *self._pulled(x, dy), engine.trained if training else None)
+
+    def _pulled(self, x: ArrayLike, dy: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return inputs and a gradient of their outputs as the program takes them."""
+        rows = self._inputs(x)
+        return rows, as_gradient(dy, (len(rows), *self.layout_for(rows.shape[1:]).output_shape), self.dtype)
 
     def row_gradients(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
         """Return the gradient of each row's own loss by all parameters.

@@ -426,6 +426,18 @@ def test_what_input_gradient_refuses():
         Sequential([Dense(3)], input_shape=INPUTS).input_gradient(X, Y)
 
 
+def test_a_refused_model_is_not_built():
+    model = Sequential([Dense(OUTPUTS)])
+    for call, error in (
+        (lambda: model.input_gradient(X, Y), RuntimeError), (lambda: model.input_gradient(X, dy=DY[:2]), ValueError),
+        (lambda: model.row_gradients(X, Y), RuntimeError), (lambda: model.backward(DY), RuntimeError),
+    ):  # fmt: skip
+        with pytest.raises(error):
+            call()
+        assert model.layout is None
+    assert model.input_gradient(X, dy=DY).shape == X.shape
+
+
 @pytest.mark.parametrize("first", ((), (layers.Flatten(),)))
 def test_row_numbers_have_no_gradient(first):
     model = Sequential([*first, layers.Embedding(5, 2, name="words"), layers.Flatten(), Dense(3)], input_shape=4)
@@ -505,6 +517,37 @@ def test_losses_of_several_rows_have_no_row_gradients():
     model = model_of(losses.TripletMargin())
     with pytest.raises(ValueError, match=r"TripletMargin.* is no sum over rows; row_gradients needs a loss that is"):
         model.row_gradients(X, TRIPLETS)
+
+
+# ------------------------------------------------------------------------------------------ PyTorch
+def test_gradients_are_those_of_torch_in_eval():
+    torch = pytest.importorskip("torch")
+    model = Sequential([Dense(8), layers.BatchNorm(eps=1e-5), Dense(OUTPUTS)], input_shape=INPUTS, seed=0)
+    loss = losses.SparseCategoricalCrossEntropy(from_logits=True)
+    model.compile("sgd", loss, dtype="float64")
+    first, norm, last = model.layers
+    norm.moving_mean, norm.moving_variance = np.linspace(-0.3, 0.4, 8), np.linspace(0.5, 2.0, 8)
+    net = torch.nn.Sequential(torch.nn.Linear(INPUTS, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, OUTPUTS)).double()
+    state = (first.w.T, first.b, norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance, 0, last.w.T, last.b)
+    net.load_state_dict(dict(zip(net.state_dict(), map(torch.tensor, state), strict=True)))
+    net.eval()
+    x, labels, entropy = torch.tensor(X, requires_grad=True), torch.tensor(LABELS), torch.nn.functional.cross_entropy
+
+    def ours(gradients):
+        # their order, and weights as (units, inputs)
+        return np.concatenate([(g.T if k in (0, 4) else g).reshape(-1) for k, g in enumerate(gradients)])
+
+    def close(found, wanted):
+        np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-14)
+
+    close(model.input_gradient(X, LABELS), torch.autograd.grad(entropy(net(x), labels), x)[0])
+    close(model.input_gradient(X, dy=DY), torch.autograd.grad(net(x), x, torch.tensor(DY))[0])
+    for k, row in enumerate(model.row_gradients(X, LABELS)):
+        close(row, ours(torch.autograd.grad(entropy(net(x[k : k + 1]), labels[k : k + 1]), list(net.parameters()))))
+    model.forward(X, training=False)
+    model.backward(DY)
+    found = model.engine().memory.arrays["gradients"]
+    close(found, ours(torch.autograd.grad(net(x), list(net.parameters()), torch.tensor(DY))))
 
 
 # ------------------------------------------------------------------------------ second derivatives
