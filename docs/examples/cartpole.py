@@ -139,7 +139,7 @@ class Values:
     def __init__(self, seed):
         self.rng = np.random.default_rng(seed)
         self.model = net(64, 64, 2, optimizer=fastbp.optimizers.Adam(lr=VALUE_LR), seed=seed)
-        self.target = net(64, 64, 2, seed=seed)
+        self.target = self.model.clone()
         self.states, self.next = np.empty((MEMORY, 4), "f4"), np.empty((MEMORY, 4), "f4")
         self.actions, self.goes_on, self.n = np.empty(MEMORY, int), np.empty(MEMORY, "f4"), 0
 
@@ -166,7 +166,7 @@ class Values:
         self.model.backward(dy)
         self.model.update()
         if self.n % COPIED == 0:
-            self.target.set_weights(self.model.get_weights())
+            self.target.copy_weights_from(self.model)
 
 
 def train_values(agent, cart):
