@@ -143,7 +143,9 @@ def test_logs_stay_plain_dicts():
 def test_single_batches(backend):
     x, y = np.tile(X, (9, 1)), np.tile(LABELS, 9)  # more rows than evaluate and predict take at a time
     model = model_of(backend=backend)
-    assert_same_bits(model.predict_on_batch(x), model.predict(x, batch_size=630))
+    outputs = model.predict_on_batch(x)
+    assert [executor.plan.batch for executor in model.engine().predictors] == [630]  # and not 512
+    assert_same_bits(outputs, model.predict(x, batch_size=630))
     assert model.test_on_batch(x, y) == model.evaluate(x, y, batch_size=630)
     assert type(model.test_on_batch(x, y, return_dict=True)) is dict
     weight = np.arange(630.0)
@@ -244,12 +246,13 @@ def test_the_bar_moves_while_it_runs(backend, monkeypatch):
     model = Sequential([Dense(400, activation="tanh"), Dense(400, activation="tanh"), Dense(3)], seed=0)
     model.compile("sgd", "sparse_categorical_crossentropy", ["accuracy"], backend)
     x = np.ones((100, 300), np.float32)
-    while True:  # until it takes some tenths of a second
+    for _ in range(8):  # until it takes some tenths of a second
         model.predict(x, 3, verbose=1)
         model.evaluate(x, np.zeros(len(x), int), 3, verbose=1)
         if all(len(bar.moves) > 2 for bar in bars[-2:]):
             break
         x = np.tile(x, (2, 1))
+    assert all(len(bar.moves) > 2 for bar in bars[-2:])
     for bar in bars:
         assert bar.n == bar.total and bar.moves == sorted(bar.moves) and bar.closed
     with pytest.raises(ValueError, match="y"):
