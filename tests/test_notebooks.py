@@ -281,6 +281,7 @@ KERNEL = """
     ipython = types.ModuleType("IPython")
     ipython.get_ipython = lambda: types.SimpleNamespace(config={"IPKernelApp": {}})
     sys.modules["IPython"] = ipython
+    sys.modules["ipykernel.zmqshell"] = types.ModuleType("ipykernel.zmqshell")
 """
 FIT = """
     import numpy as np, fastbp
