@@ -76,10 +76,6 @@ def draw(path, history, y, y_pred):
     figure = Figure(figsize=(9, 3), layout="constrained")
     left, right = figure.subplots(1, 2)
     history.plot(ax=left)
-    best = int(np.argmin(history.history["val_loss"]))
-    left.axvline(history.epoch[best] + 1, color="gray", linestyle=":", label="best epoch")
-    left.set_title("early stopping")
-    left.legend()
     right.plot(y, y_pred, ".", markersize=4)
     right.axline((y.mean(), y.mean()), slope=1, color="gray", linestyle=":")
     title = f"seed 0, cross-validated: R2 {r2_score(y, y_pred):.2f}"
