@@ -107,7 +107,7 @@ def stub(real, level):
     return Extension(
         f"fastbp.kernels.cython_ext.{path.stem}",
         [str(path)],
-        depends=[str(p) for p in FAMILIES] + HEADERS,
+        depends=["setup.py", str(path), *map(str, FAMILIES), *HEADERS],
         include_dirs=[str(KERNELS), str(STUBS)],
         define_macros=[("FASTBP_ITEM", real.code[1]), *ABI],
         extra_compile_args=EXACT + LEVELS[level],
@@ -120,7 +120,7 @@ def extension(name, source, *flags):
     return Extension(
         name,
         [source],
-        depends=HEADERS,
+        depends=["setup.py", source, *HEADERS],
         include_dirs=[str(KERNELS), numpy.get_include()],
         define_macros=ABI,
         extra_compile_args=[*EXACT, *flags],
@@ -173,14 +173,16 @@ class BuildExt(build_ext):
             for ext in self.extensions:
                 flags = [f"/clang:{flag}" for flag in ext.extra_compile_args]
                 ext.extra_compile_args = [f"--target={machine}-pc-windows-msvc", *flags]
+        # before threads share the work
+        inplace, self.inplace = self.inplace, True
+        self.in_place = {ext.name: self.get_ext_fullpath(ext.name) for ext in self.extensions}
+        self.inplace = inplace
         super().build_extensions()
 
     def build_extension(self, ext):
-        """Compile; where an editable install finds it in place, newer than all that it is made of, take that."""
-        inplace, self.inplace = self.inplace, True
-        place = self.get_ext_fullpath(ext.name)
-        self.inplace = inplace
-        if self.editable_mode and not self.force and not newer_group([*ext.sources, *ext.depends], place):
+        """Compile; an editable install takes what lies in place, if that is newer than all that it is made of."""
+        place = self.in_place[ext.name]
+        if self.editable_mode and not self.force and not newer_group(ext.depends, place):
             self.mkpath(os.path.dirname(self.get_ext_fullpath(ext.name)))
             self.copy_file(place, self.get_ext_fullpath(ext.name))
         else:
