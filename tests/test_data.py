@@ -156,6 +156,9 @@ def test_what_is_no_number_is_named(kind, pd):
 def test_the_first_value_of_several_types(pd):
     with pytest.raises(TypeError, match=r"^column 'c' of x has dtype object; .*: row 4 is 'x'"):
         model_of().fit(frame_of(pd, c=np.array([0.5] * 4 + ["x"] * (ROWS - 4), dtype=object)), Y, verbose=0)
+    times = np.array([np.timedelta64(1, "D")] * ROWS, dtype=object)[:, None]  # NumPy counts them among the integers
+    with pytest.raises(TypeError, match=r"^x has dtype object; .*: x\[0, 0\] is .*timedelta64.* makes days"):
+        model_of().predict(times)
     x = X.astype(object)
     x[7, 1] = datetime.date(2020, 1, 1)
     with pytest.raises(TypeError, match=r"^x has dtype object; .*: x\[7, 1\] is datetime.*days"):
@@ -306,6 +309,17 @@ def test_an_epoch_of_arrays_and_of_their_batches(backend):
         assert one.history[f"val_{name}"] == pytest.approx(other.history[f"val_{name}"], rel=1e-6)
 
 
+def test_ignored_labels_of_batches():
+    loss = fastbp.losses.SparseCategoricalCrossEntropy(from_logits=True, ignore_index=-1)
+    y = np.where(np.arange(ROWS) % 7 < 3, -1, Y)
+    pairs = [(X[k : k + 16], y[k : k + 16]) for k in range(0, ROWS, 16)]
+    model, twin = net(loss=loss), net(loss=loss)
+    fed, rows = model.fit(Loader(pairs), epochs=2, seed=3, verbose=0), twin.fit(X, y, 16, 2, False, seed=3, verbose=0)
+    assert fed.history == rows.history
+    assert model.evaluate(Loader(pairs))["loss"] == pytest.approx(twin.evaluate(X, y)["loss"], rel=1e-6)
+    assert model.evaluate(X.astype(float), y) == twin.evaluate(X, y)
+
+
 def test_an_iterable_that_is_begun_anew():
     loader, numbered, model = Loader(batches()), Numbered(batches()), net()
     model.fit(loader, epochs=3, verbose=0)
@@ -331,8 +345,9 @@ def test_an_iterator_keeps_what_is_not_taken():
 )
 def test_an_iterator_that_runs_out(length, epochs, after):
     model = net()
-    with pytest.warns(UserWarning, match=f"^x ran out of batches in {after}"):
+    with pytest.warns(UserWarning) as caught:
         history = model.fit(iter((batches() * 2)[:length]), epochs=4, steps_per_epoch=5, verbose=0)
+    assert [str(warning.message) for warning in caught] == [f"x ran out of batches in {after}"]
     assert len(history.epoch) == epochs and len(model.batch_losses) == length
     assert model.optimizer.iterations == length
     with pytest.warns(UserWarning) as caught:
@@ -516,6 +531,12 @@ def test_the_bar_of_a_feed(given, capsys):
     assert "10/10" in capsys.readouterr().err
     net().fit((item for item in batches()), verbose=1)
     assert "5batch [" in capsys.readouterr().err
+
+    class Unknown(Loader):
+        __len__ = None
+
+    net().fit(Unknown(batches()), epochs=3, verbose=1)
+    assert "15batch [" in capsys.readouterr().err
 
 
 @every_backend
