@@ -393,15 +393,16 @@ class Optimizer(Registered, kind="optimizer"):
     def __getstate__(self) -> dict[str, Any]:
         model: Any = None if self._owner is None else self._owner()
         engine = None if model is None else model.current_engine
-        # computed ahead of what may be another number of updates by then
-        state = {**vars(self), "_owner": None, "_ahead": (0, np.empty(0))}
+        state = {**vars(self), "_owner": None}
         return state if engine is None else {**state, "_state": (engine,)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if isinstance(self._state, tuple):
             self._state = dict(self._state[0]["optimizer"])
-            self._iterations = self._state.pop("step").reshape(1)
+            self._iterations = self._state.pop("step")
+        # programs write into these two: never into a file that was mapped for reading, as joblib may
+        self._lr, self._iterations = (np.array(array).reshape(1) for array in (self._lr, self._iterations))
 
     def __copy__(self) -> Optimizer:
         return copy.deepcopy(self)  # two optimizers cannot share a state

@@ -461,6 +461,11 @@ def test_joblib(tmp_path):
     joblib = pytest.importorskip("joblib", reason="the package joblib is not installed")
     model = trained()
     joblib.dump(model, tmp_path / "model.joblib")
+    twin, mapped = (joblib.load(tmp_path / "model.joblib", mmap_mode=mode) for mode in (None, "r"))
+    # what is mapped for reading is not written to
+    for part in (mapped.engine().shared.values(), [mapped.optimizer.counter]):
+        assert all(array.flags.writeable for array in part)
+    assert_goes_on_alike(twin, mapped)
     assert_goes_on_alike(model, joblib.load(tmp_path / "model.joblib"))
 
 

@@ -543,6 +543,8 @@ def test_numba_functions_that_are_defined_again(fresh, tmp_path):
         with pytest.raises(ValueError, match=f"the activation '{name}' is made of Numba functions, and is not the one"):
             model.save(tmp_path / "older.npz")
         assert copy.deepcopy(model).predict(x).tolist() == [[1, 2]]
+        dense = Dense(2, activation=model.layers[1], use_bias=False, kernel_initializer="ones")
+        assert Sequential([dense], input_shape=2).predict(x).tolist() == [[0, 0]]
     last = cell("x + 2")
     newer.save(tmp_path / "newer.npz")
     assert load_model(tmp_path / "newer.npz").layers[1].row is last.layers[1].row

@@ -160,7 +160,9 @@ def get_activation(activation: str | Activation | dict[str, Any] | None) -> Acti
     """Return an `Activation` from its name, an `Activation`, its `choice`, or None for the identity."""
     if isinstance(activation, Activation):
         # each layer names its own in listings
-        return Activation(**activation.choice())
+        made = Activation(**activation.choice())
+        made.row_name = activation.row_name  # of Numba functions there is the name alone, which another may have by now
+        return made
     if isinstance(activation, dict) and "activation" in activation:
         return Activation(**activation)
     return Activation(cast("Any", activation))
