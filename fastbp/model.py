@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import losses, optimizers, summary
+from .callbacks import History
 from .checks import as_generator, as_list, as_numbers, check_kind, check_name, integer, number, source_of
 from .compiler import Layout
 from .data import (
@@ -74,7 +75,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, DTypeLike
 
-    from .callbacks import Callback, History
+    from .callbacks import Callback
     from .losses import Loss
     from .optimizers import Optimizer
     from .program import Program
@@ -418,7 +419,7 @@ class Sequential:
         self._setup = self._setup._replace(backend=usable(self._setup.backend))
         for layer in self.layers:
             layer.owner = weakref.ref(self)
-        if self.history is not None:
+        if isinstance(self.history, History):
             self.history.model = self
         memory = None
         if shape is not None:
@@ -1729,13 +1730,9 @@ class Sequential:
         --------
         >>> import os, tempfile, fastbp
         >>> path = os.path.join(tempfile.mkdtemp(), "weights.npz")
-        >>> model = fastbp.Sequential([fastbp.Dense(3)], input_shape=2, seed=0)
-        >>> model.save_weights(path)
-        >>> before = model.layers[0].w.copy()
-        >>> model.layers[0].w = 0 * before
-        >>> model.load_weights(path)
-        >>> bool((model.layers[0].w == before).all())
-        True
+        >>> fastbp.Sequential([fastbp.Dense(3)], input_shape=2).save_weights(path)
+        >>> sorted(fastbp.io.load_arrays(path)[1])
+        ['dense_1/b', 'dense_1/w']
         """
         from .io import save_arrays
 

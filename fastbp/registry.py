@@ -245,8 +245,15 @@ def check_row(row: Row) -> None:
         )
 
 
-def check_readable(*parts: Any) -> None:
-    """Raise ValueError where a file would stand for another class, or function, than an object's or one that it has."""
+def check_readable(*parts: Any) -> bool:
+    """Raise ValueError where a file would stand for another class, or function, than an object's or one that it has.
+
+    Returns
+    -------
+    bool
+        Whether some of the classes are a user's.
+    """
+    users = False
     seen: set[int] = set()
     waiting = [*parts]
     while waiting:
@@ -256,11 +263,13 @@ def check_readable(*parts: Any) -> None:
         seen.add(id(part))
         if isinstance(part, Registered):
             part._check_readable()
+            users = users or not is_own(type(part))
             waiting += vars(part).values()
         elif isinstance(part, (list, tuple)):
             waiting += part
         elif isinstance(part, dict):
             waiting += part.values()
+    return users
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def config_of(model: Any, layout: Layout, optimizer: list[Any] | None) -> dict[s
     ValueError
         If a class of a user's has its name no more.
     """
-    check_readable(model.layers, model.loss_function, model.optimizer, model.metrics)
+    users = check_readable(model.layers, model.loss_function, model.optimizer, model.metrics)
     config: dict[str, Any] = {
         "input_shape": list(layout.input_shape),
         "dtype": model.dtype,
@@ -63,7 +63,8 @@ def config_of(model: Any, layout: Layout, optimizer: list[Any] | None) -> dict[s
         config["loss"] = None if loss is None else [name_of(type(loss)), loss.get_config()]
         config["optimizer"] = optimizer
         config["metrics"] = [metric.get_config() for metric in model.metrics]
-    _check_own(config)
+    if users:
+        _check_parts(config)
     return config
 
 
@@ -76,8 +77,8 @@ _TOLD: dict[str, Callable[[str, Any], Any]] = {
 }
 
 
-def _check_own(config: dict[str, Any]) -> None:
-    """Raise ValueError where a part of a user's class could not be made again of what its `get_config` says."""
+def _check_parts(config: dict[str, Any]) -> None:
+    """Raise ValueError where a part could not be made again of what it says: classes of users may say too little."""
     parts = [("layer", *layer) for layer in config["layers"]]
     if "loss" in config:
         loss, optimizer = config["loss"], config["optimizer"]
@@ -87,8 +88,7 @@ def _check_own(config: dict[str, Any]) -> None:
         parts += [("optimizer", *one) for one in chosen]
         parts += [("metric", *metric) for metric in config["metrics"] if not isinstance(metric, str)]
     for which, kind, options in parts:
-        if "." in kind:  # a user's
-            _check_part(which, kind, options)
+        _check_part(which, kind, options)
 
 
 def _check_part(which: str, kind: str, options: dict[str, Any]) -> None:
@@ -101,8 +101,8 @@ def _check_part(which: str, kind: str, options: dict[str, Any]) -> None:
             raise ValueError(f"of one that is made of {told} it is {other}")
     except Exception as error:  # whatever the user's code raises
         raise ValueError(
-            f"the {which} {options.get('name', kind)!r} cannot be written: get_config of {kind} must return, as plain "
-            f"data, the arguments that make another one like it; {type(error).__name__}: {error}"
+            f"the {which} {options.get('name', kind)!r} cannot be written: get_config of {kind}, and of what it holds, "
+            f"must return as plain data the arguments that make another one; {type(error).__name__}: {error}"
         ) from error
 
 

@@ -6,6 +6,7 @@ import itertools
 import pickle
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -517,6 +518,10 @@ def test_a_function_that_is_defined_again(fresh, tmp_path, backend):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == [models["older"].predict(x).tobytes().hex(), "True"], done.stderr
+    # what is given by name for a file that has the expression is no mistake
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_model(tmp_path / "newer.npz", custom_objects={names[0]: again.layers[0].activation, names[1]: abs})
     # and the older one again
     models["older again"] = own(*makes["older"], *names)
     assert models["older again"].layers[0].activation.row is models["older"].layers[0].activation.row

@@ -339,6 +339,13 @@ class Drifts(Scale):
         return {**super().get_config(), "first": self.first + 1}
 
 
+class RampOf(Ramp):
+    """An initializer that forgets what it was made of."""
+
+    def __init__(self, by, more):
+        super().__init__(by)
+
+
 class Needs(optimizers.SGD):
     """An optimizer with an argument that it does not say."""
 
@@ -363,7 +370,8 @@ class NeedsAsWell(metrics.RootMeanSquaredError):
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"layer": Forgets(1.0, 2)}, r"the layer 'forgets_1' cannot be written: get_config of .*Forgets must .*'by'"),
+        ({"layer": Forgets(1.0, 2)}, r"the layer 'forgets_1' cannot be written: get_config of .*Forgets, and .*'by'"),
+        ({"layer": Dense(3, kernel_initializer=RampOf(1.0, 2))}, "the layer 'dense_1' cannot be written: .*'more'"),
         ({"layer": OfArrays(1.0)}, "the layer 'ofarrays_1' cannot be written: .* ndarray is not JSON"),
         ({"layer": Drifts(1.0)}, "the layer 'drifts_1' cannot be written: .* of one that is made of"),
         ({"optimizer": Needs(0.1, 1)}, "the optimizer '.*Needs' cannot be written: .* unexpected keyword argument"),
@@ -381,6 +389,29 @@ def test_what_no_file_could_make_again_is_not_written(parts, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         model.fit(X, Y, checkpoint=tmp_path / "model.npz", verbose=0)
     assert not list(tmp_path.iterdir())
+
+
+def own_classes(base):
+    return {name: cls for name, cls in base.registry.classes.items() if cls.__module__ == base.__module__}
+
+
+@pytest.mark.filterwarnings("ignore")  # of losses that do not go with the outputs
+def test_none_of_fastbps_own_parts_is_refused_beside_a_users():
+    rates = schedules.WarmUp(schedules.Constant(0.1), 3)
+    parts = [("mse", cls(rates, clipnorm=1.0), ()) for cls in own_classes(optimizers.Optimizer).values()]
+    parts += [(cls(), "sgd", ()) for name, cls in own_classes(losses.Loss).items() if name != "CustomLoss"]
+    for loss in ("mse", "sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy"):
+        parts += [(loss, "sgd", [metrics.get(name)]) for name in own_classes(metrics.Metric)]
+    written = 0
+    for loss, optimizer, of in parts:
+        model = Sequential([Scale(0.5), Dense(4)], input_shape=3, seed=0)
+        try:
+            model.compile(optimizer, loss, metrics=of)
+        except ValueError:  # a metric that this loss has no numbers for
+            continue
+        model.get_config()
+        written += 1
+    assert written > 50
 
 
 def test_custom_objects_by_their_own_names(tmp_path):
