@@ -402,7 +402,8 @@ class Optimizer(Registered, kind="optimizer"):
             self._state = dict(self._state[0]["optimizer"])
             self._iterations = self._state.pop("step")
         # programs write into these two: never into a file that was mapped for reading, as joblib may
-        self._lr, self._iterations = (np.array(array).reshape(1) for array in (self._lr, self._iterations))
+        self._lr = np.array(self._lr)
+        self._iterations = np.array(self._iterations).reshape(1)
 
     def __copy__(self) -> Optimizer:
         return copy.deepcopy(self)  # two optimizers cannot share a state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from numbers import Integral
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from .turns import put_values
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     import numpy as np
@@ -155,15 +156,27 @@ def weights_of_file(
     path: str | os.PathLike[str], sequential: Callable[..., Any]
 ) -> tuple[tuple[int, ...], dict[str, np.ndarray]]:
     """Return the input shape and the weights by name of a file, of weights or of a whole model."""
-    from .io import FileFormatError, load_arrays
+    from .io import load_arrays
 
     config, arrays = load_arrays(path)
-    if "weights" not in config:
-        config, arrays = weights_config(restored(path, sequential))
-    try:
+    with _reading(path):
+        if "weights" not in config:
+            config, arrays = weights_config(_uncompiled(config, arrays, sequential))
         return tuple(integer("input_shape", n, 1) for n in config["weights"]["input_shape"]), arrays
-    except (LookupError, TypeError, ValueError) as error:
-        raise FileFormatError(f"{path}: not weights of this version of fastbp: {error}") from error
+
+
+@contextmanager
+def _reading(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Say which file it is whose values are wrong."""
+    from .io import FileFormatError
+
+    try:
+        yield
+    except NotDefinedError as error:
+        raise FileFormatError(f"{path}: {error}") from error
+    except (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+        # whatever Python makes of a value of another type than was written
+        raise FileFormatError(f"{path}: not a model of this version of fastbp: {error}") from error
 
 
 def restored(path: str | os.PathLike[str], sequential: Callable[..., Any]) -> Any:
@@ -184,28 +197,29 @@ def restored(path: str | os.PathLike[str], sequential: Callable[..., Any]) -> An
     config, arrays = load_arrays(path)
     if "weights" in config:
         raise FileFormatError(f"{path}: it holds weights and no model; make one, and call its load_weights")
-    # a checkpoint of fit's is a model with more
-    arrays = {name: array for name, array in arrays.items() if "training" not in config or "/" not in name}
-    try:
-        model = sequential([from_config(kind, options) for kind, options in config["layers"]])
-        layout = Layout(model.layers, tuple(integer("input_shape", n, 1) for n in config["input_shape"]))
-        dtype = dtype_name(config["dtype"])
-        # before any memory is taken: a damaged file may ask for much
-        known = layout.check_saved(arrays, dtype)
-        for name in arrays:
-            if name not in known and not ("loss" in config and name.startswith("optimizer.")):
-                raise ValueError(f"nothing is known of the array {name!r}")
-        memory = Memory(layout, dtype)
-        put_values([(array, arrays[name]) for name, array in memory.saved.items()])
-        model.place(Setup(dtype=dtype), memory)
-        model.seed, model.fit_seed = (saved_seed(name, config.get(name)) for name in ("seed", "fit_seed"))
+    with _reading(path):
+        model = _uncompiled(config, arrays, sequential)
         if "loss" in config:
             _compile(model, config, arrays)
-    except NotDefinedError as error:
-        raise FileFormatError(f"{path}: {error}") from error
-    except (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
-        # whatever Python makes of a value of another type than was written
-        raise FileFormatError(f"{path}: not a model of this version of fastbp: {error}") from error
+    return model
+
+
+def _uncompiled(config: dict[str, Any], arrays: dict[str, np.ndarray], sequential: Callable[..., Any]) -> Any:
+    """Return the built model of a file."""
+    # a checkpoint of fit's is a model with more
+    arrays = {name: array for name, array in arrays.items() if "training" not in config or "/" not in name}
+    model = sequential([from_config(kind, options) for kind, options in config["layers"]])
+    layout = Layout(model.layers, tuple(integer("input_shape", n, 1) for n in config["input_shape"]))
+    dtype = dtype_name(config["dtype"])
+    # before any memory is taken: a damaged file may ask for much
+    known = layout.check_saved(arrays, dtype)
+    for name in arrays:
+        if name not in known and not ("loss" in config and name.startswith("optimizer.")):
+            raise ValueError(f"nothing is known of the array {name!r}")
+    memory = Memory(layout, dtype)
+    put_values([(array, arrays[name]) for name, array in memory.saved.items()])
+    model.place(Setup(dtype=dtype), memory)
+    model.seed, model.fit_seed = (saved_seed(name, config.get(name)) for name in ("seed", "fit_seed"))
     return model
 
 

@@ -645,6 +645,18 @@ def test_weights_in_files(tmp_path):
     wide = trained(dtype="float64")
     wide.load_weights(path)
     assert_same_bits(wide.layers[0].w, model.layers[0].w.astype("f8"))
+
+    # of a loss that is not known here nothing is needed
+    class Elsewhere(losses.MeanSquaredError):
+        pass
+
+    model.compile("sgd", Elsewhere())
+    model.save(tmp_path / "model.npz")
+    del losses.Loss.registry.classes[fastbp.registry.name_of(Elsewhere)]
+    with pytest.raises(fastbp.io.FileFormatError, match=r"the loss '.*Elsewhere' is not defined here"):
+        fastbp.load_model(tmp_path / "model.npz")
+    wide.load_weights(tmp_path / "model.npz")
+    assert_same_bits(wide.layers[0].w, model.layers[0].w.astype("f8"))
     with pytest.raises(fastbp.io.FileFormatError, match="it holds weights and no model; make one, and call its load_w"):
         fastbp.load_model(path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["model.npz", "run.npz", "weights.npz"]
@@ -691,10 +703,10 @@ def test_damaged_weights_are_refused(tmp_path):
     arrays = {"dense_1/w": np.zeros((3, 4)), "dense_1/b": np.zeros(4)}
     for shape in ([0], [-3], "three", None, [1.5], {"a": 1}):
         fastbp.io.save_arrays(path, {"weights": {"input_shape": shape}}, arrays)
-        with pytest.raises(fastbp.io.FileFormatError, match="not weights of this version"):
+        with pytest.raises(fastbp.io.FileFormatError, match="not a model of this version"):
             model.load_weights(path)
     fastbp.io.save_arrays(path, {"weights": 3}, arrays)
-    with pytest.raises(fastbp.io.FileFormatError, match="not weights of this version"):
+    with pytest.raises(fastbp.io.FileFormatError, match="not a model of this version"):
         model.load_weights(path)
     with pytest.raises(FileNotFoundError):
         model.load_weights(tmp_path / "none.npz")
