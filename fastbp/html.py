@@ -49,10 +49,8 @@ def table(rows: Sequence[Sequence[str]], note: str = "") -> str:
 
     lines = "".join(line(row, "td") for row in body)
     below = f"<div>{escape(note)}</div>" if note else ""
-    return (
-        f'<div style="overflow:auto;max-height:40em"><table><thead>{line(head, "th")}</thead><tbody>{lines}</tbody></table>'
-        f"{below}</div>"
-    )
+    rows = f"<table><thead>{line(head, 'th')}</thead><tbody>{lines}</tbody></table>"
+    return f'<div style="overflow:auto;max-height:40em">{rows}{below}</div>'
 
 
 def _is_number(text: str) -> bool:

@@ -1670,7 +1670,7 @@ class Sequential:
         Parameters
         ----------
         other : Sequential
-            Its layers have the same names, and weights of the same shapes, as those of a `clone` do.
+            Its layers have weights of the same shapes, as those of a `clone` do.
         tau : float
             In [0, 1]: each array becomes ``w + tau * (other's w - w)``, the bits of that expression in this model's
             dtype; with 1 it becomes the other's.
@@ -1704,9 +1704,9 @@ class Sequential:
             other.build()
         memory: Any = other._memory
         layout = self.layout_for(memory.layout.input_shape)
-        names, others = [layer.name for layer in self.layers], [layer.name for layer in other.layers]
-        if layout.weights != memory.layout.weights or names != others:
-            fitting("other", names_of(other.layers, memory.layout), names_of(self.layers, layout))
+        if layout.weights != memory.layout.weights:
+            layouts = memory.layout, layout
+            fitting("other", *({f"layers[{k}].{name}": shape for k, name, shape in its.weights} for its in layouts))
         if self._memory is None:
             self.build(layout.input_shape)
         self._turns.between("copy_weights_from", other._turns.read, "copy_weights_from", self._move, other, tau)

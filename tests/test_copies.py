@@ -16,7 +16,7 @@ from _arrays import BACKENDS, assert_same_bits
 import fastbp
 from fastbp import Dense, Dropout, Sequential, callbacks, constraints, custom, losses, metrics, optimizers, schedules
 from fastbp.engine import Engine
-from fastbp.layers import BatchNorm, GaussianNoise
+from fastbp.layers import BatchNorm, GaussianNoise, PReLU
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(24, 3)).astype("f4"), RNG.normal(size=(24, 2)).astype("f4")
@@ -533,15 +533,15 @@ def test_models_that_are_not_built_copy_weights():
             lambda: Sequential([Dense(4)], input_shape=3),
             1,
             ValueError,
-            r"other has dense_1/w of shape \(3, 4\); .*\(3, 2\)",
+            r"other has layers\[0\].w of shape \(3, 4\); .*\(3, 2\)",
         ),
         (
-            lambda: Sequential([Dense(2, name="out")], input_shape=3),
+            lambda: Sequential([PReLU(), Dense(2)], input_shape=3),
             1,
             ValueError,
-            "other has no dense_1/w; it has out/w",
+            r"other has no layers\[0\].w; .* it has layers\[0\].alpha",
         ),
-        (lambda: Sequential([Dense(2), BatchNorm()], input_shape=3), 1, ValueError, "has batchnorm_1/gamma.* besides"),
+        (lambda: Sequential([Dense(2), BatchNorm()], input_shape=3), 1, ValueError, r"has layers\[1\].gamma.* besides"),
         (lambda: 5, 1, TypeError, "other is 5; it must be a fastbp.Sequential"),
         (None, 1.5, ValueError, r"tau is 1.5; it must be in \[0, 1\]"),
         (None, "a", TypeError, "tau is 'a'; it must be a number"),

@@ -67,7 +67,8 @@ class Activation(Layer):
             if isinstance(activation, int):
                 hint = "; sizes of inputs are input_shape=, where PyTorch's Linear has them first"
             raise TypeError(f"activation is {activation!r}; it must be a name, an Activation or None{hint}")
-        own: Any = "identity" if activation is None else own_name("activation", activation, names_called("activation"))[0]
+        known_names = names_called("activation")
+        own: Any = "identity" if activation is None else own_name("activation", activation, known_names)[0]
         self.row_name = row_of("activation", own, expressions)
         self.activation: str = own
         row = self.row
