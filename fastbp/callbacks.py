@@ -240,7 +240,7 @@ class Callback(Spelled, base=True):
         logs : dict of str to float
         """
 
-    # Keras' older names
+    # Keras' older names: a class may define or call them instead
     on_batch_begin = on_train_batch_begin
     on_batch_end = on_train_batch_end
 
@@ -250,6 +250,7 @@ _HOOKS = {
     "on_train_begin": 0, "on_train_end": 0, "on_epoch_begin": 1, "on_epoch_end": 1, "on_train_batch_begin": 1,
     "on_train_batch_end": 1, "on_test_begin": 0, "on_test_end": 0, "on_progress": 2,
 }  # fmt: skip
+#: Keras' older names of the hooks of batches.
 _OLDER = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
 
 
