@@ -780,19 +780,27 @@ class Sequential:
         """
         self._require_loss()
         setup, engine, unweighted = self._setup, self._engine, sample_weight is None and class_weight is None
-        if engine is not None and unweighted and dtype in (None, setup.dtype) and engine.fits(x, y):
-            self._look(names[0], x)
-            return Rows(x, y, None, setup.loss.counting(y))  # type: ignore[arg-type, union-attr]
-        name = source(names[0], x)
+        quick = engine is not None and unweighted and dtype in (None, setup.dtype)
+        if quick and engine.fits(x, y):  # type: ignore[union-attr]
+            return self._as_they_are(names[0], x, y)
+        name, target = source(names[0], x), source(names[1], y)
         rows = as_rows(name, x)
         layout, loss, dtype = self.layout_for(rows.shape[1:]), self.loss_function, dtype or self.dtype
         check_rows(name, rows, layout.input_shape)
+        given = as_rows(target, y, labels=True)
+        if quick and engine.fits(rows, given):  # type: ignore[union-attr]
+            return self._as_they_are(name, rows, given)
         features = self._features(name, rows, layout, dtype=dtype) if converted or ready(rows, dtype) else rows
-        targets = as_targets(names[1], y, loss, layout.output_shape, dtype, len(features))
+        targets = as_targets(target, given, loss, layout.output_shape, dtype, len(features))
         weight = as_weights(
             sample_weight, class_weight, targets, loss, dtype, names[2], outputs=layout.output_shape[-1]
         )
         return Rows(features, targets, weight, loss.counting(targets))
+
+    def _as_they_are(self, name: str, x: Any, y: Any) -> Rows:
+        """Return data that programs can read where they lie."""
+        self._look(name, x)
+        return Rows(x, y, counting=self.loss_function.counting(y))
 
     def _features(
         self, name: str, x: ArrayLike, layout: Layout, finite: bool = True, dtype: str | None = None
