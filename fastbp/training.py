@@ -69,8 +69,8 @@ class Done(NamedTuple):
     """What the steps of an epoch yielded."""
 
     network: Network
-    results: Cursors
     rows: int
+    results: Cursors
     counts: np.ndarray  # the rows of each step
     counting: np.ndarray  # how many of them, or of their positions, count in its loss
     lr: float  # of the last step
@@ -354,7 +354,7 @@ def _times(values: np.ndarray, counts: np.ndarray) -> float:
 
 
 def logs_of(
-    engine: Engine, network: Network, results: Cursors, rows: int, counts: np.ndarray, counting: np.ndarray
+    engine: Engine, network: Network, rows: int, results: Cursors, counts: np.ndarray, counting: np.ndarray
 ) -> dict[str, Any]:
     """Return loss and metrics of some steps.
 
@@ -365,10 +365,10 @@ def logs_of(
     ----------
     engine : Engine
     network : Network
-    results : dict of Buffer to ndarray
-        What each step yielded.
     rows : int
         Of all steps.
+    results : dict of Buffer to ndarray
+        What each step yielded.
     counts, counting : ndarray
         How many rows each step had, and how many of them, or of their positions, count.
 
@@ -395,22 +395,51 @@ def batch_logs(engine: Engine, network: Network, results: Cursors, data: Rows) -
     """Return loss and metrics of one train step on data."""
     rows = len(data.x)
     counts = counts_of(rows, rows)
-    return logs_of(engine, network, results, rows, counts, counted(data, counts, None, 0, rows))
+    return logs_of(engine, network, rows, results, counts, counted(data, counts, None, 0, rows))
 
 
-def joined(
-    known: list[tuple[Cursors, np.ndarray, np.ndarray]], rows: int
-) -> tuple[Cursors, int, np.ndarray, np.ndarray]:
-    """Return what several runs yielded, of so many rows, as one: the buffers are those of the last run."""
-    results, counts, counting = known[0]
-    if len(known) > 1:
-        # networks that were made one after another have the same results in the same order
-        values = zip(*(results.values() for results, _, _ in known), strict=True)
-        results = {b: np.concatenate(arrays) for b, arrays in zip(known[-1][0], values, strict=True)}
-        same = all(a is b for _, a, b in known)
-        counts = np.concatenate([a for _, a, _ in known])
-        counting = counts if same else np.concatenate([b for _, _, b in known])
-    return results, rows, counts, counting
+class Yield:
+    """What several runs yielded, put together.
+
+    Attributes
+    ----------
+    network : Network or None
+        Of the last run. Those that are made one after another have the same results in the same order.
+    rows : int
+        Of all runs.
+    """
+
+    def __init__(self) -> None:
+        self.network: Network | None = None
+        self.rows = self._whole = 0
+        self._parts: list[tuple[Cursors, np.ndarray, np.ndarray]] = []
+
+    def add(self, network: Network, rows: int, results: Cursors, counts: np.ndarray, counting: np.ndarray) -> None:
+        """Note what a run yielded: arrays as for `logs_of`."""
+        self.network = network
+        self.rows += rows
+        self._parts.append((results, counts, counting))
+        if len(self._parts) - self._whole == _PARTS:
+            self._parts[self._whole :] = [_joined(self._parts[self._whole :])]
+            self._whole += 1
+
+    def all(self) -> tuple[Cursors, np.ndarray, np.ndarray]:
+        """Return results, counts and counting of all runs."""
+        return _joined(self._parts)
+
+
+_PARTS = 1 << 10  # runs whose arrays, a few bytes each, become one: they take less memory
+
+
+def _joined(parts: list[tuple[Cursors, np.ndarray, np.ndarray]]) -> tuple[Cursors, np.ndarray, np.ndarray]:
+    if len(parts) == 1:
+        return parts[0]
+    found, counts, counting = zip(*parts, strict=True)
+    values = zip(*(results.values() for results in found), strict=True)
+    results = {b: np.concatenate(arrays) for b, arrays in zip(found[-1], values, strict=True)}
+    rows = np.concatenate(counts)
+    same = all(a is b for a, b in zip(counts, counting, strict=True))
+    return results, rows, rows if same else np.concatenate(counting)
 
 
 def evaluate(
@@ -418,7 +447,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Return loss and metrics of data that come in one or several parts, at most `block` rows at a time."""
     setup: Any = engine.setup
-    together, known, network, total = setup.loss.rows_per_sample, [], None, 0
+    together, found = setup.loss.rows_per_sample, Yield()
     for data in parts:
         rows, weighted = len(data.x), data.weight is not None
         batch = min(max(block // together, 1) * together, rows)
@@ -435,11 +464,9 @@ def evaluate(
         if progress is not None:
             progress.add(rows)
         counts = counts_of(rows, batch)
-        known.append((results, counts, counted(data, counts, None, 0, rows)))
-        total += rows
-    if network is None:  # of an iterable that ran out
-        return {}
-    return logs_of(engine, network, *joined(known, total))
+        found.add(network, rows, results, counts, counted(data, counts, None, 0, rows))
+    # an iterable may have run out
+    return {} if found.network is None else logs_of(engine, found.network, found.rows, *found.all())
 
 
 def quick_evaluation(engine: Engine, network: Network, executor: Executor) -> Callable[..., dict[str, Any] | None]:
@@ -457,7 +484,7 @@ def quick_evaluation(engine: Engine, network: Network, executor: Executor) -> Ca
             return None
         rows = len(x)
         counts = counts_of(rows, rows)
-        return logs_of(engine, network, part(own, 0, 1, 0, rows) if by_rows else own, rows, counts, counts)
+        return logs_of(engine, network, rows, part(own, 0, 1, 0, rows) if by_rows else own, counts, counts)
 
     return quick
 
@@ -681,7 +708,7 @@ def at_once(engine: Engine, job: Job, epoch: int, batches: _Rows) -> Done:
 
     executor.run_steps(batches.span, rows, batches.batch, cursors, pause)
     lr = optimizer.lr if rates is None else float(rates[-1])
-    return Done(network, results, rows, counts, counted(batches.data, counts, batches.order, 0, rows), lr)
+    return Done(network, rows, results, counts, counted(batches.data, counts, batches.order, 0, rows), lr)
 
 
 def one_by_one(model: Trained, engine: Engine, job: Job, epoch: int, batches: Iterable[Batch]) -> Done | None:
@@ -689,21 +716,20 @@ def one_by_one(model: Trained, engine: Engine, job: Job, epoch: int, batches: It
     optimizer: Any = engine.setup.optimizer
     begins = [hook.on_train_batch_begin for hook in job.hooks if "on_train_batch_begin" in hook.batch]
     ends = [hook.on_train_batch_end for hook in job.hooks if "on_train_batch_end" in hook.batch]
-    shown, lr, rows, known, last = time.monotonic(), optimizer.lr, 0, [], None
+    shown, lr, found = time.monotonic(), optimizer.lr, Yield()
     for k, (network, executor, span, cursors, counts, counting) in enumerate(batches):
         for begin in begins:
             begin(k, {})
-        lr, count, last = optimizer.lr, counts.item(), network
+        lr, count = optimizer.lr, counts.item()
         results = results_of(executor, count, 1)
         try:
             executor.run_steps(span, count, count, cursors | results)
         except CallError as error:
             error.step = k
             raise
-        known.append((results, counts, counting))
-        rows += count
+        found.add(network, count, results, counts, counting)
         if ends:
-            logs = logs_of(engine, network, results, count, counts, counting)
+            logs = logs_of(engine, network, count, results, counts, counting)
             for end in ends:
                 end(k, logs)
         if model.stop_training:
@@ -712,4 +738,4 @@ def one_by_one(model: Trained, engine: Engine, job: Job, epoch: int, batches: It
             for hook in job.hooks:
                 hook.on_progress(epoch, k + 1)
             shown = time.monotonic()
-    return None if last is None else Done(last, *joined(known, rows), lr)
+    return None if found.network is None else Done(found.network, found.rows, *found.all(), lr)

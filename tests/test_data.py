@@ -309,6 +309,36 @@ def test_an_epoch_of_arrays_and_of_their_batches(backend):
         assert one.history[f"val_{name}"] == pytest.approx(other.history[f"val_{name}"], rel=1e-6)
 
 
+def test_thousands_of_batches():
+    x, y = np.tile(X, (55, 1)), np.tile(Y, 55)
+    model, twin = net(metrics=["accuracy"]), net(metrics=["accuracy"])
+    pairs = [(x[k : k + 1], y[k : k + 1]) for k in range(len(x))]
+    fed = model.fit(iter(pairs), seed=3, verbose=0)
+    rows = twin.fit(x, y, 1, shuffle=False, seed=3, verbose=0)
+    assert fed.history == rows.history and bits(model) == bits(twin)
+    assert_same_bits(model.batch_losses, twin.batch_losses)
+    assert model.evaluate(iter(pairs)) == twin.evaluate(x, y, batch_size=1)
+
+
+def test_a_loader_of_torch():
+    torch = pytest.importorskip("torch")
+    x, y = torch.from_numpy(X), torch.from_numpy(Y)
+    data = torch.utils.data.TensorDataset(x, y)
+    loader = torch.utils.data.DataLoader(data, batch_size=16)
+    model, twin = net(), net()
+    fed = model.fit(loader, epochs=2, seed=3, verbose=0, validation_data=loader)
+    rows = twin.fit(X, Y, 16, 2, False, seed=3, verbose=0, validation_data=(x, y))
+    assert fed.history["loss"] == rows.history["loss"] and bits(model) == bits(twin)
+    right = np.concatenate([twin.predict(X[k : k + 16]) for k in range(0, ROWS, 16)])
+    assert_same_bits(model.predict(loader), right)
+    only = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x), batch_size=16)
+    assert_same_bits(model.predict(only), right)
+    with pytest.raises(TypeError, match=r"^x is a Parameter of which NumPy makes no array: .*detach"):
+        model.train_on_batch(torch.nn.Parameter(x), y)
+    with pytest.raises(ValueError, match=r"^batch 1 of x: x has shape \(3,\); it must be \(rows, 3\)"):
+        model.fit(data, verbose=0)
+
+
 def test_ignored_labels_of_batches():
     loss = fastbp.losses.SparseCategoricalCrossEntropy(from_logits=True, ignore_index=-1)
     y = np.where(np.arange(ROWS) % 7 < 3, -1, Y)
