@@ -100,6 +100,43 @@ class WeightedStep(Benchmark):
     track_ratio_to_unweighted.unit = "ratio"
 
 
+class Feed(Benchmark):
+    """An epoch of batches from an iterable, beside a loop of `train_on_batch` over the same batches."""
+
+    params = [list(NETS), ["numba portable", "cython portable"]]
+    param_names = ["net", "backend"]
+    timeout = 120
+
+    def prepare(self, net, backend):
+        task = Task(net)
+        model, self.batches = make_model(task.widths, backend), task.first_epoch()
+        if "steps_per_epoch" not in inspect.signature(model.fit).parameters:
+            raise NotImplementedError("fit takes no iterable of batches")
+
+        def loop():
+            for x, y in self.batches:
+                model.train_on_batch(x, y)
+
+        self.jobs = {"fed": lambda: model.fit(iter(self.batches), verbose=0), "loop": loop}
+
+    def _seconds(self):
+        alternate(self.jobs, 2)
+        found = alternate(self.jobs, 21)
+        return {name: float(np.median(seconds)) / len(self.batches) for name, seconds in found.items()}
+
+    def track_ratio_to_train_on_batch(self, net, backend):
+        """The time over that of the loop, in alternation: less is better."""
+        seconds = self._seconds()
+        return seconds["fed"] / seconds["loop"]
+
+    def track_more_than_train_on_batch(self, net, backend):
+        seconds = self._seconds()
+        return seconds["fed"] - seconds["loop"]
+
+    track_ratio_to_train_on_batch.unit = "ratio"
+    track_more_than_train_on_batch.unit = "seconds"
+
+
 class Epoch(Benchmark):
     """A whole call: `fit` for one epoch, with its checks and its history, and `evaluate` of the same rows."""
 
