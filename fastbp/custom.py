@@ -405,7 +405,7 @@ def activation(
     TypeError
         If the function does what cannot be traced; the message names it.
     ValueError
-        If the name is one of fastbp's own, or a loss's of yours.
+        If the name is that of a row of fastbp's own, or of a loss of yours.
 
     Notes
     -----
@@ -482,7 +482,7 @@ def loss(
     TypeError
         If the function does what cannot be traced; the message names it.
     ValueError
-        If the name is one of fastbp's own, or an activation's of yours.
+        If the name is that of a row of fastbp's own, or of an activation of yours.
 
     Notes
     -----

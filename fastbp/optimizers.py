@@ -387,14 +387,15 @@ class Optimizer(Registered, kind="optimizer"):
         if self._owner is None:
             self._state = {}  # of a copy: the next model's size decides
         initial = {name: value for name, (_, _, value) in self.state(1).items()}
-        put_values([(array, np.full_like(array, initial[name])) for name, array in self._state.items()])
-        self.iterations = 0
+        pairs = [(array, np.full_like(array, initial[name])) for name, array in self._state.items()]
+        put_values([*pairs, (self._iterations, np.zeros_like(self._iterations))])
 
     def __getstate__(self) -> dict[str, Any]:
         model: Any = None if self._owner is None else self._owner()
         engine = None if model is None else model.current_engine
         state = {**vars(self), "_owner": None}
-        return state if engine is None else {**state, "_state": (engine,)}
+        # the model may have another one by now
+        return {**state, "_state": (engine,)} if engine is not None and engine.setup.optimizer is self else state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

@@ -259,6 +259,16 @@ def test_a_copied_optimizer_is_free_and_brings_its_state(way):
     small.fit(X, Y[:, :1], verbose=0)
 
 
+@every_way
+def test_an_optimizer_that_a_model_has_no_more(way):
+    model = trained()
+    older, state = model.optimizer, model.optimizer.get_state()
+    model.compile("rmsprop", "mse")
+    model.train_on_batch(X, Y)
+    twin = way(older).get_state()
+    assert twin.keys() == state.keys() and all((twin[name] == state[name]).all() for name in state)
+
+
 def test_reset_begins_anew():
     model, other = trained(), trained()
     model.optimizer.reset()
