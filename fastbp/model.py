@@ -688,8 +688,8 @@ class Sequential:
         what : str
             How messages call it.
         function : callable
-        x : array_like
-            Its first argument: inputs of the model.
+        x : array_like or Feed
+            Its first argument: inputs of the model, or batches of all.
         *args
             The others; the first of them are targets.
 
@@ -1559,7 +1559,8 @@ class Sequential:
         (0.5, ['accuracy', 'loss'])
         """
         engine = self._engine
-        if engine is not None and sample_weight is None and batch_size.__class__ is int and not verbose:
+        plain = sample_weight is None and steps is None and not verbose
+        if engine is not None and plain and batch_size.__class__ is int:
             logs = engine.ask(engine.evaluators, x, y, batch_size)
             if logs is not None:
                 return logs if return_dict else Evaluation(logs)

@@ -42,6 +42,7 @@ __all__ = [
     "train", "warn_of_few_rows",
 ]  # fmt: skip
 
+_PARTS = 1 << 10  # runs whose arrays, of a few bytes each, become one: that takes less memory
 BLOCK = 512  # rows that evaluate and predict take at a time: activations stay in cache (measured)
 
 
@@ -233,16 +234,13 @@ def takes_feed(x: Any, y: Any, sample_weight: Any, name: str, steps: int | None)
 def refuse_beside_feed(class_weight: Any, split: float, checkpoint: Any) -> None:
     """Raise ValueError for arguments of `fit` that need all rows, or the place in them."""
     if isinstance(class_weight, str):
-        raise ValueError(
-            f"class_weight is {class_weight!r}, which counts all rows, and x yields batches; give a dict of weights"
-        )
+        what = "which counts all rows, and x yields batches"
+        raise ValueError(f"class_weight is {class_weight!r}, {what}; give a dict of weights")
     if split:
         raise ValueError(f"validation_split is {split} and x yields batches; give validation_data")
     if checkpoint is not None:
         what = "where an iterable stands cannot be stored"
-        raise ValueError(
-            f"checkpoint is {checkpoint!r} and x yields batches: {what}; fastbp.ModelCheckpoint saves models"
-        )
+        raise ValueError(f"checkpoint is {checkpoint!r} and x yields batches: {what}; ModelCheckpoint saves models")
 
 
 def feed_of(model: Any, name: str, x: Any, steps: int | None = None, epochs: int = 1, class_weight: Any = None) -> Feed:
@@ -426,9 +424,6 @@ class Yield:
     def all(self) -> tuple[Cursors, np.ndarray, np.ndarray]:
         """Return results, counts and counting of all runs."""
         return _joined(self._parts)
-
-
-_PARTS = 1 << 10  # runs whose arrays, a few bytes each, become one: they take less memory
 
 
 def _joined(parts: list[tuple[Cursors, np.ndarray, np.ndarray]]) -> tuple[Cursors, np.ndarray, np.ndarray]:

@@ -428,6 +428,7 @@ REFUSED = {
 def test_what_a_feed_cannot_be(case):
     call, message = REFUSED[case]
     model = net()
+    model.evaluate(X, Y)
     before = bits(model)
     with pytest.raises(ValueError, match=message):
         call(model)
