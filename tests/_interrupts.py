@@ -19,7 +19,7 @@ from test_runner import data_of, model_of, script
 
 import fastbp
 
-CALLS = ("fit", "predict", "evaluate", "train_on_batch", "compile")
+CALLS = ("fit", "feed", "predict", "evaluate", "train_on_batch", "compile")
 #: Backend and numerics, in turn from part to part.
 EXECUTORS = [(name, numerics) for numerics in ("portable", "numpy") for name in (*reversed(BACKENDS), "numpy")]
 #: Trials in one process.
@@ -28,6 +28,13 @@ PART = 50
 PATIENCE = 10
 ROWS, BATCH = 400, 16
 X, Y = data_of(ROWS)
+
+
+class Batches:
+    """What `fit` takes for "feed"."""
+
+    def __iter__(self):
+        return ((X[k : k + BATCH], Y[k : k + BATCH]) for k in range(0, ROWS, BATCH))
 
 
 def prepared(backend, numerics):
@@ -46,6 +53,7 @@ def calls(model):
     """Return what is interrupted, by name."""
     return {
         "fit": lambda: model.fit(X, Y, batch_size=BATCH, epochs=10**6, seed=0, verbose=0),
+        "feed": lambda: model.fit(Batches(), epochs=10**6, seed=0, verbose=0),
         "predict": lambda: model.predict(X, batch_size=BATCH),
         "evaluate": lambda: model.evaluate(X, Y, batch_size=BATCH),
         "train_on_batch": lambda: model.train_on_batch(X[:BATCH], Y[:BATCH]),
@@ -63,7 +71,7 @@ class Steps:
 
     def number(self, wanted, steps):
         """Return after how many steps a state is met, looking at the first `steps` at least; or None."""
-        if self.call in ("fit", "train_on_batch") and self.taken < steps:
+        if self.call in ("fit", "feed", "train_on_batch") and self.taken < steps:
             self._go_on(2 * steps)
         return self.states.get(wanted)
 
@@ -80,8 +88,9 @@ class Steps:
             on_train_begin = on_train_batch_end = note
 
         epochs = 1 + steps * BATCH // ROWS
-        if self.call == "fit":
-            model.fit(X, Y, batch_size=BATCH, epochs=epochs, seed=0, verbose=0, callbacks=[Note()])
+        if self.call in ("fit", "feed"):
+            data = (X, Y) if self.call == "fit" else (Batches(),)
+            model.fit(*data, batch_size=BATCH, epochs=epochs, seed=0, verbose=0, callbacks=[Note()])
         else:
             x, y = np.tile(X[:BATCH], (steps, 1)), np.tile(Y[:BATCH], steps)
             model.fit(x, y, batch_size=BATCH, shuffle=False, verbose=0, callbacks=[Note()])
@@ -146,7 +155,7 @@ def part(call, backend, numerics, count, seed):
     damages, lost = [], 0
     # how long it takes until a fresh model has built what it needs: half of the moments lie within
     fresh, begin = prepared(backend, numerics), time.monotonic()
-    interrupted(calls(fresh)[call], 1e-6) if call == "fit" else calls(fresh)[call]()
+    interrupted(calls(fresh)[call], 1e-6) if call in ("fit", "feed") else calls(fresh)[call]()
     first = time.monotonic() - begin
     with tempfile.TemporaryDirectory() as folder:
         for k in range(count):
