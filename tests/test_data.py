@@ -4,6 +4,7 @@ import datetime
 import sys
 import tracemalloc
 from decimal import Decimal
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -78,6 +79,41 @@ def test_columns_that_hold_numbers(kind, pd):
     assert metrics.mean_absolute_error(y, Y) == 0
 
 
+class Frame:
+    """A data frame as polars has it: columns by number behind a comma, dtypes of its own."""
+
+    def __init__(self, **columns):
+        self._columns = columns
+
+    columns = property(lambda self: list(self._columns))
+    dtypes = property(lambda self: [type(column).__name__ for column in self._columns.values()])
+
+    def __getitem__(self, at):
+        return Series(list(self._columns.values())[at[1]])
+
+    def __array__(self, *options, **more):
+        raise AssertionError("a frame of several types is taken column by column")
+
+
+class Series:
+    def __init__(self, values):
+        self.values, self.dtype = values, "String"
+
+    def __array__(self, *options, **more):
+        return np.asarray(self.values)
+
+
+def test_frames_of_another_library():
+    frame = Frame(a=X[:, 0], b=X[:, 1], c=Y.astype(bool).tolist())
+    assert trained(frame, Y) == trained(np.column_stack([X[:, :2], Y]), Y)
+    with pytest.raises(ValueError, match=r"^column 'b' of x, row 2, is nan"):
+        model_of().fit(Frame(a=Y, b=[None if k == 2 else k for k in range(ROWS)], c=Y), Y, verbose=0)
+    with pytest.raises(
+        TypeError, match=r"^column 'c' of x has dtype String; .* row 0 is 'u'\. x\.to_dummies\(\) makes"
+    ):
+        model_of().fit(Frame(a=Y, b=Y, c=["u"] * ROWS), Y, verbose=0)
+
+
 def test_columns_of_one_name(pd):
     frame = pd.DataFrame(np.column_stack([X[:, :2], Y]), columns=["a", "a", "b"]).astype({"b": bool})
     assert trained(frame, Y) == trained(np.column_stack([X[:, :2], Y]), Y)
@@ -107,6 +143,7 @@ def calls(x, y):
         "validation": lambda m: m.fit(X, Y, validation_data=(x, y), verbose=0),
         "blame": lambda m: fastbp.blame(m, x, y),
         "gradient_check": lambda m: fastbp.gradient_check(m, x, y),
+        **({"minimize": lambda m: fastbp.minimize(m, x, y)} if find_spec("scipy") else {}),
     }
 
 
