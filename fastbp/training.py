@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     Cursors = dict[Buffer, np.ndarray]
     #: A batch that is to run: what runs it, the calls, what they read, how many rows it has and how many count.
     Batch = tuple[Network, Executor, tuple[int, int], Cursors, np.ndarray, np.ndarray]
+    #: What the steps of an epoch yielded, as `logs_of` takes it: network, rows, results, counts and counting.
+    Done = tuple[Network, int, Cursors, np.ndarray, np.ndarray]
 
 __all__ = [
     "BLOCK", "Job", "batch_logs", "evaluate", "explain", "feed_of", "inputs", "job_of", "results_of", "takes_feed",
@@ -64,17 +66,6 @@ class Job(NamedTuple):
     first_epoch: int
     last_epoch: int
     checkpoint: Checkpoint | None
-
-
-class Done(NamedTuple):
-    """What the steps of an epoch yielded."""
-
-    network: Network
-    rows: int
-    results: Cursors
-    counts: np.ndarray  # the rows of each step
-    counting: np.ndarray  # how many of them, or of their positions, count in its loss
-    lr: float  # of the last step
 
 
 class Trained(Protocol):
@@ -397,33 +388,26 @@ def batch_logs(engine: Engine, network: Network, results: Cursors, data: Rows) -
 
 
 class Yield:
-    """What several runs yielded, put together.
-
-    Attributes
-    ----------
-    network : Network or None
-        Of the last run. Those that are made one after another have the same results in the same order.
-    rows : int
-        Of all runs.
-    """
+    """What several runs yielded, put together."""
 
     def __init__(self) -> None:
-        self.network: Network | None = None
-        self.rows = self._whole = 0
+        self._network: Network | None = None
+        self._rows = self._whole = 0
         self._parts: list[tuple[Cursors, np.ndarray, np.ndarray]] = []
 
     def add(self, network: Network, rows: int, results: Cursors, counts: np.ndarray, counting: np.ndarray) -> None:
-        """Note what a run yielded: arrays as for `logs_of`."""
-        self.network = network
-        self.rows += rows
+        """Note what a run yielded, as `logs_of` takes it."""
+        # networks that are made one after another have the same results in the same order
+        self._network = network
+        self._rows += rows
         self._parts.append((results, counts, counting))
         if len(self._parts) - self._whole == _PARTS:
             self._parts[self._whole :] = [_joined(self._parts[self._whole :])]
             self._whole += 1
 
-    def all(self) -> tuple[Cursors, np.ndarray, np.ndarray]:
-        """Return results, counts and counting of all runs."""
-        return _joined(self._parts)
+    def all(self) -> Done | None:
+        """Return what all runs yielded; None if there was none, as of an iterable that ran out."""
+        return None if self._network is None else (self._network, self._rows, *_joined(self._parts))
 
 
 def _joined(parts: list[tuple[Cursors, np.ndarray, np.ndarray]]) -> tuple[Cursors, np.ndarray, np.ndarray]:
@@ -460,8 +444,8 @@ def evaluate(
             progress.add(rows)
         counts = counts_of(rows, batch)
         found.add(network, rows, results, counts, counted(data, counts, None, 0, rows))
-    # an iterable may have run out
-    return {} if found.network is None else logs_of(engine, found.network, found.rows, *found.all())
+    done = found.all()
+    return {} if done is None else logs_of(engine, *done)
 
 
 def quick_evaluation(engine: Engine, network: Network, executor: Executor) -> Callable[..., dict[str, Any] | None]:
@@ -631,28 +615,28 @@ def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) 
             if together > 1:
                 order = (together * order[:, None] + np.arange(together)).reshape(-1)
         batches = _Rows(engine, job, order) if feed is None else _Fed(engine, job)
-        done: Done | None
         try:
             if isinstance(batches, _Rows) and not job.by_batches:
-                done = at_once(engine, job, epoch, batches)
+                done, lr = at_once(engine, job, epoch, batches)
             else:
-                done = one_by_one(model, engine, job, epoch, batches)
+                done, lr = one_by_one(model, engine, job, epoch, batches)
         except CallError as error:
             spoilt = batches.of_step(error.step)
             raise explain(engine, error, spoilt, f"epoch {epoch + 1}, batch {error.step + 1}") from None
         if done is None:
             break
+        network, _, results, counts, _ = done
         if feed is not None:
             model.stop_training |= feed.ran_out
             for hook in job.hooks:
                 # where nobody said how many there are, it is known now
-                hook.on_progress(epoch, len(done.counts))
-        losses.append(done.results[done.network.loss])
-        logs = logs_of(engine, *done[:-1])
+                hook.on_progress(epoch, len(counts))
+        losses.append(results[network.loss])
+        logs = logs_of(engine, *done)
         if job.validation is not None and epoch + 1 in job.validates:
             logs.update(_validate(engine, job))
-        if setup.optimizer.schedule is not None or done.lr != first_lr or "lr" in history.history:
-            logs["lr"] = done.lr
+        if setup.optimizer.schedule is not None or lr != first_lr or "lr" in history.history:
+            logs["lr"] = lr
             if history.epoch and "lr" not in history.history:
                 # the first change: earlier epochs used the initial rate
                 history.history["lr"] = [first_lr] * len(history.epoch)
@@ -688,8 +672,8 @@ def _validate(engine: Engine, job: Job) -> dict[str, float]:
     return {f"val_{name}": value for name, value in kept.items() if name not in arrays}
 
 
-def at_once(engine: Engine, job: Job, epoch: int, batches: _Rows) -> Done:
-    """Run the batches of an epoch without Python in between."""
+def at_once(engine: Engine, job: Job, epoch: int, batches: _Rows) -> tuple[Done | None, float]:
+    """Run the batches of an epoch without Python in between; return what they yielded and the last learning rate."""
     network, executor, counts, rows = batches.network, batches.executor, batches.counts, len(batches.data.x)
     optimizer: Any = engine.setup.optimizer
     results, rates = results_of(executor, rows, len(counts)), optimizer.rates(len(counts))
@@ -703,11 +687,13 @@ def at_once(engine: Engine, job: Job, epoch: int, batches: _Rows) -> Done:
 
     executor.run_steps(batches.span, rows, batches.batch, cursors, pause)
     lr = optimizer.lr if rates is None else float(rates[-1])
-    return Done(network, rows, results, counts, counted(batches.data, counts, batches.order, 0, rows), lr)
+    return (network, rows, results, counts, counted(batches.data, counts, batches.order, 0, rows)), lr
 
 
-def one_by_one(model: Trained, engine: Engine, job: Job, epoch: int, batches: Iterable[Batch]) -> Done | None:
-    """Run them with the hooks of each batch, and what yields it, in between; None if there is none."""
+def one_by_one(
+    model: Trained, engine: Engine, job: Job, epoch: int, batches: Iterable[Batch]
+) -> tuple[Done | None, float]:
+    """Run them with the hooks of each batch, and what yields it, in between; return as `at_once`, None if none came."""
     optimizer: Any = engine.setup.optimizer
     begins = [hook.on_train_batch_begin for hook in job.hooks if "on_train_batch_begin" in hook.batch]
     ends = [hook.on_train_batch_end for hook in job.hooks if "on_train_batch_end" in hook.batch]
@@ -733,4 +719,4 @@ def one_by_one(model: Trained, engine: Engine, job: Job, epoch: int, batches: It
             for hook in job.hooks:
                 hook.on_progress(epoch, k + 1)
             shown = time.monotonic()
-    return None if found.network is None else Done(found.network, found.rows, *found.all(), lr)
+    return found.all(), lr
