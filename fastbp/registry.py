@@ -162,7 +162,8 @@ class Registered(Spelled, base=True):
 
 #: What Python itself puts into a class.
 _OF_PYTHON = {
-    "__dict__", "__weakref__", "__module__", "__qualname__", "__firstlineno__", "__static_attributes__", "registry",
+    "__dict__", "__weakref__", "__module__", "__qualname__", "__firstlineno__", "__static_attributes__",
+    "__annotations_cache__", "registry",
 }  # fmt: skip
 
 
