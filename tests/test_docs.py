@@ -107,6 +107,8 @@ def test_every_public_name_is_documented(public):
         ("fastbp.load_model", "Return it.\n\nParameters\n----------\npaths : str\n\nReturns\n-------\nx\n", "PR02"),
         ("fastbp.metrics.r2_score", "Return it.\n\nParameters\n----------\ny_true, y_pred : array\n", "RT01"),
         ("fastbp.optimizers.Optimizer.lr", "no period", "fastbp.optimizers.Optimizer.lr: SS03"),
+        ("fastbp.Sequential.update", "Change the parameters.", "fastbp.Sequential.update: EX01"),
+        ("fastbp.Dense", "A layer.", "fastbp.layers.Dense: EX01"),
     ],
 )
 def test_a_docstring_that_says_too_little_is_found(name, text, problem, public, monkeypatch):

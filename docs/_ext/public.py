@@ -43,10 +43,11 @@ CHECKS = {
     "PR10": "no space before a colon: numpydoc would take the type for the name",
     "RT01": "no Returns",
     "YD01": "no Yields",
+    "EX01": "no example",
 }
 # left out: GL01-GL03, GL05, GL09 (where quotes and blank lines stand), SS02 (a summary may begin with a formula), SS04,
-# SS05 (style), ES01, SA01, EX01 (sections that not every name needs; examples that exist are run by the tests), PR06 to
-# PR09, RT02 to RT05 (a type often says it all), DP01 (nothing is deprecated)
+# SS05 (style), ES01, SA01 (sections that not every name needs), PR06 to PR09, RT02 to RT05 (a type often says it all),
+# DP01 (nothing is deprecated)
 
 #: Classes that users are given and never make: their attributes are documented, not what makes them.
 RETURNED = (
@@ -101,6 +102,7 @@ def members(cls):
     return sorted(name for name in owned if not name.startswith("_") or name == "__call__")
 
 
+@functools.cache
 def everything():
     """Return all that has to be documented by full name: with the members of classes, without second names."""
     found = {}
@@ -117,19 +119,39 @@ def errors(name):
     return tuple((code, message) for code, message in validate(name)["errors"] if code in CHECKS)
 
 
-def inherited(name):
-    """Return the errors that a method is excused for: what the method it overrides says holds for it too."""
+def overridden(name):
+    """Return the method of a public base that a method overrides, by its full name; None for any other name."""
     place, _, member = name.rpartition(".")
     cls = names()[0].get(place)
-    if not inspect.isclass(cls) or member not in members(cls):
-        return set()
-    own = inspect.getattr_static(cls, member)
+    if not inspect.isclass(cls) or not inspect.isfunction(inspect.getattr_static(cls, member)):
+        return None
     known = {id(value): full for full, value in names()[0].items()}
-    for base in cls.__mro__[1:]:
-        if id(base) in known and member in vars(base) and inspect.isfunction(own):
-            same = list(inspect.signature(own).parameters) == list(inspect.signature(vars(base)[member]).parameters)
-            return {"PR01", "RT01"} if same and not missing(f"{known[id(base)]}.{member}") else set()
-    return set()
+    bases = (known[id(base)] for base in cls.__mro__[1:] if id(base) in known and member in vars(base))
+    return next((f"{base}.{member}" for base in bases), None)
+
+
+def inherited(name):
+    """Return the errors that a method is excused for: what the method it overrides says holds for it too."""
+    base = overridden(name)
+    if base is None or missing(base):
+        return set()
+    own, other = (everything()[full] for full in (name, base))
+    same = list(inspect.signature(own).parameters) == list(inspect.signature(other).parameters)
+    return {"PR01", "RT01"} if same else set()
+
+
+def wants_example(name):
+    """Whether users call it or make objects of it, other than as a base says it already."""
+    value = names()[0].get(name)
+    if value is None:
+        member = name.rpartition(".")[2]
+        method = inspect.isfunction(everything()[name]) and overridden(name) is None
+        # `fit` calls hooks, and the pages show pictures
+        return method and not member.startswith("on_") and member != "plot"
+    given = name.removeprefix("fastbp.") in RETURNED or (inspect.isclass(value) and issubclass(value, Exception))
+    # of the kernels the table shows the formulas
+    kernels = sys.modules["fastbp.kernels.table"].KERNELS
+    return not given and name.removeprefix("fastbp.kernels.") not in kernels
 
 
 def missing(name):
@@ -138,6 +160,8 @@ def missing(name):
     if name.removeprefix("fastbp.") in RETURNED:
         attributes = NumpyDocString(inspect.getdoc(names()[0][name]))["Attributes"]
         excused = {"PR01"} if attributes else set()
+    if not wants_example(name):
+        excused |= {"EX01"}
     return [(code, message) for code, message in errors(name) if code not in excused]
 
 
