@@ -56,6 +56,13 @@ def parts_of(item: Any) -> tuple[Any, Any, Any]:
     return item[0], item[1], item[2] if len(item) == 3 else None
 
 
+def _own(item: Any) -> Any:
+    """Return a batch whose arrays nobody else writes into."""
+    several = isinstance(item, (tuple, list))
+    parts = [part.copy() if isinstance(part, np.ndarray) else part for part in (item if several else [item])]
+    return tuple(parts) if isinstance(item, tuple) else parts if several else parts[0]
+
+
 def inputs_of(item: Any, shape: tuple[int, ...] | None) -> Any:
     """Return x of a batch for predictions: it, or the first part of (x, y) and the like.
 
@@ -120,7 +127,8 @@ class Feed:
         item = self._next()
         if item is _END:
             raise ValueError(f"{name} has no batches; it must yield one at least")
-        self.first, self._ahead = self._made(item), item
+        # until its turn comes others may draw from what it comes from, such as a validation
+        self.first, self._ahead = self._made(item), _own(item)
 
     @property
     def length(self) -> int | None:

@@ -669,6 +669,26 @@ def test_rows_that_a_generator_writes_anew():
     assert bits(model) == bits(twin)
 
 
+def test_a_buffer_of_training_and_validation():
+    x, y = np.empty_like(X), np.empty_like(Y)
+
+    class Shared:
+        def __init__(self, given, kind):
+            self.given, self.kind = given, kind
+
+        def __iter__(self):
+            for item in self.given:
+                n = len(item[1])
+                x[:n], y[:n] = item
+                yield self.kind((x[:n], y[:n]))
+
+    others = [(-item[0], item[1]) for item in batches()]
+    model, twin = net(), net()
+    found = model.fit(Shared(batches(), tuple), epochs=2, seed=3, verbose=0, validation_data=Shared(others, list))
+    wanted = twin.fit(Loader(batches()), epochs=2, seed=3, verbose=0, validation_data=Loader(others))
+    assert bits(model) == bits(twin) and found.history == wanted.history
+
+
 # ------------------------------------------------------------------------------------------ conversion
 KINDS = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", ">f8", ">i4", "g")
 
