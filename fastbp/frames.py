@@ -207,7 +207,9 @@ def _way(name: str, value: Any, array: np.ndarray, labels: bool, column: Column 
         times = whose if isinstance(value, np.timedelta64) else f"({whose} - {whose}.min())"
         return f"{times} / np.timedelta64(1, 'D') makes days of it"
     if array.dtype.kind == "c":
-        return f"np.abs({name}), {name}.real and {name}.imag are real"
+        return f"np.abs({whose}), np.real({whose}) and np.imag({whose}) are real"
+    if array.dtype.names:
+        return f"numpy.lib.recfunctions.structured_to_unstructured({name}) makes columns of its fields"
     return ""
 
 
