@@ -340,7 +340,7 @@ def take_in(logs: dict[str, Any], where: str, but: Container[str] = ()) -> dict[
     dict of str to float
     """
     for name, value in logs.items():
-        if value.__class__ is float or name in but:
+        if (value.__class__ is float and name.__class__ is str) or name in but:
             continue
         try:
             if not isinstance(name, str) or isinstance(value, (str, bytes)) or np.ndim(value):

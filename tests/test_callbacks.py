@@ -362,6 +362,14 @@ def test_what_is_added_must_be_a_number(value, hook):
         assert list(model.history.history) == ["loss", "val_loss"]
 
 
+@pytest.mark.parametrize("name", [1, None, ("a",)], ids=repr)
+@pytest.mark.parametrize("hook", ["on_epoch_end", "on_test_end"])
+def test_the_name_of_what_is_added_must_be_text(name, hook):
+    add = LambdaCallback(**{hook: lambda *given: given[-1].update({name: 0.5})})
+    with pytest.raises(TypeError, match=rf"{hook} has put 0\.5 into logs as .*; it must be .*, and its name text"):
+        fit(model_of(), add, validation_data=(X, Y))
+
+
 def test_a_value_to_monitor_that_nobody_adds(tmp_path):
     seen = []
     note = LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
