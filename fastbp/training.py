@@ -112,7 +112,7 @@ def job_of(
     if split and validation_data is not None:
         raise ValueError(f"validation_split is {split} and there are validation_data; give one of them")
     source = source_of(seed)
-    given = [callbacks] if isinstance(callbacks, Callback) else () if callbacks is None else callbacks
+    given = [callbacks] if isinstance(callbacks, (Callback, type)) else () if callbacks is None else callbacks
     given = as_list("callbacks", given, "fastbp.Callback objects")
     for callback in given:
         if not isinstance(callback, Callback):

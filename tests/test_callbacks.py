@@ -277,6 +277,7 @@ def test_callbacks_in_any_form():
     for wrong, said in (
         (5, "callbacks is 5; it must be a list"),
         ([EarlyStopping], r"make one, EarlyStopping\(\.\.\.\)"),
+        (EarlyStopping, r"make one, EarlyStopping\(\.\.\.\)"),
     ):
         with pytest.raises(TypeError, match=said):
             model_of().fit(X, Y, callbacks=wrong)
