@@ -201,8 +201,12 @@ class Evaluation:
     __sub__, __rsub__ = _of_loss(operator.sub), _from_right(operator.sub)
     __mul__, __rmul__ = _of_loss(operator.mul), _from_right(operator.mul)
     __truediv__, __rtruediv__ = _of_loss(operator.truediv), _from_right(operator.truediv)
+    __floordiv__, __rfloordiv__ = _of_loss(operator.floordiv), _from_right(operator.floordiv)
+    __mod__, __rmod__ = _of_loss(operator.mod), _from_right(operator.mod)
+    __divmod__, __rdivmod__ = _of_loss(divmod), _from_right(divmod)
     __pow__, __rpow__ = _of_loss(operator.pow), _from_right(operator.pow)
-    __neg__, __abs__, __round__ = _of_loss(operator.neg), _of_loss(abs), _of_loss(round)
+    __pos__, __neg__, __abs__ = _of_loss(operator.pos), _of_loss(operator.neg), _of_loss(abs)
+    __round__, __int__ = _of_loss(round), _of_loss(int)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:

@@ -97,6 +97,8 @@ def test_without_metrics_it_is_a_number():
         1.25, 1.25, -0.75, 0.75, 0.5, 0.5, 0.125, 4.0, 0.0625, math.sqrt(2),
     )  # fmt: skip
     assert (-e, abs(e), round(e, 1), round(e), float(e), math.sqrt(e)) == (-0.25, 0.25, 0.2, 0, 0.25, 0.5)
+    assert (+e, int(e), e // 0.2, 1 // e, e % 0.2, 1.1 % e) == (0.25, 0, 1.0, 4.0, 0.25 % 0.2, 1.1 % 0.25)
+    assert (divmod(e, 0.2), divmod(1, e), f"{int(Evaluation({'loss': 7.9}))}") == (divmod(0.25, 0.2), (4.0, 0.0), "7")
     assert (f"{e}", f"{e:.3f}", str(e), repr(e)) == ("0.25", "0.250", "0.25", "Evaluation({'loss': 0.25})")
     assert min(1, e) is e and max([e, Evaluation({"loss": 0.5})]) == 0.5 and sum([e, e]) == 0.5
     assert np.isclose(e, 0.25) and np.asarray(e).shape == () and np.mean([e, e]) == 0.25
