@@ -1329,9 +1329,7 @@ class Sequential:
 
     # ------------------------------------------------------------------ using
 
-    def predict(
-        self, x: ArrayLike | Iterable[Any], batch_size: int = BLOCK, verbose: int | str = 0
-    ) -> np.ndarray:
+    def predict(self, x: ArrayLike | Iterable[Any], batch_size: int = BLOCK, verbose: int | str = 0) -> np.ndarray:
         """Return the output for every row.
 
         Parameters
@@ -1509,7 +1507,7 @@ class Sequential:
         return classes
 
     def _loss_on_probabilities(self, what: str) -> Loss:
-        self._require_compiled()
+        self._require_loss()
         loss: Loss = self.loss_function
         loss.link_of(what)
         return loss

@@ -350,6 +350,10 @@ def test_losses_without_probabilities_are_refused(loss, why, method):
 def test_a_model_that_is_not_compiled_is_refused(method):
     with pytest.raises(RuntimeError, match="the model is not compiled"):
         getattr(Sequential([Dense(3)]), method)(X)
+    model = Sequential([Dense(3)])
+    model.compile("sgd")
+    with pytest.raises(RuntimeError, match="the model was compiled without a loss"):
+        getattr(model, method)(X)
 
 
 @needs_modules
