@@ -137,7 +137,9 @@ def fitting(
     where = argument if value is None else f"{argument} is {str(value)!r}, which"
     for name, shape in wanted.items():
         if name not in given:
-            raise ValueError(f"{where} has no {name}{suggest(name, given)}; it has {', '.join(given) or 'nothing'}")
+            hint = suggest(name, given)
+            has = f"{f'{hint} It' if hint else '; it'} has {', '.join(given) or 'nothing'}"
+            raise ValueError(f"{where} has no {name}{has}")
         if given[name] != shape:
             raise ValueError(f"{where} has {name} of shape {given[name]}; this model's has {shape}")
     more = [name for name in given if name not in wanted]

@@ -549,7 +549,7 @@ def test_models_that_are_not_built_copy_weights():
             lambda: Sequential([PReLU(), Dense(2)], input_shape=3),
             1,
             ValueError,
-            r"other has no layers\[0\].w; .* it has layers\[0\].alpha",
+            r"other has no layers\[0\].w; .* It has layers\[0\].alpha",
         ),
         (lambda: Sequential([Dense(2), BatchNorm()], input_shape=3), 1, ValueError, r"has layers\[1\].gamma.* besides"),
         (lambda: 5, 1, TypeError, "other is 5; it must be a fastbp.Sequential"),
@@ -678,7 +678,7 @@ def test_weights_in_files(tmp_path):
         ([Dense(2)], r"path is '.*', which has dense_1/w of shape \(3, 4\); this model's has \(3, 2\)"),
         (
             [Dense(4, name="dens_1")],
-            r"path is '.*', which has no dens_1/w; did you mean 'dense_1/w'\?; it has dense_1/w,",
+            r"path is '.*', which has no dens_1/w; did you mean 'dense_1/w'\? It has dense_1/w,",
         ),
         ([Dense(4), Dense(2)], "which has no dense_2/w"),
         ([Dense(4, use_bias=False)], "which has dense_1/b besides; this model has dense_1/w"),
