@@ -205,8 +205,9 @@ def spelled_methods(*but: str) -> Callable[[T], T]:
 
 
 # ------------------------------------------------------------------------------- classes and strings
-def _constructor(row: Class, cls: type) -> Any:
+def _constructor(row: Class, module: str) -> Any:
     """Return what makes an object of a class with the arguments that another library's class stands for."""
+    cls = getattr(sys.modules[module], row.own)
     if not row.given:
         return cls
     rows = _ROWS.get(row.theirs, {})
@@ -218,26 +219,30 @@ def _constructor(row: Class, cls: type) -> Any:
         found = _translated(row.theirs, rows, (), placed, given)
         return cls(**{**row.given, **placed, **found})
 
-    make.__name__ = make.__qualname__ = row.theirs
-    make.__doc__ = f"{_shown(row)}, by its name in {row.library}."
-    return make
+    return _called(make, row, module, f"{_shown(row)}, by its name in {row.library}.")
 
 
 def _shown(row: Class) -> str:
     return f"{row.own}({', '.join(f'{name}={value!r}' for name, value in row.given.items())})"
 
 
-def _refusing(row: Class) -> Any:
+def _refusing(row: Class, module: str) -> Any:
     """Return what stands for a class that fastbp has not: made, it says what to write."""
 
     def make(*args: Any, **given: Any) -> Any:
         raise TypeError(f"fastbp has no {row.kind} {row.theirs!r}: {row.advice}")
 
+    return _called(make, row, module, f"Not in fastbp: {row.advice}.")
+
+
+def _called(make: Any, row: Class, module: str, doc: str) -> Any:
+    """Return a function that stands for a class, by that name in its module: pickle finds it there."""
     make.__name__ = make.__qualname__ = row.theirs
-    make.__doc__ = f"Not in fastbp: {row.advice}."
+    make.__module__, make.__doc__, make.stands_for = module, doc, row
     return make
 
 
+@functools.cache
 def elsewhere(module: str, name: str) -> Any:
     """Return what Keras or PyTorch has under a name that a module has not: for the `__getattr__` of modules.
 
@@ -269,7 +274,7 @@ def elsewhere(module: str, name: str) -> Any:
     kind = next((kind for kind, its in MODULES.items() if its == place), "layer")
     row = _CLASSES.get((kind, name))
     if row is not None:
-        return _constructor(row, getattr(sys.modules[module], row.own)) if row.own else _refusing(row)
+        return (_constructor if row.own else _refusing)(row, module)
     if f"{place}.{name}" in PLACES:
         return sys.modules[f"{_PACKAGE}.{PLACES[f'{place}.{name}']}"]
     hint = ""
@@ -395,8 +400,8 @@ def foreign(kind: str, value: Any, known: Iterable[str] = ()) -> str:
         if place in _LIBRARIES:
             has = f"fastbp has {MODULES.get(kind, f'{kind}s')} of its own"
             return f", of {_LIBRARIES[place]}: {has}{its and f', such as {its}'}"
-    if isinstance(value, type):
-        return f": make an object of the class, {name}(...)" if is_own(value) else ""
+    if isinstance(value, type) or hasattr(value, "stands_for"):
+        return f": make an object of the class, {value.__name__}(...)" if is_own(value) else ""
     if callable(value) and kind in _CUSTOM:
         of_kind = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
         return f': a NumPy expression is made {of_kind} by fastbp.custom.{kind}({_CUSTOM[kind]}, "my_{kind}")'

@@ -282,6 +282,13 @@ def test_functions_and_classes_lead_on():
             make(np.tanh)
     with pytest.raises(TypeError, match=r"it must be .* Loss: make an object of the class, Huber\(...\)"):
         model.compile("adam", losses.Huber)
+    for make in (
+        lambda: Dense(1, activation=layers.ReLU),
+        lambda: Sequential([layers.ReLU]),
+        lambda: model.compile("adam", losses.CrossEntropyLoss),
+    ):
+        with pytest.raises(TypeError, match=r": make an object of the class, (ReLU|CrossEntropyLoss)\(...\)$"):
+            make()
     with pytest.raises(ValueError, match="there is no loss 7; "):
         model.compile("adam", 7)
 
@@ -340,6 +347,9 @@ def test_signatures_and_pickles_stay():
     assert Sequential.fit.__doc__.startswith("Train for some epochs")
     for made in (Dense(3, bias=False), optimizers.Adam(betas=(0.8, 0.9)), losses.BCELoss(), layers.ReLU()):
         assert state(pickle.loads(pickle.dumps(made))) == state(made)
+    for place in (layers.ReLU, fastbp.ReLU, losses.CrossEntropyLoss, layers.Linear, layers.BatchNormalization):
+        assert pickle.loads(pickle.dumps(place)) is place
+    assert layers.ReLU is layers.ReLU
     assert repr(optimizers.Adam(learning_rate=0.5, beta_1=0.8)) == "Adam(lr=0.5, beta1=0.8, beta2=0.999, eps=1e-08)"
 
 
