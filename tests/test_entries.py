@@ -312,8 +312,8 @@ def test_a_refused_loss_leaves_the_one_before(backend, y):
 def test_outputs_and_their_gradients_of_layers(backend):
     model = model_of(backend)
     layer = model.layers[0]
-    for name in ("y", "dy"):
-        with pytest.raises(AttributeError, match=f"layer dense_1 has no {name} yet"):
+    for name, call in (("y", "forward"), ("dy", "backward")):
+        with pytest.raises(AttributeError, match=rf"layer dense_1 has no {name} yet; model\.{call}\("):
             getattr(layer, name)
     warm(model)
     for rows in (7, 3, 5):

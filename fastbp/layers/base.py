@@ -257,10 +257,9 @@ class Layer(Registered, kind="layer"):
         if array is None and self.computed is not None:
             array = self.computed(self, name)
         if array is None:
-            raise AttributeError(
-                f"layer {self.name or type(self).__name__} has no {name} yet; "
-                "give the model an input_shape or data, and compile it for gradients"
-            )
+            way = {"y": "model.forward(x) keeps it", "dy": "model.backward() computes it"}.get(name)
+            what = f"layer {self.name or type(self).__name__} has no {name} yet"
+            raise AttributeError(f"{what}; {way or 'give the model an input_shape or data'}")
         return array
 
     @property
