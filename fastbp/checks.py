@@ -26,10 +26,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_array", "as_expressions", "as_generator", "as_list", "as_numbers", "as_path", "check_identifier", "check_kind",
-    "check_name", "integer", "number", "saved_seed", "source_of", "suggest", "takes_more", "weights_of",
+    "check_name", "integer", "number", "retold", "saved_seed", "source_of", "suggest", "takes_more", "weights_of",
 ]  # fmt: skip
 
 _PLAIN = {bool, int, float}
+
+
+def retold(error: Exception, text: str) -> Exception:
+    """Return an error of the same kind with another message; one of a class that may want other arguments as it is.
+
+    Examples
+    --------
+    >>> retold(ValueError("it is 3"), "x: it is 3"), retold(KeyError("k"), "x: k")
+    (ValueError('x: it is 3'), KeyError('k'))
+    """
+    return type(error)(text) if type(error) in (TypeError, ValueError, IndexError) else error
 
 
 def suggest(name: object, names: Iterable[str], others: Mapping[str, str] = MappingProxyType({})) -> str:

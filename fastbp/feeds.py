@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .checks import retold
 from .kernels.caller import warn
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class Feed:
             return self._make(item)
         except (TypeError, ValueError, IndexError) as error:
             where = f"batch {self._step + 1} of {self.name}" + f" in epoch {self._epoch}" * (self._epoch > 1)
-            raise type(error)(f"{where}: {error}") from None
+            raise retold(error, f"{where}: {error}") from None
 
     def epoch(self) -> Iterator[Any]:
         """Yield the batches of the next epoch.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from .checks import as_array, check_name, integer, number
+from .checks import as_array, check_name, integer, number, retold
 from .naming import elsewhere
 from .registry import Registered, name_of, restore
 
@@ -586,7 +586,7 @@ def check_first(name: str, schedule: Rate) -> None:
     try:
         rates_of(schedule, np.zeros(1))
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{name} is {schedule!r}: {error}") from None
+        raise retold(error, f"{name} is {schedule!r}: {error}") from None
 
 
 def to_config(schedule: Rate) -> list[Any]:

@@ -519,6 +519,28 @@ class Broken(Exception):
     pass
 
 
+class Two(ValueError):
+    def __init__(self, one, other):
+        super().__init__(one, other)
+
+
+def test_an_error_of_the_users_is_not_made_anew():
+    class Picky(Dense):
+        def check_data(self, name, x):
+            raise Two(name, 1)
+
+    model = fastbp.Sequential([Picky(3)])
+    model.compile("sgd", LABELS)
+    with pytest.raises(Two):
+        model.fit(Loader(batches()), verbose=0)
+
+    def rates(step):
+        raise Two("lr", 1)
+
+    with pytest.raises(Two):
+        fastbp.optimizers.SGD(lr=rates)
+
+
 @every_backend
 @pytest.mark.parametrize("error", [Broken, KeyboardInterrupt, MemoryError])
 def test_an_error_of_the_iterable_comes_out(error, backend):
