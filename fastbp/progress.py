@@ -27,15 +27,19 @@ def check_verbose(verbose: Any, line: str = "a line at the end") -> int:
 
 def as_text(logs: Mapping[str, Any]) -> str:
     """Return losses and metrics on one line; what is no single number is left out."""
-    return "  ".join(
-        f"{name} {value:.4g}" if name == "lr" else f"{name} {value:.4f}"
-        for name, value in logs.items()
-        if np.ndim(value) == 0
-    )
+    return "  ".join(f"{name} {_shown(name, value)}" for name, value in logs.items() if np.ndim(value) == 0)
+
+
+def _shown(name: str, value: float) -> str:
+    # four decimals would be 300 digits of what callbacks have added, or zeros
+    decimals = name != "lr" and (not value or 1e-3 <= abs(value) < 1e6)
+    return f"{value:.4f}" if decimals else f"{value:.4g}"
 
 
 def open_bar(total: int | None, unit: str, done: int = 0) -> Any:
     """Return a bar of tqdm: a widget in a notebook that has them, else on standard error; None without tqdm."""
+    if sys.stderr is None:  # of a program without a console
+        return None
     try:
         if "IPython" not in sys.modules:
             # tqdm.auto imports asyncio: 15 ms that are for notebooks only

@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import sys
 import warnings
 
 import numpy as np
@@ -653,6 +654,20 @@ def test_a_line_an_epoch(capsys):
     for number, text in enumerate(out.splitlines(), 1):
         assert re.fullmatch(line.format(number), text)
     assert number == 2
+
+
+def test_numbers_of_any_size_fit_on_a_line(capsys):
+    add = LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(a=1e300, b=-2e-5, c=0, d=math.nan, e=-1234.5))
+    fit(model_of(), add, epochs=1, verbose=2)
+    assert capsys.readouterr().out.endswith("  a 1e+300  b -2e-05  c 0.0000  d nan  e -1234.5000\n")
+
+
+def test_without_a_console(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(sys, "stdout", None)
+    for verbose in (1, 2):
+        fit(model_of(), epochs=1, verbose=verbose)
+        model_of().evaluate(X, Y, verbose=verbose)
 
 
 def test_verbose(capsys):
