@@ -1,7 +1,8 @@
 """How names of Keras and PyTorch are resolved, and what is said of wrong ones: the code to the data of `spellings.py`.
 
-Names enter as attributes of modules (`elsewhere`), as strings (`own_name`, `value_of`), and as arguments of
-constructors and methods (`Spelled`, `spelled`, `spelled_methods`). A name that is known costs a look into a set.
+Names enter as attributes of modules (`elsewhere`) and of objects (`ElsewhereAttribute`), as strings (`own_name`,
+`value_of`), and as arguments of constructors and methods (`Spelled`, `spelled`, `spelled_methods`). A name that is
+known costs a look into a set.
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ from types import FunctionType
 from typing import TYPE_CHECKING
 
 from .checks import suggest
-from .spellings import ANY_CASE, ARGUMENTS, CLASSES, MODULES, PLACES, STRINGS
+from .spellings import ANY_CASE, ARGUMENTS, ATTRIBUTES, CLASSES, MODULES, PLACES, STRINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from typing import Any, TypeVar
 
-    from .spellings import Argument, Class
+    from .spellings import Argument, Attribute, Class
 
     F = TypeVar("F", bound=Callable[..., Any])
     T = TypeVar("T", bound=type)
 
 __all__ = [
-    "Spelled", "elsewhere", "foreign", "is_own", "others_of", "own_name", "spelled", "spelled_methods", "value_of",
+    "ElsewhereAttribute", "Spelled", "elsewhere", "foreign", "is_own", "others_of", "own_name", "spelled",
+    "spelled_methods", "value_of",
 ]  # fmt: skip
 
 _PACKAGE = __name__.partition(".")[0]
@@ -167,6 +169,7 @@ class Spelled:
 
     def __init_subclass__(cls, base: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        _add_attributes(cls)
         init: Any = cls.__init__
         if is_own(cls) and ("__init__" in vars(cls) or (init is object.__init__ and not base)):
             # an attribute of the class, whatever type checkers think of it
@@ -195,6 +198,7 @@ def spelled_methods(*but: str) -> Callable[[T], T]:
     """
 
     def of_class(cls: T) -> T:
+        _add_attributes(cls)
         for name, function in list(vars(cls).items()):
             public = name == "__init__" or not name.startswith("_")
             if public and name not in but and isinstance(function, FunctionType):
@@ -202,6 +206,52 @@ def spelled_methods(*but: str) -> Callable[[T], T]:
         return cls
 
     return of_class
+
+
+# --------------------------------------------------------------------------------------- attributes
+class ElsewhereAttribute:
+    """Another library's attribute: it stands for one of fastbp's, or says what to write.
+
+    A ``__getattr__`` could say that as well, and would make every other attribute, and so `predict`, slower.
+    """
+
+    def __init__(self, row: Attribute) -> None:
+        self.row = row
+        self.__doc__ = f"{row.own}, by its name in {row.library}." if row.own else f"Not here: {row.advice}."
+
+    def __get__(self, owner: Any, cls: type) -> Any:
+        if owner is None:
+            raise AttributeError(f"type object {cls.__name__!r} has no attribute {self.row.theirs!r}")
+        if self.row.own:
+            return getattr(owner, self.row.own)
+        if self.row.theirs in vars(owner):
+            return vars(owner)[self.row.theirs]
+        raise AttributeError(self._refusal(owner))
+
+    def __set__(self, owner: Any, value: Any) -> None:
+        if self.row.own:
+            setattr(owner, self.row.own, value)
+        elif is_own(type(owner)):  # nothing would look at it
+            raise AttributeError(self._refusal(owner))
+        else:
+            vars(owner)[self.row.theirs] = value
+
+    def _refusal(self, owner: Any) -> str:
+        return f"{type(owner).__name__!r} object has no attribute {self.row.theirs!r}: {self.row.advice}"
+
+
+def _add_attributes(cls: type) -> None:
+    """Give a class of fastbp's the attributes that `spellings.ATTRIBUTES` has of it; `dir` does not show them."""
+    rows = [row for row in ATTRIBUTES if row.of == cls.__name__ and is_own(cls)]
+    for row in rows:
+        setattr(cls, row.theirs, ElsewhereAttribute(row))
+    if rows:
+        cls.__dir__ = _directory  # type: ignore[method-assign, assignment]
+
+
+def _directory(self: Any) -> list[str]:
+    members = {name: value for base in reversed(type(self).__mro__) for name, value in vars(base).items()} | vars(self)
+    return [name for name in object.__dir__(self) if not isinstance(members.get(name), ElsewhereAttribute)]
 
 
 # ------------------------------------------------------------------------------- classes and strings
@@ -227,12 +277,14 @@ def _shown(row: Class) -> str:
 
 
 def _refusing(row: Class, module: str) -> Any:
-    """Return what stands for a class that fastbp has not: made, it says what to write."""
+    """Return what stands for a class that fastbp has not: made, or a base of another, it says what to write."""
 
-    def make(*args: Any, **given: Any) -> Any:
+    def refuse(cls: type, *args: Any, **given: Any) -> Any:
         raise TypeError(f"fastbp has no {row.kind} {row.theirs!r}: {row.advice}")
 
-    return _called(make, row, module, f"Not in fastbp: {row.advice}.")
+    doc = f"Not in fastbp: {row.advice}."
+    members = {"__new__": refuse, "__init_subclass__": classmethod(refuse), "__module__": module, "__doc__": doc}
+    return type(row.theirs, (), {**members, "stands_for": row})
 
 
 def _called(make: Any, row: Class, module: str, doc: str) -> Any:
@@ -277,8 +329,9 @@ def elsewhere(module: str, name: str) -> Any:
         return (_constructor if row.own else _refusing)(row, module)
     if f"{place}.{name}" in PLACES:
         return sys.modules[f"{_PACKAGE}.{PLACES[f'{place}.{name}']}"]
-    hint = ""
-    if not name.startswith("_"):
+    told = next((f": {row.advice}" for row in ATTRIBUTES if (row.of, row.theirs) == (module, name)), "")
+    hint = told
+    if not told and not name.startswith("_"):
         whose = next((its for kind, its in MODULES.items() if _has(kind, name)), None)
         classes = [value for key in _public(module) if isinstance(value := vars(sys.modules[module]).get(key), type)]
         strings = {string: cls.__name__ for cls in classes for string in getattr(cls, "names", ())}
@@ -295,14 +348,14 @@ def _has(kind: str, name: str) -> bool:
     return name in _public(f"{_PACKAGE}.{MODULES.get(kind)}")
 
 
-def own_name(kind: str, name: object, known: Mapping[str, Any] = {}) -> tuple[object, Mapping[str, Any]]:
+def own_name(kind: str, name: object, known: Collection[str] = ()) -> tuple[object, Mapping[str, Any]]:
     """Return fastbp's name for what a user wrote, and the arguments that belong to it; as it is if nobody has it.
 
     Parameters
     ----------
     kind : str
     name : object
-    known : mapping
+    known : collection of str
         Names that stand for themselves.
 
     Returns

@@ -142,9 +142,6 @@ class Optimizer(Registered, kind="optimizer"):
             raise ValueError(f"iterations is {n}; it must be at most {_MOST}")
         put_values([(self._iterations, np.array([n])), *self._powers(self._state, n)])
 
-    #: The name that `get_state` and files have for `iterations`.
-    step = iterations
-
     @property
     def counter(self) -> np.ndarray:
         """`iterations` as the array of one that programs count in."""

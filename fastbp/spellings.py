@@ -60,14 +60,13 @@ class Argument(NamedTuple):
 
 
 class Attribute(NamedTuple):
-    """What a model of another library has, and fastbp's has not: for the pages.
+    """An attribute or method of objects that others call otherwise, or have and fastbp has not."""
 
-    A ``__getattr__`` of the model's that said it would make every other attribute, and so `predict`, slower.
-    """
-
+    of: str  #: A class of fastbp's, whose subclasses have it too; or the package.
     theirs: str
     library: str
-    advice: str
+    own: str = ""  #: The attribute, to be read and set; empty where there is none.
+    advice: str = ""
 
 
 class String(NamedTuple):
@@ -115,6 +114,8 @@ PLACES = {"optimizers.schedules": "schedules", ".optim": "optimizers"}
 #: Kinds whose names may be written in any case, as in Keras.
 ANY_CASE = ("optimizer",)
 
+_SHAPE = "the shape of a row is input_shape=, of a model or of its first layer"
+_ROW = "a model is layers in a row, Sequential([a, b]), and a layer of your own a subclass of Layer"
 _STEPS = "PyTorch's schedules count epochs where step() is called once an epoch, those of fastbp count steps"
 
 CLASSES = (
@@ -152,7 +153,20 @@ CLASSES = (
         "the number of columns is that of the data; its moving average is of variance * rows / (rows - 1)",
     ),
     Class("layer", "Unflatten", PYTORCH, advice="PyTorch's Unflatten(1, shape) of flat rows is Reshape(shape)"),
-    Class("layer", "InputLayer", KERAS, advice="the shape of a row is input_shape=, of a model or of its first layer"),
+    Class("layer", "InputLayer", KERAS, advice=_SHAPE),
+    Class("layer", "Input", KERAS, advice=_SHAPE),
+    Class("layer", "Model", KERAS, advice=_ROW),
+    Class("layer", "Module", PYTORCH, advice=_ROW),
+    *(Class("layer", f"Conv{n}D", KERAS, advice="there are no convolutions") for n in (1, 2, 3)),
+    *(Class("layer", f"Conv{n}d", PYTORCH, advice="there are no convolutions") for n in (1, 2, 3)),
+    *(Class("layer", name, BOTH, advice="there are no recurrent layers") for name in ("LSTM", "GRU")),
+    Class("layer", "SimpleRNN", KERAS, advice="there are no recurrent layers"),
+    Class("layer", "RNN", PYTORCH, advice="there are no recurrent layers"),
+    Class("layer", "MultiHeadAttention", KERAS, advice="there is no attention"),
+    Class("layer", "MultiheadAttention", PYTORCH, advice="there is no attention"),
+    Class("layer", "Normalization", KERAS, advice="scale the data, x = (x - x.mean(axis=0)) / x.std(axis=0); BatchNorm "
+          "does so with each batch"),
+    Class("layer", "Rescaling", KERAS, advice="scale the data: x = x / 255"),
     # losses
     Class("loss", "BinaryCrossentropy", KERAS, "BinaryCrossEntropy"),
     Class("loss", "BinaryFocalCrossentropy", KERAS, "BinaryFocalCrossEntropy"),
@@ -196,6 +210,7 @@ CLASSES = (
     Class("constraint", "max_norm", KERAS, "MaxNorm"),
     Class("constraint", "non_neg", KERAS, "NonNeg"),
     # callbacks
+    Class("callback", "TensorBoard", KERAS, advice="CSVLogger writes a table, and history.plot() draws it"),
     Class("callback", "TerminateOnNaN", KERAS, advice="fit stops at a loss that is not finite, before its update"),
     Class("callback", "BackupAndRestore", KERAS, advice="write fit(checkpoint='run.npz'), which goes on from the file"),
     Class("callback", "ProgbarLogger", KERAS, "ProgressBar"),
@@ -390,7 +405,7 @@ ARGUMENTS = (
     Argument("AUC", "num_thresholds", KERAS, advice="leave it away: the area is exact, of all thresholds"),
     Argument("AUC", "from_logits", KERAS, neutral=(False, True), advice="the order of the outputs counts alone"),
     # callbacks
-    Argument("Callback", "verbose", KERAS, neutral=(0,), advice="callbacks print nothing"),
+    Argument("Callback", "verbose", KERAS, neutral=(0,), advice="leave it away: callbacks print nothing"),
     Argument("EarlyStopping", "baseline", KERAS, neutral=(None,), advice="the first epoch's value is to be improved"),
     Argument("ModelCheckpoint", "save_weights_only", KERAS, neutral=(False,), advice="the file holds the whole model"),
     Argument("ModelCheckpoint", "save_freq", KERAS, neutral=("epoch",), advice="it is written after epochs"),
@@ -474,27 +489,72 @@ STRINGS = (
     ),
 )  # fmt: skip
 
+_PARAMETERS = "layer.w and layer.b are the parameters, get_weights() of the model returns copies of all"
+_STEP = "model.update() is the step of the optimizer"
+
 ATTRIBUTES = (
-    Attribute("parameters", PYTORCH, "get_weights() returns copies of them; compile() gives them to the optimizer"),
-    Attribute("state_dict", PYTORCH, "get_weights() returns the parameters; save(path) writes all of the model"),
-    Attribute("load_state_dict", PYTORCH, "set_weights(weights) sets them; w is (n_in, n_out), PyTorch's weight.T"),
-    Attribute("train", PYTORCH, "forward() is that of training, predict() and evaluate() are not"),
-    Attribute("eval", PYTORCH, "predict() and evaluate() are not of training, forward() is"),
-    Attribute("zero_grad", PYTORCH, "leave it away: each backward() writes the gradients anew"),
-    Attribute("to", PYTORCH, "all is computed on the CPU; the dtype is compile(dtype='float64')"),
-    Attribute("cuda", PYTORCH, "all is computed on the CPU"),
-    Attribute("cpu", PYTORCH, "all is computed on the CPU"),
-    Attribute("double", PYTORCH, "write compile(dtype='float64')"),
-    Attribute("apply", PYTORCH, "initial weights are a layer's: Dense(3, kernel_initializer='he_normal')"),
-    Attribute("trainable_variables", KERAS, "get_weights() returns copies, layer.w and layer.b are the parameters"),
-    Attribute("trainable_weights", KERAS, "get_weights() returns copies, layer.w and layer.b are the parameters"),
-    Attribute("variables", KERAS, "get_weights() returns copies, layer.w and layer.b are the parameters"),
-    Attribute("weights", KERAS, "get_weights() returns copies, layer.w and layer.b are the parameters"),
-    Attribute("train_step", KERAS, "train_on_batch(x, y) is a step; forward, loss, backward and update are its parts"),
-    Attribute("test_step", KERAS, "evaluate(x, y) takes any number of rows"),
-    Attribute("predict_step", KERAS, "predict(x) takes any number of rows"),
-    Attribute("to_json", KERAS, "get_config() is plain data"),
-)
+    Attribute("fastbp", "nn", PYTORCH, advice="layers stand in fastbp.layers, losses in fastbp.losses"),
+    Attribute("fastbp", "Tensor", PYTORCH, advice="arrays are NumPy's"),
+    Attribute("fastbp", "tensor", PYTORCH, advice="arrays are NumPy's: np.array(...)"),
+    Attribute("fastbp", "from_numpy", PYTORCH, advice="arrays are NumPy's: leave it away"),
+    Attribute("fastbp", "no_grad", PYTORCH, advice="leave it away: predict() computes no gradients"),
+    Attribute("fastbp", "manual_seed", PYTORCH, advice="write Sequential(layers, seed=0) and fit(x, y, seed=0)"),
+    Attribute("fastbp", "save", PYTORCH, advice="write model.save(path)"),
+    Attribute("fastbp", "load", PYTORCH, advice="write fastbp.load_model(path)"),
+    Attribute("fastbp", "models", KERAS, advice="write fastbp.Sequential and fastbp.load_model"),
+    Attribute("fastbp", "activations", KERAS, advice="an activation is a name, such as 'relu', or fastbp.Activation"),
+    Attribute("fastbp", "utils", BOTH, advice="one-hot rows are np.eye(n)[y], seeds Sequential(layers, seed=0) and "
+              "fit(x, y, seed=0)"),
+    Attribute("Sequential", "__call__", BOTH, advice="predict(x) returns the outputs, forward(x) those of training"),
+    Attribute("Sequential", "parameters", PYTORCH, advice=f"{_PARAMETERS}; compile() gives them to the optimizer"),
+    Attribute("Sequential", "named_parameters", PYTORCH, advice=f"{_PARAMETERS}; layer.name is a layer's name"),
+    Attribute("Sequential", "state_dict", PYTORCH, advice="get_weights() returns the parameters; save(path) writes all "
+              "of the model"),
+    Attribute("Sequential", "load_state_dict", PYTORCH, advice="set_weights(weights) sets them; w is (n_in, n_out), "
+              "PyTorch's weight.T"),
+    Attribute("Sequential", "train", PYTORCH, advice="leave it away: forward() is that of training, predict() and "
+              "evaluate() are not"),
+    Attribute("Sequential", "eval", PYTORCH, advice="leave it away: predict() and evaluate() are not of training, "
+              "forward() is"),
+    Attribute("Sequential", "zero_grad", PYTORCH, advice="leave it away: each backward() writes the gradients anew"),
+    Attribute("Sequential", "to", PYTORCH, advice="leave it away: all is computed on the CPU; the dtype is "
+              "compile(dtype='float64')"),
+    Attribute("Sequential", "cuda", PYTORCH, advice="all is computed on the CPU"),
+    Attribute("Sequential", "cpu", PYTORCH, advice="leave it away: all is computed on the CPU"),
+    Attribute("Sequential", "double", PYTORCH, advice="write compile(dtype='float64')"),
+    Attribute("Sequential", "apply", PYTORCH, advice="initial weights are a layer's: Dense(3, "
+              "kernel_initializer='he_normal')"),
+    Attribute("Sequential", "trainable", KERAS, advice="set it on the layers: layer.trainable = False"),
+    Attribute("Sequential", "trainable_variables", KERAS, advice=_PARAMETERS),
+    Attribute("Sequential", "trainable_weights", KERAS, advice=_PARAMETERS),
+    Attribute("Sequential", "variables", KERAS, advice=_PARAMETERS),
+    Attribute("Sequential", "weights", KERAS, advice=_PARAMETERS),
+    Attribute("Sequential", "train_step", KERAS, advice="train_on_batch(x, y) is a step; forward, loss, backward and "
+              "update are its parts"),
+    Attribute("Sequential", "test_step", KERAS, advice="evaluate(x, y) takes any number of rows"),
+    Attribute("Sequential", "predict_step", KERAS, advice="predict(x) takes any number of rows"),
+    Attribute("Sequential", "fit_generator", KERAS, advice="fit() takes generators: fit(batches, steps_per_epoch=100)"),
+    Attribute("Sequential", "evaluate_generator", KERAS, advice="evaluate() takes generators: evaluate(batches, "
+              "steps=100)"),
+    Attribute("Sequential", "predict_generator", KERAS, advice="predict() takes what can be iterated over"),
+    Attribute("Sequential", "metrics_names", KERAS, advice="an evaluation has them: list(model.evaluate(x, y).keys())"),
+    Attribute("Sequential", "to_json", KERAS, advice="get_config() is plain data"),
+    Attribute("Layer", "get_weights", KERAS, advice=_PARAMETERS),
+    Attribute("Layer", "set_weights", KERAS, advice="assign to layer.w and layer.b; set_weights() is the model's"),
+    Attribute("Layer", "weights", KERAS, advice=_PARAMETERS),
+    Attribute("Layer", "trainable_weights", KERAS, advice=_PARAMETERS),
+    Attribute("Dense", "kernel", KERAS, "w"),
+    Attribute("Dense", "bias", BOTH, "b"),
+    Attribute("Dense", "weight", PYTORCH, advice="layer.w is weight.T, and layer.dw its gradient"),
+    Attribute("Optimizer", "learning_rate", KERAS, "lr"),
+    Attribute("Optimizer", "apply_gradients", KERAS, advice=_STEP),
+    Attribute("Optimizer", "step", PYTORCH, advice=_STEP),
+    Attribute("Optimizer", "zero_grad", PYTORCH, advice="leave it away: each backward() writes the gradients anew"),
+    Attribute("Optimizer", "param_groups", PYTORCH, advice="optimizer.lr is the learning rate, layer.lr_factor the "
+              "factor of a layer's"),
+    Attribute("Optimizer", "state_dict", PYTORCH, advice="get_state() returns the state"),
+    Attribute("Optimizer", "load_state_dict", PYTORCH, advice="set_state(state) sets the state"),
+)  # fmt: skip
 
 #: Of Keras 3.15 and PyTorch 2.14.
 DEFAULTS = (
@@ -542,6 +602,8 @@ DIFFERENCES = (
         "Keras: over samples, of the means of their rows",
     ),
     Difference("losses of arrays", "loss(y_true, y_pred), as in Keras", "PyTorch: loss(y_pred, y_true)"),
+    Difference("the fifth argument of fit by its place", "shuffle", "Keras: verbose; write verbose=0"),
+    Difference("the fourth argument of evaluate by its place", "sample_weight", "Keras: verbose; write verbose=0"),
     Difference("from_logits", "None, decided by the last activation", "Keras: False"),
     Difference("momentum of BatchNorm", "the share that stays, 0.99 as in Keras",
                "PyTorch: the share that is new, 0.1, which is 0.9 here"),

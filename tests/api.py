@@ -32,6 +32,8 @@ def signature(function):
 
 def members(name, cls, public):
     """Yield the public members of a class, but those that it has from a public one."""
+    from fastbp.naming import ElsewhereAttribute
+
     places = [base for base in cls.__mro__ if base is cls or (base not in public and base.__module__[:6] == "fastbp")]
     for member in sorted({member for base in places for member in vars(base) if not member.startswith("_")}):
         if member == "names":  # for users to write; else the class has its own name only
@@ -39,6 +41,8 @@ def members(name, cls, public):
                 yield f"{name}.names = {cls.names}"
             continue
         value = inspect.getattr_static(cls, member)
+        if isinstance(value, ElsewhereAttribute):  # `spellings.py` has the list
+            continue
         value = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
         kind = signature(value) if inspect.isfunction(value) else ": property" if isinstance(value, property) else ""
         yield f"{name}.{member}{kind}"

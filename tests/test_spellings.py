@@ -1,5 +1,6 @@
 """The table of Keras' and PyTorch's spellings: every row of it, and what it says of the libraries where they are."""
 
+import copy
 import functools
 import inspect
 import os
@@ -157,6 +158,42 @@ def test_arguments_of_methods(row, tmp_path):
         assert row.advice in str(error.value)
 
 
+@pytest.mark.parametrize("row", ATTRIBUTES, ids=lambda row: f"{row.of}-{row.theirs}")
+def test_attributes(row):
+    model = Sequential([Dense(2)], input_shape=3, seed=0)
+    model.compile("adam", "mse")
+    owners = {"Sequential": model, "Optimizer": model.optimizer, "fastbp": fastbp}
+    owner = owners.get(row.of, model.layers[0])
+    assert row.theirs not in dir(owner) and bool(row.own) != bool(row.advice)
+    if row.own:
+        value = np.multiply(getattr(owner, row.theirs), 0.5)
+        setattr(owner, row.theirs, value if value.ndim else float(value))
+        assert (getattr(owner, row.own) == value).all() and (getattr(owner, row.theirs) == value).all()
+        return
+    with pytest.raises(AttributeError, match=f"has no attribute '{row.theirs}': ") as error:
+        getattr(owner, row.theirs)
+    assert row.advice in str(error.value) and not hasattr(owner, row.theirs)
+    if owner is not fastbp:  # whoever sets it learns that nobody looks at it
+        with pytest.raises(AttributeError, match=f"has no attribute '{row.theirs}': "):
+            setattr(owner, row.theirs, False)
+
+
+def test_attributes_in_classes_of_users():
+    class Mine(Dense):
+        def __init__(self):
+            super().__init__(2)
+            self.weight = 3
+
+        def get_weights(self):
+            return "mine"
+
+    layer = Mine()
+    assert (layer.weight, layer.get_weights()) == (3, "mine") and {"weight", "get_weights"} <= set(dir(layer))
+    assert copy.deepcopy(layer).weight == 3
+    with pytest.raises(TypeError, match="no layer 'Module': a model is layers in a row"):
+        type("Net", (layers.Module,), {})
+
+
 def named(kind):
     if kind == "activation":
         return layers.ACTIVATIONS
@@ -193,7 +230,7 @@ def test_nothing_hides_a_name_of_fastbp():
         make, _ = maker(row)
         if isinstance(make, type) and make.__name__ == row.of:
             assert row.theirs not in inspect.signature(make).parameters, row
-    assert not [row for row in ATTRIBUTES if hasattr(Sequential, row.theirs)]
+    assert len({(row.of, row.theirs) for row in ATTRIBUTES}) == len(ATTRIBUTES)
     assert all(PLACES[name] in MODULES.values() for name in PLACES)
     assert optimizers.schedules is schedules and fastbp.optim is optimizers
 
@@ -307,7 +344,8 @@ def test_objects_of_other_libraries_lead_on(monkeypatch):
         (lambda: model.add(thing("Linear", "torch.nn")), r"layer 1 is Linear; .*PyTorch's Linear\(n_in, n_out\) is"),
         (lambda: Dense(1, activation=thing("SiLU", "torch.nn")), "SiLU; it must be .*: write 'silu'$"),
         (lambda: model.add(thing("Dense", "keras.src")), r"of Keras: fastbp has layers of its own, such as Dense\("),
-        (lambda: model.add(thing("Conv2D", "keras.src")), "of Keras: fastbp has layers of its own$"),
+        (lambda: model.add(thing("Conv2D", "keras.src")), "Conv2D; it must be a Layer: there are no convolutions$"),
+        (lambda: model.add(thing("Attention", "keras.src")), "of Keras: fastbp has layers of its own$"),
     ):
         with pytest.raises(TypeError, match=message):
             wrong()

@@ -24,11 +24,19 @@ def written(row):
     return f"{place} with ``{given}``" if given else place
 
 
+def attribute(row):
+    """Return an attribute with what it is one of."""
+    if row.theirs == "__call__":
+        return quoted("model(x)")
+    return quoted(f"{'model' if row.of == 'Sequential' else row.of.lower()}.{row.theirs}")
+
+
 def names(library):
-    """Return a table of the classes and strings that are taken."""
+    """Return a table of the classes, strings and attributes that are taken."""
     rows = [(quoted(row.theirs), written(row)) for row in CLASSES if library in row.library and row.own]
     strings = [row for row in STRINGS if library in row.library and row.own]
     rows += [(f"the {row.kind} {quoted(repr(row.theirs))}", quoted(repr(row.own))) for row in strings]
+    rows += [(attribute(row), quoted(row.own)) for row in ATTRIBUTES if library in row.library and row.own]
     return listed(rows, (45, 55), (library, "fastbp"))
 
 
@@ -55,7 +63,7 @@ def advice(library):
         for row in STRINGS
         if library in row.library and row.advice
     ]
-    rows += [(quoted(f"model.{row.theirs}"), told(row.advice)) for row in ATTRIBUTES if library in row.library]
+    rows += [(attribute(row), told(row.advice)) for row in ATTRIBUTES if library in row.library and row.advice]
     return listed(rows, (36, 64), (library, "fastbp"))
 
 
