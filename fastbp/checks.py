@@ -145,7 +145,10 @@ def number(
 def check_kind(name: str, value: Any, kind: type | tuple[type, ...], what: str) -> None:
     """Raise an error that names a value unless it is of a kind; `what` is that in words."""
     if not isinstance(value, kind):
-        raise TypeError(f"{name} is {value!r}; it must be {what}")
+        text = repr(value)
+        # an array would hide what is asked for
+        text = text if len(text) <= 200 else f"an object of {type(value).__name__}"
+        raise TypeError(f"{name} is {text}; it must be {what}")
 
 
 def takes_more(name: str, function: Any, count: int, names: tuple[str, ...]) -> bool:

@@ -162,6 +162,8 @@ def test_validation_data_that_is_no_pair():
     for bad in ((X,), (X, Y, Y, Y)):
         call = lambda m, bad=bad: m.fit(X, Y, validation_data=bad, verbose=0)  # noqa: E731
         refused(model_of(), call, ValueError, r"must be \(x, y\) or")
+    call = lambda m: m.fit(X, Y, validation_data=np.zeros((50, 64)), verbose=0)  # noqa: E731
+    refused(model_of(), call, TypeError, r"^validation_data is an object of ndarray; it must be \(x, y\) or \(x, y, s")
 
 
 def masked(array):
