@@ -1404,7 +1404,7 @@ class Sequential:
         network, executor = engine.lend("predict", batch)
         arrays = {network.x: x, network.y_pred: y}
         try:
-            executor.run_steps((0, len(network.program.calls)), len(x), batch, arrays, progress.pause(batch))
+            executor.run_steps((0, len(network.program.calls)), len(x), batch, arrays, progress.pause(len(x), batch))
         finally:
             engine.give_back("predict", executor)
         progress.add(len(x))

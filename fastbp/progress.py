@@ -81,9 +81,9 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def pause(self, batch: int) -> Callable[[int], None] | None:
-        """Return what a run of so many rows a step calls with the number of steps done, if anybody looks."""
-        return None if self._bar is None else lambda step: self._show(self.done + step * batch)
+    def pause(self, rows: int, batch: int) -> Callable[[int], None] | None:
+        """Return what a run of rows, so many a step, calls with the number of steps done, if anybody looks."""
+        return None if self._bar is None else lambda step: self._show(self.done + min(step * batch, rows))
 
     def add(self, rows: int) -> None:
         """Note that a run of so many rows has ended."""

@@ -436,7 +436,7 @@ def evaluate(
         results = results_of(executor, rows, -(-rows // batch))
         try:
             cursors = {**inputs(network, data), **results}
-            pause = None if progress is None else progress.pause(batch)
+            pause = None if progress is None else progress.pause(rows, batch)
             executor.run_steps((0, len(network.program.calls)), rows, batch, cursors, pause)
         finally:
             engine.give_back("evaluate", executor, weighted)
