@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import math
 import os
 import sys
@@ -1015,8 +1016,8 @@ class CSVLogger(Callback):
 
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         self.filename, self.separator, self.append = as_path("filename", filename), separator, bool(append)
-        if not isinstance(separator, str) or len(separator) != 1:
-            raise ValueError(f"separator is {separator!r}; it must be one character")
+        if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
+            raise ValueError(f"separator is {separator!r}; it must be one character, no quote and no end of a line")
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Look whether the file can be written; it is opened after the first epoch."""
@@ -1028,11 +1029,14 @@ class CSVLogger(Callback):
         self._lr = self.model.optimizer.lr
         self._end = 0
         if self.append and os.path.exists(self.filename):
-            with open(self.filename, encoding="utf-8") as file:
-                header = file.readline().rstrip("\n")
-            columns = header.split(self.separator) if header else self._columns
+            import csv
+
+            with open(self.filename, encoding="utf-8", newline="") as file:
+                header = next(csv.reader(file, delimiter=self.separator), [])
+            columns = header or self._columns
             if columns[: len(self._columns)] != self._columns or not (self.params["more"] or columns == self._columns):
-                raise ValueError(f"{self.filename!r} has the columns {header!r}; they must be {self._columns}")
+                there = self.separator.join(header)
+                raise ValueError(f"{self.filename!r} has the columns {there!r}; they must be {self._columns}")
             self._columns, self._begun = columns, bool(header)
             self._end = os.path.getsize(self.filename)
 
@@ -1054,7 +1058,12 @@ class CSVLogger(Callback):
         self._write([epoch, *(values.get(name, "") for name in self._columns[1:])])
 
     def _write(self, values: list[Any]) -> None:
-        self._file.write((self.separator.join(map(str, values)) + "\n").encode())
+        import csv
+
+        line = io.StringIO(newline="")
+        # names may hold anything
+        csv.writer(line, delimiter=self.separator, lineterminator="\n").writerow(values)
+        self._file.write(line.getvalue().encode())
         self._file.flush()
 
     def get_state(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Callbacks: what each does, when the hooks are called, and that none of it changes a bit of the training."""
 
+import csv
 import math
 import os
 import re
@@ -389,6 +390,17 @@ def test_files_of_models_are_named_after_what_was_added(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["1-0.00", "2-0.25"]
 
 
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_csv_files_hold_names_of_any_text(separator, tmp_path):
+    name, path = 'a,"b";\nc', tmp_path / "log.csv"
+    add = LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update({name: epoch}))
+    for _ in range(2):
+        fit(model_of(), add, CSVLogger(path, separator, append=True), epochs=2)
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file, delimiter=separator))
+    assert rows[0] == ["epoch", "loss", "lr", name] and [row[3] for row in rows[1:]] == ["0.0", "1.0", "0.0", "1.0"]
+
+
 def test_csv_files_that_are_gone_on_with_have_the_same_columns(tmp_path):
     path = tmp_path / "log.csv"
     for _ in range(2):
@@ -694,6 +706,7 @@ def test_verbose(capsys):
         (lambda: ReduceLROnPlateau(cooldown=-1), ValueError, "cooldown is -1"),
         (lambda: ReduceLROnPlateau(min_lr=-1), ValueError, "min_lr is -1"),
         (lambda: LearningRateScheduler(0.1), TypeError, "schedule is 0.1; it must be a function"),
+        (lambda: CSVLogger("log.csv", separator='"'), ValueError, "it must be one character, no quote and no end of"),
         (lambda: CSVLogger("log.csv", separator=", "), ValueError, "separator is ', '; it must be one character"),
         (lambda: ModelCheckpoint(5), TypeError, "filepath is 5; it must be text or a path-like object"),
         (lambda: ModelCheckpoint(b"{epoch}"), TypeError, "filepath is b'{epoch}'; it must be text or a path-like"),
