@@ -415,18 +415,19 @@ class History(Callback):
         self.epoch.append(epoch)
 
     def get_state(self) -> dict[str, Any]:
-        """Return epochs and lists as arrays."""
-        return {"epoch": np.array(self.epoch, int), **{f"history/{k}": np.array(v) for k, v in self.history.items()}}
+        """Return epochs and lists as arrays, and the names of these, which may hold anything."""
+        values = np.array([*self.history.values()], float).reshape(len(self.history), len(self.epoch))
+        return {"epoch": np.array(self.epoch, int), "names": [*self.history], "values": values}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Restore the saved lists."""
-        epochs, lists = state["epoch"], {name: values for name, values in state.items() if name != "epoch"}
-        if epochs.dtype.kind != "i" or any(values.shape != epochs.shape for values in lists.values()):
+        epochs, names, values = state["epoch"], state["names"], state["values"]
+        if epochs.dtype.kind != "i" or epochs.ndim != 1 or values.shape != (len(names), len(epochs)):
             raise ValueError("history has lists of different lengths, or no numbers of epochs")
-        if epochs.ndim != 1 or (epochs.size and "history/loss" not in lists):
+        if epochs.size and "loss" not in names:
             raise ValueError("history has no losses of epochs")
         self.epoch = epochs.tolist()
-        self.history = {name.removeprefix("history/"): values.tolist() for name, values in lists.items()}
+        self.history = dict(zip(names, values.tolist(), strict=True))
 
     def __copy__(self) -> History:
         return copy.deepcopy(self)  # lists that two histories share would grow in both

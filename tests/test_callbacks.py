@@ -394,6 +394,9 @@ def test_files_of_models_are_named_after_what_was_added(tmp_path):
 def test_csv_files_hold_names_of_any_text(separator, tmp_path):
     name, path = 'a,"b";\nc', tmp_path / "log.csv"
     add = LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update({name: epoch}))
+    for epochs in (1, 2):  # a checkpoint does so, too
+        history = fit(model_of(), add, epochs=epochs, checkpoint=tmp_path / "run")
+    assert history.history[name] == [0, 1]
     for _ in range(2):
         fit(model_of(), add, CSVLogger(path, separator, append=True), epochs=2)
     with open(path, newline="", encoding="utf-8") as file:
