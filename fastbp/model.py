@@ -1845,6 +1845,8 @@ class Sequential:
         from .io import save_arrays
 
         self.build()
+        if type(self) is not Sequential:
+            warn(f"the file holds a Sequential, which load_model returns; what {type(self).__name__} adds is not in it")
         save_arrays(path, *self._turns.read("save", contents, self))
 
     def get_config(self) -> dict[str, Any]:

@@ -733,3 +733,13 @@ def test_an_interrupted_write_raises_what_interrupted_it(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         save_arrays(path, {}, {"a": np.ones(3)})
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["m.npz"]
+
+
+def test_a_subclass_of_models_is_said_to_be_none_in_a_file(tmp_path):
+    class Mine(fastbp.Sequential):
+        pass
+
+    model = Mine([fastbp.Dense(1)], input_shape=2)
+    with pytest.warns(UserWarning, match="the file holds a Sequential, .* what Mine adds is not in it"):
+        model.save(tmp_path / "m.npz")
+    assert type(fastbp.load_model(tmp_path / "m.npz")) is fastbp.Sequential
