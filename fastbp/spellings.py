@@ -505,7 +505,6 @@ ATTRIBUTES = (
     Attribute("fastbp", "activations", KERAS, advice="an activation is a name, such as 'relu', or fastbp.Activation"),
     Attribute("fastbp", "utils", BOTH, advice="one-hot rows are np.eye(n)[y], seeds Sequential(layers, seed=0) and "
               "fit(x, y, seed=0)"),
-    Attribute("Sequential", "__call__", BOTH, advice="predict(x) returns the outputs, forward(x) those of training"),
     Attribute("Sequential", "parameters", PYTORCH, advice=f"{_PARAMETERS}; compile() gives them to the optimizer"),
     Attribute("Sequential", "named_parameters", PYTORCH, advice=f"{_PARAMETERS}; layer.name is a layer's name"),
     Attribute("Sequential", "state_dict", PYTORCH, advice="get_weights() returns the parameters; save(path) writes all "

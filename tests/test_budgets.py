@@ -40,10 +40,10 @@ def lowest(measure, budget):
 
 
 @pytest.mark.slow
-def test_import_takes_25_ms_more_than_numpys():
+def test_import_takes_30_ms_more_than_numpys():
     program = "import time, numpy; t = time.process_time(); import fastbp; print(time.process_time() - t)"
     run("-c", program)
-    assert lowest(lambda: min(float(run("-c", program)[0]) for _ in range(ROUNDS)), 0.025) <= 0.025
+    assert lowest(lambda: min(float(run("-c", program)[0]) for _ in range(ROUNDS)), 0.03) <= 0.03
 
 
 @pytest.mark.slow

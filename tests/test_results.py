@@ -248,7 +248,7 @@ def test_the_bar_moves_while_it_runs(backend, monkeypatch):
     model = Sequential([Dense(400, activation="tanh"), Dense(400, activation="tanh"), Dense(3)], seed=0)
     model.compile("sgd", "sparse_categorical_crossentropy", ["accuracy"], backend)
     x = np.ones((100, 300), np.float32)
-    for _ in range(8):  # until it takes some tenths of a second
+    for _ in range(12):  # until it takes some tenths of a second
         model.predict(x, 3, verbose=1)
         model.evaluate(x, np.zeros(len(x), int), 3, verbose=1)
         if all(len(bar.moves) > 2 for bar in bars[-2:]):

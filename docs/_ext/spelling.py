@@ -26,8 +26,6 @@ def written(row):
 
 def attribute(row):
     """Return an attribute with what it is one of."""
-    if row.theirs == "__call__":
-        return quoted("model(x)")
     return quoted(f"{'model' if row.of == 'Sequential' else row.of.lower()}.{row.theirs}")
 
 
