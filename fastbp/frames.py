@@ -1,14 +1,13 @@
 """Numbers made of what is no array of numbers: data frames, and arrays of objects.
 
-No library of data frames is imported: a frame is known by what it has, and pandas' missing value is looked up where
-somebody has imported pandas.
+No library of data frames is imported: a frame is known by what it has, and pandas' missing value and the class of
+decimal numbers are looked up where somebody has imported their modules.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from decimal import Decimal
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -171,7 +170,7 @@ def _kind_of(kind: type) -> str | None:
         return None
     if issubclass(kind, Integral):
         return "int"
-    if issubclass(kind, (Real, Decimal)):
+    if issubclass(kind, (Real, getattr(sys.modules.get("decimal"), "Decimal", Real))):
         return "float"
     missing = type(None), type(getattr(sys.modules.get("pandas"), "NA", None))
     return "missing" if kind in missing else None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import losses, optimizers, summary
+from . import losses, optimizers
 from .callbacks import History
 from .checks import as_generator, as_list, as_numbers, check_kind, check_name, integer, number, source_of
 from .compiler import Layout
@@ -1815,7 +1815,9 @@ class Sequential:
         dense_2    Dense(identity)  (None, 3)         27
         67 parameters, 268 bytes in float32
         """
-        print(summary.as_text(self.layers, self.layout_for(), self.dtype))
+        from .summary import as_text
+
+        print(as_text(self.layers, self.layout_for(), self.dtype))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model, and the optimizer's state if it is compiled, to one ``.npz`` file, atomically.
@@ -1878,12 +1880,14 @@ class Sequential:
         return f"<Sequential: {inner}>"
 
     def _repr_html_(self) -> str:
+        from .summary import as_html
+
         layout, why = None, ""
         try:
             layout = self.layout_for()
         except (RuntimeError, ValueError) as error:  # no layers, no shape yet, or one that they refuse
             why = str(error)
-        return summary.as_html(self.layers, layout, self.dtype, why)
+        return as_html(self.layers, layout, self.dtype, why)
 
 
 @spelled

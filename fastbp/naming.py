@@ -35,6 +35,9 @@ _STRINGS = {(row.kind, row.theirs): row for row in STRINGS}
 _ROWS: dict[str, dict[str, Argument]] = {}
 for _row in ARGUMENTS:
     _ROWS.setdefault(_row.of, {})[_row.theirs] = _row
+_ATTRIBUTES: dict[str, dict[str, Attribute]] = {}
+for _attribute in ATTRIBUTES:
+    _ATTRIBUTES.setdefault(_attribute.of, {})[_attribute.theirs] = _attribute
 _LIBRARIES = {"torch": "PyTorch", "keras": "Keras", "tf_keras": "Keras", "tensorflow": "TensorFlow"}
 _KEYWORDS = 0x08  # of the flags of code: it takes any keyword
 
@@ -242,10 +245,10 @@ class ElsewhereAttribute:
 
 def _add_attributes(cls: type) -> None:
     """Give a class of fastbp's the attributes that `spellings.ATTRIBUTES` has of it; `dir` does not show them."""
-    rows = [row for row in ATTRIBUTES if row.of == cls.__name__ and is_own(cls)]
-    for row in rows:
-        setattr(cls, row.theirs, ElsewhereAttribute(row))
+    rows = _ATTRIBUTES.get(cls.__name__) if is_own(cls) else None
     if rows:
+        for name, row in rows.items():
+            setattr(cls, name, ElsewhereAttribute(row))
         cls.__dir__ = _directory  # type: ignore[method-assign, assignment]
 
 
@@ -329,7 +332,8 @@ def elsewhere(module: str, name: str) -> Any:
         return (_constructor if row.own else _refusing)(row, module)
     if f"{place}.{name}" in PLACES:
         return sys.modules[f"{_PACKAGE}.{PLACES[f'{place}.{name}']}"]
-    told = next((f": {row.advice}" for row in ATTRIBUTES if (row.of, row.theirs) == (module, name)), "")
+    attribute = _ATTRIBUTES.get(module, {}).get(name)
+    told = f": {attribute.advice}" if attribute is not None else ""
     hint = told
     if not told and not name.startswith("_"):
         whose = next((its for kind, its in MODULES.items() if _has(kind, name)), None)
