@@ -6,7 +6,18 @@ from functools import partial
 
 import numpy as np
 
-from .common import BACKENDS, NETS, SCRIPT, Benchmark, NumpyScript, Task, alternate, compiled, make_model
+from .common import (
+    BACKENDS,
+    NETS,
+    SCRIPT,
+    Benchmark,
+    NumpyScript,
+    Task,
+    alternate,
+    alternate_short,
+    compiled,
+    make_model,
+)
 
 
 def _fit(model, task):
@@ -300,16 +311,8 @@ class Calls(Benchmark):
 
     def track_ratio_to_what_is_beside(self, call, backend):
         """Less is better."""
-
-        def often(job, count):
-            for _ in range(count):
-                job()
-
-        taken = alternate(self.jobs, 20)
-        jobs = {name: partial(often, job, max(1, int(2e-4 / taken[name].min()))) for name, job in self.jobs.items()}
-        seconds = alternate(jobs, 51)
-        calls, beside = (seconds[name].min() / jobs[name].args[1] for name in ("call", "beside"))
-        return float(calls / beside)
+        seconds = alternate_short(self.jobs, 51)
+        return float(seconds["call"].min() / seconds["beside"].min())
 
     track_ratio_to_what_is_beside.unit = "ratio"
 
@@ -338,15 +341,8 @@ class TargetNetwork(Benchmark):
 
     def track_ratio_to_numpy(self, net, tau):
         """Its time over NumPy's expression, array by array, in alternation: less is better."""
-
-        def often(job, count):
-            for _ in range(count):
-                job()
-
-        taken = alternate(self.jobs, 20)
-        jobs = {name: partial(often, job, max(1, int(2e-4 / taken[name].min()))) for name, job in self.jobs.items()}
-        seconds = alternate(jobs, 51)
-        return float(np.median(seconds["fastbp"] / seconds["numpy"]) * jobs["numpy"].args[1] / jobs["fastbp"].args[1])
+        seconds = alternate_short(self.jobs, 51)
+        return float(np.median(seconds["fastbp"] / seconds["numpy"]))
 
     track_ratio_to_numpy.unit = "ratio"
 
