@@ -3,8 +3,10 @@
 All of it follows from the table: a new row is tested without a line here.
 """
 
+import functools
 import importlib.util
 import itertools
+import math
 import os
 import warnings
 import zlib
@@ -92,6 +94,8 @@ def assert_same_bits(got, want, what=""):
     got, want = np.asarray(got), np.asarray(want)
     assert got.dtype == want.dtype, f"{what}: dtype {got.dtype}, expected {want.dtype}"
     assert got.shape == want.shape, f"{what}: shape {got.shape}, expected {want.shape}"
+    if got.tobytes() == want.tobytes():  # quicker
+        return
     differ = np.asarray(bits(got) != bits(want))
     if differ.any():
         at = tuple(np.argwhere(differ)[0])
@@ -120,20 +124,28 @@ class Guarded:
         if array is not None:
             shape, dtype = array.shape, array.dtype
         dtype = np.dtype(dtype)
-        nbytes = int(np.prod(shape)) * dtype.itemsize
+        nbytes = math.prod(shape) * dtype.itemsize
         start = self.BYTES + offset * dtype.itemsize
         self._block = np.full(start + nbytes + self.BYTES, self.CANARY, np.uint8)
         self._around = (self._block[:start], self._block[start + nbytes :])
         self.array = self._block[start : start + nbytes].view(dtype).reshape(shape)
         if array is not None:
+            self.fill(array)
+
+    def fill(self, array=None):
+        """Write an array, or the canary words of an output that is unwritten."""
+        if array is None:
+            self.array.reshape(-1).view(np.uint8)[...] = self.CANARY
+        else:
             self.array[...] = array
 
     @property
     def intact(self):
         """Whether nothing was written before or behind the array."""
-        return all((part == self.CANARY).all() for part in self._around)
+        return all(not part.tobytes().strip(bytes([self.CANARY])) for part in self._around)
 
 
+@functools.cache
 def edge_values(dtype):
     """Return finite values at which some function or format changes its mind, of both signs."""
     info, real = np.finfo(dtype), np.dtype(dtype).type
@@ -146,9 +158,10 @@ def edge_values(dtype):
         np.nextafter(info.max, real(0)), info.max,
         *turning, *np.nextafter(turning, real(0)), *np.nextafter(turning, real(np.inf)),
     ]  # fmt: skip
-    return np.concatenate([np.array(positive, dtype), -np.array(positive, dtype)])
+    return frozen(np.concatenate([np.array(positive, dtype), -np.array(positive, dtype)]))
 
 
+@functools.cache
 def probability_values(dtype):
     """Return probabilities at the ends and around the bounds to which losses clip them."""
     info, one = np.finfo(dtype), np.dtype(dtype).type(1)
@@ -157,7 +170,13 @@ def probability_values(dtype):
         0, info.smallest_subnormal, info.tiny, info.eps, 0.5, np.nextafter(one, 0 * one), one,
         *bounds, *np.nextafter(bounds, 0 * one), *np.minimum(np.nextafter(bounds, 2 * one), one),
     ]  # fmt: skip
-    return np.array(values, dtype)
+    return frozen(np.array(values, dtype))
+
+
+def frozen(array):
+    """Return an array, from now on read-only."""
+    array.flags.writeable = False
+    return array
 
 
 def _pick(rng, values, shape):
@@ -314,8 +333,7 @@ def operands(kernel, sizes, dtype, kind, rng):
             real = np.dtype(dtype if operand.dtype == "real" else np.float64)
             make = _DOMAINS[domain] if domain else _real if operand.dtype == "real" else _rate
             array = np.ascontiguousarray(make(rng, shape, real, kind), real).reshape(shape)
-        array.flags.writeable = False
-        found[operand.name] = array
+        found[operand.name] = frozen(array)
     return found
 
 
@@ -338,7 +356,7 @@ def cases(kernel, dtype):
             "index" in domains and sizes["batch"] and not sizes["rows"]
         ):
             continue  # no label and no index would be valid
-        if max((np.prod(kernel.shape(o, sizes)) for o in kernel.operands), default=0) > 1 << 17:
+        if max((math.prod(kernel.shape(o, sizes)) for o in kernel.operands), default=0) > 1 << 17:
             continue  # of pairs of rows there are too many
         small = all(length <= 40 for length in sizes.values())
         for kind in KINDS:
@@ -387,24 +405,25 @@ def primitives(build, dtype, numerics):
     return primitives_address(dtype, numerics, backend)
 
 
-def run_both(function, kernel, dtype, sizes, inputs, attributes, shared=None, offset=0):
-    """Run the definition and a compiled kernel, in numerics "numpy", on the same guarded buffers.
+def run_builds(functions, kernel, dtype, sizes, inputs, attributes, shared=None, offset=0):
+    """Run the definition and a kernel of several builds, in numerics "numpy", on the same guarded buffers.
 
     They must be the same: a BLAS may sum in another order where its operands are aligned otherwise.
 
     Parameters
     ----------
-    function : int
-        The kernel's address.
+    functions : dict of str and int
+        The kernel's address by build.
     shared : tuple of str, optional
         An output and the input whose buffer it uses.
     offset : int
         Items between the buffers and a round address; a different one for each buffer.
 
-    Returns
-    -------
+    Yields
+    ------
+    build : str
     want, got : tuple of int and dict
-        The status and the results by name; see `reference`.
+        The status and the results by name; see `reference`. The next build writes over those that were got.
 
     Raises
     ------
@@ -415,12 +434,30 @@ def run_both(function, kernel, dtype, sizes, inputs, attributes, shared=None, of
     views = {name: buffers[name].array.view() for name in inputs}
     for view in views.values():
         view.flags.writeable = False
-    want = reference(kernel, views, attributes)
-    return want, run_guarded(function, primitives_address(dtype), kernel, sizes, inputs, attributes, buffers, shared)
+    status, results = reference(kernel, views, attributes)
+    # of its own: the definition may return an operand, whose buffer a kernel then writes
+    want = status, results and {name: np.array(value) for name, value in results.items()}
+    table = primitives_address(dtype)
+    for build, function in functions.items():
+        for name, buffer in buffers.items():
+            buffer.fill(inputs.get(name))
+        if shared:
+            buffers[shared[1]].fill(inputs[shared[1]])
+        try:
+            got = run_guarded(function, table, kernel, sizes, inputs, attributes, buffers, shared)
+        except AssertionError as error:
+            raise AssertionError(f"{build}: {error}") from None
+        yield build, want, got
+
+
+def run_both(function, *arguments):
+    """Run the definition and one kernel; see `run_builds`. Return what both gave."""
+    ((_, want, got),) = run_builds({"": function}, *arguments)
+    return want, got
 
 
 def guarded(kernel, dtype, sizes, inputs, shared=None, offset=0):
-    """Return guarded buffers for a kernel's operands by name, the inputs filled; see `run_both`."""
+    """Return guarded buffers for a kernel's operands by name, the inputs filled; see `run_builds`."""
     buffers = {}
     for k, operand in enumerate(kernel.operands):
         place = (offset + 3 * k) % 16
