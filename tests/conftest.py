@@ -1,4 +1,4 @@
-"""Helpers for all tests: what pytest's header says, what the short suite leaves out, which skips pass."""
+"""Helpers for all tests: what pytest's header says, what the short suite leaves out, the order, which skips pass."""
 
 import fnmatch
 import importlib.util
@@ -29,6 +29,8 @@ collect_ignore = [] if MISSING is None else [
         "runner", "threadpoolctl",
     )
 ]  # fmt: skip
+#: Modules of tests that take long, the longest first.
+LONGEST = ["test_clone", "test_portability", "test_campaign", "test_packaging", "test_aarch64", "test_dashboard"]
 #: What a test may ask for that is not here; then it is skipped.
 ABSENT = ["needs fastbp's extension modules", str(MISSING)] if MISSING is not None else []
 if importlib.util.find_spec("numba") is None:
@@ -51,9 +53,10 @@ def pytest_addoption(parser):
     parser.addoption("--no-skips", action="store_true", help="a skip that tests/_skips.py does not list is a failure")
 
 
-def pytest_collection_modifyitems(items):
-    """Leave in the short suite, of a matrix, each value of each other parameter with each backend once."""
-    groups = {}
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config, items):
+    """Leave in the short suite, of a matrix, each value of each other parameter with each backend once; then order."""
+    groups, long = {}, {item for item in items if item.get_closest_marker("slow")}
     for item in items:
         if mark := item.get_closest_marker("matrix"):
             known = {k: v for k, v in item.callspec.params.items() if k not in mark.args}
@@ -65,6 +68,32 @@ def pytest_collection_modifyitems(items):
         for item in group:
             if item is not chosen:
                 item.add_marker(pytest.mark.slow)
+    result = yield
+    # after pytest left out what -m and -k leave out
+    items[:] = ordered(items, long, getattr(config, "workerinput", {}).get("workercount", 1))
+    return result
+
+
+def ordered(items, long, workers):
+    """Return tests with those that take long at the front of each worker's share, of which the others steal the end.
+
+    A long one that began last would leave all workers but one without work.
+    """
+    rank = lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST)  # noqa: E731
+    modules = {}
+    for item in items:
+        if item in long:
+            modules.setdefault(item.path.stem, []).append(item)
+    modules = [modules[name] for name in sorted(modules, key=lambda name: (rank(name), name))]
+    rest, shares = [item for item in items if item not in long], []
+    for k in range(workers):
+        # xdist's worksteal gives each worker as much of what is left
+        first = [item for module in modules[k::workers] for item in module]
+        size = max((len(items) - sum(map(len, shares))) // (workers - k), len(first))
+        taken = size - len(first)
+        shares.append(first + rest[:taken])
+        rest = rest[taken:]
+    return [item for share in shares for item in share]
 
 
 @pytest.hookimpl(wrapper=True)

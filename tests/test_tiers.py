@@ -4,9 +4,12 @@ import os
 import re
 import subprocess
 import sys
+from collections import namedtuple
+from pathlib import Path
 
 import pytest
 from _skips import ALLOWED
+from conftest import ordered
 
 import fastbp
 
@@ -56,6 +59,35 @@ def test_the_short_suite_has_each_name_with_each_backend_once(tmp_path):
     )
     assert "all f4" in short and "all f8" in short
     assert run_pytest(tmp_path, MATRIX).stdout.count("cell") == 12
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_each_worker_begins_with_tests_that_take_long(workers):
+    item = namedtuple("item", "path name")
+    items = [item(Path(f"test_{'abcd'[k % 4]}.py"), k) for k in range(40)]
+    for modules in ("", "d", "bd", "abcd"):
+        long = {i for i in items if i.path.stem[-1] in modules}
+        found = ordered(items, long, workers)
+        assert sorted(found) == sorted(items)
+        begin, shares = 0, []
+        for k in range(workers):  # as xdist divides them
+            shares.append(found[begin : begin + (40 - begin) // (workers - k)])
+            begin += len(shares[-1])
+        firsts = [share[0] for share in shares]
+        assert len(long.intersection(firsts)) == min(len(modules), workers)
+        # a module's stay together, as do its fixtures; the others keep their order
+        for module in modules:
+            places = [k for k, i in enumerate(found) if i.path.stem[-1] == module]
+            assert places == list(range(places[0], places[0] + 10))
+        assert [i for i in found if i not in long] == [i for i in items if i not in long]
+
+
+def test_the_longest_come_first(tmp_path):
+    (tmp_path / "test_clone.py").write_text("import pytest\n@pytest.mark.slow\ndef test_a(): print('<longest>')\n")
+    source = MATRIX + "@pytest.mark.slow\ndef test_b(): print('<long>')\n"
+    found = re.findall(r"cell|<\w+>", run_pytest(tmp_path, source).stdout)
+    assert found[:2] == ["<longest>", "<long>"] and found[2:] == ["cell"] * 12
+    assert not re.findall(r"<\w+>", run_pytest(tmp_path, source, "-m", "not slow").stdout)
 
 
 def test_a_skip_that_is_not_listed_is_a_failure(tmp_path):
