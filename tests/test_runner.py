@@ -125,7 +125,7 @@ def test_ctrl_c_leaves_the_state_after_a_whole_number_of_steps(backend):
         steps = round(np.log(model.optimizer.get_state()["power"][0]) / np.log(0.9))
         print("steps", steps)
         # old BLAS libraries are slow on new CPUs
-        assert 1 < steps < 1_000_000 // batch
+        assert 0 < steps < 1_000_000 // batch
         for k in range(steps):
             replay.train_on_batch(x[k * batch : (k + 1) * batch], y[k * batch : (k + 1) * batch])
         assert_same_state(model, replay)
