@@ -59,6 +59,7 @@ print(len(done))
 """
 
 
+@pytest.mark.matrix("dtype")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("numerics", ["numpy", "portable"])
 @pytest.mark.parametrize("backend", ["numpy", *BACKENDS])
