@@ -35,12 +35,13 @@ PRODUCTS = "matmul or dense or triplet"
 def run_suite(python=sys.executable, which="test", whole=False, **settings):
     """Run the tests of kernels of some names and whole trainings in a process of its own; return pytest's output.
 
-    Without `whole`, of portable numerics the hashes alone, which stand for every kernel, and one level of the modules.
+    Without `whole`, of portable numerics the hashes alone, which stand for every kernel, and one level of the modules;
+    of the kernels' matrix what the short suite has of it.
     """
     environment = {key: value for key, value in os.environ.items() if key not in OURS}
     names = ("test_kernels.py", "test_primitives.py", "test_training_exact.py", "test_portable.py")
     files = [os.path.join(HERE, name) for name in names]
-    chosen = ["-k", f"(hash or not portable and not expression) and ({which} or not test_kernels)"]
+    chosen = ["-m", "not slow", "-k", f"(hash or not portable and not expression) and ({which} or not test_kernels)"]
     if not whole:
         # what another NumPy changes, one level shows; all levels are compared in this process
         settings = {"FASTBP_TEST_LEVELS": settings.get("FASTBP_LEVEL", cython_ext.level()), **settings}
