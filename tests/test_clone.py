@@ -91,9 +91,15 @@ def test_the_commands_of_the_pages(tmp_path):
         return done.stdout
 
     where = "import fastbp; print(fastbp.__file__, fastbp.kernels.choose_backend(None))"
+    done = set()
     for page in PAGES:
         for command in commands(page):
-            run(typed(command))
+            # what both pages say is typed once
+            parts = [part for part in command.split(" && ") if part not in done]
+            if not parts:
+                continue
+            done.update(parts)
+            run(typed(" && ".join(parts)))
             # whatever was typed, what is imported is the clone, and built
             for folder in (clone, tmp_path):
                 python = clone / ".venv" / "bin" / "python"
