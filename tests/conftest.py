@@ -1,6 +1,7 @@
 """Helpers for all tests: what pytest's header says, what the short suite leaves out, the order, which skips pass."""
 
 import fnmatch
+import gc
 import importlib.util
 import os
 import sys
@@ -94,6 +95,11 @@ def ordered(items, long, workers):
         shares.append(first + rest[:taken])
         rest = rest[taken:]
     return [item for share in shares for item in share]
+
+
+def pytest_collection_finish():
+    """Have the garbage collector leave out what is here for good, such as thousands of tests: some tests call it."""
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
