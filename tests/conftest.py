@@ -61,8 +61,6 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if mark := item.get_closest_marker("matrix"):
             known = {k: v for k, v in item.callspec.params.items() if k not in mark.args}
-            if "build" in known:
-                known["build"] = known["build"].partition("-")[0]
             groups.setdefault((item.path, item.originalname, *known.items()), []).append(item)
     for group in groups.values():
         chosen = min(group, key=lambda item: zlib.crc32(item.name.encode()))
