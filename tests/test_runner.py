@@ -294,6 +294,7 @@ def test_models_in_threads_as_alone(backend):
         assert_same_bits(together[k].batch_losses, alone[k].batch_losses)
 
 
+@pytest.mark.matrix("backend")
 @every_backend
 @pytest.mark.parametrize("intruder", ["fit", "train_on_batch", "converted train_on_batch", "larger batch", "evaluate"])
 def test_one_model_in_two_threads(backend, intruder):
@@ -371,6 +372,7 @@ def test_one_model_predicts_in_two_threads(backend):
     print(output)
 
 
+@pytest.mark.matrix("backend")
 @every_backend
 @pytest.mark.parametrize("hook", ["on_epoch_end", "on_progress"])
 def test_training_from_within_a_callback(backend, hook):
