@@ -34,6 +34,12 @@ SIZES = {
     "32x128": {"batch": 32, "n": 128, "m": 32, "k": 64, "rows": 1024, "width": 16},
     "256x1024": {"batch": 256, "n": 1024, "m": 256, "k": 784, "rows": 1024, "width": 16},
 }
+#: The same of stacks of matrices, and of what lies side by side: a layer's outputs in four parts.
+STACKS = {
+    "32x16": {"batch": 32, "m": 32, "n": 4, "k": 4, "p": 4, "q": 4, "r": 4, "s": 4},
+    "32x128": {"batch": 32, "m": 32, "n": 16, "k": 8, "p": 8, "q": 8, "r": 8, "s": 8},
+    "256x1024": {"batch": 256, "m": 256, "n": 64, "k": 16, "p": 16, "q": 16, "r": 16, "s": 16},
+}
 
 
 def sizes_of(kernel, size):
@@ -41,7 +47,10 @@ def sizes_of(kernel, size):
     lengths = SIZES[size]
     if kernel.dims == ("n",):
         return {"n": lengths["batch"] * lengths["n"]}
-    return {dim: lengths[dim] for dim in kernel.dims}
+    if kernel.row.family != "graph":
+        return {dim: lengths[dim] for dim in kernel.dims}
+    shapes = [tuple(STACKS[size][dim] for dim in o.dims) for o in kernel.inputs]
+    return kernel.sizes([*shapes, *[None] * (len(kernel.operands) - len(shapes))])
 
 
 def operand(kernel, operand, sizes, dtype, rng):

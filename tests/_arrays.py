@@ -5,6 +5,7 @@ All of it follows from the table: a new row is tested without a line here.
 
 import functools
 import importlib.util
+import inspect
 import itertools
 import math
 import os
@@ -73,8 +74,13 @@ QUADRUPLES = (
     *itertools.product((0, 1, 3), repeat=4),
     (1, 1, 129, 129), (9, 4, 33, 17), (64, 3, 20, 65), (5, 100, 1, 8), (5, 100, 8, 1), (700, 2, 9, 4),
 )  # fmt: skip
-#: By the number of a kernel's dimensions. Operands of fixed size meet more values by being drawn more often.
-SIZES = ([()] * 100, [(n,) for n in LENGTHS], PAIRS, TRIPLES, QUADRUPLES)
+QUINTUPLES = (
+    *itertools.product((0, 1, 3), repeat=5),
+    (3, 1, 129, 129, 2), (64, 3, 20, 65, 1), (700, 2, 9, 4, 3),
+)  # fmt: skip
+#: By the number of a kernel's dimensions, but for those that follow from others. Operands of fixed size meet more
+#: values by being drawn more often.
+SIZES = ([()] * 100, [(n,) for n in LENGTHS], PAIRS, TRIPLES, QUADRUPLES, QUINTUPLES)
 
 #: "edges" stay in an operand's domain, "hostile" values need not, and may be infinite or NaN; "mixed" has edges
 #: in some operands only.
@@ -346,21 +352,44 @@ def attribute_variants(kernel):
     return variants
 
 
+def free_dims(kernel):
+    """Return the dimensions of a kernel that do not follow from others and from attributes."""
+    given = {d for o in kernel.inputs for d in o.dims}
+    return [d for d in kernel.dims if d in given or d not in kernel.row.lengths]
+
+
+def sizes_of(kernel, lengths, attributes=None):
+    """Return a kernel's sizes in their order, or None where there are none.
+
+    `lengths` are those of `free_dims`, by name or in their order: as many as there are.
+    """
+    free = free_dims(kernel)
+    chosen = lengths if isinstance(lengths, dict) else dict(zip(free, lengths, strict=False))
+    known = {**kernel.attributes, **(attributes or {}), **chosen}
+    for dim, rule in kernel.row.lengths.items():
+        if dim in kernel.dims and dim not in free:
+            known[dim] = int(rule(**{name: known[name] for name in inspect.signature(rule).parameters}))
+    sizes = {dim: known[dim] for dim in kernel.dims}
+    return sizes if all(length >= 0 for length in sizes.values()) else None
+
+
 def cases(kernel, dtype):
     """Yield what to call a kernel with: (label, sizes, inputs, attributes)."""
     rng = np.random.default_rng([SEED, zlib.crc32(kernel.name.encode())])
     domains = kernel.row.domain.values()
-    for lengths in SIZES[len(kernel.dims)]:
-        sizes = dict(zip(kernel.dims, lengths, strict=True))
-        if ({"label", "compared"} & {*domains} and sizes["batch"] and not sizes["n"]) or (
-            "index" in domains and sizes["batch"] and not sizes["rows"]
+    free = free_dims(kernel)
+    for lengths in SIZES[len(free)]:
+        chosen = dict(zip(free, lengths, strict=True))
+        if ({"label", "compared"} & {*domains} and chosen["batch"] and not chosen["n"]) or (
+            "index" in domains and chosen["batch"] and not chosen["rows"]
         ):
             continue  # no label and no index would be valid
-        if max((math.prod(kernel.shape(o, sizes)) for o in kernel.operands), default=0) > 1 << 17:
-            continue  # of pairs of rows there are too many
-        small = all(length <= 40 for length in sizes.values())
-        for kind in KINDS:
-            for attributes in attribute_variants(kernel)[: None if small else 1]:
+        small = all(length <= 40 for length in chosen.values())
+        for kind, attributes in itertools.product(KINDS, attribute_variants(kernel)[: None if small else 1]):
+            sizes = sizes_of(kernel, chosen, attributes)
+            most = 0 if sizes is None else max((math.prod(kernel.shape(o, sizes)) for o in kernel.operands), default=0)
+            # of pairs of rows there are too many
+            if sizes is not None and most <= 1 << 17:
                 label = f"{kernel.name} {sizes} {kind} {attributes}"
                 yield label, sizes, operands(kernel, sizes, dtype, kind, rng), attributes
 

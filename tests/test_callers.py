@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from _arrays import BACKENDS, assert_same_bits, operands
+from _arrays import BACKENDS, assert_same_bits, operands, sizes_of
 
 import fastbp
 from fastbp import kernels
@@ -104,6 +104,23 @@ def test_njit_knows_fixed_lengths_of_results(name):
     got, want = call(*inputs), function(*inputs)
     for one, other in zip(*((x if isinstance(x, tuple) else (x,)) for x in (got, want)), strict=True):
         assert_same_bits(one, other)
+
+
+@needs_numba
+@pytest.mark.parametrize("name", [name for name, kernel in KERNELS.items() if kernel.row.lengths])
+def test_njit_knows_lengths_that_follow_from_others(name):
+    from numba import njit
+
+    import fastbp.kernels.numba_jit  # noqa: F401
+
+    kernel, function = KERNELS[name], getattr(kernels, name)
+    inputs = operands(kernel, sizes_of(kernel, (4, 3, 5, 2, 1)), "float64", "ordinary", np.random.default_rng(0))
+
+    @njit
+    def call(*arrays):
+        return function(*arrays)
+
+    assert_same_bits(call(*inputs.values()), function(*inputs.values()))
 
 
 def run(folder, *command):

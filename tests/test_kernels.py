@@ -28,6 +28,7 @@ from _arrays import (
     run_both,
     run_builds,
     run_guarded,
+    sizes_of,
 )
 
 import fastbp
@@ -265,6 +266,49 @@ KNOWN = {
     "normalize": [([[[1, 5], [3, 0]], [1, 1], [3, 0]], {"eps": 1}, [[[0, 4], [1, -1]], [0.5, 1]])],
     "moving_average": [([[8, 0], [4, -4]], {"momentum": 0.75}, [[7, -1]])],
     "mean_absolute_error_forward": [([[1, 2, 3, -4], [1, 4, -3, 0]], {"mean": 0}, [[0, 2, 6, 4], 12])],
+    "subtract": [([[1, 2], [3, 5]], {}, [[-2, -3]])],
+    "multiply": [([[1, 2], [3, 5]], {}, [[3, 10]])],
+    "add_scaled": [([[1, 2], [3, 5]], {"factor": 2}, [[7, 12]])],
+    "scale_by": [([[1, -2]], {"factor": -2}, [[-2, 4]])],
+    "divide_by": [([[1, -2]], {"divisor": -2}, [[-0.5, 1]])],
+    "shift_by": [([[1, -2]], {"offset": -2}, [[-1, -4]])],
+    # of equals and of two NaN the first
+    "maximum_forward": [
+        ([[1, 5, 0.0, -0.0, np.nan, 1, np.inf], [2, 4, -0.0, 0.0, 1, np.nan, np.inf]], {},
+         [[2, 5, 0.0, -0.0, np.nan, np.nan, np.inf]]),
+    ],
+    "maximum_backward": [
+        ([[1, 2, 3, 4, 5, 6], [1, 5, 0.0, -0.0, np.nan, 1], [2, 4, -0.0, 0.0, np.nan, np.nan]], {},
+         [[0, 2, 3, 4, 5, 0], [1, 0, 0, 0, 0, 6]]),
+    ],
+    "minimum_forward": [
+        ([[1, 5, 0.0, -0.0, np.nan, 1, np.inf], [2, 4, -0.0, 0.0, 1, np.nan, np.inf]], {},
+         [[1, 4, 0.0, -0.0, np.nan, np.nan, np.inf]]),
+    ],
+    "minimum_backward": [
+        ([[1, 2, 3, 4, 5, 6], [1, 5, 0.0, -0.0, np.nan, 1], [2, 4, -0.0, 0.0, np.nan, np.nan]], {},
+         [[1, 0, 3, 4, 5, 0], [0, 2, 0, 0, 0, 6]]),
+    ],
+    "concatenate_2": [([[[1], [2]], [[3, 4], [5, 6]]], {}, [[[1, 3, 4], [2, 5, 6]]])],
+    "concatenate_3": [([[[1], [2]], [[3, 4], [5, 6]], [[7], [8]]], {}, [[[1, 3, 4, 7], [2, 5, 6, 8]]])],
+    "concatenate_4": [([[[1]], [[2, 3]], [[4]], [[5]]], {}, [[[1, 2, 3, 4, 5]]])],
+    "columns_forward": [([[[1, 2, 3, 4], [5, 6, 7, 8]]], {"before": 1, "after": 2}, [[[2], [6]]])],
+    "columns_backward": [([[[2], [6]]], {"before": 1, "after": 2}, [[[0, 2, 0, 0], [0, 6, 0, 0]]])],
+    "sum_axis": [([[[[1, 2], [3, 4]], [[5, 6], [7, 8]]]], {}, [[[4, 6], [12, 14]]])],
+    "repeat": [([[[1, 2], [3, 4]]], {"times": 2}, [[[[1, 2], [1, 2]], [[3, 4], [3, 4]]]])],
+    "max_axis_forward": [
+        ([[[[1, 0.0, np.nan, 1], [2, -0.0, 1, np.nan], [2, 0.0, 3, 5]]]], {}, [[[2, 0.0, np.nan, np.nan]]]),
+    ],
+    "max_axis_backward": [
+        (
+            [[[1, 2, 3, 4]], [[[1, -0.0, np.nan, 1], [2, 0.0, 1, np.nan], [2, 0.0, 3, 5]]], [[2, 0.0, np.nan, np.nan]]],
+            {}, [[[[0, 2, 3, 0], [1, 0, 0, 4], [0, 0, 0, 0]]]],
+        ),
+    ],
+    "swap_axes": [([[[[[1], [2], [3]], [[4], [5], [6]]]]], {}, [[[[[1], [4]], [[2], [5]], [[3], [6]]]]])],
+    "batched_nn": [([[[[1, 2]], [[3, 4]]], [[[5], [6]], [[7], [8]]]], {}, [[[[17]], [[53]]]])],
+    "batched_nt": [([[[[1, 2]], [[3, 4]]], [[[5, 6]], [[7, 8]]]], {}, [[[[17]], [[53]]]])],
+    "batched_tn": [([[[[1], [2]], [[3], [4]]], [[[5], [6]], [[7], [8]]]], {}, [[[[17]], [[53]]]])],
 }  # fmt: skip
 
 
@@ -370,7 +414,7 @@ def layouts(array):
 @every_dtype
 def test_any_memory_layout(name, backend, dtype):
     kernel, function = KERNELS[name], getattr(kernels, name)
-    sizes = dict(zip(kernel.dims, (7, 5, 6, 3), strict=False))
+    sizes = sizes_of(kernel, (7, 5, 6, 3, 4))
     inputs = operands(kernel, sizes, dtype, "ordinary", np.random.default_rng(1))
     before = {k: v.copy() for k, v in inputs.items()}
     status, want = reference(kernel, inputs, kernel.attributes)
@@ -389,7 +433,7 @@ def test_any_memory_layout(name, backend, dtype):
 @every_backend
 def test_lists(name, backend):
     kernel, function = KERNELS[name], getattr(kernels, name)
-    sizes = dict(zip(kernel.dims, (4, 3, 2, 5), strict=False))
+    sizes = sizes_of(kernel, (4, 3, 2, 5, 2))
     inputs = operands(kernel, sizes, "float64", "ordinary", np.random.default_rng(2))
     _, want = reference(kernel, inputs, kernel.attributes)
     got = function(*(array.tolist() for array in inputs.values()), backend=backend)
@@ -405,7 +449,7 @@ def test_out(name, backend, dtype):
     if not kernel.results:
         assert function(*operands(kernel, {}, dtype, "ordinary", np.random.default_rng(3)).values(), out=()) is None
         return
-    sizes = dict(zip(kernel.dims, (4, 3, 2, 5), strict=False))
+    sizes = sizes_of(kernel, (4, 3, 2, 5, 2))
     inputs = operands(kernel, sizes, dtype, "ordinary", np.random.default_rng(3))
     _, want = reference(kernel, inputs, kernel.attributes)
     out = tuple(np.full(kernel.shape(o, sizes), 7, output_dtype(o, dtype)) for o in kernel.results)
@@ -546,7 +590,7 @@ def test_arrays_of_unlike_shapes_are_refused(name, backend):
 @every_backend
 def test_no_warnings(name, backend):
     kernel = KERNELS[name]
-    sizes = dict(zip(kernel.dims, (9, 8, 7, 6), strict=False))
+    sizes = sizes_of(kernel, (9, 8, 7, 6, 5))
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     for inputs in [operands(kernel, sizes, "float32", kind, rng) for kind in KINDS]:
         with warnings.catch_warnings(), np.errstate(all="warn"):

@@ -11,7 +11,18 @@ from functools import partial
 
 import numpy as np
 import pytest
-from _arrays import BACKENDS, BUILDS, DTYPES, address, assert_same_bits, guarded, operands, run_guarded
+from _arrays import (
+    BACKENDS,
+    BUILDS,
+    DTYPES,
+    address,
+    assert_same_bits,
+    free_dims,
+    guarded,
+    operands,
+    run_guarded,
+    sizes_of,
+)
 from _arrays import primitives as primitives_of
 
 import fastbp
@@ -327,7 +338,7 @@ def test_sweeps_do_not_depend_on_threads(dtype):
 @every_dtype
 def test_a_part_of_a_kernel_that_may_be_split_is_a_part_of_the_whole(name, dtype):
     kernel, function = KERNELS[name], getattr(kernels, name)
-    sizes = {**dict.fromkeys(kernel.dims, 5), kernel.split: 1000}
+    sizes = sizes_of(kernel, {**dict.fromkeys(free_dims(kernel), 5), kernel.split: 1000})
     inputs = operands(kernel, sizes, dtype, "ordinary", np.random.default_rng(0))
     whole = function(*inputs.values(), numerics="portable")
     whole = whole if isinstance(whole, tuple) else (whole,)

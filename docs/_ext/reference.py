@@ -24,6 +24,7 @@ TITLES = {
     "matmul": "Products",
     "activation": "Activations",
     "norm": "Normalisation",
+    "graph": "Graphs",
     "random": "Random numbers",
     "loss": "Losses",
     "optimizer": "Optimizers",

@@ -18,6 +18,7 @@ refers to the primitives by a symbol, which every process links anew.
 import functools
 import importlib
 from inspect import Parameter, Signature
+from inspect import signature as signature_of
 
 import numpy as np
 from llvmlite import binding, ir
@@ -152,6 +153,10 @@ def _source(kernel, real, given):
         if unequal:
             message = f"{kernel.name}: the shape of {o.name} does not fit {kernel.signature}"
             lines += [f"if {' or '.join(unequal)}:", f"    raise ValueError({message!r})"]
+    for dim, rule in kernel.row.lengths.items():
+        if dim in kernel.dims and dim not in lengths:
+            known = ", ".join(lengths.get(name, name) for name in signature_of(rule).parameters)
+            lengths[dim] = f"length_{dim}({known})"
     for o in kernel.outputs:
         if o.name not in updates:
             shape = f"{like}.shape" if _any_shape(kernel, o) else f"({''.join(lengths[d] + ', ' for d in o.dims)})"
@@ -175,6 +180,7 @@ def _implementation(kernel, given):
     namespace = {
         "__name__": __name__, "np": np, "run": run, "kernel": _dispatcher(kernel), "pointer": types.CPointer(real)
     }
+    namespace |= {f"length_{dim}": helper(rule) for dim, rule in kernel.row.lengths.items()}
     exec(_source(kernel, real, given), namespace)
     return namespace[kernel.name]
 

@@ -79,10 +79,10 @@ def _in_order(x: np.ndarray, axis: int) -> np.ndarray:
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return a @ b: each element the chain ``acc = fma(a[i, p], b[p, j], acc)`` over p, from +0."""
-    y = np.zeros((a.shape[0], b.shape[1]), a.dtype)
-    for p in range(a.shape[1]):
-        y = fma(a[:, p, None], b[p], y)
+    """Return a @ b, also of stacks: each element the chain ``acc = fma(a[i, p], b[p, j], acc)`` over p, from +0."""
+    y = np.zeros((*a.shape[:-1], b.shape[-1]), a.dtype)
+    for p in range(a.shape[-1]):
+        y = fma(a[..., p, None], b[..., p, None, :], y)
     return y
 
 

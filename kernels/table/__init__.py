@@ -18,7 +18,7 @@ from __future__ import annotations
 import copyreg
 from typing import TYPE_CHECKING
 
-from . import activation, data, loss, matmul, metric, norm, optimizer, random, update, weighting
+from . import activation, data, graph, loss, matmul, metric, norm, optimizer, random, update, weighting
 from .row import Bound, Kernel, Operand, Row
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ __all__ = [
     "Row",
 ]
 
-_MODULES = matmul, activation, norm, random, loss, optimizer, weighting, update, data, metric
+_MODULES = matmul, activation, norm, graph, random, loss, optimizer, weighting, update, data, metric
 
 #: The rows by name.
 TABLE: dict[str, Row] = {row.name: row for module in _MODULES for row in vars(module).values() if isinstance(row, Row)}
