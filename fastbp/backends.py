@@ -171,6 +171,8 @@ class Executor:
         for buffer, start in places.items():
             stop = start + program.nbytes(buffer, batch)
             own[buffer.number] = memory[start:stop].view(self.dtype(buffer))
+        for buffer, array in program.constants:
+            own[buffer.number][...] = array.reshape(-1)
         return own
 
     def _prepare(self) -> None:

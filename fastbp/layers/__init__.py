@@ -6,26 +6,32 @@ from typing import TYPE_CHECKING
 
 # what stands in a module's `__all__` is public here, and a layer in `fastbp` as well
 from ..naming import elsewhere
-from . import base, core, embedding, norm, random, shape
+from . import arithmetic, base, core, embedding, merge, norm, random, reduce, shape
+from .arithmetic import *
 from .base import *
 from .base import as_shape as as_shape
 from .base import default_name as default_name
 from .base import from_config as from_config
 from .core import *
 from .embedding import *
+from .merge import *
 from .norm import *
 from .random import *
+from .reduce import *
 from .shape import *
 
 if TYPE_CHECKING:
     from typing import Any
 
 __all__: list[str] = []
+__all__ += arithmetic.__all__
 __all__ += base.__all__
 __all__ += core.__all__
 __all__ += embedding.__all__
+__all__ += merge.__all__
 __all__ += norm.__all__
 __all__ += random.__all__
+__all__ += reduce.__all__
 __all__ += shape.__all__
 
 

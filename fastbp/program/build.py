@@ -53,6 +53,8 @@ class Program(CallList):
         Whether this is a train step: what some layers compute depends on it.
     deferred : list of callable
         See `later`.
+    constants : list of (Buffer, ndarray)
+        What some buffers hold from the start, see `constant`.
     executor
         Who runs it, once somebody does: an executor of ``fastbp.backends``.
 
@@ -74,6 +76,7 @@ class Program(CallList):
         self.training = False
         self.deferred: list[Callable[[], None]] = []
         self.executor: Host | None = None
+        self.constants: list[tuple[Buffer, Any]] = []
         self._gradients: set[tuple[Any, ...]] = set()  # the places of those that some call makes
 
     # ------------------------------------------------------------------ building
@@ -122,6 +125,31 @@ class Program(CallList):
         made = Buffer(len(self.buffers), name, shape, dtype, role, parent, offset)
         self.buffers.append(made)
         return made
+
+    def constant(self, name: str, array: Any) -> Buffer:
+        """Add a buffer that holds an array from the start, in the dtype of the program.
+
+        Parameters
+        ----------
+        name : str
+        array : ndarray
+
+        Returns
+        -------
+        Buffer
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> x, offset = program.buffer("x", (BATCH, 2), role="input"), program.constant("offset", np.array([0.5, 2]))
+        >>> program.call("bias_forward", x, offset, layer="shifted")
+        shifted.y[batch, 2]
+        """
+        buffer = self.buffer(name, array.shape, role="state")
+        self.constants.append((buffer, array))
+        return buffer
 
     def call(
         self, name: str, *inputs: Buffer, layer: str = "", into: dict[str, Buffer] | None = None, **attributes: float
