@@ -31,6 +31,8 @@ typedef struct {
  *          makes it of MATMUL and SUM.
  * CROSS_ENTROPY: softmax cross-entropy with labels and its gradient: args logits, y_true (int64, checked), sample_loss,
  *          dlogits, a factor of the gradient; dimensions batch, n from 2 to 4. Likewise.
+ * PRODUCT_ADD: y = a @ w + b, then max(y, 0) if relu, then y + c: args a, w, b or NULL, c, y and where to keep what c is
+ *          added to, or NULL, all contiguous; dimensions m, k, n, relu, and whether w lies by columns. Likewise.
  * EXP ...: an elementary function, args x, y, both contiguous, or the same; dimensions n; steps of x and y.
  * POW:     args x, y, z, likewise. */
 #include "operations.h"

@@ -286,6 +286,43 @@ def test_a_column_does_not_depend_on_those_beside_it(build, dtype):
 
 @every_dtype
 @pytest.mark.parametrize("build", BUILDS)
+def test_what_is_added_to_a_product_on_its_way(build, dtype):
+    """Tall tiles, others, wide ones, those of few rows or columns, chains that rest: as one call after the other."""
+    rng, table = np.random.default_rng(0), primitives_of(build, dtype, "portable")
+    names = "dense", "matmul_nt", "dense_add", "dense_add_both", "matmul_nt_add"
+    functions = {name: address(build, dtype, name) for name in names}
+    shapes = [(m, k, n) for m in (1, 2, 3, 5, 6, 7, 8, 13, 32, 33) for k, n in ((5, 3), (64, 64), (3, 17), (70, 40))]
+    shapes += [(0, 3, 4), (4, 0, 5), (3, 4, 0), (9, 1, 1), (40, 1100, 70), (17, 600, 33), (64, 64, 1), (200, 9, 4)]
+
+    def run(name, given, relu, at):
+        kernel = KERNELS[name]
+        given = {o.name: given[o.name] for o in kernel.inputs}
+        sizes = kernel.sizes([given[o.name].shape if o.name in given else None for o in kernel.operands])
+        attributes = dict.fromkeys(kernel.attributes, relu)
+        buffers = guarded(kernel, dtype, sizes, given, offset=at)
+        status, got = run_guarded(functions[name], table, kernel, sizes, given, attributes, buffers)
+        assert status == 0
+        return got
+
+    for at, (m, k, n) in enumerate(shapes):
+        for kind, relu in (("ordinary", 0.0), ("ordinary", 1.0), ("hostile", 1.0)):
+            given = operands(KERNELS["dense_add"], {"batch": m, "k": k, "n": n}, dtype, kind, rng)
+            given["a"], what = given["x"], f"{build} {m} {k} {n} {kind} {relu}"
+            h = run("dense", given, relu, at)["y"]
+            with np.errstate(all="ignore"):
+                want = h + given["c"]
+            assert_same_bits(run("dense_add", given, relu, at)["y"], want, what)
+            both = run("dense_add_both", given, relu, at)
+            assert_same_bits(both["h"], h, what)
+            assert_same_bits(both["y"], want, what)
+            given["b"] = np.ascontiguousarray(given["w"].T)
+            with np.errstate(all="ignore"):
+                want = run("matmul_nt", given, relu, at)["y"] + given["c"]
+            assert_same_bits(run("matmul_nt_add", given, relu, at)["y"], want, what)
+
+
+@every_dtype
+@pytest.mark.parametrize("build", BUILDS)
 def test_a_loss_and_its_gradient_at_once(build, dtype):
     kernel, rng = KERNELS["sparse_softmax_cross_entropy_and_gradient"], np.random.default_rng(0)
     function, table = address(build, dtype, kernel.name), primitives_of(build, dtype, "portable")
@@ -307,18 +344,22 @@ def test_a_loss_and_its_gradient_at_once(build, dtype):
 
 # ----------------------------------------------------------------------------------------- threads
 @every_dtype
-@pytest.mark.parametrize("op", ["matmul_nn", "matmul_nt", "matmul_tn", "dense"])
+@pytest.mark.parametrize(
+    "op", ["matmul_nn", "matmul_nt", "matmul_tn", "dense", "dense_add", "dense_add_both", "matmul_nt_add"]
+)
 def test_products_do_not_depend_on_threads(op, dtype):
     kernel, rng = KERNELS[op], np.random.default_rng(0)
     for m, k, n in ((300, 257, 131), (129, 1000, 10), (7, 900, 1030), (2000, 600, 3)):
-        sizes = dict(zip(("m", "k", "n") if op != "dense" else ("batch", "k", "n"), (m, k, n), strict=True))
-        inputs = operands(kernel, sizes, dtype, "ordinary", rng)
+        lengths = {"m": m, "batch": m, "k": k, "n": n}
+        inputs = operands(kernel, {dim: lengths[dim] for dim in kernel.dims}, dtype, "ordinary", rng)
         results = []
         for count in (1, 2, 3, 16):
             fastbp.set_num_threads(count)
-            results.append(getattr(kernels, op)(*inputs.values(), numerics="portable"))
+            found = getattr(kernels, op)(*inputs.values(), numerics="portable")
+            results.append(found if isinstance(found, tuple) else (found,))
         for other in results[1:]:
-            assert_same_bits(other, results[0], f"{op} {m} {k} {n}")
+            for one, first in zip(other, results[0], strict=True):
+                assert_same_bits(one, first, f"{op} {m} {k} {n}")
 
 
 @every_dtype

@@ -17,7 +17,7 @@ from fastbp.kernels import load, numpy_ref
 from fastbp.kernels.table import KERNELS
 from fastbp.layers import Layer, ParameterSpec
 from fastbp.program import BATCH, ROWS, Length, Program, ProgramError
-from fastbp.program.passes import PASSES, fuse_relu, join_loss, share_calls
+from fastbp.program.passes import PASSES, fuse_add, fuse_relu, join_loss, share_calls
 
 ALL_BACKENDS = ("numpy", *BACKENDS)
 every_backend = pytest.mark.parametrize("backend", ALL_BACKENDS)
@@ -675,6 +675,109 @@ def test_passes_leave_alone_what_views_show(backend):
             executor.run((0, len(program.calls)), 4)
             results.append(executor.view(y).copy())
         assert_same_bits(*results)
+
+
+#: Products and an addition behind them: what is made of x, w, b, v (the square w), and the calls that are left.
+ADDITIONS = {
+    "behind a dense layer": (lambda call, x, w, b, c: call("add", call("dense", x, w, b), c), ["dense_add"]),
+    "in front": (lambda call, x, w, b, c: call("add", c, call("dense", x, w, b)), ["dense_add"]),
+    "behind a relu": (
+        lambda call, x, w, b, c: call("add", call("relu_forward", call("dense", x, w, b)), c), ["dense_add"],
+    ),
+    "of two layers": (
+        lambda call, x, w, b, c: call("add", call("dense", x, w, b), call("dense", c, w, b)), ["dense", "dense_add"],
+    ),
+    "of what others read": (
+        lambda call, x, w, b, c: call("multiply", h := call("dense", x, w, b), call("add", h, c)),
+        ["dense_add_both", "multiply"],
+    ),
+    "later, of what others read": (
+        lambda call, x, w, b, c: call("add", h := call("dense", x, w, b), call("multiply", h, c)),
+        ["dense", "multiply", "add"],
+    ),
+    "behind another call": (
+        lambda call, x, w, b, c: [h := call("dense", x, w, b), call("tanh_forward", c), call("add", h, c)][-1],
+        ["dense_add", "tanh_forward"],
+    ),
+    "twice the same": (lambda call, x, w, b, c: call("add", h := call("dense", x, w, b), h), ["dense", "add"]),
+    "a gradient": (lambda call, x, w, b, c: call("add", c, call("matmul_nt", x, w)), ["matmul_nt_add"]),
+    "a gradient that others read": (
+        lambda call, x, w, b, c: call("multiply", h := call("matmul_nt", x, w), call("add", h, c)),
+        ["matmul_nt", "add", "multiply"],
+    ),
+    "other shapes": (
+        lambda call, x, w, b, c: call(
+            "add", call("dense", x, w, b).reshaped((BATCH, 2, 3)), c.reshaped((BATCH, 2, 3))
+        ).reshaped((BATCH, 6)),
+        ["dense_add"],
+    ),
+    "one after the other": (
+        lambda call, x, w, b, c: call("add", h := call("add", call("dense", x, w, b), c), call("dense", h, w, b)),
+        ["dense_add", "dense_add"],
+    ),
+    "what changes": (
+        lambda call, x, w, b, c: [
+            h := call("dense", x, w, b), d := call("tanh_forward", c), call("bias_forward", d, b, into={"y": d}),
+            call("add", h, d),
+        ][-1],
+        ["dense", "tanh_forward", "bias_forward", "add"],
+    ),
+}  # fmt: skip
+
+
+@every_backend
+@pytest.mark.parametrize("numerics", ["numpy", "portable"])
+@pytest.mark.parametrize("case", ADDITIONS)
+def test_an_addition_joins_the_product_before_it(case, numerics, backend):
+    build, left = ADDITIONS[case]
+    rng, results = np.random.default_rng(0), []
+    shared = {"w": rng.normal(size=(6, 6)).astype("f4"), "b": rng.normal(size=6).astype("f4")}
+    data = [rng.normal(size=(9, 6)).astype("f4") for _ in range(2)]
+    for passes in ((fuse_relu,), (fuse_relu, fuse_add)):
+        program = Program("float32", numerics)
+        x, c = (program.buffer(name, (BATCH, 6), role="input") for name in "xc")
+        w, b = program.buffer("w", (6, 6), role="parameter"), program.buffer("b", (6,), role="parameter")
+        y = build(partial(program.call, layer="a"), x, w, b, c)
+        y.role = "result"
+        for shorten in passes:
+            shorten(program, ())
+        program.verify(program.plan(9))
+        executor = make_executor(program, backend, shared, 9)
+        for buffer, array in zip((x, c), data, strict=True):
+            executor.bind(buffer, array)
+        executor.run((0, len(program.calls)), 9)
+        results.append(executor.view(y).copy())
+    assert_same_bits(*results)
+    assert [call.kernel.name for call in program.calls] == left
+
+
+def test_additions_that_stay():
+    program = Program("float32")
+    x, c = (program.buffer(name, (BATCH, 6), role="input") for name in "xc")
+    w, b = program.buffer("w", (6, 6), role="parameter"), program.buffer("b", (6,), role="parameter")
+    # somebody looks at what lies between: there is a kernel that keeps it, of the products of gradients there is none
+    h, d = program.call("dense", x, w, b), program.call("matmul_nt", x, w)
+    program.call("add", d, h)
+    fuse_add(program, {d})
+    assert len(program.calls) == 3
+    program.calls[-1].phase = "backward"
+    fuse_add(program, ())
+    assert len(program.calls) == 3
+    program.calls[-1].phase = "forward"
+    fuse_add(program, ())
+    assert [call.kernel.name for call in program.calls] == ["dense", "matmul_nt_add"]
+    h = program.call("dense", x, w, b)
+    program.call("add", h, c)
+    fuse_add(program, {h})
+    assert program.calls[-1].kernel.name == "dense_add_both" and program.calls[-1].buffers[4] is h
+    # into what is a part of something, and a gradient that has a contribution
+    both = program.buffer("both", (2 * BATCH, 6))
+    part = program.buffer("part", (BATCH, 6), parent=both)
+    program.call("add", program.call("dense", x, w, b), c, into={"y": part})
+    program.call("add", program.call("dense", x, w, b), c, into={"y": program.buffer("g", (BATCH, 6), role="gradient")})
+    n = len(program.calls)
+    fuse_add(program, ())
+    assert len(program.calls) == n
 
 
 def test_what_no_pass_may_take():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Pass = Callable[[CallList, Container[Buffer]], None]
 
-__all__ = ["PASSES", "fuse_relu", "join_loss", "share_calls", "sweep_backward"]
+__all__ = ["PASSES", "fuse_add", "fuse_relu", "join_loss", "share_calls", "sweep_backward"]
 
 # for which layers fewer passes pay: how many outputs they have at most, bytes a row of their inputs, and how many
 # inputs the layer before (portable/sweep.h)
@@ -163,5 +163,49 @@ def sweep_backward(program: CallList, kept: Container[Buffer]) -> None:
     program.drop(gone, names)
 
 
+def fuse_add(program: CallList, kept: Container[Buffer]) -> None:
+    """Let the product that makes the later operand of an addition add the other one to it.
+
+    The kernels are `dense`, whose own output stays where others read it and the addition is the next call, and
+    `matmul_nt`. The other operand is there before the product, and nobody changes it until the addition.
+    """
+    if not any(call.kernel.name == "add" for call in program.calls):
+        return
+    own, inside, calls = _replaceable(program), _inside(program, kept), program.calls
+    writers: dict[Buffer, list[int]] = defaultdict(list)
+    for i, call in enumerate(calls):
+        for buffer in call.writes:
+            writers[buffer.owner].append(i)
+    gone: set[int] = set()
+    for i, call in enumerate(calls):
+        if call.kernel.name != "add":
+            continue
+        *operands, y = call.buffers
+        z, c = sorted(operands, key=lambda b: writers[b.owner][:1], reverse=True)
+        at = writers[z.owner]
+        if len(at) != 1 or at[0] >= i or z.root.parent is not None or z.root is c.root or not own(y.root):
+            continue
+        (j,) = at
+        product = calls[j]
+        # an operand that is written behind the product, or changed, or the result itself, would be another one
+        steady = c.owner is not y.owner and not any(j <= k <= i for k in writers[c.owner])
+        if j in gone or product.phase != call.phase or not steady or writers[y.owner] != [i]:
+            continue
+        *inputs, made = product.buffers
+        alone = inside(z, j, i)
+        if product.kernel.name == "dense" and (alone or j + 1 == i):
+            kernel = KERNELS["dense_add" if alone else "dense_add_both"]
+        elif product.kernel.name == "matmul_nt" and alone:
+            kernel = KERNELS["matmul_nt_add"]
+        else:
+            continue
+        outputs = [*([] if alone else [made]), y.reshaped(made.shape)]
+        calls[j] = Call(
+            kernel, (*inputs, c.reshaped(made.shape), *outputs), product.attributes, product.phase, product.layer
+        )
+        gone.add(i)
+    program.drop(gone, {})
+
+
 #: In the order in which they run.
-PASSES: tuple[Pass, ...] = (fuse_relu, share_calls, join_loss, sweep_backward)
+PASSES: tuple[Pass, ...] = (fuse_relu, share_calls, join_loss, sweep_backward, fuse_add)

@@ -52,23 +52,27 @@ cdef api int matmul_tn(
     return product(buffers[0], buffers[1], buffers[2], m, k, n, 1, m, n, 1, primitives)
 
 
-cdef api int dense(
-    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+cdef inline void dense_layer(
+    real **operands, real *y, intptr_t batch, intptr_t k, intptr_t n, bint relu, const fastbp_primitive *primitives
 ) noexcept nogil:
-    cdef intptr_t i, j, batch = sizes[0], k = sizes[1], n = sizes[2]
+    # of the operands x, w and b
+    cdef intptr_t i, j
     cdef intptr_t dimensions[4]
-    cdef const real *b = buffers[2]
-    cdef real *y = buffers[3]
+    cdef const real *b = operands[2]
+    cdef char *args[4]
     cdef real z
     if primitives[FASTBP_DENSE].loop is not NULL:
+        for i in range(3):
+            args[i] = <char *>operands[i]
+        args[3] = <char *>y
         dimensions[0] = batch
         dimensions[1] = k
         dimensions[2] = n
-        dimensions[3] = attributes[0] != 0
-        primitives[FASTBP_DENSE].loop(<char **>buffers, dimensions, NULL, primitives[FASTBP_DENSE].data)
-        return FASTBP_OK
-    product(buffers[0], buffers[1], y, batch, k, n, k, 1, n, 1, primitives)
-    if attributes[0] != 0:
+        dimensions[3] = relu
+        primitives[FASTBP_DENSE].loop(args, dimensions, NULL, primitives[FASTBP_DENSE].data)
+        return
+    product(operands[0], operands[1], y, batch, k, n, k, 1, n, 1, primitives)
+    if relu:
         for i in range(batch):
             for j in range(n):
                 z = y[j] + b[j]
@@ -79,6 +83,76 @@ cdef api int dense(
             for j in range(n):
                 y[j] = y[j] + b[j]
             y += n
+
+
+cdef api int dense(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    dense_layer(buffers, buffers[3], sizes[0], sizes[1], sizes[2], attributes[0] != 0, primitives)
+    return FASTBP_OK
+
+
+cdef inline bint product_add(
+    real *a, real *b, real *bias, real *c, real *y, real *before, intptr_t m, intptr_t k, intptr_t n, bint relu,
+    bint by_columns, const fastbp_primitive *primitives,
+) noexcept nogil:
+    # whether the numerics adds c to a product on its way, and did
+    cdef char *args[6]
+    cdef intptr_t dimensions[5]
+    if primitives[FASTBP_PRODUCT_ADD].loop is NULL:
+        return False
+    args[0] = <char *>a
+    args[1] = <char *>b
+    args[2] = <char *>bias
+    args[3] = <char *>c
+    args[4] = <char *>y
+    args[5] = <char *>before
+    dimensions[0] = m
+    dimensions[1] = k
+    dimensions[2] = n
+    dimensions[3] = relu
+    dimensions[4] = by_columns
+    primitives[FASTBP_PRODUCT_ADD].loop(args, dimensions, NULL, primitives[FASTBP_PRODUCT_ADD].data)
+    return True
+
+
+cdef inline void added(const real *x, const real *c, real *y, intptr_t n) noexcept nogil:
+    cdef intptr_t i
+    each(&i, 0, n)
+    y[i] = x[i] + c[i]
+    end()
+
+
+cdef inline int dense_and_c(
+    real **buffers, real *h, real *y, const intptr_t *sizes, bint relu, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef intptr_t batch = sizes[0], k = sizes[1], n = sizes[2]
+    if not product_add(buffers[0], buffers[1], buffers[2], buffers[3], y, h, batch, k, n, relu, False, primitives):
+        dense_layer(buffers, h, batch, k, n, relu, primitives)
+        added(h, buffers[3], y, batch * n)
+    return FASTBP_OK
+
+
+cdef api int dense_add(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    return dense_and_c(buffers, buffers[4], buffers[4], sizes, attributes[0] != 0, primitives)
+
+
+cdef api int dense_add_both(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    return dense_and_c(buffers, buffers[4], buffers[5], sizes, attributes[0] != 0, primitives)
+
+
+cdef api int matmul_nt_add(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef intptr_t m = sizes[0], k = sizes[1], n = sizes[2]
+    cdef real *y = buffers[3]
+    if not product_add(buffers[0], buffers[1], NULL, buffers[2], y, y, m, k, n, False, True, primitives):
+        product(buffers[0], buffers[1], y, m, k, n, k, 1, 1, k, primitives)
+        added(y, buffers[2], y, m * n)
     return FASTBP_OK
 
 

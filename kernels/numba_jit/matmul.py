@@ -29,13 +29,11 @@ def matmul_tn(buffers, sizes, attributes, primitives):
     return OK
 
 
-def dense(buffers, sizes, attributes, primitives):
-    x, w, b, y = buffers[0], buffers[1], buffers[2], buffers[3]
-    batch, k, n = sizes[0], sizes[1], sizes[2]
-    relu = attributes[0] != 0
+@helper
+def dense_layer(x, w, b, y, batch, k, n, relu, primitives):
     if has(primitives, DENSE):
         call(primitives, DENSE, (x, w, b, y), (batch, k, n, relu), ())
-        return OK
+        return
     product(x, w, y, batch, k, n, k, 1, n, 1, primitives)
     zero = real(y, 0)
     for i in range(batch):
@@ -47,6 +45,38 @@ def dense(buffers, sizes, attributes, primitives):
         else:
             for j in range(n):
                 y[at + j] = y[at + j] + b[j]
+
+
+@helper
+def added(x, c, y, n):
+    for i in range(n):
+        y[i] = x[i] + c[i]
+
+
+def dense(buffers, sizes, attributes, primitives):
+    x, w, b, y = buffers[0], buffers[1], buffers[2], buffers[3]
+    dense_layer(x, w, b, y, sizes[0], sizes[1], sizes[2], attributes[0] != 0, primitives)
+    return OK
+
+
+def dense_add(buffers, sizes, attributes, primitives):
+    x, w, b, c, y = buffers[0], buffers[1], buffers[2], buffers[3], buffers[4]
+    dense_layer(x, w, b, y, sizes[0], sizes[1], sizes[2], attributes[0] != 0, primitives)
+    added(y, c, y, sizes[0] * sizes[2])
+    return OK
+
+
+def dense_add_both(buffers, sizes, attributes, primitives):
+    x, w, b, c, h, y = buffers[0], buffers[1], buffers[2], buffers[3], buffers[4], buffers[5]
+    dense_layer(x, w, b, h, sizes[0], sizes[1], sizes[2], attributes[0] != 0, primitives)
+    added(h, c, y, sizes[0] * sizes[2])
+    return OK
+
+
+def matmul_nt_add(buffers, sizes, attributes, primitives):
+    m, k, n, y = sizes[0], sizes[1], sizes[2], buffers[3]
+    product(buffers[0], buffers[1], y, m, k, n, k, 1, 1, k, primitives)
+    added(y, buffers[2], y, m * n)
     return OK
 
 

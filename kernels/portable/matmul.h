@@ -1,7 +1,7 @@
 /* y = a b of portable numerics: the same bits from every CPU level, tile shape and sub-range.
  *
  * Each element is one chain, acc = fma(a[i, p], b[p, j], acc) for p = 0, 1, ... from +0; then one plain
- * addition of bias[j], then relu. So lanes and tiles run over i and j, never over p, and whoever cuts m or n
+ * addition of bias[j], then relu, then one plain addition of c[i, j]. So lanes and tiles run over i and j, never over p, and whoever cuts m or n
  * among threads changes nothing. A chain may rest in y between two blocks of k.
  *
  *                      panel: WIDTH = 2 vectors                The micro-kernel keeps one tile of y, ROWS x WIDTH,
@@ -35,6 +35,8 @@
 typedef struct {
     const fastbp_real *bias; /* n elements, or NULL */
     int relu;
+    const fastbp_real *c; /* what is added last, in rows like those of y, or NULL */
+    fastbp_real *before;  /* then where to keep what it is added to, likewise; or y */
 } fastbp_epilogue;
 
 enum {
@@ -69,6 +71,8 @@ typedef struct {
     intptr_t a_tile; /* a packed: from ROWS rows to the next ROWS rows; else 0 */
     const fastbp_real *next; /* the k rows of the panel to come, `next_row` apart, to fetch meanwhile; or NULL */
     intptr_t next_row;
+    int add; /* c of the epilogue, which lies `to_c` bytes behind y, and before: `to_before` */
+    uintptr_t to_c, to_before;
 } fastbp_tile;
 
 typedef void (*fastbp_micro_kernel)(const fastbp_tile *);
@@ -86,6 +90,18 @@ FASTBP_INLINE void fastbp_store_lanes(fastbp_real *p, fastbp_vec v, int lanes) {
 
 FASTBP_INLINE fastbp_vec fastbp_relu_of(fastbp_vec v) {
     return (fastbp_vec)((fastbp_vec_bits)v & ~(fastbp_vec_bits)(v <= (fastbp_vec){0}));
+}
+
+/* Which tiles add c themselves: the tall ones, which products of many rows are made of. To others it is added behind. */
+FASTBP_INLINE int fastbp_adds(intptr_t rows, int edge) { return rows >= FASTBP_ROWS - 1 && !edge; }
+
+/* c of some columns, where it is not added yet */
+static void fastbp_add_c(fastbp_real *y, uintptr_t to_c, uintptr_t to_before, intptr_t y_row, intptr_t m, intptr_t n) {
+    for (intptr_t i = 0; i < m; i++, y += y_row) {
+        const fastbp_real *c = (const fastbp_real *)((uintptr_t)y + to_c);
+        if (to_before) memcpy((fastbp_real *)((uintptr_t)y + to_before), y, (size_t)n * sizeof *y);
+        FASTBP_MANY for (intptr_t j = 0; j < n; j++) y[j] += c[j];
+    }
 }
 
 /* rows, vecs and edge are constants wherever this is inlined; edge: b too ends within the last vector */
@@ -135,6 +151,19 @@ FASTBP_INLINE void fastbp_run_tile(const fastbp_tile *t, const int rows, const i
         FASTBP_UNROLL(r, rows) FASTBP_UNROLL(v, vecs) acc[r][v] += row[v];
     }
     if (t->relu) FASTBP_UNROLL(r, rows) FASTBP_UNROLL(v, vecs) acc[r][v] = fastbp_relu_of(acc[r][v]);
+    if (t->add && fastbp_adds(rows, edge)) {
+        uintptr_t c = (uintptr_t)y + t->to_c, before = (uintptr_t)y + t->to_before;
+        FASTBP_UNROLL(r, rows) {
+            FASTBP_UNROLL(v, vecs) {
+                /* read first: where rows are a power of two, a read waits for a write 4 KiB apart */
+                const int width = v < last ? FASTBP_LANES : lanes;
+                const fastbp_vec sum = acc[r][v] + fastbp_load_lanes((const fastbp_real *)c + v * FASTBP_LANES, width);
+                if (t->to_before) fastbp_store_lanes((fastbp_real *)before + v * FASTBP_LANES, acc[r][v], width);
+                acc[r][v] = sum;
+            }
+            c += FASTBP_ITEM * (uintptr_t)y_row, before += FASTBP_ITEM * (uintptr_t)y_row;
+        }
+    }
     FASTBP_UNROLL(r, rows) {
         FASTBP_UNROLL(v, vecs) fastbp_store_lanes(y + v * FASTBP_LANES, acc[r][v], v < last ? FASTBP_LANES : lanes);
         y += y_row;
@@ -177,6 +206,8 @@ typedef struct {
     const fastbp_real *bias;
     int relu, resume;
     intptr_t a_tile;
+    int add;
+    uintptr_t to_c, to_before;
 } fastbp_operands;
 
 FASTBP_INLINE intptr_t fastbp_smaller(intptr_t x, intptr_t y) { return x < y ? x : y; }
@@ -203,6 +234,8 @@ FASTBP_INLINE void fastbp_row_tiles(fastbp_tile *t, int vecs, int edge, intptr_t
                 for (int line = 0; line < FASTBP_WIDTH * FASTBP_ITEM; line += 64)
                     __builtin_prefetch((const char *)(t->next + p * t->next_row) + line, 0, 2);
         fastbp_kernels[rows - 1][vecs - 1][edge](t);
+        if (t->add && !fastbp_adds(rows, edge))
+            fastbp_add_c(t->y, t->to_c, t->to_before, t->y_row, rows, (vecs - 1) * FASTBP_LANES + t->lanes);
         t->a += t->a_tile ? t->a_tile : rows * t->a_row;
         t->y += rows * t->y_row;
         if (t->panel) {
@@ -216,12 +249,14 @@ FASTBP_INLINE void fastbp_row_tiles(fastbp_tile *t, int vecs, int edge, intptr_t
 
 static void fastbp_multiply_direct(const fastbp_operands *o) {
     fastbp_tile t = {.a = o->a, .a_row = o->a_row, .a_col = o->a_col, .b = o->b, .b_row = o->b_row, .y = o->y,
-              .y_row = o->y_row, .k = o->k, .lanes = FASTBP_LANES, .bias = o->bias, .relu = o->relu};
+              .y_row = o->y_row, .k = o->k, .lanes = FASTBP_LANES, .bias = o->bias, .relu = o->relu, .add = o->add,
+              .to_c = o->to_c, .to_before = o->to_before};
     for (intptr_t j = 0, width; j < o->n; j += width) {
         int wide = o->m <= FASTBP_MAX_WIDE ? fastbp_wide_vecs[o->m - 1] * FASTBP_LANES : 0;
         if (wide && o->n - j >= wide) {
             width = wide;
             fastbp_wide_kernels[o->m - 1](&t);
+            if (t.add && !fastbp_adds(o->m, 0)) fastbp_add_c(t.y, t.to_c, t.to_before, t.y_row, o->m, width);
         } else {
             int vecs = fastbp_panel_vecs(o->n - j, &t.lanes);
             width = vecs * FASTBP_LANES;
@@ -299,6 +334,7 @@ static void fastbp_multiply_panels(const fastbp_operands *o, fastbp_real *panel,
             if (p == o->k) {
                 t.bias = o->bias ? o->bias + j : NULL;
                 t.relu = o->relu;
+                t.add = o->add, t.to_c = o->to_c, t.to_before = o->to_before;
             }
             if (o->b_col == 1 && j + 2 * FASTBP_WIDTH <= o->n && o->k * o->b_row > FASTBP_LARGE / FASTBP_ITEM)
                 t.next = t.b + FASTBP_WIDTH, t.next_row = o->b_row;
@@ -336,7 +372,7 @@ static void fastbp_multiply_blocks(const fastbp_operands *o, fastbp_real *panel,
             part.m = fastbp_smaller(o->m - i, rows);
             part.k = fastbp_smaller(o->k - p, FASTBP_BLOCK_DEPTH);
             part.resume = p > 0;
-            if (p + part.k < o->k) part.bias = NULL, part.relu = 0;
+            if (p + part.k < o->k) part.bias = NULL, part.relu = part.add = 0;
             fastbp_pack_block(o->a + i + p * o->a_col, o->a_col, part.m, part.k, block);
             fastbp_multiply_panels(&part, panel, FASTBP_BLOCK_DEPTH);
         }
@@ -488,7 +524,7 @@ static __attribute__((noinline)) int fastbp_multiply_deep(const fastbp_operands 
 static void fastbp_matmul(const fastbp_real *a, intptr_t a_row, intptr_t a_col, const fastbp_real *b, intptr_t b_row,
                           intptr_t b_col, fastbp_real *y, intptr_t y_row, intptr_t m, intptr_t k, intptr_t n,
                           const fastbp_epilogue *epilogue) {
-    fastbp_operands o = {a, a_row, a_col, b, b_row, b_col, y, y_row, m, k, n, NULL, 0, 0, 0};
+    fastbp_operands o = {a, a_row, a_col, b, b_row, b_col, y, y_row, m, k, n, NULL, 0, 0, 0, 0, 0, 0};
     if (m <= 0 || n <= 0) return;
     if (m == 1) o.a_row = 1; /* the stride of one element is any: take what is fast */
     if (n == 1) o.b_col = 1;
@@ -499,14 +535,20 @@ static void fastbp_matmul(const fastbp_real *a, intptr_t a_row, intptr_t a_col, 
     /* measured: not where a row fills most of a vector, or a third of the lanes would be idle */
     const intptr_t lanes = (m + FASTBP_LANES - 1) / FASTBP_LANES * FASTBP_LANES;
     const int few = FASTBP_HARDWARE_FMA && n <= FASTBP_FEW && 2 * n <= FASTBP_LANES && 2 * lanes <= 3 * m;
-    if (few && a_col == 1 && o.b_col == 1 && y_row == n && k >= FASTBP_QUARTER)
+    const int of_few = few && a_col == 1 && o.b_col == 1 && y_row == n && k >= FASTBP_QUARTER;
+    const int of_row = !of_few && m == 1 && o.b_col != 1 && b_row == 1 && k >= FASTBP_QUARTER;
+    const int add = epilogue && epilogue->c;
+    o.add = add && !of_few && !of_row && !transposed;
+    if (add) o.to_c = (uintptr_t)epilogue->c - (uintptr_t)y, o.to_before = (uintptr_t)epilogue->before - (uintptr_t)y;
+    if (of_few)
         fastbp_few_columns[n - 1](&o);
-    else if (m == 1 && o.b_col != 1 && b_row == 1 && k >= FASTBP_QUARTER)
+    else if (of_row)
         fastbp_multiply_row(&o);
     else if (!transposed && o.b_col == 1 && (m <= FASTBP_ROWS || k * n * FASTBP_ITEM <= direct))
         fastbp_multiply_direct(&o);
     else if ((k <= FASTBP_SHALLOW && !blocks) || !fastbp_multiply_deep(&o, transposed, blocks))
         fastbp_multiply_shallow(&o, transposed);
+    if (add && !o.add) fastbp_add_c(y, o.to_c, o.to_before, y_row, m, n);
 }
 
 #undef FASTBP_DEFINE

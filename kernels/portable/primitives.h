@@ -36,10 +36,12 @@ static void fastbp_product_part(void *context, int part, int parts) {
     const intptr_t count = (end < length ? end : length) - first;
     fastbp_epilogue epilogue = p->epilogue;
     if (p->by_rows) {
+        if (epilogue.c) epilogue.c += first * p->n, epilogue.before += first * p->n;
         fastbp_matmul(p->a + first * p->a_row, p->a_row, p->a_col, p->b, p->b_row, p->b_col,
                       p->y + first * p->n, p->n, count, p->k, p->n, &epilogue);
     } else {
         if (epilogue.bias) epilogue.bias += first;
+        if (epilogue.c) epilogue.c += first, epilogue.before += first;
         fastbp_matmul(p->a, p->a_row, p->a_col, p->b + first * p->b_col, p->b_row, p->b_col,
                       p->y + first, p->n, p->m, p->k, count, &epilogue);
     }
@@ -62,7 +64,7 @@ static void fastbp_matmul_loop(char **args, const intptr_t *dimensions, const in
     const intptr_t item = sizeof(fastbp_real);
     fastbp_product p = {(const fastbp_real *)args[0], (const fastbp_real *)args[1], steps[3] / item, steps[4] / item,
                         steps[5] / item, steps[6] / item, (fastbp_real *)args[2], dimensions[1], dimensions[2],
-                        dimensions[3], {NULL, 0}, 0};
+                        dimensions[3], {NULL, 0, NULL, NULL}, 0};
     (void)data;
     fastbp_run_product(&p);
 }
@@ -70,7 +72,19 @@ static void fastbp_matmul_loop(char **args, const intptr_t *dimensions, const in
 static void fastbp_dense_loop(char **args, const intptr_t *dimensions, const intptr_t *steps, void *data) {
     const intptr_t m = dimensions[0], k = dimensions[1], n = dimensions[2];
     fastbp_product p = {(const fastbp_real *)args[0], (const fastbp_real *)args[1], k, 1, n, 1, (fastbp_real *)args[3],
-                        m, k, n, {(const fastbp_real *)args[2], (int)dimensions[3]}, 0};
+                        m, k, n, {(const fastbp_real *)args[2], (int)dimensions[3], NULL, NULL}, 0};
+    (void)steps;
+    (void)data;
+    fastbp_run_product(&p);
+}
+
+FASTBP_UNUSED static void fastbp_product_add_loop(char **args, const intptr_t *dimensions, const intptr_t *steps,
+                                                  void *data) {
+    const intptr_t m = dimensions[0], k = dimensions[1], n = dimensions[2], by_columns = dimensions[4];
+    fastbp_real *y = (fastbp_real *)args[4], *before = args[5] ? (fastbp_real *)args[5] : y;
+    fastbp_product p = {(const fastbp_real *)args[0], (const fastbp_real *)args[1], k, 1, by_columns ? 1 : n,
+                        by_columns ? k : 1, y, m, k, n,
+                        {(const fastbp_real *)args[2], (int)dimensions[3], (const fastbp_real *)args[3], before}, 0};
     (void)steps;
     (void)data;
     fastbp_run_product(&p);
@@ -105,7 +119,7 @@ FASTBP_UNUSED static void fastbp_sweep_loop(char **args, const intptr_t *dimensi
 static const fastbp_primitive fastbp_portable[FASTBP_PRIMITIVES] = {
     FASTBP_ENTRY(matmul, MATMUL) FASTBP_ENTRY(sum, SUM) FASTBP_ENTRY(dense, DENSE)
 #if FASTBP_HARDWARE_FMA /* elsewhere they would save nothing */
-    FASTBP_ENTRY(sweep, SWEEP) FASTBP_ENTRY(cross_entropy, CROSS_ENTROPY)
+    FASTBP_ENTRY(sweep, SWEEP) FASTBP_ENTRY(cross_entropy, CROSS_ENTROPY) FASTBP_ENTRY(product_add, PRODUCT_ADD)
 #endif
     FASTBP_UNARY(FASTBP_ENTRY) FASTBP_FAR(FASTBP_ENTRY) FASTBP_BINARY(FASTBP_ENTRY)
 };

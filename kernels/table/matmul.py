@@ -63,6 +63,42 @@ def dense(x, w, b, relu):
     return np.maximum(y, 0) if relu else y
 
 
+DENSE_ADD = Row(
+    "dense_add",
+    "matmul",
+    attributes={"relu": 0.0},
+    note="a dense layer and an addition behind it; of the second kernel h is what is added to, as a gradient reads it",
+    source="He et al. 2016, CVPR, eq. 1",
+)
+
+
+@DENSE_ADD.kernel(
+    "x[batch,k], w[k,n], b[n], c[batch,n] -> y[batch,n]", cost=lambda batch, k, n: batch * k * n, by_hand="a product"
+)
+def dense_add(x, w, b, c, relu):
+    h = x @ w + b
+    return (np.maximum(h, 0) if relu else h) + c
+
+
+@DENSE_ADD.kernel(
+    "x[batch,k], w[k,n], b[n], c[batch,n] -> h[batch,n], y[batch,n]",
+    cost=lambda batch, k, n: batch * k * n,
+    by_hand="a product",
+)
+def dense_add_both(x, w, b, c, relu):
+    z = x @ w + b
+    h = np.maximum(z, 0) if relu else z
+    return h, h + c
+
+
+MATMUL_NT_ADD = Row("matmul_nt_add", "matmul", source="the gradient of a dense layer's input, and of its other uses")
+
+
+@MATMUL_NT_ADD.kernel("a[m,k], b[n,k], c[m,n] -> y[m,n]", cost=lambda m, k, n: m * k * n, by_hand="a product")
+def matmul_nt_add(a, b, c):
+    return a @ b.T + c
+
+
 DENSE_BACKWARD = Row(
     "dense_backward",
     "matmul",
