@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
+    from .added import AddedOperands
+
 __all__ = ["BACKENDS", "NUMERICS", "add_foreign_row", "add_row", "get_include", "load", "primitives_address", *KERNELS]
 
 
@@ -125,20 +127,10 @@ def load(
     return BACKENDS[backend].load(dtype, names, numerics)
 
 
-#: Of rows that are added at run time: signatures of their kernels, over elements.
-_SIGNATURES: dict[str, tuple[tuple[str, str], ...]] = {
-    "activation": (("forward", "x[n] -> y[n]"), ("backward", "dy[n], x[n] -> dx[n]")),
-    "loss": (
-        ("forward", "y_pred[n], y_true[n] -> elements[n], loss[]"),
-        ("backward", "y_pred[n], y_true[n] -> dy_pred[n]"),
-    ),
-}
-#: The same where sums, means or maxima of rows are taken, and where the loss is one number for each row.
-_OVER = {
-    "elements": {},
-    "rows": {"[n]": "[batch,n]"},
-    "samples": {"elements[n]": "elements[batch]", "[n]": "[batch,n]"},
-}
+#: Families of rows that may be added at run time.
+_ADDED = ("activation", "layer", "loss")
+#: How many buffers a kernel may have: as entry.c and the runner have it.
+_MOST = 16
 
 
 #: Of the names of rows that were made at run time, the row that each stands for: the newest.
@@ -172,23 +164,19 @@ def _put(row: Row, newest: bool) -> Row:
 
 def _free_name(name: str, family: str) -> str:
     """Return the name in the table of a new row that is to be called so."""
-    if not isinstance(family, str) or family not in _SIGNATURES:
-        raise ValueError(f"family is {family!r}; it must be one of {', '.join(_SIGNATURES)}")
+    if not isinstance(family, str) or family not in _ADDED:
+        raise ValueError(f"family is {family!r}; it must be one of {', '.join(_ADDED)}")
     if name in TABLE and (name not in _NEWEST or _NEWEST[name].family != family):
         raise ValueError(f"there is a row {name!r} already; give yours another name")
     numbered = (f"{name}__{k}" for k in range(2, len(TABLE) + 2))
     return name if name not in TABLE else next(other for other in numbered if other not in TABLE)
 
 
-def _new_row(name: str, called: str, family: str, over: str = "elements") -> Row:
-    counted = "rows" if over == "samples" else "elements"
-    said: dict[str, Any] = {
-        "activation": {"saved": ["x"]},
-        "loss": {
-            "attributes": {"mean": 1.0}, "saved": ["y_pred", "y_true"], "mean_over": counted, "sample": "elements",
-        },
-    }  # fmt: skip
-    return Row(name, family, source="added at run time", called=called, **said[family])
+def _new_row(name: str, called: str, family: str, read: AddedOperands) -> Row:
+    counted = "elements" if read.result == "n" else "rows"
+    of_loss: dict[str, Any] = {"attributes": {"mean": 1.0}, "mean_over": counted, "sample": "elements"}
+    more = of_loss if family == "loss" else {}
+    return Row(name, family, source="added at run time", called=called, saved=read.inputs, **more)
 
 
 def add_row(name: str, family: str, forward: str, backward: str, newest: bool = False) -> Row:
@@ -199,10 +187,14 @@ def add_row(name: str, family: str, forward: str, backward: str, newest: bool = 
     name : str
         What it is called; its kernels are ``name_forward`` and ``name_backward``. Where another row is called so, both
         are in the table.
-    family : {"activation", "loss"}
+    family : {"activation", "layer", "loss"}
     forward, backward : str
         NumPy statements that assign every output, in the vocabulary of ``codegen/graph.py``. Nothing else is accepted,
-        so that they may come from a file.
+        so that they may come from a file. An activation makes ``y`` of ``x``, and ``dx`` of ``dy`` and ``x``. A layer
+        may have several inputs, ``x1``, ``x2`` ..., and makes ``dx1``, ``dx2`` ...; where its y is ``s[:, 0]`` it has
+        one number for each row, as has dy; of ``s[:, 0][:, None]`` both have a last axis of 1. A loss makes
+        ``elements`` and ``loss`` of ``y_pred`` and ``y_true``, and ``dy_pred``. Those of several outputs are numbered
+        ``y_pred1``, ``y_true1``, ``dy_pred1`` ...; such as ``y_pred2_row`` have a last axis of 1.
     newest : bool
         Whether the name is to stand for this row, where there are others of that name.
 
@@ -216,8 +208,8 @@ def add_row(name: str, family: str, forward: str, backward: str, newest: bool = 
     TypeError
         If name or an expression is no str.
     ValueError
-        If an expression has another word or is too long, or the name is that of one of fastbp's own rows, or of another
-        family's.
+        If an expression has another word or is too long, or needs more than 16 arrays, or the name is that of one of
+        fastbp's own rows, or of another family's.
 
     Examples
     --------
@@ -235,15 +227,19 @@ def add_row(name: str, family: str, forward: str, backward: str, newest: bool = 
     for row in [row for row in TABLE.values() if row.called == name and row.family == family]:
         if [kernel.expression for kernel in row.kernels.values()] == [forward, backward]:
             return _put(row, newest)
+    import ast
+
+    from .added import operands_of
+
     own = _free_name(name, family)
-    names, over = [f"{own}_{suffix}" for suffix, _ in _SIGNATURES[family]], "elements"
+    names = [f"{own}_forward", f"{own}_backward"]
     for kernel, expression in zip(names, (forward, backward), strict=True):
         with _reading(kernel, expression):
-            over = max(over, _over(expression), key=[*_OVER].index)
-    row = _new_row(own, name, family, over)
-    for kernel, (_, signature), expression in zip(names, _SIGNATURES[family], (forward, backward), strict=True):
-        for old, new in _OVER[over].items():
-            signature = signature.replace(old, new)
+            ast.parse(expression)
+    with _reading(own, f"{forward}; {backward}"):
+        read = operands_of(family, forward, backward)
+    row = _new_row(own, name, family, read)
+    for kernel, signature, expression in zip(names, read.signatures(family), (forward, backward), strict=True):
         with _reading(kernel, expression):
             row.kernels[kernel] = _kernel_of(kernel, row, signature, expression)
     return _put(row, newest)
@@ -260,27 +256,19 @@ def _reading(name: str, expression: str) -> Iterator[None]:
         raise ValueError(f"{name}: the expression {said} cannot be read: {why}") from error
 
 
-def _over(expression: str) -> str:
-    """Return what an expression is over: see `_OVER`."""
-    import ast
-
-    nodes = [*ast.walk(ast.parse(expression))]
-    if any(isinstance(node, ast.Call) and ast.unparse(node.func) == "len" for node in nodes):
-        return "samples"
-    return "rows" if any(isinstance(node, ast.keyword) and node.arg == "axis" for node in nodes) else "elements"
-
-
 def _kernel_of(name: str, row: Row, signature: str, expression: str) -> Kernel:
     """Return the kernel of an expression, with as many arrays to work in as backends need."""
     from .chain import encode, registers_of
     from .codegen.graph import Graph
     from .codegen.plan import Plan, RoomError
 
-    split = ("n" if "[n]" in signature else "batch") if row.family == "activation" else None
+    split = None if row.family == "loss" else "n" if "[n]" in signature else "batch"
     work: list[str] = []
     while True:
         operands = "".join(f", {array}[batch,n]" for array in work)
         kernel = Kernel(name, row, signature + operands, split=split, work=work, expression=expression)
+        if len(kernel.operands) > _MOST:
+            raise ValueError(f"{name}: the expression needs {len(kernel.operands)} arrays; there may be {_MOST}")
         kernel.code = encode(kernel)
         if kernel.elementwise:
             return kernel
@@ -329,13 +317,17 @@ def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> R
     ...     row = kernels.add_foreign_row("half_square", "activation", njit(lambda x: x * x / 2), njit(lambda x: x))
     ...     assert kernels.half_square_forward(np.array([3.0])) == 4.5
     """
+    from .added import AddedOperands
+
     check_identifier("the name of a row", name)
     own = _free_name(name, family)
-    row = _new_row(own, name, family)
+    read = AddedOperands(inputs=("y_pred", "y_true"), by=("y_pred",)) if family == "loss" else AddedOperands()
+    row = _new_row(own, name, family, read)
     foreign = BACKENDS[choose_backend("numba")].importable("foreign")
     made = {"activation": foreign.activation, "loss": foreign.loss}[family](function, derivative)
     split = "n" if family == "activation" else None
-    for (suffix, signature), kernel_of, python in zip(_SIGNATURES[family], made, (function, derivative), strict=True):
+    parts = zip(("forward", "backward"), read.signatures(family), made, (function, derivative), strict=True)
+    for suffix, signature, kernel_of, python in parts:
         kernel = Kernel(f"{own}_{suffix}", row, signature, python.py_func, split=split)
         kernel.foreign = kernel_of
         row.kernels[kernel.name] = kernel

@@ -13,7 +13,8 @@ registers of their own. Elements pass in blocks; where there are numbers of rows
 of others: of a primitive, or `ROW_MAX`; with `OF_ROW` added, of a number of the row.
 
 Registers are the inputs, the outputs, and memory: blocks on the stack, or where rows pass the operands to work in. The
-first numbers of a row are outputs. Those of a row stand behind the constants for operations over elements. A segment
+first numbers of a row are inputs, then come outputs; among the operands they stand behind inputs, and outputs, of
+elements. Numbers of a row stand behind the constants for operations over elements. A segment
 may run twice over some elements, so what it finds in a register it leaves there. An output shares its buffer with no
 input. The module needs the standard library only.
 """
@@ -25,7 +26,7 @@ import itertools
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from .codegen.graph import BARRIERS, Graph, Scalar, number
+from .codegen.graph import BARRIERS, Graph, Scalar, kind_of, number
 from .operations import NUMBERS, PRIMITIVES
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ CONSTANTS, ROWS = 255, 32
 #: that is 1 over how many it counts, or 1 without ``mean``, `columns` of that which is the length of a row; else -1.
 #: `counted` is 0 where nothing is, 1 where elements and 2 where rows are.
 HEAD = (
-    "inputs", "outputs", "row_outputs", "constants", "registers", "row_registers", "block", "by_rows", "counted",
-    "total", "share", "columns",
+    "inputs", "outputs", "row_inputs", "row_outputs", "constants", "registers", "row_registers", "block", "by_rows",
+    "counted", "total", "share", "columns",
 )  # fmt: skip
 
 
@@ -196,9 +197,9 @@ class _Values:
 
     def _of(self, node: Node, args: list[int]) -> int:
         if node.op == "input":
-            if node.kind != "full" or node.part is not None:
-                raise ValueError(f"{self.kernel.name}: {node.name} is no array of the shape of all")
-            return self._add("input", name=node.name)
+            if node.kind not in ("full", "row") or node.part is not None:
+                raise ValueError(f"{self.kernel.name}: {node.name} is no array of the shape of all, nor of its rows")
+            return self._add("input", kind=node.kind, name=node.name)
         if node.op == "scalar":
             assert node.scalar
             return self._number(node.scalar)
@@ -304,12 +305,14 @@ class _Encoder:
 
     def __init__(self, values: _Values) -> None:
         self.values, self.uses, self.code = values.values, values.uses(), list[int]()
-        kernel = values.kernel
-        inputs = [o.name for o in kernel.operands if o.name in {i.name for i in kernel.inputs}]
+        kernel, axes = values.kernel, values.graph.axes
+        inputs = {kind: [o.name for o in kernel.inputs if kind_of(o.dims, axes) == kind] for kind in ("full", "row")}
         outputs = {kind: [k for k in values.outputs if self.values[k].kind == kind] for kind in ("full", "one", "row")}
-        self.full = _Registers(inputs, outputs["full"] + outputs["one"], REGISTERS)
-        self.rows = _Registers([], outputs["row"], ROWS)
-        self.full.place = {k: inputs.index(value.name) for k, value in enumerate(self.values) if value.op == "input"}
+        self.full = _Registers(inputs["full"], outputs["full"] + outputs["one"], REGISTERS)
+        self.rows = _Registers(inputs["row"], outputs["row"], ROWS)
+        for k, value in enumerate(self.values):
+            if value.op == "input":
+                self._registers(value.kind).place[k] = inputs[value.kind].index(value.name)
         needed = [k for k, value in enumerate(self.values) if value.op == "number" and k in self.uses]
         self.number = {k: number for number, k in enumerate(needed)}
         # operations with their fields, and stores; of what kind they are
@@ -448,8 +451,8 @@ def encode(kernel: Kernel) -> tuple[float, ...]:
     full, rows = encoder.full, encoder.rows
     registers = full.top - full.first
     head = {
-        "inputs": len(full.names), "outputs": len(full.outputs), "row_outputs": len(rows.outputs),
-        "constants": len(numbers), "registers": registers, "row_registers": rows.top,
+        "inputs": len(full.names), "outputs": len(full.outputs), "row_inputs": len(rows.names),
+        "row_outputs": len(rows.outputs), "constants": len(numbers), "registers": registers, "row_registers": rows.top,
         "block": min(BLOCK, ROOM // max(1, registers) // 64 * 64), "by_rows": by_rows, "counted": counted,
         "total": total is not None,
         **{name: names.index(name) if name in names else -1 for name in ("share", "columns")},

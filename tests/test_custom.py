@@ -781,7 +781,7 @@ def test_an_expression_that_numpy_or_python_reads_otherwise_is_refused(expressio
         ((3, "activation", "y = x", "dx = dy"), TypeError, "the name of a row is 3; it must be an identifier"),
         ((["a"], "activation", "y = x", "dx = dy"), TypeError, "the name of a row is"),
         (("class", "activation", "y = x", "dx = dy"), ValueError, "it must be an identifier, and no keyword"),
-        (("own", "bogus", "y = x", "dx = dy"), ValueError, "family is 'bogus'; it must be one of activation, loss"),
+        (("own", "bogus", "y = x", "dx = dy"), ValueError, "family is 'bogus'; it must be .*activation, layer, loss"),
         (("own", ["loss"], "y = x", "dx = dy"), ValueError, "family is "),
         (("own", "activation", b"y = x", "dx = dy"), TypeError, "forward is b'y = x'; it must be NumPy statements"),
         (("own", "activation", "y = x", None), TypeError, "backward is None; it must be"),

@@ -155,7 +155,8 @@ static int fastbp_chain(fastbp_real *const *buffers, const intptr_t *sizes, cons
 #define FASTBP_AT(name) (intptr_t)attributes[FASTBP_CHAIN_AT_##name]
     const intptr_t inputs = FASTBP_AT(INPUTS), operands = inputs + FASTBP_AT(OUTPUTS), by_rows = FASTBP_AT(BY_ROWS);
     const intptr_t constants = FASTBP_AT(CONSTANTS), registers = operands + FASTBP_AT(REGISTERS);
-    const intptr_t row_outputs = FASTBP_AT(ROW_OUTPUTS), counted = FASTBP_AT(COUNTED), total = FASTBP_AT(TOTAL);
+    const intptr_t row_inputs = FASTBP_AT(ROW_INPUTS), row_outputs = FASTBP_AT(ROW_OUTPUTS);
+    const intptr_t counted = FASTBP_AT(COUNTED), total = FASTBP_AT(TOTAL);
     const intptr_t share = FASTBP_AT(SHARE), columns = FASTBP_AT(COLUMNS), least = FASTBP_CHAIN_SHORT * FASTBP_LANES;
     const intptr_t n = by_rows ? sizes[1] : sizes[0], block = by_rows ? n : FASTBP_AT(BLOCK) * (8 / FASTBP_ITEM);
     const double *values = attributes + FASTBP_CHAIN_HEAD, *own = attributes + (intptr_t)attributes[0];
@@ -163,6 +164,7 @@ static int fastbp_chain(fastbp_real *const *buffers, const intptr_t *sizes, cons
     const double divisor = counted && own[0] != 0 ? (double)summed : 1;
     fastbp_real memory[FASTBP_CHAIN_ROOM * (8 / FASTBP_ITEM)];
     fastbp_real few[FASTBP_CHAIN_REGISTERS][FASTBP_CHAIN_SHORT * FASTBP_LANES];
+    fastbp_real *const *const made = buffers + row_inputs; /* by these numbers what stands behind all inputs */
     fastbp_chain_state s;
     s.primitives = primitives;
     s.of_rows = s.constant + constants;
@@ -174,8 +176,10 @@ static int fastbp_chain(fastbp_real *const *buffers, const intptr_t *sizes, cons
     if (!by_rows) FASTBP_FEW(k, operands, registers) s.at[k] = memory + (k - operands) * block;
     for (intptr_t i = 0, start = 0; by_rows ? i < sizes[0] : start < n; i++, start += block) {
         const intptr_t count = by_rows || n - start > block ? block : n - start;
-        FASTBP_FEW(k, 0, operands) s.at[k] = buffers[k] + start;
-        if (by_rows) FASTBP_FEW(k, operands, registers) s.at[k] = buffers[k + row_outputs + total] + start;
+        FASTBP_FEW(k, 0, inputs) s.at[k] = buffers[k] + start;
+        FASTBP_FEW(k, inputs, operands) s.at[k] = made[k] + start;
+        if (by_rows) FASTBP_FEW(k, operands, registers) s.at[k] = made[k + row_outputs + total] + start;
+        FASTBP_FEW(k, 0, row_inputs) s.of_rows[k] = s.row[k][0] = buffers[inputs + k][i];
         if (count < least) /* a strip would read and write beyond them */
             FASTBP_FEW(k, 0, registers) {
                 for (int l = 0; l < least && k < inputs; l += FASTBP_LANES)
@@ -186,12 +190,12 @@ static int fastbp_chain(fastbp_real *const *buffers, const intptr_t *sizes, cons
         if (count < least)
             FASTBP_FEW(k, inputs, operands)
                 for (int l = 0; l < count; l += FASTBP_LANES)
-                    fastbp_store_lanes(buffers[k] + start + l, fastbp_load(few[k] + l), fastbp_chain_lanes(count - l));
-        FASTBP_FEW(k, 0, row_outputs) buffers[operands + k][i] = s.row[k][0];
+                    fastbp_store_lanes(made[k] + start + l, fastbp_load(few[k] + l), fastbp_chain_lanes(count - l));
+        FASTBP_FEW(k, 0, row_outputs) made[operands + k][i] = s.row[row_inputs + k][0];
     }
     if (total) {
-        fastbp_real *const loss = buffers[operands + row_outputs];
-        fastbp_chain_sum(primitives, buffers[inputs], loss, summed);
+        fastbp_real *const loss = made[operands + row_outputs];
+        fastbp_chain_sum(primitives, made[inputs], loss, summed);
         *loss /= (fastbp_real)divisor;
     }
     return FASTBP_OK;

@@ -31,6 +31,26 @@ def l1_l2_gradient(w, dw, l1, l2):
     return dw + (np.where(w > 0, l1, np.where(w < 0, -l1, w * 0)) + 2 * l2 * w)
 
 
+ACTIVITY = Row(
+    "activity",
+    "update",
+    attributes={"l1": 0.01, "l2": 0.01},
+    note="the penalty on a layer's output over the rows of the batch; the derivative of abs(y) at 0 is 0",
+    source="Keras' activity_regularizer",
+)
+
+
+@ACTIVITY.kernel("y[batch,n] -> elements[batch,n], loss[]", work=["elements"])
+def activity_penalty(y, l1, l2):
+    elements = l1 * np.abs(y) + l2 * (y * y)
+    return elements.sum() / len(y)
+
+
+@ACTIVITY.kernel("y[batch,n], dy[batch,n] -> total[batch,n]", inplace=["total=dy"])
+def activity_gradient(y, dy, l1, l2):
+    return dy + (np.where(y > 0, l1, np.where(y < 0, -l1, y * 0)) + 2 * l2 * y) / len(y)
+
+
 CLIP_VALUE = Row(
     "clip_value",
     "update",

@@ -1,4 +1,4 @@
-"""What weighs the samples of a loss."""
+"""What weighs the samples of a loss, and what goes between arrays and one number for each row."""
 
 from __future__ import annotations
 
@@ -66,3 +66,24 @@ ADD = Row(
 @ADD.kernel("a[n], b[n] -> y[n]", inplace=["y=a", "y=b"], split="n")
 def add(a, b):
     return a + b
+
+
+SPREAD_ROWS = Row(
+    "spread_rows",
+    "weighting",
+    note="like gives the length only",
+    source="numpy.broadcast_to over the last axis, for arrays that a function of one's own takes side by side",
+)
+
+
+@SPREAD_ROWS.kernel("like[batch,n], x[batch,1] -> y[batch,n]", split="batch")
+def spread_rows(like, x):
+    return np.where(like == like, x, x)
+
+
+ROW_SUMS = Row("row_sums", "weighting", source="the gradient by what spread_rows spread")
+
+
+@ROW_SUMS.kernel("x[batch,n] -> y[batch,1]", split="batch")
+def row_sums(x):
+    return x.sum(axis=1, keepdims=True)
