@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .checks import check_identifier
+from .checks import check_identifier, integer
 from .kernels import add_foreign_row, add_row, words
-from .layers import Activation
-from .losses import CustomLoss
+from .layers import Activation, CustomLayer
+from .losses import CustomLoss, JointLoss, as_outputs, operands_of_outputs
 from .naming import spelled
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-__all__ = ["activation", "erf", "loss"]
+__all__ = ["activation", "erf", "layer", "loss"]
 
 _UFUNCS = {
     np.add: "{} + {}", np.subtract: "{} - {}", np.multiply: "{} * {}", np.divide: "{} / {}", np.negative: "-{}",
@@ -53,25 +53,34 @@ _HELP = (
 class _Tape:
     """The statements of a traced function, and the derivatives of each result.
 
-    They go forward, by the variable and by each number of a row as if it were given; `gradient` puts them together.
+    They go forward, by the variables and by each number of a row as if it were given; `gradients` puts them together.
     """
 
-    def __init__(self, variable: str) -> None:
-        self.variable, self.statements = variable, list[str]()
+    def __init__(self, variables: Sequence[str]) -> None:
+        self.variables, self.statements = {name: self.argument(name) for name in variables}, list[str]()
         # by the name of a result, its slopes by what it depends on; what is missing has slope 0
-        self.slopes: dict[str, dict[str, Any]] = {variable: {variable: 1.0}}
+        self.slopes: dict[str, dict[str, Any]] = {name: {name: 1.0} for name in self.variables}
         self.reductions: list[tuple[str, _Traced, _Traced]] = []  # how, of what, and the result
         self.deriving = False
+
+    def argument(self, name: str) -> _Traced:
+        """Return what stands for an argument; such as ``y_pred2_row`` have one number for each row."""
+        return _Traced(self, name, extent="row" if name.endswith("_row") else "full")
 
     def add(self, pattern: str, *args: Any, condition: bool = False, extent: str | None = None) -> Any:
         name = f"t{len(self.statements) + 1}"
         texts = [a.name if isinstance(a, _Traced) else repr(float(a)) for a in args]
         if pattern == _WHERE and not any(isinstance(a, _Traced) for a in args[1:]):
             # of two Python numbers numpy.where would make float64
-            texts[1:] = [f"{self.variable}.dtype.type({t})" for t in texts[1:]]
+            texts[1:] = [f"{self.like.name}.dtype.type({t})" for t in texts[1:]]
         extent = extent or self._extent(*args)
         self.statements.append(f"{name} = " + pattern.format(*(f"({t})" if t[0] == "-" else t for t in texts)))
         return _Traced(self, name, condition, extent)
+
+    @property
+    def like(self) -> _Traced:
+        """A variable that is an array, not one number for each row."""
+        return next(x for x in self.variables.values() if x.extent == "full")
 
     def _extent(self, *args: Any) -> str:
         extents = {a.extent for a in args if isinstance(a, _Traced)}
@@ -107,18 +116,19 @@ class _Tape:
             self.reductions.append((method, x, y))
         return y
 
-    def gradient(self, y: _Traced, dy: _Traced | None) -> Any:
-        """Return the gradient by the variable, where `dy` is that by y; None where it is 1."""
+    def gradients(self, y: _Traced, dy: _Traced | None) -> list[_Traced]:
+        """Return the gradient by each variable, where `dy` is that by y; None where it is 1."""
         self.deriving = True
         upstream = 1.0 if dy is None else dy
         found: dict[str, Any] = {}
         for result, factor in self._above(y, upstream, found):
             for by, slope in self.slopes.get(result.name, {}).items():
                 share = _times(factor, slope)
-                if by != self.variable and result.extent == "full":
+                of_row = by not in self.variables or self.variables[by].extent != "full"
+                if of_row and result.extent == "full":
                     share = self.filled(share).sum(axis=-1, keepdims=True)
                 found[by] = _plus(found.get(by, 0.0), share)
-        return self.filled(found.get(self.variable, 0.0))
+        return [self.filled(found.get(name, 0.0), x) for name, x in self.variables.items()]
 
     def _above(self, y: _Traced, upstream: Any, found: dict[str, Any]) -> Iterator[tuple[_Traced, Any]]:
         """Yield the results that have slopes, the last one first, with the gradient by each."""
@@ -129,17 +139,17 @@ class _Tape:
                 continue
             if method == "mean":
                 above = self.filled(above) if isinstance(above, float) else above
-                above = self.add(f"{{}} / {self.variable}.shape[-1]", above)
+                above = self.add(f"{{}} / {self.like.name}.shape[-1]", above)
             elif method == "max":  # each of several largest ones has a part
                 largest = x == reduced
                 above = np.where(largest, above / largest.as_number().sum(axis=-1, keepdims=True), 0.0)
             yield x, above
 
-    def filled(self, value: Any) -> _Traced:
-        """Return an array of the variable's shape."""
-        if isinstance(value, _Traced) and value.extent == "full":
+    def filled(self, value: Any, like: _Traced | None = None) -> _Traced:
+        """Return an array of the shape of a variable, by default of one that is an array."""
+        x = self.like if like is None else like
+        if isinstance(value, _Traced) and x.extent in (value.extent, "row"):
             return value
-        x = _Traced(self, self.variable)
         return np.where(x == x, value, value)
 
 
@@ -336,9 +346,10 @@ def _operand(x: Any) -> Any:
     return float(x)
 
 
-def _trace(function: Callable[..., Any], *names: str) -> tuple[_Tape, Any]:
-    tape = _Tape(names[0])
-    y = function(*(_Traced(tape, name) for name in names))
+def _trace(function: Callable[..., Any], variables: Sequence[str], others: Sequence[str] = ()) -> tuple[_Tape, Any]:
+    """Return what a function does with arguments, by the first of which there are to be gradients."""
+    tape = _Tape(variables)
+    y = function(*tape.variables.values(), *map(tape.argument, others))
     if not isinstance(y, _Traced):
         raise TypeError(f"the function returned {y!r}; it must return an expression of its arguments")
     return tape, _operand(y)
@@ -442,11 +453,11 @@ def activation(
     if derivative is not None:
         add_foreign_row(name, "activation", function, derivative)
         return Activation(name)
-    tape, y = _trace(function, "x")
+    tape, y = _trace(function, ["x"])
     if y.extent != "full":
         raise TypeError("the function returned one number for each row; it must return an array of the shape of x")
     forward = "; ".join([*tape.statements, f"y = {y.name}"])
-    dx = tape.gradient(y, _Traced(tape, "dy"))
+    (dx,) = tape.gradients(y, _Traced(tape, "dy"))
     backward = "; ".join([*tape.statements, f"dx = {dx.name}"])
     add_row(name, "activation", forward, backward, newest=True)
     return Activation(name)
@@ -458,6 +469,7 @@ def loss(
     name: str | None = None,
     reduction: str = "mean",
     derivative: Callable[[Any, Any], Any] | None = None,
+    outputs: int | list[int | None] | dict[str, int | None] | None = None,
 ) -> CustomLoss:
     """Return a loss made of a NumPy expression, or of Numba functions, whose mean or sum is the loss.
 
@@ -472,17 +484,22 @@ def loss(
         Over all elements of the batch, or over all rows.
     derivative : callable, optional
         ``derivative(y_true, y_pred)`` by y_pred, of two numbers, compiled by ``numba.njit``.
+    outputs : int, list or dict, optional
+        For a loss of several outputs of a model together: y_true and y_pred are lists then, or dicts, of that many
+        arrays. A list or a dict has the last axis of each: 1, or None for the length that the others share. A number
+        is so many times None. A target that the function does not read need not be there.
 
     Returns
     -------
     CustomLoss
+        With `outputs` a `fastbp.losses.JointLoss`.
 
     Raises
     ------
     TypeError
         If the function does what cannot be traced; the message names it.
     ValueError
-        If the name is that of a row of fastbp's own, or of an activation of yours.
+        If the name is that of a row of fastbp's own, or of an activation of yours; or if `outputs` is no such thing.
 
     Notes
     -----
@@ -502,16 +519,137 @@ def loss(
     ...     return 1 - (y_true * y_pred).sum(axis=-1) / lengths
     >>> float(fastbp.custom.loss(cosine)([[3.0, 4.0]], [[4.0, 3.0]]))
     0.040000000000000036
+    >>> def actor_critic(y_true, y_pred):
+    ...     surprise = y_true["value"] - y_pred["value"]
+    ...     return surprise**2 - (y_true["policy"] * y_pred["policy"]).sum(axis=-1, keepdims=True)
+    >>> both = fastbp.custom.loss(actor_critic, outputs={"policy": None, "value": 1})
+    >>> y_true, y_pred = ({"policy": [[1.0, 0.0]], "value": [[v]]} for v in (2.0, 0.5))
+    >>> float(both(y_true, y_pred)), both.gradient(y_true, y_pred)["value"]
+    (1.25, array([[-3.]]))
     """
     name = _name(function, name)
+    if outputs is not None:
+        return _joint(function, name, reduction, derivative, as_outputs(outputs))
     if derivative is not None:
         add_foreign_row(name, "loss", function, derivative)
         return CustomLoss(name, None, reduction)
-    tape, y = _trace(lambda y_pred, y_true: function(y_true, y_pred), "y_pred", "y_true")
-    count, elements = ("y_pred.size", y.name) if y.extent == "full" else ("len(y_pred)", f"{y.name}[:, 0]")
+    tape, y = _trace(lambda y_pred, y_true: function(y_true, y_pred), ["y_pred"], ["y_true"])
+    expressions = _of_loss(tape, y, ["y_pred"])
+    add_row(name, "loss", *expressions, newest=True)
+    return CustomLoss(name, expressions, reduction)
+
+
+def _of_loss(tape: _Tape, y: _Traced, preds: Sequence[str]) -> tuple[str, str]:
+    """Return the expressions of the loss of each element, or of each row, and of its gradients."""
+    like = tape.like.name
+    count, elements = (f"{like}.size", y.name) if y.extent == "full" else (f"len({like})", f"{y.name}[:, 0]")
     divisor = f"({count} if mean else 1)"
     value = "; ".join([*tape.statements, f"elements = {elements}", f"loss = elements.sum() / {divisor}"])
-    slope = tape.gradient(y, None)
-    gradient = "; ".join([*tape.statements, f"dy_pred = {slope.name} * (1 / {divisor})"])
-    add_row(name, "loss", value, gradient, newest=True)
-    return CustomLoss(name, (value, gradient), reduction)
+    slopes = tape.gradients(y, None)
+    shares = [f"d{pred} = {slope.name} * (1 / {divisor})" for pred, slope in zip(preds, slopes, strict=True)]
+    return value, "; ".join([*tape.statements, *shares])
+
+
+def _joint(
+    function: Callable[[Any, Any], Any],
+    name: str,
+    reduction: str,
+    derivative: Any,
+    outputs: list[int | None] | dict[str, int | None],
+) -> JointLoss:
+    """Return a loss of several outputs."""
+    if derivative is not None:
+        raise TypeError("a loss of several outputs is a NumPy expression; derivative must be None")
+    preds, trues = zip(*operands_of_outputs(outputs), strict=True)
+
+    def of_all(*args: Any) -> Any:
+        given = args[len(preds) :], args[: len(preds)]
+        return function(*(dict(zip(outputs, a, strict=True)) if isinstance(outputs, dict) else [*a] for a in given))
+
+    expressions = _of_loss(*_trace(of_all, preds, trues), preds)
+    JointLoss(name, expressions, outputs, reduction)  # what is wrong is said before the name stands for it
+    add_row(name, "loss", *expressions, newest=True)
+    return JointLoss(name, expressions, outputs, reduction)
+
+
+@spelled
+def layer(function: Callable[..., Any], name: str | None = None, inputs: int | None = None) -> CustomLayer:
+    """Return a layer of one input or several, made of a NumPy expression: Keras' Lambda, with a gradient and a file.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(x)``, or ``function(a, b, ...)`` of several arrays, as for `activation`. What it returns has the
+        shape of its arguments, or is one number for each row of the last axis.
+    name : str, optional
+        By default the function's own. As of `activation` it stands for the newest function.
+    inputs : int, optional
+        How many arguments there are, where the function does not say: as of ``lambda *x: ...``.
+
+    Returns
+    -------
+    CustomLayer
+        Where the function has several arguments, the layer takes a list of as many tensors. It has no parameters, so
+        that it may be called any number of times.
+
+    Raises
+    ------
+    TypeError
+        If the function does what cannot be traced; the message names it.
+    ValueError
+        If the name is that of a row of fastbp's own, or of an activation or a loss of yours; or if more arrays are
+        needed than the 16 that a kernel may have: two for each input, and some for sums.
+
+    Notes
+    -----
+    What a function may do, and what its derivative is at kinks, is said in `activation`; the gradient by each input
+    follows likewise. Inputs have one shape. One whose last axis is 1 is spread over that of the others first, as by
+    ``numpy.broadcast_to``: sums over its last axis are of what it is then.
+
+    Of a function that returns one number for each row the output has no last axis, or with ``keepdims=True`` one of 1.
+    Such a layer makes what a model's ``add_loss`` takes.
+
+    Its kernels are rows of the table as those of activations are: a layer of your own may call them in its ``emit``,
+    ``program.call(f"{made.row.name}_forward", a, b)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastbp
+    >>> mix = fastbp.custom.layer(lambda a, b: a * np.tanh(b), "mix")
+    >>> mix.inputs, mix.build([(8,), (1,)])[1]
+    (2, (8,))
+    >>> dx1, dx2 = fastbp.kernels.mix_backward(np.ones(2), np.array([1.0, 2.0]), np.zeros(2))
+    >>> dx1, dx2
+    (array([0., 0.]), array([1., 2.]))
+    >>> distance = fastbp.custom.layer(lambda a, b: np.sqrt(((a - b) ** 2).sum(axis=-1)), "distance")
+    >>> distance.build([(8,), (8,)])[1]
+    ()
+    """
+    name = _name(function, name)
+    count = _arguments(function) if inputs is None else integer("inputs", inputs, 1)
+    variables = ["x"] if count == 1 else [f"x{k}" for k in range(1, count + 1)]
+    tape, y = _trace(function, variables)
+    rows = {"full": "", "row": "[:, 0][:, None]", "sample": "[:, 0]"}[y.extent]
+    forward = "; ".join([*tape.statements, f"y = {y.name}{rows}"])
+    dy = _Traced(tape, "dy", extent=y.extent)
+    if y.extent == "sample":
+        dy = tape.add("{}[:, None]", dy, extent="row")
+    slopes = tape.gradients(y, dy)
+    assigned = [f"d{variable} = {slope.name}" for variable, slope in zip(variables, slopes, strict=True)]
+    add_row(name, "layer", forward, "; ".join([*tape.statements, *assigned]), newest=True)
+    return CustomLayer(name)
+
+
+def _arguments(function: Callable[..., Any]) -> int:
+    """Return how many arrays a function takes."""
+    import inspect
+
+    try:
+        parameters = [*inspect.signature(function).parameters.values()]
+    except ValueError:
+        parameters = []
+    kinds = {p.kind for p in parameters}
+    if not parameters or not kinds <= {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}:
+        raise TypeError(f"{function!r} does not say how many arrays it takes; give inputs=")
+    return sum(p.default is p.empty for p in parameters)

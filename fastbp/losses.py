@@ -35,6 +35,7 @@ __all__ = [
     "GaussianNLL",
     "Hinge",
     "Huber",
+    "JointLoss",
     "KLDivergence",
     "LogCosh",
     "Loss",
@@ -94,6 +95,8 @@ class Loss(Registered, kind="loss"):
     from_logits: bool | None = False
     #: A label whose rows do not count.
     ignore_index: int | None = None
+    #: Of a loss that takes several outputs of a model together: how many, or what they are called; see `JointLoss`.
+    outputs: list[int | None] | dict[str, int | None] | None = None
 
     def __init__(self, reduction: str = "mean") -> None:
         reduction = value_of("reduction", reduction)
@@ -456,7 +459,12 @@ class Loss(Registered, kind="loss"):
 
     def _backward(self, program: Program, known: dict[str, Buffer], weight: Buffer | None) -> Buffer:
         dy = self._gradient(program, known)
-        return dy if weight is None else self._times(program, dy, weight)
+        return dy if weight is None else self._of_each(lambda one: self._times(program, one, weight), dy)
+
+    @staticmethod
+    def _of_each(change: Callable[[Any], Any], dy: Any) -> Any:
+        """Return dy_pred changed; of a loss of several outputs that of each."""
+        return change(dy)
 
     @staticmethod
     def _times(program: Program, x: Buffer, weight: Buffer) -> Buffer:
@@ -596,7 +604,9 @@ class Loss(Registered, kind="loss"):
         if self.row.mean_over == "rows":
             return program.over_rows(np.sum, losses), lambda: self._backward(program, known, weight)
         n = losses.shape[1]
-        return program.over_rows(np.mean, losses), lambda: self._backward(program, known, weight) / n
+        return program.over_rows(np.mean, losses), lambda: self._of_each(
+            lambda dy: dy / n, self._backward(program, known, weight)
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data.
@@ -665,7 +675,7 @@ class _Direct(NamedTuple):
 def _direct_of(loss: Loss) -> _Direct:
     noted, y_pred, y_true = _Noted(), object(), object()
     # what a user's class makes of its attributes may change without notice
-    if loss.reduction == "none" or type(loss).__module__ != __name__:
+    if loss.reduction == "none" or loss.outputs is not None or type(loss).__module__ != __name__:
         return _Direct()
     try:
         value, backward = loss.emit(cast("Any", noted), cast("Any", y_pred), cast("Any", y_true))
@@ -1455,6 +1465,215 @@ class CustomLoss(Loss):
         """Return the constructor's arguments as plain data."""
         own = None if self.expressions is None else list(self.expressions)
         return {"name": self.row.called, "expressions": own, **super().get_config()}
+
+
+class JointLoss(CustomLoss):
+    """A loss of several outputs together, made of a NumPy expression; `fastbp.custom.loss` makes one.
+
+    y_true and y_pred of a call are lists, or dicts, as `outputs` is; a target that the expression does not read may be
+    None, or missing in a dict. So is what `gradient` returns. `emit` takes lists of buffers, (samples, n) or
+    (samples, 1), in the order of `outputs`, and its ``backward()`` returns such a list of dy_pred; `target_shape` takes
+    and returns a list or a dict, with None for a target that is not read.
+
+    Parameters
+    ----------
+    name : str
+    expressions : tuple of str
+        Of the value and of the gradients.
+    outputs : int, list or dict of str to (int or None)
+        The last axis of each: 1, or None for the length that the others share. A number is so many times None.
+    reduction : {"mean", "sum", "none"}
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> def apart(y_true, y_pred):
+    ...     return (y_pred[0] - y_true[0]) ** 2 + 3 * (y_pred[1] - y_pred[0]) ** 2
+    >>> loss = fastbp.custom.loss(apart, outputs=2)
+    >>> float(loss([[[1.0]], None], [[[2.0]], [[4.0]]])), loss.gradient([[[1.0]], None], [[[2.0]], [[4.0]]])
+    (13.0, [array([[-10.]]), array([[12.]])])
+    """
+
+    outputs: list[int | None] | dict[str, int | None]
+
+    def __init__(
+        self,
+        name: str,
+        expressions: tuple[str, str],
+        outputs: int | list[int | None] | dict[str, int | None],
+        reduction: str = "mean",
+    ) -> None:
+        outputs = as_outputs(outputs)
+        super().__init__(name, as_expressions(expressions), reduction)
+        self.outputs = outputs
+        results = self.row.kernels[f"{self.row_name}_backward"].results
+        if {o.name for o in results} != {f"d{pred}" for pred, _ in self._operands}:
+            raise ValueError(f"outputs is {outputs!r}; the expressions of {name!r} are of others")
+
+    @property
+    def _operands(self) -> list[tuple[str, str | None]]:
+        """What the kernels call each output and its target, None where that is not read."""
+        read = {o.name for o in self.row.kernels[f"{self.row_name}_forward"].inputs}
+        return [(pred, true if true in read else None) for pred, true in operands_of_outputs(self.outputs)]
+
+    def _listed(self, name: str, values: Any) -> list[Any]:
+        """Return what belongs to each output, given as a list or, where the outputs are one, as a dict."""
+        count, names = len(self.outputs), [*self.outputs] if isinstance(self.outputs, dict) else []
+        what = f"a {type(values).__name__}"
+        if isinstance(values, (list, tuple)):
+            if len(values) == count:
+                return list(values)
+            what = f"{len(values)} of them"
+        elif names and isinstance(values, dict):
+            if values.keys() <= {*names}:
+                return [values.get(name) for name in names]
+            what = f"of {', '.join(map(str, values))}"
+        must = f"a dict of {', '.join(map(str, names))}" if names else f"a list of {count}, one for each output"
+        raise ValueError(f"{name} is {what}; it must be {must}")
+
+    def _named(self, values: list[Any]) -> Any:
+        """Return a list in the form of the outputs."""
+        return dict(zip(self.outputs, values, strict=True)) if isinstance(self.outputs, dict) else values
+
+    def _keys(self, name: str) -> list[str]:
+        """Return what messages call each of them."""
+        keys: Any = self.outputs if isinstance(self.outputs, dict) else range(len(self.outputs))
+        return [f"{name}[{key!r}]" for key in keys]
+
+    def target_shape(self, output_shape: Any) -> Any:
+        """Return the shape of one row of each target, None where it is not read, for outputs of these shapes.
+
+        Parameters
+        ----------
+        output_shape : list or dict of tuple of int
+            Of one row of each output.
+
+        Returns
+        -------
+        list or dict of (tuple of int or None)
+
+        Raises
+        ------
+        ValueError
+            If the loss takes no such outputs.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> loss = fastbp.custom.loss(lambda t, y: (y[0] - t[0]) ** 2 * y[1], "weighed_squares", outputs=[None, 1])
+        >>> loss.target_shape([(6,), (1,)])
+        [(6,), None]
+        """
+        shapes = self._listed("output_shape", output_shape)
+        widths = list(self.outputs.values() if isinstance(self.outputs, dict) else self.outputs)
+        first = next((k for k, width in enumerate(widths) if width is None), 0)
+        keys = self._keys("y_pred")
+        for key, shape, width in zip(keys, shapes, widths, strict=True):
+            wanted = (*shapes[first][:-1], 1) if width == 1 else shapes[first]
+            if not shape or shape != wanted:
+                there = f", {keys[first]} of {shapes[first]}" if shape != shapes[first] else ""
+                raise ValueError(f"{self.row.called}: {key} has rows of shape {shape}{there}; it must be {wanted}")
+        read = [true is not None for _, true in self._operands]
+        return self._named([shape if of else None for shape, of in zip(shapes, read, strict=True)])
+
+    def _forward(self, program: Program, y_pred: Any, y_true: Any) -> dict[str, Buffer]:
+        """Add the forward call; return its operands by name."""
+        known: dict[str, Any] = {}
+        parts = zip(self._operands, self._listed("y_pred", y_pred), self._listed("y_true", y_true), strict=True)
+        for (pred, true), y, t in parts:
+            known |= {pred: y} if true is None else {pred: y, true: t}
+        for name, (_, true) in zip(self._keys("y_true"), self._operands, strict=True):
+            if true is not None and known[true] is None:
+                raise ValueError(f"{name} is None; {self.row.called} reads it")
+        forward = self.row.kernels[f"{self.row_name}_forward"]
+        inputs = [known[o.name] for o in forward.inputs]
+        results = program.call(forward.name, *inputs, layer="loss", **self.attributes())
+        return {**known, **dict(zip((o.name for o in forward.results), results, strict=True))}
+
+    def _gradient(self, program: Program, known: dict[str, Buffer]) -> Any:
+        """Add the backward call; return dy_pred of each output."""
+        backward = self.row.kernels[f"{self.row_name}_backward"]
+        inputs = [known[o.name] for o in backward.inputs]
+        made = program.call(backward.name, *inputs, layer="loss", **self.attributes())
+        found = dict(zip((o.name for o in backward.results), made if isinstance(made, tuple) else (made,), strict=True))
+        return [found[f"d{pred}"] for pred, _ in self._operands]
+
+    @staticmethod
+    def _of_each(change: Callable[[Any], Any], dy: Any) -> Any:
+        return [change(one) for one in dy]
+
+    def _of_arrays(
+        self, y_true: Any, y_pred: Any, backend: str | None, sample_weight: ArrayLike | None, numerics: str
+    ) -> tuple[Any, Callable[[], Any]]:
+        """Return the loss and a function for the gradients."""
+        ys = [as_numbers(*pair) for pair in zip(self._keys("y_pred"), self._listed("y_pred", y_pred), strict=True)]
+        keys, given = self._keys("y_true"), self._listed("y_true", y_true)
+        ts: list[Any] = [
+            None if true is None or t is None else as_numbers(key, t)
+            for key, t, (_, true) in zip(keys, given, self._operands, strict=True)
+        ]
+        for key, y in zip(self._keys("y_pred"), ys, strict=True):
+            if y.ndim < 2 or y.shape[:-1] != ys[0].shape[:-1]:
+                first = f", {self._keys('y_pred')[0]} {ys[0].shape}" if y.ndim > 1 else ""
+                raise ValueError(f"{key} has shape {y.shape}{first}; all must be (rows, n) or (rows, 1)")
+        self.target_shape([y.shape[1:] for y in ys])
+        for key, y, t in zip(keys, ys, ts, strict=True):
+            if t is not None and t.shape != y.shape:
+                raise ValueError(f"{key} has shape {t.shape}; it must be {y.shape}, that of its output")
+        samples = ys[0].shape[:-1]
+        narrow = all(array.dtype == np.float32 for array in (*ys, *ts) if array is not None)
+        real = np.float32 if narrow else np.float64
+
+        def rows(arrays: list[Any]) -> list[Any]:
+            return [None if a is None else a.astype(real, copy=False).reshape(-1, a.shape[-1]) for a in arrays]
+
+        weight = None
+        if sample_weight is not None:
+            weight = weights_of("sample_weight", sample_weight, samples).astype(real).reshape(-1, 1)
+        loss, backward = self._of_rows(_Arrays(backend, numerics), rows(ys), rows(ts), weight)
+
+        def gradients() -> Any:
+            return self._named([dy.reshape(y.shape) for dy, y in zip(backward(), ys, strict=True)])
+
+        return loss.reshape(samples) if self.reduction == "none" else loss, gradients
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {**super().get_config(), "outputs": self.outputs}
+
+
+def as_outputs(outputs: Any) -> list[int | None] | dict[str, int | None]:
+    """Return what a `JointLoss` has as `outputs`, of what may be given for it.
+
+    Examples
+    --------
+    >>> as_outputs(2), as_outputs({"policy": None, "value": 1})
+    ([None, None], {'policy': None, 'value': 1})
+    """
+    must = "it must be a number of outputs, or a list or a dict with the last axis of each, 1 or None"
+    if not isinstance(outputs, (list, tuple, dict)):
+        try:
+            outputs = [None] * integer("outputs", outputs, 1)
+        except TypeError:
+            raise TypeError(f"outputs is {outputs!r}; {must}") from None
+    widths = [*(outputs.values() if isinstance(outputs, dict) else outputs)]
+    if not widths or any(width is not None and (isinstance(width, bool) or width != 1) for width in widths):
+        raise ValueError(f"outputs is {outputs!r}; {must}")
+    return dict(outputs) if isinstance(outputs, dict) else widths
+
+
+def operands_of_outputs(outputs: list[int | None] | dict[str, int | None]) -> list[tuple[str, str]]:
+    """Return what kernels call each output and its target, for `as_outputs`.
+
+    Examples
+    --------
+    >>> operands_of_outputs([None, 1])
+    [('y_pred1', 'y_true1'), ('y_pred2_row', 'y_true2_row')]
+    """
+    widths = [*(outputs.values() if isinstance(outputs, dict) else outputs)]
+    # where all have one number for each row, they are arrays of one shape
+    ends = ["_row" if width == 1 and None in widths else "" for width in widths]
+    return [(f"y_pred{k}{end}", f"y_true{k}{end}") for k, end in enumerate(ends, 1)]
 
 
 def get(loss: Loss | str) -> Loss:

@@ -1,4 +1,4 @@
-"""Dense and activation layers."""
+"""Dense and activation layers, and those of a function of the user's own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..registry import check_row, row_of
 from .base import Layer, ParameterSpec, features
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from ..constraints import Constraint
@@ -23,13 +24,51 @@ if TYPE_CHECKING:
     from ..regularizers import Regularizer
     from .base import Backward
 
-__all__ = ["ACTIVATIONS", "Activation", "Dense", "PReLU"]
+__all__ = ["ACTIVATIONS", "Activation", "CustomLayer", "Dense", "PReLU"]
 
 #: The activations of the table.
 ACTIVATIONS = tuple(name for name, row in TABLE.items() if row.family == "activation")
 
 
-class Activation(Layer):
+class _OfRow(Layer):
+    """What layers share that a row of the table computes, which a function of the user's own may have made."""
+
+    #: The row's family, and the attribute that says what users call it.
+    _called: tuple[str, str]
+    row_name: str
+
+    @property
+    def row(self) -> Row:
+        """The row of the table."""
+        return TABLE[self.row_name]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_expressions": self._expressions().get("expressions")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        own = dict(state)
+        expressions = own.pop("_expressions")
+        super().__setstate__(own)
+        family, attribute = self._called
+        self.row_name = row_of(family, getattr(self, attribute), expressions, self.row_name)
+
+    def _check_readable(self) -> None:
+        """Raise ValueError where a file would stand for another function."""
+        super()._check_readable()
+        check_row(self.row)
+
+    def _expressions(self) -> dict[str, Any]:
+        """Return what a file needs of a function of the user's own."""
+        kernels = self.row.kernels.values()
+        return {"expressions": [k.expression for k in kernels]} if any(k.code for k in kernels) else {}
+
+    @property
+    def _elementwise(self) -> bool:
+        """Whether it takes each element by itself; else, as a softmax, the last axis."""
+        return self.row.kernels[f"{self.row_name}_forward"].elementwise
+
+
+class Activation(_OfRow):
     """An activation function as a layer.
 
     Parameters
@@ -52,6 +91,8 @@ class Activation(Layer):
     >>> model.layers[1].activation, model.layers[1].attributes
     ('leaky_relu', {'alpha': 0.2})
     """
+
+    _called = "activation", "activation"
 
     def __init__(
         self,
@@ -83,25 +124,6 @@ class Activation(Layer):
         self.attributes: dict[str, Any] = {**known, **{k: float(v) for k, v in attributes.items()}}
 
     @property
-    def row(self) -> Row:
-        """The row of the table."""
-        return TABLE[self.row_name]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_expressions": self.choice().get("expressions")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        own = dict(state)
-        expressions = own.pop("_expressions")
-        super().__setstate__(own)
-        self.row_name = row_of("activation", self.activation, expressions, self.row_name)
-
-    def _check_readable(self) -> None:
-        """Raise ValueError where a file would stand for another function."""
-        super()._check_readable()
-        check_row(self.row)
-
-    @property
     def passes_on(self) -> bool:
         """Whether it is the identity."""
         return self.activation == "identity"
@@ -111,11 +133,6 @@ class Activation(Layer):
         if not self._elementwise:
             features(f"{self.name}: {self.activation}", input_shape)
         return [], input_shape
-
-    @property
-    def _elementwise(self) -> bool:
-        """Whether it takes each element by itself; else, as a softmax, the last axis."""
-        return self.row.kernels[f"{self.row_name}_forward"].elementwise
 
     def emit(
         self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
@@ -152,9 +169,7 @@ class Activation(Layer):
         >>> fastbp.Activation("leaky_relu", alpha=0.2).choice()
         {'activation': 'leaky_relu', 'alpha': 0.2}
         """
-        kernels = self.row.kernels.values()
-        own = {"expressions": [k.expression for k in kernels]} if any(k.code for k in kernels) else {}
-        return {"activation": self.activation, **own, **self.attributes}
+        return {"activation": self.activation, **self._expressions(), **self.attributes}
 
 
 def get_activation(activation: str | Activation | dict[str, Any] | None) -> Activation:
@@ -167,6 +182,164 @@ def get_activation(activation: str | Activation | dict[str, Any] | None) -> Acti
     if isinstance(activation, dict) and "activation" in activation:
         return Activation(**activation)
     return Activation(cast("Any", activation))
+
+
+class CustomLayer(_OfRow):
+    """A layer of a NumPy expression of its inputs; `fastbp.custom.layer` makes one.
+
+    Parameters
+    ----------
+    function : str
+        What the function is called.
+    expressions : tuple of str, optional
+        Of the value and of the gradients; by default those of the row that is in the table already.
+    input_shape : int or tuple of int, optional
+    name : str, optional
+
+    Attributes
+    ----------
+    inputs : int
+        How many there are. Of several, `build` and `emit` take lists, and ``backward(dy, need)`` of a list of bools
+        returns one of gradients.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> layer = fastbp.custom.layer(lambda a, b: a * np.tanh(b), "gated")
+    >>> type(layer).__name__, layer.function, layer.inputs
+    ('CustomLayer', 'gated', 2)
+    """
+
+    _called = "layer", "function"
+
+    def __init__(
+        self,
+        function: str,
+        expressions: tuple[str, str] | None = None,
+        input_shape: int | tuple[int, ...] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(input_shape, name)
+        self.row_name = row_of("layer", function, expressions)
+        self.function = function
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs there are."""
+        return len(self.row.kernels[f"{self.row_name}_forward"].inputs)
+
+    def build(self, input_shape: Any) -> tuple[list[ParameterSpec], tuple[int, ...]]:
+        """Return no parameters and the output shape: that of the inputs, or without the last axis, or with one of 1.
+
+        Parameters
+        ----------
+        input_shape : tuple of int, or list of tuple
+            The shape of one row; of several inputs a list.
+
+        Returns
+        -------
+        specs : list of ParameterSpec
+        output_shape : tuple of int
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit together, or their number does not fit the function.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> layer = fastbp.custom.layer(lambda a, b: (a * b).sum(axis=-1, keepdims=True), "product")
+        >>> layer.build([(3,), (3,)])
+        ([], (1,))
+        """
+        shapes = input_shape if isinstance(input_shape, list) else [input_shape]
+        whose = f"{self.name}: {self.function}"
+        if len(shapes) != self.inputs:
+            way = "" if len(shapes) > 1 else "; call it with a list of tensors"
+            raise ValueError(f"{whose} takes {self.inputs} inputs, got {len(shapes)}{way}")
+        common = _common(shapes)
+        for shape in shapes:
+            if shape != common and (not common or shape != (*common[:-1], 1)):
+                raise ValueError(
+                    f"{whose} takes inputs of one shape, or with a last axis of 1, got {common} and {shape}"
+                )
+        if not self._elementwise:
+            features(whose, common)
+        (y,) = self.row.kernels[f"{self.row_name}_forward"].results
+        return [], (*common[:-1], 1) if 1 in y.dims else common if "n" in y.dims else common[:-1]
+
+    def emit(
+        self, program: Program, x: Any, weights: dict[str, Buffer], gradients: dict[str, Buffer]
+    ) -> tuple[Buffer, Backward]:
+        """Add ``y = function(x)``, or of a list ``y = function(*x)``.
+
+        Parameters
+        ----------
+        program : Program
+        x : Buffer or list of Buffer
+        weights, gradients : dict of str to Buffer
+            There are none.
+
+        Returns
+        -------
+        y : Buffer
+        backward : callable
+            ``backward(dy, need)``: of one input as every layer's, of a list a list of bool makes one of dx, in which
+            there is None where it is not needed.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> a, b = (program.buffer(name, (BATCH, 3), role="input") for name in "ab")
+        >>> layer = fastbp.custom.layer(lambda a, b: a * b + b, "product_and_more")
+        >>> y, backward = layer.emit(program, [a, b], {}, {})
+        >>> len(backward(program.buffer("dy", y.shape), [True, True]))
+        2
+        """
+        xs: list[Buffer] = list(x) if isinstance(x, (list, tuple)) else [x]
+        common = _common([buffer.shape for buffer in xs])
+        _, shape = self.build([buffer.shape[1:] for buffer in xs])
+        of_rows = not self._elementwise or any(buffer.shape != common for buffer in xs)
+        rows = [buffer.matrix() if of_rows else buffer for buffer in xs]
+        like = next(m for m, buffer in zip(rows, xs, strict=True) if buffer.shape == common)
+        arrays = [
+            m if buffer.shape == common else program.call("spread_rows", like, m, layer=self.name)
+            for m, buffer in zip(rows, xs, strict=True)
+        ]
+        forward, backward_kernel = self.row.kernels.values()
+        y = program.call(forward.name, *arrays, layer=self.name)
+
+        def backward(dy: Buffer, need: Any) -> Any:
+            needed: list[bool] = list(need) if isinstance(need, (list, tuple)) else [need]
+            found: dict[str, Buffer] = {}
+            if any(needed):
+                given = {"dy": dy.reshaped(y.shape), **{o.name: a for o, a in zip(forward.inputs, arrays, strict=True)}}
+                made = program.call(
+                    backward_kernel.name, *(given[o.name] for o in backward_kernel.inputs), layer=self.name
+                )
+                parts = made if isinstance(made, tuple) else (made,)
+                found = {o.name[1:]: part for o, part in zip(backward_kernel.results, parts, strict=True)}
+            dxs: list[Buffer | None] = []
+            for operand, buffer, wanted in zip(forward.inputs, xs, needed, strict=True):
+                dx = found[operand.name] if wanted else None
+                if dx is not None and buffer.shape != common:
+                    dx = program.call("row_sums", dx, layer=self.name)
+                dxs.append(None if dx is None else dx.reshaped(buffer.shape))
+            return dxs if isinstance(x, (list, tuple)) else dxs[0]
+
+        return y.reshaped((*xs[0].shape[:1], *shape)), backward
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"function": self.function, **self._expressions(), **super().get_config()}
+
+
+def _common(shapes: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """Return the shape that the inputs have but for those that are spread over its last axis."""
+    return next((shape for shape in shapes if shape and shape[-1] != 1), shapes[0])
 
 
 class Dense(Layer):
