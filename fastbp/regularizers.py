@@ -20,7 +20,9 @@ __all__ = ["L1", "L1L2", "L2", "Regularizer", "get"]
 class Regularizer(Registered, kind="regularizer"):
     """The penalty ``l1 * sum(|w|) + l2 * sum(w**2)``: Keras' `L1L2`.
 
-    PyTorch's ``weight_decay=d`` of SGD is an l2 of d / 2. The derivative of ``|w|`` at 0 is 0.
+    As the ``activity_regularizer`` of a layer it is one on the layer's output, over the rows of the batch; a subclass
+    with calls of its own has `emit` and `emit_gradient` for parameters, `emit_activity` and `emit_activity_gradient`
+    for outputs. PyTorch's ``weight_decay=d`` of SGD is an l2 of d / 2. The derivative of ``|w|`` at 0 is 0.
 
     Examples
     --------
@@ -87,6 +89,78 @@ class Regularizer(Registered, kind="regularizer"):
         [l1_l2_gradient(w[4, 3], dw[4, 3]) -> dw[4, 3]]
         """
         program.call("l1_l2_gradient", w, dw, layer=layer, l1=self.l1, l2=self.l2)
+
+    def emit_activity(self, program: Program, y: Buffer, loss: Buffer, layer: str) -> Buffer:
+        """Add the penalty on a layer's output to a loss; return the sum.
+
+        It is ``loss + (l1 * abs(y) + l2 * (y * y)).sum() / len(y)``, in this order: as in Keras the penalty is divided
+        by the number of rows of the batch, so that it weighs the same in batches of any length. A row of several
+        dimensions counts once.
+
+        Parameters
+        ----------
+        program : Program
+        y : Buffer
+            The output, of any shape (batch, ...).
+        loss : Buffer
+            The scalar.
+        layer : str
+            The name of the layer that owns the calls, for listings.
+
+        Returns
+        -------
+        Buffer
+
+        Raises
+        ------
+        NotImplementedError
+            If a class has an `emit` of its own and no `emit_activity`.
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> y, loss = program.buffer("y", (BATCH, 5, 3)), program.buffer("loss", ())
+        >>> total = L1(1e-4).emit_activity(program, y, loss, "dense_1")
+        >>> [call.kernel.name for call in program.calls]
+        ['activity_penalty', 'add']
+        """
+        if type(self).emit is not Regularizer.emit and type(self).emit_activity is Regularizer.emit_activity:
+            raise NotImplementedError(f"{type(self).__name__} has no emit_activity: it is for parameters only")
+        penalty = program.call("activity_penalty", y.matrix(1), layer=layer, l1=self.l1, l2=self.l2)
+        return program.call("add", loss, penalty, layer=layer)
+
+    def emit_activity_gradient(self, program: Program, y: Buffer, dy: Buffer | None, layer: str) -> Buffer:
+        """Add the gradient of the penalty on a layer's output to that of all else; return the sum.
+
+        It is ``dy + (l1 * sign(y) + 2 * l2 * y) / len(y)``, where the sign of 0 is 0.
+
+        Parameters
+        ----------
+        program : Program
+        y : Buffer
+            The output, of any shape (batch, ...).
+        dy : Buffer or None
+            dLoss/dy of what follows the layer, which stays as it is; None where nothing does.
+        layer : str
+            The name of the layer that owns the calls, for listings.
+
+        Returns
+        -------
+        Buffer, shape of y
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> y, dy = program.buffer("y", (BATCH, 3)), program.buffer("dy", (BATCH, 3))
+        >>> total = L1(1e-4).emit_activity_gradient(program, y, dy, "dense_1")
+        >>> [call.kernel.name for call in program.calls]
+        ['activity_gradient', 'add']
+        """
+        slope = program.call("activity_gradient", y.matrix(1), layer=layer, l1=self.l1, l2=self.l2).reshaped(y.shape)
+        total: Buffer = slope if dy is None else program.call("add", dy, slope, layer=layer)
+        return total
 
     def get_config(self) -> list[Any]:
         """Return what `get` needs to make the same object again: its name and its arguments.

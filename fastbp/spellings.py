@@ -153,6 +153,15 @@ CLASSES = (
         "the number of columns is that of the data; its moving average is of variance * rows / (rows - 1)",
     ),
     Class("layer", "Unflatten", PYTORCH, advice="PyTorch's Unflatten(1, shape) of flat rows is Reshape(shape)"),
+    Class(
+        "layer", "ActivityRegularization", KERAS,
+        advice="Keras' ActivityRegularization(l1, l2) is "
+        "Activation('identity', activity_regularizer=fastbp.regularizers.L1L2(l1, l2))",
+    ),
+    Class(
+        "layer", "Lambda", KERAS,
+        advice="a layer of a NumPy expression is fastbp.custom.layer(lambda x: x * np.tanh(x), 'my_layer')",
+    ),
     Class("layer", "InputLayer", KERAS, advice=_SHAPE),
     Class("layer", "Input", KERAS, advice=_SHAPE),
     Class("layer", "Model", KERAS, advice=_ROW),
@@ -282,7 +291,10 @@ ARGUMENTS = (
     Argument("Layer", "dtype", BOTH, neutral=(None,), advice="the model has one for all: compile(dtype='float64')"),
     Argument("Layer", "device", PYTORCH, neutral=(None, "cpu"), advice="all is computed on the CPU"),
     Argument("Layer", "inplace", PYTORCH, neutral=(False, True), advice=_PLAN),
-    Argument("Layer", "activity_regularizer", KERAS, neutral=(None,), advice="penalties are on parameters only"),
+    Argument(
+        "Layer", "activity_regularizer", KERAS, neutral=(None,),
+        advice="write Activation('identity', activity_regularizer=...) behind the layer",
+    ),
     Argument("Dense", "bias", PYTORCH, "use_bias"),
     Argument("Dense", "in_features", PYTORCH, "input_shape"),
     Argument("Dense", "out_features", PYTORCH, "units"),

@@ -1,15 +1,20 @@
 """What happens around the optimizer's step: penalties, clipping, constraints, rates of layers, frozen layers."""
 
+import copy
+import functools
 import inspect
 import itertools
 
 import numpy as np
 import pytest
-from _arrays import BACKENDS, assert_same_bits
+from _arrays import BACKENDS, DTYPES, assert_same_bits
 
 import fastbp
 from fastbp import Dense, Sequential, constraints, losses, optimizers, regularizers
+from fastbp.backends import make_executor
 from fastbp.kernels.table import TABLE
+from fastbp.layers import from_config
+from fastbp.program import BATCH, Program
 
 ALL = ("numpy", *BACKENDS)
 OPTIMIZERS = [
@@ -68,6 +73,69 @@ def test_penalties(regularizer, backend):
     assert model.evaluate(x, y)["loss"] == want
     assert fastbp.gradient_check(model, x, y).ok
     model.program.run(check="numpy")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(), (1,), (5,), (3, 4), (700,)])
+@pytest.mark.parametrize(
+    "regularizer", [regularizers.L1(0.02), regularizers.L2(0.03), regularizers.L1L2(0.02, 0.03)], ids=repr
+)
+def test_penalties_on_outputs(regularizer, shape, dtype):
+    rng, l1, l2, real = np.random.default_rng(0), regularizer.l1, regularizer.l2, np.dtype(dtype).type
+    for rows in (1, 7):
+        y, dy = rng.standard_normal((2, rows, *shape)).astype(dtype)
+        y.reshape(-1)[:3] = (0.0, -0.0, np.nan)[: y.size]
+        elements = real(l1) * np.abs(y) + real(l2) * (y * y)
+        penalty = elements.reshape(-1).sum() / real(rows)
+        slope = np.where(y > 0, real(l1), np.where(y < 0, real(-l1), y * 0)) + real(2 * l2) * y
+        for backend in ALL:
+            program = Program(dtype)
+            buffers = [program.buffer(name, (BATCH, *shape), role="input") for name in ("y", "dy")]
+            loss = program.buffer("data loss", (), role="input")
+            total = regularizer.emit_activity(program, buffers[0], loss, "layer")
+            gradient = regularizer.emit_activity_gradient(program, *buffers, "layer")
+            alone = regularizer.emit_activity_gradient(program, buffers[0], None, "layer")
+            program.verify(program.plan(rows))
+            executor = make_executor(program, backend, {}, rows, keep=True)
+            for buffer, array in zip((*buffers, loss), (y, dy, real(1.5)), strict=True):
+                executor.view(buffer, rows)[...] = array
+            executor.run((0, len(program.calls)), rows)
+            look = functools.partial(executor.view, batch=rows)
+            assert_same_bits(look(total)[()], real(1.5) + penalty, backend)
+            assert_same_bits(look(gradient), dy + slope / real(rows), backend)
+            assert_same_bits(look(alone), slope / real(rows), backend)
+            assert_same_bits(look(buffers[1]), dy, backend)
+
+
+@pytest.mark.parametrize("kind", [Dense, fastbp.Activation, fastbp.Embedding])
+def test_layers_with_penalties_on_outputs(kind):
+    args = {Dense: (3, "relu"), fastbp.Activation: ("tanh",), fastbp.Embedding: (5, 2)}[kind]
+    make = functools.partial(kind, *args)
+    assert "activity_regularizer" not in make().get_config() and make().activity_regularizer is None
+    for given in ("l1", regularizers.L1(0.01), ["L1", {"l1": 0.01}]):
+        layer = make(activity_regularizer=given)
+        assert repr(layer.activity_regularizer) == "L1(l1=0.01)"
+        config = layer.get_config()
+        assert config["activity_regularizer"] == ["L1", {"l1": 0.01}]
+        for twin in (from_config(type(layer).__name__, config), copy.deepcopy(layer)):
+            assert twin.get_config() == config
+    with pytest.raises(ValueError, match="there is no regularizer 'l3'"):
+        make(activity_regularizer="l3")
+
+
+def test_penalties_on_outputs_that_are_refused():
+    bent = fastbp.Activation("tanh", activity_regularizer="l2")
+    with pytest.raises(ValueError, match="its activity_regularizer must be None: it is an argument of the layer"):
+        Dense(2, activation=bent)
+
+    class Own(regularizers.Regularizer):
+        def emit(self, program, w, loss, layer):
+            return loss
+
+    program = Program("float32")
+    y, loss = program.buffer("y", (BATCH, 2), role="input"), program.buffer("loss", (), role="input")
+    with pytest.raises(NotImplementedError, match="Own has no emit_activity: it is for parameters only"):
+        Own().emit_activity(program, y, loss, "layer")
 
 
 def test_an_l2_is_weight_decay_of_sgd():

@@ -81,6 +81,8 @@ class Activation(_OfRow):
     name : str, optional
     expressions : tuple of str, optional
         Of a function of your own, as `fastbp.custom.activation` writes them.
+    activity_regularizer : str or Regularizer, optional
+        A penalty on the output, see `fastbp.regularizers.Regularizer.emit_activity`.
     **attributes : float
         Those of the row, such as ``alpha`` of "leaky_relu", "elu" and "celu".
 
@@ -100,9 +102,11 @@ class Activation(_OfRow):
         input_shape: int | tuple[int, ...] | None = None,
         name: str | None = None,
         expressions: tuple[str, str] | None = None,
+        activity_regularizer: str | Regularizer | None = None,
         **attributes: float,
     ) -> None:
         super().__init__(input_shape, name)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
         if not isinstance(activation, str | None):
             hint = foreign("activation", activation, ACTIVATIONS)
             if isinstance(activation, int):
@@ -154,7 +158,7 @@ class Activation(_OfRow):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
-        return {**self.choice(), **super().get_config()}
+        return {**self.choice(), **_configs(self, "activity_regularizer"), **super().get_config()}
 
     def choice(self) -> dict[str, Any]:
         """Return which function this is, as plain data.
@@ -172,9 +176,18 @@ class Activation(_OfRow):
         return {"activation": self.activation, **self._expressions(), **self.attributes}
 
 
+def _configs(layer: Layer, *names: str) -> dict[str, Any]:
+    """Return the configs of those regularizers and constraints that a layer has."""
+    return {name: getattr(layer, name).get_config() for name in names if getattr(layer, name) is not None}
+
+
 def get_activation(activation: str | Activation | dict[str, Any] | None) -> Activation:
     """Return an `Activation` from its name, an `Activation`, its `choice`, or None for the identity."""
     if isinstance(activation, Activation):
+        if activation.activity_regularizer is not None:
+            raise ValueError(
+                f"activation is {activation!r}; its activity_regularizer must be None: it is an argument of the layer"
+            )
         # each layer names its own in listings
         made = Activation(**activation.choice())
         made.row_name = activation.row_name  # of Numba functions there is the name alone, which another may have by now
@@ -364,6 +377,9 @@ class Dense(Layer):
         A penalty that is added to the loss: "l1", "l2", ``fastbp.regularizers.L2(1e-4)`` ...
     kernel_constraint, bias_constraint : str or Constraint, optional
         What is made to hold after each update: "max_norm", "non_neg", ``fastbp.constraints.MaxNorm(3)`` ...
+    activity_regularizer : str or Regularizer, optional
+        A penalty on the output, behind the activation, over the rows of the batch; see
+        `fastbp.regularizers.Regularizer.emit_activity`.
 
     Attributes
     ----------
@@ -399,6 +415,7 @@ class Dense(Layer):
         bias_regularizer: str | Regularizer | None = None,
         kernel_constraint: str | Constraint | None = None,
         bias_constraint: str | Constraint | None = None,
+        activity_regularizer: str | Regularizer | None = None,
     ) -> None:
         super().__init__(input_shape, name)
         try:
@@ -415,6 +432,7 @@ class Dense(Layer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return `w`, `b` and the output shape, whose last axis are the units."""
@@ -454,15 +472,16 @@ class Dense(Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
         choice = self.activation.choice()
-        named = ("kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint")
-        chosen = {name: getattr(self, name).get_config() for name in named if getattr(self, name) is not None}
+        named = (
+            "kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint", "activity_regularizer",
+        )  # fmt: skip
         return {
             "units": self.units,
             "activation": choice if len(choice) > 1 else self.activation.activation,
             "use_bias": self.use_bias,
             "kernel_initializer": self.kernel_initializer.get_config(),
             "bias_initializer": self.bias_initializer.get_config(),
-            **chosen,
+            **_configs(self, *named),
             **super().get_config(),
         }
 

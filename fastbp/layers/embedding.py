@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import initializers
+from .. import initializers, regularizers
 from ..checks import integer
 from ..frames import place
 from .base import Layer, ParameterSpec
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..initializers import Initializer
     from ..program import Buffer, Program
+    from ..regularizers import Regularizer
     from .base import Backward
 
 __all__ = ["Embedding"]
@@ -38,6 +39,8 @@ class Embedding(Layer):
         For `w`.
     input_shape : int or tuple of int, optional
     name : str, optional
+    activity_regularizer : str or Regularizer, optional
+        A penalty on the rows that are looked up, see `fastbp.regularizers.Regularizer.emit_activity`.
 
     Attributes
     ----------
@@ -64,10 +67,12 @@ class Embedding(Layer):
         embeddings_initializer: str | Initializer = "uniform",
         input_shape: int | tuple[int, ...] | None = None,
         name: str | None = None,
+        activity_regularizer: str | Regularizer | None = None,
     ) -> None:
         super().__init__(input_shape, name)
         self.input_dim, self.output_dim = integer("input_dim", input_dim, 1), integer("output_dim", output_dim, 1)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return `w` and the output shape, one dimension more."""
@@ -107,9 +112,11 @@ class Embedding(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
+        activity = self.activity_regularizer
         return {
             "input_dim": self.input_dim,
             "output_dim": self.output_dim,
             "embeddings_initializer": self.embeddings_initializer.get_config(),
+            **({} if activity is None else {"activity_regularizer": activity.get_config()}),
             **super().get_config(),
         }
