@@ -573,16 +573,26 @@ def _joint(
 
 
 @spelled
-def layer(function: Callable[..., Any], name: str | None = None, inputs: int | None = None) -> CustomLayer:
-    """Return a layer of one input or several, made of a NumPy expression: Keras' Lambda, with a gradient and a file.
+def layer(
+    function: Callable[..., Any],
+    name: str | None = None,
+    derivative: Callable[..., Any] | None = None,
+    inputs: int | None = None,
+) -> CustomLayer:
+    """Return a layer of one input or several, made of a NumPy expression, or of Numba functions.
+
+    It is Keras' Lambda, with a gradient of its own and without a function in the file.
 
     Parameters
     ----------
     function : callable
         ``function(x)``, or ``function(a, b, ...)`` of several arrays, as for `activation`. What it returns has the
-        shape of its arguments, or is one number for each row of the last axis.
+        shape of its arguments, or is one number for each row of the last axis. With `derivative` a function of as many
+        numbers, compiled by ``numba.njit``.
     name : str, optional
         By default the function's own. As of `activation` it stands for the newest function.
+    derivative : callable, optional
+        Of the same numbers, compiled by ``numba.njit``: it returns the slope, or of several inputs a tuple of slopes.
     inputs : int, optional
         How many arguments there are, where the function does not say: as of ``lambda *x: ...``.
 
@@ -629,6 +639,9 @@ def layer(function: Callable[..., Any], name: str | None = None, inputs: int | N
     name = _name(function, name)
     count = _arguments(function) if inputs is None else integer("inputs", inputs, 1)
     variables = ["x"] if count == 1 else [f"x{k}" for k in range(1, count + 1)]
+    if derivative is not None:
+        add_foreign_row(name, "layer", function, derivative, variables)
+        return CustomLayer(name)
     tape, y = _trace(function, variables)
     rows = {"full": "", "row": "[:, 0][:, None]", "sample": "[:, 0]"}[y.extent]
     forward = "; ".join([*tape.statements, f"y = {y.name}{rows}"])

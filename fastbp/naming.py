@@ -467,5 +467,6 @@ def foreign(kind: str, value: Any, known: Iterable[str] = ()) -> str:
 
 _CUSTOM = {
     "activation": "lambda x: x * np.tanh(x)",
+    "layer": "lambda x: x * np.tanh(x)",
     "loss": "lambda y_true, y_pred: (y_pred - y_true) ** 2",
 }

@@ -282,6 +282,9 @@ _HAT = (
     "Keras adds epsilon before v is corrected for its beginning, here, as in PyTorch, eps is added after that: "
     "eps=epsilon is the same once beta2**step is near 0, and smaller in the first steps"
 )
+_WITHOUT_ACTIVITY = (
+    "AlphaDropout", "BatchNorm", "Dropout", "Flatten", "GaussianNoise", "LayerNorm", "PReLU", "RMSNorm", "Reshape",
+)  # fmt: skip
 _PLAN = "nothing need be said: what may lie in place does"
 
 ARGUMENTS = (
@@ -291,9 +294,12 @@ ARGUMENTS = (
     Argument("Layer", "dtype", BOTH, neutral=(None,), advice="the model has one for all: compile(dtype='float64')"),
     Argument("Layer", "device", PYTORCH, neutral=(None, "cpu"), advice="all is computed on the CPU"),
     Argument("Layer", "inplace", PYTORCH, neutral=(False, True), advice=_PLAN),
-    Argument(
-        "Layer", "activity_regularizer", KERAS, neutral=(None,),
-        advice="write Activation('identity', activity_regularizer=...) behind the layer",
+    *(
+        Argument(
+            name, "activity_regularizer", KERAS, neutral=(None,),
+            advice="write Activation('identity', activity_regularizer=...) behind the layer",
+        )
+        for name in _WITHOUT_ACTIVITY
     ),
     Argument("Dense", "bias", PYTORCH, "use_bias"),
     Argument("Dense", "in_features", PYTORCH, "input_shape"),

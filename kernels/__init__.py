@@ -26,7 +26,7 @@ from .functions import function_of
 from .table import KERNELS, TABLE, Kernel, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
     from .added import AddedOperands
@@ -281,7 +281,7 @@ def _kernel_of(name: str, row: Row, signature: str, expression: str) -> Kernel:
         work = [*work, f"work{len(work) + 1}"]
 
 
-def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> Row:
+def add_foreign_row(name: str, family: str, function: Any, derivative: Any, inputs: Sequence[str] = ("x",)) -> Row:
     """Add a pointwise op to the table at run time, made of scalar functions that ``numba.njit`` compiled.
 
     The name stands for it from then on, see `add_row`.
@@ -290,9 +290,12 @@ def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> R
     ----------
     name : str
         Its kernels are ``name_forward`` and ``name_backward``.
-    family : {"activation", "loss"}
+    family : {"activation", "layer", "loss"}
     function, derivative : Dispatcher
-        Of x for an activation; of y_true and y_pred for a loss, and the derivative by y_pred.
+        Of x for an activation; of y_true and y_pred for a loss, and the derivative by y_pred. Of the inputs for a
+        layer; where there are several, the derivative returns a tuple of slopes.
+    inputs : sequence of str
+        What a layer's are called.
 
     Returns
     -------
@@ -321,11 +324,17 @@ def add_foreign_row(name: str, family: str, function: Any, derivative: Any) -> R
 
     check_identifier("the name of a row", name)
     own = _free_name(name, family)
-    read = AddedOperands(inputs=("y_pred", "y_true"), by=("y_pred",)) if family == "loss" else AddedOperands()
-    row = _new_row(own, name, family, read)
     foreign = BACKENDS[choose_backend("numba")].importable("foreign")
-    made = {"activation": foreign.activation, "loss": foreign.loss}[family](function, derivative)
-    split = "n" if family == "activation" else None
+    read = AddedOperands(inputs=("y_pred", "y_true"), by=("y_pred",)) if family == "loss" else AddedOperands()
+    if family == "layer":
+        read = AddedOperands(inputs=tuple(inputs), by=tuple(inputs))
+        if 2 * len(inputs) + 1 > _MOST:
+            raise ValueError(f"{name}: the function needs {2 * len(inputs) + 1} arrays; there may be {_MOST}")
+        made = foreign.layer(function, derivative, len(inputs))
+    else:
+        made = {"activation": foreign.activation, "loss": foreign.loss}[family](function, derivative)
+    row = _new_row(own, name, family, read)
+    split = None if family == "loss" else "n"
     parts = zip(("forward", "backward"), read.signatures(family), made, (function, derivative), strict=True)
     for suffix, signature, kernel_of, python in parts:
         kernel = Kernel(f"{own}_{suffix}", row, signature, python.py_func, split=split)

@@ -359,6 +359,48 @@ def test_what_cannot_be_made_a_layer(fresh):
             CustomLayer(fresh(), expressions)
 
 
+@pytest.mark.skipif("numba" not in BACKENDS, reason="functions compiled by Numba")
+def test_numba_functions_of_several_numbers(fresh):
+    numba = pytest.importorskip("numba")
+
+    @numba.njit
+    def larger(a, b):
+        return a * b if a > b else b * b
+
+    @numba.njit
+    def of_larger(a, b):
+        return (b, a) if a > b else (0.0, 2 * b)
+
+    made, one = (
+        custom.layer(larger, fresh(), of_larger),
+        custom.layer(numba.njit(lambda x: x * x), fresh(), numba.njit(lambda x: 2 * x)),
+    )
+    assert (made.inputs, one.inputs) == (2, 1)
+    for dtype in DTYPES:
+        a, b, dy = np.random.default_rng(0).standard_normal((3, 5, 7)).astype(dtype)
+        forward, backward = made.row.kernels
+        for backend in ALL:
+            assert_same_bits(getattr(kernels, forward)(a, b, backend=backend), np.where(a > b, a * b, b * b))
+            da, db = getattr(kernels, backward)(dy, a, b, backend=backend)
+            assert_same_bits(da, dy * np.where(a > b, b, 0).astype(dtype))
+            assert_same_bits(db, dy * np.where(a > b, a, 2 * b))
+            assert_same_bits(getattr(kernels, f"{one.function}_backward")(dy, a, backend=backend), dy * (2 * a))
+    assert made.get_config() == {"function": made.function, "name": None}
+    assert copy.deepcopy(made).row is made.row and from_config("CustomLayer", made.get_config()).row is made.row
+    with pytest.raises(TypeError, match=r"derivative is .*it must be a function compiled by numba\.njit"):
+        custom.layer(larger, fresh(), np.sin)
+    with pytest.raises(ValueError, match="the function needs 17 arrays; there may be 16"):
+        custom.layer(larger, fresh(), of_larger, inputs=8)
+    code = f"import pickle, sys; pickle.loads(bytes.fromhex({pickle.dumps(made).hex()!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert f"call fastbp.custom.layer(..., '{made.function}', derivative=...) first" in done.stderr
+
+
+def test_a_function_in_the_place_of_a_layer_is_told_how():
+    with pytest.raises(TypeError, match=r"made a layer by fastbp\.custom\.layer\(lambda x: x \* np\.tanh\(x\), "):
+        Sequential([lambda x: x * 2])
+
+
 JOINT = {
     "two": (lambda t, y: (y[0] - t[0]) ** 2 + 3 * np.abs(y[1] - y[0]), [None, None]),
     "of rows": (lambda t, y: ((y[0] - t[0]) ** 2).sum(axis=-1) + ((y[1] - y[0]) ** 2).mean(axis=-1), 2),

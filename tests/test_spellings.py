@@ -24,6 +24,7 @@ NEEDED = {
     "CosineDecayRestarts": {"lr": 0.5, "first_decay_steps": 9}, "Dense": {"units": 2}, "Dropout": {"rate": 0.5},
     "Embedding": {"input_dim": 7, "output_dim": 2}, "GaussianNoise": {"stddev": 0.1},
     "ModelCheckpoint": {"filepath": "m.npz"}, "PolynomialDecay": {"lr": 0.5, "decay_steps": 9},
+    "Reshape": {"target_shape": -1},
 }  # fmt: skip
 #: What an argument may be, and is not by default.
 VALUES = {

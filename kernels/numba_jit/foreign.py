@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["Foreign", "activation", "loss"]
+__all__ = ["Foreign", "activation", "layer", "loss"]
 
 
 class Foreign:
@@ -92,6 +92,74 @@ def activation(function: Any, derivative: Any) -> tuple[Foreign, Foreign]:
 
     values, slopes = _over_arrays(first), _over_arrays(slope)
     return Foreign(forward, lambda x: values(x, x)), Foreign(backward, lambda dy, x: dy * slopes(x, x))
+
+
+#: Kernels of several inputs, and the same loops over arrays: Numba unrolls no arguments.
+_LAYER = """
+def forward(buffers, sizes, attributes, primitives):
+    {xs}, y = {places}
+    for i in range(sizes[0]):
+        y[i] = real(y, function({each}))
+    return OK
+
+def backward(buffers, sizes, attributes, primitives):
+    dy, {xs}, {dxs} = {all_places}
+    for i in range(sizes[0]):
+        {slopes}, = derivative({each})
+        {assigned}
+    return OK
+
+@njit(**OPTIONS)
+def values({xs}, y):
+    for i in range(y.size):
+        y[i] = function({each})
+
+@njit(**OPTIONS)
+def gradients({xs}, {dxs}):
+    for i in range(x1.size):
+        {stored}, = derivative({each})
+"""
+
+
+def layer(function: Any, derivative: Any, count: int) -> tuple[Foreign, Foreign]:
+    """Return forward and backward kernel of ``y = function(x1, x2, ...)``, of which `derivative` returns the slopes.
+
+    Of one input that is a number, else a tuple.
+    """
+    function, derivative = _jitted("function", function), _jitted("derivative", derivative)
+    if count == 1:
+        return activation(function, derivative)
+    numbers = range(1, count + 1)
+
+    def joined(pattern: str, separator: str = ", ") -> str:
+        return separator.join(pattern.format(k=k) for k in numbers)
+
+    source = _LAYER.format(
+        xs=joined("x{k}"),
+        dxs=joined("dx{k}"),
+        each=joined("x{k}[i]"),
+        slopes=joined("s{k}"),
+        stored=joined("dx{k}[i]"),
+        assigned=joined("dx{k}[i] = dy[i] * real(dx{k}, s{k})", "; "),
+        places=", ".join(f"buffers[{k}]" for k in range(count + 1)),
+        all_places=", ".join(f"buffers[{k}]" for k in range(2 * count + 1)),
+    )
+    made: dict[str, Any] = {
+        "function": function, "derivative": derivative, "real": real, "OK": OK, "njit": njit, "OPTIONS": OPTIONS,
+    }  # fmt: skip
+    exec(source, made)
+
+    def forward_of_arrays(*xs):
+        y = np.empty_like(xs[0])
+        made["values"](*(np.asarray(x).reshape(-1) for x in xs), y.reshape(-1))
+        return y
+
+    def backward_of_arrays(dy, *xs):
+        dxs = [np.empty_like(x) for x in xs]
+        made["gradients"](*(np.asarray(x).reshape(-1) for x in xs), *(dx.reshape(-1) for dx in dxs))
+        return tuple(dy * dx for dx in dxs)
+
+    return Foreign(made["forward"], forward_of_arrays), Foreign(made["backward"], backward_of_arrays)
 
 
 def loss(function: Any, derivative: Any) -> tuple[Foreign, Foreign]:
