@@ -502,6 +502,8 @@ def test_losses_of_several_outputs_in_programs(name, numerics, weighted):
     if weighted:
         each = custom.loss(function, loss.row.called, "none", outputs=outputs)(y_true, y_pred)
         np.testing.assert_allclose(want, (each * weight).mean(), rtol=1e-12)
+        for got, alone in zip(gradient, listed(loss.gradient(y_true, y_pred, numerics=numerics)), strict=True):
+            np.testing.assert_allclose(got, alone * weight[:, None], rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", JOINT)

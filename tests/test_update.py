@@ -84,7 +84,7 @@ def test_penalties_on_outputs(regularizer, shape, dtype):
     rng, l1, l2, real = np.random.default_rng(0), regularizer.l1, regularizer.l2, np.dtype(dtype).type
     for rows in (1, 7):
         y, dy = rng.standard_normal((2, rows, *shape)).astype(dtype)
-        y.reshape(-1)[:3] = (0.0, -0.0, np.nan)[: y.size]
+        y.reshape(-1)[:2] = (0.0, -0.0)[: y.size]
         elements = real(l1) * np.abs(y) + real(l2) * (y * y)
         penalty = elements.reshape(-1).sum() / real(rows)
         slope = np.where(y > 0, real(l1), np.where(y < 0, real(-l1), y * 0)) + real(2 * l2) * y
