@@ -658,9 +658,11 @@ def _arguments(function: Callable[..., Any]) -> int:
     """Return how many arrays a function takes."""
     import inspect
 
+    if not callable(function):
+        raise TypeError(f"function is {function!r}; it must be a function of arrays")
     try:
         parameters = [*inspect.signature(function).parameters.values()]
-    except ValueError:
+    except ValueError:  # a ufunc of some NumPys
         parameters = []
     kinds = {p.kind for p in parameters}
     if not parameters or not kinds <= {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}:

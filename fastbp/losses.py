@@ -1657,6 +1657,8 @@ def as_outputs(outputs: Any) -> list[int | None] | dict[str, int | None]:
         except TypeError:
             raise TypeError(f"outputs is {outputs!r}; {must}") from None
     widths = [*(outputs.values() if isinstance(outputs, dict) else outputs)]
+    if isinstance(outputs, dict) and not all(isinstance(key, str) for key in outputs):
+        raise TypeError(f"outputs is {outputs!r}; the keys must be names")
     if not widths or any(width is not None and (isinstance(width, bool) or width != 1) for width in widths):
         raise ValueError(f"outputs is {outputs!r}; {must}")
     return dict(outputs) if isinstance(outputs, dict) else widths

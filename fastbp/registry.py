@@ -199,11 +199,11 @@ def _surroundings(function: FunctionType) -> list[Any]:
 
 
 def row_of(family: str, name: Any, expressions: Any = None, row_name: str | None = None) -> str:
-    """Return what the row of an activation or a loss is called in the table.
+    """Return what the row of an activation, a layer or a loss is called in the table.
 
     Parameters
     ----------
-    family : {"activation", "loss"}
+    family : {"activation", "layer", "loss"}
     name : str
         What users call it.
     expressions : tuple of str, optional
@@ -229,6 +229,9 @@ def row_of(family: str, name: Any, expressions: Any = None, row_name: str | None
             f"there is no {family} {name!r} here. If it is made of Numba functions, of which only the name is written: "
             f"call fastbp.custom.{family}(..., {name!r}, derivative=...) first, as where it was made"
         )
+    if family == "layer" and name not in known:
+        made = f"fastbp.custom.layer(function, {name!r}) makes one"
+        raise ValueError(f"there is no layer {name!r} that is made of a function: {made}")
     check_name(family, name, known, others_of(family))
     newest: Any = row_called(name)
     return str(newest.name)

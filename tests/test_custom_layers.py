@@ -350,8 +350,10 @@ def test_what_cannot_be_made_a_layer(fresh):
     with pytest.raises(ValueError, match="name is '<lambda>'"):
         custom.layer(lambda a, b: a * b)
     assert before == TABLE
-    with pytest.raises(ValueError, match="there is no layer 'no_such'"):
+    with pytest.raises(ValueError, match=r"there is no layer 'no_such' .*: fastbp.custom.layer\(function, 'no_such'\)"):
         CustomLayer("no_such")
+    with pytest.raises(TypeError, match="function is 3; it must be a function of arrays"):
+        custom.layer(3, fresh())
     assert custom.layer(lambda *x: sum(x), fresh(), inputs=7).inputs == 7
     assert custom.layer(lambda a, b, scale=2.0: a * b * scale, fresh()).inputs == 2
     for expressions in (["y = x1", "dx1 = dy; dx3 = x2"], ["y = x1 @ x2", "dx1 = dy; dx2 = dy"], ["y", "dx1"]):
@@ -547,7 +549,10 @@ def test_files_of_losses_of_several_outputs(fresh):
     for outputs in (3, [None, 1], [1]):
         with pytest.raises(ValueError, match=r"outputs is .*; the expressions of .* are of others"):
             losses.from_config("JointLoss", {**config, "outputs": outputs})
-    others = ("two", TypeError), ([2], ValueError), ({}, ValueError), (0, ValueError), ([True], ValueError)
+    others = (
+        ("two", TypeError), ({1: None}, TypeError), ([2], ValueError), ({}, ValueError), (0, ValueError),
+        ([True], ValueError),
+    )  # fmt: skip
     for outputs, error in others:
         with pytest.raises(error, match="outputs is "):
             losses.from_config("JointLoss", {**config, "outputs": outputs})
