@@ -16,3 +16,15 @@ cdef api int ignore_label(
         kept[i] = y_true[i] if y_true[i] != ignored else 0
         weight[i] = share if y_true[i] != ignored else 0
     return FASTBP_OK
+
+
+cdef api int ignore_label_rows(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const int64_t *y_true = <const int64_t *>buffers[0]
+    cdef int64_t ignored = <int64_t>attributes[1]
+    cdef intptr_t i, count = 0
+    for i in range(sizes[0]):
+        count += y_true[i] == ignored
+    (<double *>buffers[1])[0] -= <double>count
+    return FASTBP_OK

@@ -1,6 +1,6 @@
 """What weighs the samples of a loss; more of it is written from the table (kernels/codegen/)."""
 
-from .common import OK, integers, real
+from .common import OK, doubles, integers, real
 
 
 def ignore_label(buffers, sizes, attributes, primitives):
@@ -12,4 +12,12 @@ def ignore_label(buffers, sizes, attributes, primitives):
     for i in range(batch):
         kept[i] = y_true[i] if y_true[i] != ignored else 0
         weight[i] = share if y_true[i] != ignored else real(weight, 0)
+    return OK
+
+
+def ignore_label_rows(buffers, sizes, attributes, primitives):
+    y_true, rows, ignored, count = integers(buffers[0]), doubles(buffers[1]), int(attributes[1]), 0
+    for i in range(sizes[0]):
+        count += y_true[i] == ignored
+    rows[0] -= count
     return OK

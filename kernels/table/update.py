@@ -120,3 +120,71 @@ SCALE_RATE = Row(
 @SCALE_RATE.kernel("lr[1]:f8 -> scaled[1]:f8")
 def scale_rate(lr, factor):
     return lr * factor
+
+
+ACCUMULATE = Row(
+    "accumulate",
+    "update",
+    attributes={"fixed": 0.0, "each": 1.0},
+    domain={"rows": "nonnegative", "seen": "nonnegative"},
+    note=(
+        "rows is what a batch counts for, seen the sum of that over the batches since the last update; 0 begins anew. "
+        "Of a sum over rows each batch counts for 1 and total is the gradient, else it is divided by seen"
+    ),
+    source="Keras' gradient_accumulation_steps, with batches that count by their rows",
+)
+
+
+@ACCUMULATE.kernel("x[batch,n] -> rows[1]:f8")
+def accumulate_rows(x, fixed, each):
+    return np.array([fixed + each * len(x)])
+
+
+@ACCUMULATE.kernel("dw[n], total[n], rows[1]:f8, seen[1]:f8 -> total[n]", split="n")
+def accumulate_gradient(dw, total, rows, seen, fixed, each):
+    part = dw.dtype.type(rows[0]) * dw
+    return total + part if seen[0] else part
+
+
+@ACCUMULATE.kernel("rows[1]:f8, seen[1]:f8 -> seen[1]:f8")
+def accumulate_seen(rows, seen, fixed, each):
+    return np.array([seen[0] + rows[0]])
+
+
+@ACCUMULATE.kernel("total[n], seen[1]:f8 -> total[n]", split="n")
+def accumulate_mean(total, seen, fixed, each):
+    return total / total.dtype.type(seen[0] if seen[0] else 1.0)
+
+
+@ACCUMULATE.kernel("seen[1]:f8 -> seen[1]:f8")
+def accumulate_restart(seen, fixed, each):
+    return np.array([0.0 * seen[0]])
+
+
+EMA = Row(
+    "ema",
+    "update",
+    attributes={"momentum": 0.99, "frequency": 0.0},
+    domain={"count": "nonnegative"},
+    note=(
+        "count holds how many updates the average has seen, and how many since it last took the place of the weights; "
+        "the first update's average is the weights"
+    ),
+    source="Polyak & Juditsky 1992, SIAM J. Control Optim. 30; Keras' use_ema",
+)
+
+
+@EMA.kernel("w[n], average[n], count[2]:f8 -> average[n]", split="n")
+def ema_update(w, average, count, momentum, frequency):
+    kept = momentum if count[0] else 0.0
+    return kept * average + (1 - kept) * w
+
+
+@EMA.kernel("count[2]:f8 -> count[2]:f8")
+def ema_advance(count, momentum, frequency):
+    return np.array([count[0] + 1, (count[1] if count[1] - frequency else 0.0) + 1])
+
+
+@EMA.kernel("w[n], average[n], count[2]:f8 -> w[n]", split="n")
+def ema_overwrite(w, average, count, momentum, frequency):
+    return w if count[1] - frequency else average

@@ -58,6 +58,11 @@ def ignore_label(y_pred, y_true, mean, ignored):
     return kept, counted[:, None].astype(y_pred.dtype) * y_pred.dtype.type(len(y_true) / count if mean else 1)
 
 
+@IGNORE_LABEL.kernel("y_true[batch]:i8, rows[1]:f8 -> rows[1]:f8", by_hand="it counts integers")
+def ignore_label_rows(y_true, rows, mean, ignored):
+    return np.array([rows[0] - np.count_nonzero(y_true == int(ignored))])
+
+
 ADD = Row(
     "add", "weighting", source="a loss and its penalty; the gradients of all uses of a parameter or an output"
 )
