@@ -117,6 +117,8 @@ class Executor:
         Counts the updates that are made, where anybody wants to know.
     turns : Turns, optional
         Of the model, for a program that changes it.
+    accumulated : (ndarray of int64, shape (1,), int), optional
+        As of an optimizer, where several steps make an update.
 
     Notes
     -----
@@ -132,13 +134,15 @@ class Executor:
         keep: bool = False,
         counter: np.ndarray | None = None,
         turns: Turns | None = None,
+        accumulated: tuple[np.ndarray, int] | None = None,
     ) -> None:
         self.program, self.backend, self.shared = program, backend, shared
         self.counter = np.zeros(1, np.int64) if counter is None else counter
         self.turns = Turns() if turns is None else turns
         self.steps = 0  # that the last run_steps completed
         self.rows = 0
-        self.start, self.commit = program.start, program.commit
+        self.start, self.commit, self.apply = program.start, program.commit, program.apply
+        self.accumulated = accumulated
         self.real = np.dtype(program.dtype)
         self.kernels = load(
             backend, program.dtype, dict.fromkeys(c.kernel.name for c in program.calls), program.numerics
@@ -277,6 +281,18 @@ class Executor:
         """
         raise NotImplementedError
 
+    def waits(self, first: int) -> bool:
+        """Whether a step from a call on only adds its gradient to those that an update waits for."""
+        if self.accumulated is None:
+            return False
+        waiting, together = self.accumulated
+        return first < self.apply and waiting.item() + 1 < together
+
+    def flush(self) -> None:
+        """Make an update of the gradients that are accumulated, if there are any."""
+        if self.accumulated is not None and self.accumulated[0].item():
+            self.run((self.apply, len(self.program.calls)), self.batch, counted=True)
+
     def run_program(self, check: str | None = None) -> None:
         """Run what follows the gathering once, on the data that is bound."""
         if check not in (None, "numpy"):
@@ -291,6 +307,8 @@ class Executor:
         if check is None:
             self.run((start, stop), self.batch, counted=True)
             return
+        waits = self.waits(start)
+        stop = self.apply if waits else stop
         reference = load("numpy", self.program.dtype, self.kernels, self.program.numerics)
         for i in range(start, stop):
             call = self.program.calls[i]
@@ -307,7 +325,14 @@ class Executor:
                     raise AssertionError(
                         f"call {i}, {call!r}: {buffer!r} differs from NumPy's bits in {at.size} of {got.size} elements"
                     )
-        self.counter[0] += 1
+        self.count(waits)
+
+    def count(self, waits: bool) -> None:
+        """Count a step, which made an update if it does not wait for others."""
+        self.counter += not waits
+        if self.accumulated is not None:
+            waiting = self.accumulated[0]
+            waiting[0] = waiting[0] + 1 if waits else 0
 
     def unbind(self) -> None:
         """Return arrays of callers': inputs and results are the program's own memory again, at full length."""
@@ -389,23 +414,27 @@ class NumpyExecutor(Executor):
     def _execute(self, span: tuple[int, int], batch: int, step: int, counted: bool) -> None:
         self.batch = batch
         views, (first, last) = self._views(batch), span
+        waits = counted and self.waits(first)
+        last = min(self.apply, last) if waits else last
         commit = min(max(self.commit, first), last)
         self.turns.stage = "step"
         try:
             with np.errstate(all="ignore"):
                 self._call(views[first:commit], first, step)
-                self._update(views[commit:last], commit, step, counted)
+                self._update(views[commit:last], commit, step, counted, waits)
         finally:
             self.turns.stage = ""
 
-    def _update(self, views: list[Any], commit: int, step: int, counted: bool) -> None:
+    def _update(self, views: list[Any], commit: int, step: int, counted: bool, waits: bool) -> None:
         """Run the calls that change what lasts, and count: all of it, or nothing where something interrupts it."""
-        lasting = {id(a): a for *_, outputs in views for a in (*outputs, self.counter)}
+        counts = [self.counter] if self.accumulated is None else [self.counter, self.accumulated[0]]
+        lasting = {id(a): a for a in (*counts, *(a for *_, outputs in views for a in outputs))}
         saved = [(a, a.copy()) for a in lasting.values()]
         self.turns.stage = "update"
         try:
             self._call(views, commit, step)
-            self.counter += counted
+            if counted:
+                self.count(waits)
         except BaseException:
             put_values(saved)
             raise
@@ -507,7 +536,8 @@ class CompiledExecutor(Executor):
             if b.parent is not None
             for fixed, per_row in [affine(b.offset)]
         ]
-        self.runner = Runner(calls, len(program.buffers), pool, portable, self.counter, self.turns, views)
+        accumulated = None if self.accumulated is None else (*self.accumulated, self.apply)
+        self.runner = Runner(calls, len(program.buffers), pool, portable, self.counter, self.turns, views, accumulated)
         self.runner.keep = self.own
         for buffer, array in zip(program.buffers, self.arrays, strict=True):
             if buffer.parent is None:
@@ -623,6 +653,7 @@ def make_executor(
     keep: bool = False,
     counter: np.ndarray | None = None,
     turns: Turns | None = None,
+    accumulated: tuple[np.ndarray, int] | None = None,
 ) -> Executor:
     """Return an executor for one backend; see `Executor`.
 
@@ -634,5 +665,7 @@ def make_executor(
         If it needs the extension modules and they are missing.
     """
     backend = choose_backend(backend)
-    made: Executor = BACKENDS[backend].executor_class()(program, backend, shared, batch, keep, counter, turns)
+    made: Executor = BACKENDS[backend].executor_class()(
+        program, backend, shared, batch, keep, counter, turns, accumulated
+    )
     return made

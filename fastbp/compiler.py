@@ -312,30 +312,37 @@ def _shortened(network: Network, passes: Sequence[Pass], by_hand: bool = False) 
     return network
 
 
+def _spans(layers: Sequence[Layer], layout: Layout, chosen: Container[int]) -> list[Any]:
+    """Return where parameters of some layers lie side by side that share a learning rate: begin, end, its factor."""
+    spans: list[list[Any]] = []
+    for k, _, shape, offset, _ in layout.entries:
+        factor, end = layers[k].lr_factor, offset + prod(shape)
+        if k in chosen:
+            if spans and spans[-1][1:] == [offset, factor]:
+                spans[-1][1] = end
+            else:
+                spans.append([offset, end, factor])
+    return spans
+
+
+def _parts(program: Program, arrays: Sequence[Buffer], n: int, start: int, end: int) -> list[Buffer]:
+    """Return what lies from `start` to `end` in each of some flat arrays of n elements: themselves if that is all."""
+    if end - start == n:
+        return list(arrays)
+    return [
+        program.buffer(f"{array.name}[{start}:{end}]", (end - start,), role=array.role, parent=array, offset=start)
+        for array in arrays
+    ]
+
+
 def _groups(
     network: Network, layers: Sequence[Layer], layout: Layout, trained: Container[int], arrays: Sequence[Buffer]
 ) -> list[Any]:
     """Return the parameters that share a learning rate and lie side by side: (their parts of `arrays`, the rate)."""
     program = network.program
-    spans: list[list[Any]] = []
-    for k, _, shape, offset, _ in layout.entries:
-        factor, end = layers[k].lr_factor, offset + prod(shape)
-        if k in trained:
-            if spans and spans[-1][1:] == [offset, factor]:
-                spans[-1][1] = end
-            else:
-                spans.append([offset, end, factor])
     groups = []
-    for start, end, factor in spans:
-        whole = end - start == layout.n
-        parts = [
-            array
-            if whole
-            else program.buffer(
-                f"{array.name}[{start}:{end}]", (end - start,), role=array.role, parent=array, offset=start
-            )
-            for array in arrays
-        ]
+    for start, end, factor in _spans(layers, layout, trained):
+        parts = _parts(program, arrays, layout.n, start, end)
         lr = network.lr if factor == 1 else program.call("scale_rate", network.lr, layer="optimizer", factor=factor)
         groups.append((parts, lr))
     return groups
@@ -401,6 +408,7 @@ def compile_training(
         program.call("check_finite", network.loss, layer="loss")
     first = min((k for k, *_ in layout.entries if k in trained), default=0)
     _backward(network, layers, steps, backward, first)
+    accumulated = _of_data(network, layout, optimizer, loss, trained, dw)
     for k, name, regularizer in _regularized(layout):
         if k in trained:
             regularizer.emit_gradient(program, network.parameters[k][name], gradients[k][name], layers[k].name)
@@ -409,7 +417,7 @@ def compile_training(
     for function in program.deferred:
         function()
     if optimizer is not None:
-        _update(network, layers, layout, optimizer, trained, w, dw, gradients)
+        _update(network, layers, layout, optimizer, trained, w, dw, gradients, accumulated)
     return _shortened(network, passes, by_hand)
 
 
@@ -430,6 +438,48 @@ def _gather_all(network: Network, layout: Layout, loss: Loss, weighted: bool) ->
         _gather(program, network.weight_source, network.index, network.weight)
 
 
+class _Accumulated(NamedTuple):
+    """What a batch adds to the gradients that an update waits for: the gradient of its data, and what it counts for.
+
+    `mean` says whether the sum is divided by what all of them count for.
+    """
+
+    dw: Buffer
+    rows: Buffer
+    mean: bool
+
+
+def _of_data(
+    network: Network,
+    layout: Layout,
+    optimizer: Optimizer | None,
+    loss: Loss | None,
+    trained: Container[int],
+    dw: Buffer,
+) -> _Accumulated | None:
+    """Add what accumulation needs of a batch, before penalties are added to its gradient; None where there is none."""
+    if optimizer is None or optimizer.gradient_accumulation_steps == 1:
+        return None
+    program, of_sum = network.program, loss is not None and loss.reduction == "sum"
+
+    def insert(phase: str, name: str, *inputs: Buffer, **options: Any) -> Buffer:
+        program.phase = phase
+        made: Buffer = program.call(name, *inputs, layer="optimizer", **options)
+        program.phase, call = "backward", program.calls.pop()
+        program.calls.insert(program.span(phase)[1], call)
+        return made
+
+    # of a gradient that is given by hand nothing but the batch is known
+    counts = {"fixed": 1.0, "each": 0.0} if of_sum else {"each": float(layout.positions)}
+    rows = insert("forward", "accumulate_rows", network.x.matrix(1), **counts)
+    if loss is not None and loss.ignore_index is not None and not of_sum:
+        labels = network.y_true.reshaped((prod(network.y_true.shape),))
+        rows = insert("loss", "ignore_label_rows", labels, rows, ignored=float(loss.ignore_index))
+    if any(k in trained for k, *_ in _regularized(layout)):
+        dw = program.call("identity_forward", dw, layer="optimizer")
+    return _Accumulated(dw, rows, not of_sum)
+
+
 def _update(
     network: Network,
     layers: Sequence[Layer],
@@ -439,24 +489,73 @@ def _update(
     w: Buffer,
     dw: Buffer,
     gradients: Views,
+    accumulated: _Accumulated | None,
 ) -> None:
     """Add what changes the parameters."""
     program = network.program
     state = {
         name: program.buffer(name, shape, kind, role="state")
-        for name, (shape, kind, _) in optimizer.state(layout.n).items()
+        for name, (shape, kind, _) in optimizer.whole_state(layout.n).items()
     }
     network.lr = program.buffer("lr", (1,), "f8", role="state")
     if not gradients:
         return
-    optimizer.emit_clipping(program, [view for views in gradients.values() for view in views.values()], dw)
+    views = [view for views in gradients.values() for view in views.values()]
+    if accumulated is not None:
+        dw = state["accumulated"]
+        views = _accumulate(network, layers, layout, trained, accumulated, dw, state["accumulated_rows"])
+    optimizer.emit_clipping(program, views, dw)
     slots = [state[name] for name in optimizer.slots]
     groups = _groups(network, layers, layout, trained, [w, dw, *slots])
-    optimizer.emit(program, [(*parts[:2], parts[2:], lr) for parts, lr in groups], state)
+    own = {name: state[name] for name in optimizer.state(layout.n)}
+    optimizer.emit(program, [(*parts[:2], parts[2:], lr) for parts, lr in groups], own)
     for k, name, *_ in layout.entries:
         constraint = layout.specs[k, name].constraint
         if constraint is not None and k in trained:
             constraint.emit(program, network.parameters[k][name], layers[k].name)
+    if optimizer.use_ema:
+        others = [k for k in range(len(layers)) if k not in trained]
+        spans: list[Any] = [
+            (*_parts(program, [w, state["ema"]], layout.n, start, end), known)
+            for chosen, known in ((trained, True), (others, False))
+            for start, end, _ in _spans(layers, layout, chosen)
+        ]
+        optimizer.emit_averages(program, spans, state["ema_count"])
+    if accumulated is not None:
+        program.call("accumulate_restart", state["accumulated_rows"], layer="optimizer")
+
+
+def _accumulate(
+    network: Network,
+    layers: Sequence[Layer],
+    layout: Layout,
+    trained: Container[int],
+    batch: _Accumulated,
+    total: Buffer,
+    seen: Buffer,
+) -> list[Buffer]:
+    """Add a batch to the gradients that an update waits for, and begin that; return its gradient by parameter."""
+    program = network.program
+    program.call("accumulate_gradient", batch.dw, total, batch.rows, seen, layer="optimizer")
+    program.call("accumulate_seen", batch.rows, seen, layer="optimizer")
+    program.phase = "apply"
+    if batch.mean:
+        program.call("accumulate_mean", total, seen, layer="optimizer")
+    views = {
+        entry[:2]: program.buffer(
+            f"{layers[entry.layer].name}.d{entry.name} accumulated",
+            entry.shape,
+            role="state",
+            parent=total,
+            offset=entry.offset,
+        )
+        for entry in layout.entries
+        if entry.layer in trained
+    }
+    for k, name, regularizer in _regularized(layout):
+        if k in trained:
+            regularizer.emit_gradient(program, network.parameters[k][name], views[k, name], layers[k].name)
+    return list(views.values())
 
 
 def compile_pull(

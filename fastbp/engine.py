@@ -21,6 +21,7 @@ from .compiler import (
 )
 from .data import Bounds, bounds_of
 from .kernels import choose_backend
+from .kernels.arrays import dtype_of
 from .kernels.pcg64 import WORDS, pcg64_state
 from .layers import Embedding, Flatten, Layer
 from .turns import add_values, put_values
@@ -156,9 +157,16 @@ class Memory:
     @property
     def weights(self) -> list[tuple[Entry, np.ndarray]]:
         """Parameters and statistics as views, layer by layer: Keras' order."""
+        return self.weights_with(self.arrays["parameters"])
+
+    def weights_with(self, parameters: np.ndarray) -> list[tuple[Entry, np.ndarray]]:
+        """Return `weights` with other parameters than the model's: views of a flat array."""
         found = [
-            (entry, self.arrays[name][entry.part].reshape(entry.shape))
-            for name, entries in (("parameters", self.layout.entries), ("statistics", self.layout.statistics))
+            (entry, flat[entry.part].reshape(entry.shape))
+            for flat, entries in (
+                (parameters, self.layout.entries),
+                (self.arrays["statistics"], self.layout.statistics),
+            )
             for entry in entries
         ]
         return sorted(found, key=lambda pair: pair[0].layer)
@@ -173,8 +181,8 @@ class Memory:
 def new_state(optimizer: Optimizer, memory: Memory) -> dict[str, np.ndarray]:
     """Return the arrays of an optimizer's state with their initial values."""
     state = {}
-    for name, (shape, kind, value) in optimizer.state(memory.layout.n).items():
-        state[name] = aligned(prod(shape), memory.dtype if kind == "real" else np.float64).reshape(shape)
+    for name, (shape, kind, value) in optimizer.whole_state(memory.layout.n).items():
+        state[name] = aligned(prod(shape), dtype_of(kind, np.dtype(memory.dtype))).reshape(shape)
         state[name][...] = value
     return state
 
@@ -203,7 +211,8 @@ class Steps:
         self.network, self.executor, self.has_dy = network, executor, False
         program, dy = network.program, network.dy.root
         self.training = program.training
-        self.spans = {phase: program.span(phase) for phase in ("forward", "loss", "backward", "update")}
+        self.spans = {phase: program.span(phase) for phase in ("forward", "loss", "backward")}
+        self.spans["update"] = program.span("update", "apply")
         first, last = self.spans["backward"]
         made = [i for i in range(first, last) if any(b.root is dy for b in program.calls[i].writes)]
         self.spans["pull"] = (made[-1] + 1 if made else first), last
@@ -297,6 +306,11 @@ class Engine:
             steps.forward = refuse
         self.step, self._steps = refuse, {}
         self.memory.arrays["gradients"][...] = 0  # of a layer that is not trained any more they stay so
+        optimizer = self.setup.optimizer
+        if optimizer is not None and optimizer.accumulated is not None:
+            for entry in self.layout.entries:
+                if not self.layers[entry.layer].trainable:
+                    optimizer.arrays["accumulated"][entry.part] = 0
         self.turns.hand = ""
         self.least_rows = max((layer.least_rows for layer in self.layers), default=1)
 
@@ -381,9 +395,9 @@ class Engine:
         kept = self._kept.get(key)
         if kept is None or kept[1].plan.batch < batch:
             network, optimizer = self.network(purpose, weighted), self.setup.optimizer
-            counter = None if optimizer is None else optimizer.counter
+            counts = (None, None) if optimizer is None else (optimizer.counter, optimizer.accumulated)
             executor = make_executor(
-                network.program, self.backend, self.shared, batch, purpose in _BY_HAND, counter, self.turns
+                network.program, self.backend, self.shared, batch, purpose in _BY_HAND, counts[0], self.turns, counts[1]
             )
             network.program.executor = executor
             if key == ("train", False):
@@ -403,7 +417,12 @@ class Engine:
         return steps
 
     def lend(
-        self, purpose: str, batch: int, weighted: bool = False, trained: frozenset[int] | None = None
+        self,
+        purpose: str,
+        batch: int,
+        weighted: bool = False,
+        trained: frozenset[int] | None = None,
+        averages: np.ndarray | None = None,
     ) -> tuple[Network, Executor]:
         """Return network and executor of a purpose that several threads may have; the executor is to be given back.
 
@@ -414,30 +433,45 @@ class Engine:
         weighted : bool
         trained : frozenset of int, optional
             As of `compile`.
+        averages : ndarray, optional
+            What takes the place of the parameters; it is the same in all calls of an engine that give it.
 
         Returns
         -------
         Network, Executor
         """
-        network, key = self.network(purpose, weighted, trained), (purpose, weighted, trained)
+        network, key = self.network(purpose, weighted, trained), self._key(purpose, weighted, trained, averages)
         idle = self._idle.setdefault(key, [])
         try:
             executor = idle.pop()
         except IndexError:
             executor = None
         if executor is None or executor.plan.batch < batch:
-            executor = make_executor(network.program, self.backend, self.shared, batch)
-            if purpose == "predict":
+            shared = self.shared if averages is None else {**self.shared, "parameters": averages}
+            executor = make_executor(network.program, self.backend, shared, batch)
+            if idle is self.predictors:
                 self._open_map(network, executor)
             elif idle is self.pullers or idle is self.differentiators:
                 self._open_pull(network, executor)
         return network, executor
 
     def give_back(
-        self, purpose: str, executor: Executor, weighted: bool = False, trained: frozenset[int] | None = None
+        self,
+        purpose: str,
+        executor: Executor,
+        weighted: bool = False,
+        trained: frozenset[int] | None = None,
+        averages: np.ndarray | None = None,
     ) -> None:
         """Take an executor back that was lent; one that is lost on the way is made anew when it is needed."""
-        self._idle[purpose, weighted, trained].append(executor)
+        self._idle[self._key(purpose, weighted, trained, averages)].append(executor)
+
+    @staticmethod
+    def _key(
+        purpose: str, weighted: bool, trained: frozenset[int] | None, averages: np.ndarray | None
+    ) -> tuple[str, bool, frozenset[int] | None]:
+        """Return under what idle executors are kept."""
+        return purpose if averages is None else f"{purpose} with averages", weighted, trained
 
     def ask(self, idle: list[Executor], *arguments: Any) -> Any:
         """Return what an executor that nobody uses, of `predictors` and its like, makes of arguments; or None."""

@@ -1329,7 +1329,14 @@ class Sequential:
 
     # ------------------------------------------------------------------ using
 
-    def predict(self, x: ArrayLike | Iterable[Any], batch_size: int = BLOCK, verbose: int | str = 0) -> np.ndarray:
+    def predict(
+        self,
+        x: ArrayLike | Iterable[Any],
+        batch_size: int = BLOCK,
+        verbose: int | str = 0,
+        *,
+        weights: str | None = None,
+    ) -> np.ndarray:
         """Return the output for every row.
 
         Parameters
@@ -1340,6 +1347,9 @@ class Sequential:
             Rows that are computed at a time. The bits are those of NumPy's expression on such a block.
         verbose : {0, 1, 2, "auto"}
             1 or "auto" shows a progress bar on standard error, 2 prints a line at the end.
+        weights : {None, "ema"}
+            "ema" computes with the moving averages that an optimizer with ``use_ema=True`` keeps of the parameters;
+            before its first update, and for statistics such as those of `BatchNorm`, with what the model has.
 
         Returns
         -------
@@ -1353,19 +1363,41 @@ class Sequential:
         >>> model.predict([[1, 2], [3, 4]])
         array([[21.5],
                [43.5]], dtype=float32)
+        >>> model.compile(fastbp.optimizers.SGD(lr=0.0625, use_ema=True, ema_momentum=0.5), "mse")
+        >>> for _ in range(2):
+        ...     loss = model.train_on_batch([[1, 0]], [2.5])
+        >>> model.predict([[1, 0]]), model.predict([[1, 0]], weights="ema")
+        (array([[1.9375]], dtype=float32), array([[1.84375]], dtype=float32))
         """
         engine = self._engine
-        if engine is not None and batch_size.__class__ is int and not verbose:
+        if engine is not None and batch_size.__class__ is int and not verbose and weights is None:
             y = engine.ask(engine.predictors, x, batch_size)
             if y is not None:
                 return y
         batch_size, verbose = integer("batch_size", batch_size, 1), check_verbose(verbose)
+        self._check_weights(weights)
         fed = is_feed(x, sequences=False)
         given: Any = Feed("x", x, self._inputs_of) if fed else x
         if self._memory is None:
             rows = given.first if fed else self._inputs(given)
             self.build(rows.shape[1:])
-        return self._turns.read("predict", self._predict, given, batch_size, verbose)
+        return self._turns.read("predict", self._predict, given, batch_size, verbose, weights)
+
+    def _check_weights(self, weights: str | None) -> None:
+        """Raise ValueError where somebody asks for averages that the optimizer does not keep."""
+        if weights is None:
+            return
+        if weights != "ema":
+            raise ValueError(f"weights is {weights!r}; it must be None or 'ema'")
+        optimizer = self.optimizer
+        if optimizer is None or not optimizer.use_ema:
+            has = "the model is not compiled" if optimizer is None else f"{type(optimizer).__name__} has use_ema=False"
+            raise ValueError(f"weights is 'ema' and there are no averages: {has}; compile with Adam(use_ema=True)")
+
+    def _averages(self, weights: str | None) -> np.ndarray | None:
+        """Return what takes the place of the parameters: the averages of the optimizer, or None."""
+        self._check_weights(weights)
+        return None if weights is None else self.optimizer.averages
 
     def _inputs(self, x: ArrayLike) -> np.ndarray:
         """Return inputs as the first layer takes them, finite or not."""
@@ -1376,12 +1408,14 @@ class Sequential:
         """Return the inputs of a batch of an iterable."""
         return self._inputs(inputs_of(item, self.input_shape))
 
-    def _predict(self, x: Any, batch_size: int, verbose: int) -> np.ndarray:
+    def _predict(self, x: Any, batch_size: int, verbose: int, weights: str | None) -> np.ndarray:
         # within the turn: until then another thread may compile for another dtype
-        engine = self.engine()
+        engine, averages = self.engine(), self._averages(weights)
         if isinstance(x, Feed):
             with Progress("predict", verbose, None) as progress:
-                outputs = [self._outputs(engine, x, min(batch_size, len(x)), progress) for x in x.epoch()]
+                outputs = [
+                    self._outputs(engine, x, min(batch_size, len(x)), progress, averages=averages) for x in x.epoch()
+                ]
                 progress.end({})
             return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
         rows, layout, name = as_rows("x", x), engine.layout, source("x", x)
@@ -1391,22 +1425,28 @@ class Sequential:
         with Progress("predict", verbose, len(rows)) as progress:
             for here in by_blocks(rows, self.dtype, batch):
                 features = self._features(behind(name, here.start), rows[here], layout, finite=False)
-                self._outputs(engine, features, batch, progress, y[here])
+                self._outputs(engine, features, batch, progress, y[here], averages)
             progress.end({})
         return y
 
     def _outputs(
-        self, engine: Engine, x: np.ndarray, batch: int, progress: Progress, y: np.ndarray | None = None
+        self,
+        engine: Engine,
+        x: np.ndarray,
+        batch: int,
+        progress: Progress,
+        y: np.ndarray | None = None,
+        averages: np.ndarray | None = None,
     ) -> np.ndarray:
         """Return the outputs of rows, in `y` if that is given."""
         if y is None:
             y = np.empty((len(x), *engine.layout.output_shape), self.dtype)
-        network, executor = engine.lend("predict", batch)
+        network, executor = engine.lend("predict", batch, averages=averages)
         arrays = {network.x: x, network.y_pred: y}
         try:
             executor.run_steps((0, len(network.program.calls)), len(x), batch, arrays, progress.pause(len(x), batch))
         finally:
-            engine.give_back("predict", executor)
+            engine.give_back("predict", executor, averages=averages)
         progress.add(len(x))
         return y
 
@@ -1521,6 +1561,8 @@ class Sequential:
         verbose: int | str = 0,
         steps: int | None = None,
         return_dict: bool = False,
+        *,
+        weights: str | None = None,
     ) -> Evaluation | Any:
         """Return the loss and the metrics of data.
 
@@ -1538,6 +1580,8 @@ class Sequential:
             How many batches of an iterable are taken; by default all there are.
         return_dict : bool
             Whether a plain dict is returned, which iterates over names.
+        weights : {None, "ema"}
+            As for `predict`.
 
         Returns
         -------
@@ -1557,21 +1601,23 @@ class Sequential:
         (0.5, ['accuracy', 'loss'])
         """
         engine = self._engine
-        plain = sample_weight is None and steps is None and not verbose
+        plain = sample_weight is None and steps is None and not verbose and weights is None
         if engine is not None and plain and batch_size.__class__ is int:
             logs = engine.ask(engine.evaluators, x, y, batch_size)
             if logs is not None:
                 return logs if return_dict else Evaluation(logs)
         batch_size, verbose = integer("batch_size", batch_size, 1), check_verbose(verbose)
+        self._check_weights(weights)
         fed = takes_feed(x, y, sample_weight, "steps", steps)
         given: Any = feed_of(self, "x", x, steps) if fed else x
-        logs = self.read("evaluate", self._evaluate, given, y, batch_size, sample_weight, verbose)
+        logs = self.read("evaluate", self._evaluate, given, y, batch_size, sample_weight, verbose, weights)
         return logs if return_dict else Evaluation(logs)
 
     def _evaluate(
-        self, x: Any, y: Any, batch_size: int, sample_weight: ArrayLike | None, verbose: int
+        self, x: Any, y: Any, batch_size: int, sample_weight: ArrayLike | None, verbose: int, weights: str | None
     ) -> dict[str, Any]:
         self._require_loss()
+        averages = self._averages(weights)
         rows: int | None = None
         if isinstance(x, Feed):
             parts = x.epoch()
@@ -1579,7 +1625,7 @@ class Sequential:
             data = self.prepare(x, y, sample_weight, converted=False)
             parts, rows = self._converted(data, source("x", x), batch_size), len(data.x)
         with Progress("evaluate", verbose, rows) as progress:
-            logs = evaluate(self.engine(), parts, batch_size, progress)
+            logs = evaluate(self.engine(), parts, batch_size, progress, averages)
             progress.end(logs)
         return logs
 
@@ -1621,8 +1667,13 @@ class Sequential:
 
     # ------------------------------------------------------------------ weights and files
 
-    def get_weights(self) -> list[np.ndarray]:
+    def get_weights(self, *, weights: str | None = None) -> list[np.ndarray]:
         """Return copies of all parameters and statistics, layer by layer ``[w, b, ...]``: Keras' order.
+
+        Parameters
+        ----------
+        weights : {None, "ema"}
+            As for `predict`: ``model.set_weights(model.get_weights(weights="ema"))`` takes the averages over.
 
         Returns
         -------
@@ -1637,7 +1688,12 @@ class Sequential:
         ((4, 8), (8,), (8, 3), (3,))
         """
         self.build()
-        return self._turns.read("get_weights", lambda: [array.copy() for _, array in self.engine().memory.weights])
+        return self._turns.read("get_weights", self._get_weights, weights)
+
+    def _get_weights(self, weights: str | None) -> list[np.ndarray]:
+        memory, averages = self.engine().memory, self._averages(weights)
+        found = memory.weights if averages is None else memory.weights_with(averages)
+        return [array.copy() for _, array in found]
 
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Set all parameters and statistics.

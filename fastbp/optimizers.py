@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .checks import as_numbers, check_kind, integer, number
+from .kernels.arrays import dtype_of
 from .kernels.table import KERNELS, TABLE
 from .naming import elsewhere
 from .registry import Registered, make, name_of, restore
@@ -48,6 +49,13 @@ __all__ = [
 
 _MOST = 2**63 - 1  # updates that can be counted
 _AHEAD = 256  # rates that are computed at a time where steps are taken one by one
+#: What is around an update if nothing is said.
+_AROUND: dict[str, Any] = {
+    "gradient_accumulation_steps": 1,
+    "use_ema": False,
+    "ema_momentum": 0.99,
+    "ema_overwrite_frequency": None,
+}
 
 
 class Optimizer(Registered, kind="optimizer"):
@@ -65,9 +73,31 @@ class Optimizer(Registered, kind="optimizer"):
         The gradient of each parameter is scaled down to this Euclidean norm where it is longer.
     global_clipnorm : float, optional
         So are all gradients together: PyTorch's ``clip_grad_norm_`` (which divides by the norm plus 1e-6).
+    gradient_accumulation_steps : int, optional
+        After how many batches there is an update: from the gradient that the loss over all their rows has. 1 by
+        default.
+    use_ema : bool
+        Whether a moving average of the parameters is kept, with which ``predict(x, weights="ema")`` computes.
+    ema_momentum : float
+        What of the average each update keeps, in [0, 1).
+    ema_overwrite_frequency : int, optional
+        After how many updates the average takes the place of the parameters, again and again; by default never.
 
     Notes
     -----
+    Of batches 1 .. k with gradients ``dw_i`` of the data's loss over ``n_i`` rows, accumulation makes
+    ``(n_1 * dw_1 + ... + n_k * dw_k) / (n_1 + ... + n_k)``, added in this order: each product and sum is rounded to the
+    model's dtype. Where a loss ignores a label, ``n_i`` are the labels that count; of losses that are sums over rows
+    all ``n_i`` are 1, and nothing is divided. To that the penalties of layers are added, once, before it is clipped.
+    `iterations` and schedules count updates; moving averages of `BatchNorm` change with every batch. The end of an
+    epoch of `fit` makes an update of what is there. Keras has the mean of the k gradients, whatever their rows, and
+    leaves the rest of an epoch to the next one.
+
+    After each update, and the constraints of layers, ``ema = ema_momentum * ema + (1 - ema_momentum) * w``; the first
+    update begins with w, as in Keras. The parameters of layers that are not trained stay as they are in the average.
+    Keras has the average take the place of the parameters at the end of `fit`, too, and counts batches where gradients
+    are accumulated.
+
     An optimizer belongs to the model that was compiled with it and holds that model's state. A copy of it
     (``copy.deepcopy``, ``pickle``) belongs to none, and a model that is compiled with it goes on with that state.
 
@@ -80,6 +110,12 @@ class Optimizer(Registered, kind="optimizer"):
     >>> optimizer.iterations = 500
     >>> optimizer.lr
     0.005
+    >>> import numpy as np, fastbp
+    >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2)
+    >>> model.compile(Adam(gradient_accumulation_steps=4, use_ema=True), "mse")
+    >>> history = model.fit(np.ones((60, 2)), np.ones(60), batch_size=10, verbose=0)  # 6 batches: 4, and 2 at the end
+    >>> model.optimizer.iterations, model.predict(np.ones((5, 2)), weights="ema").shape
+    (2, (5, 1))
     """
 
     def __init__(
@@ -88,6 +124,10 @@ class Optimizer(Registered, kind="optimizer"):
         clipvalue: float | None = None,
         clipnorm: float | None = None,
         global_clipnorm: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
     ) -> None:
         given = {"clipvalue": clipvalue, "clipnorm": clipnorm, "global_clipnorm": global_clipnorm}
         self.clipping = {
@@ -97,6 +137,16 @@ class Optimizer(Registered, kind="optimizer"):
         }
         if len(self.clipping) > 1:
             raise ValueError(f"{' and '.join(self.clipping)} are given; give one of them")
+        check_kind("use_ema", use_ema, (bool, np.bool_), "True or False")
+        steps, every = gradient_accumulation_steps, ema_overwrite_frequency
+        self._around: dict[str, Any] = {
+            "gradient_accumulation_steps": 1 if steps is None else integer("gradient_accumulation_steps", steps, 1),
+            "use_ema": bool(use_ema),
+            "ema_momentum": number("ema_momentum", ema_momentum, 0, 1),
+            "ema_overwrite_frequency": None if every is None else integer("ema_overwrite_frequency", every, 1),
+        }
+        if every is not None and not use_ema:
+            raise ValueError(f"ema_overwrite_frequency is {every} and use_ema is False; there is no average to write")
         # arrays of one, so that compiled programs use the same memory
         self._lr = np.empty(1)
         self._iterations = np.zeros(1, np.int64)
@@ -120,6 +170,34 @@ class Optimizer(Registered, kind="optimizer"):
             self._lr[0] = number("lr", value, 0, math.inf, closed_low=False)
             self._schedule = None
         self._ahead: tuple[int, np.ndarray] = 0, np.empty(0)
+
+    @property
+    def gradient_accumulation_steps(self) -> int:
+        """How many batches make an update."""
+        steps: int = self._around["gradient_accumulation_steps"]
+        return steps
+
+    @property
+    def use_ema(self) -> bool:
+        """Whether a moving average of the parameters is kept."""
+        return bool(self._around["use_ema"])
+
+    @property
+    def ema_momentum(self) -> float:
+        """What of the average each update keeps."""
+        return float(self._around["ema_momentum"])
+
+    @property
+    def ema_overwrite_frequency(self) -> int | None:
+        """After how many updates the average takes the place of the parameters; None for never."""
+        frequency: int | None = self._around["ema_overwrite_frequency"]
+        return frequency
+
+    @property
+    def averages(self) -> np.ndarray | None:
+        """The moving average of all parameters, flat, as programs change it; None before the first update."""
+        known = self.use_ema and self._state and self._state["ema_count"][0] > 0
+        return self._state["ema"] if known else None
 
     @property
     def schedule(self) -> Rate | None:
@@ -173,8 +251,19 @@ class Optimizer(Registered, kind="optimizer"):
                     break  # all have come to 0, or as near as they get
         return [(state["power"], power)]
 
+    @property
+    def accumulated(self) -> tuple[np.ndarray, int] | None:
+        """How many batches there were since the last update, as an array of one, and of how many one is made.
+
+        None where each batch makes one.
+        """
+        steps = self.gradient_accumulation_steps
+        return (self._state["accumulated_batches"], steps) if steps > 1 and self._state else None
+
     def rates(self, steps: int) -> np.ndarray | None:
         """Return the learning rates of the next `steps` steps, or None where it is a number.
+
+        Where several steps make an update, they have the same.
 
         Parameters
         ----------
@@ -193,7 +282,12 @@ class Optimizer(Registered, kind="optimizer"):
         """
         if self._schedule is None:
             return None
-        return rates_of(self._schedule, np.arange(self.iterations, self.iterations + steps, dtype=np.float64))
+        if self.accumulated is None:
+            return rates_of(self._schedule, np.arange(self.iterations, self.iterations + steps, dtype=np.float64))
+        (pending,), together = self.accumulated
+        updates = (pending + np.arange(steps)) // together
+        count = updates[-1] + 1 if steps else 0
+        return rates_of(self._schedule, np.arange(self.iterations, self.iterations + count, dtype=np.float64))[updates]
 
     def prepare(self) -> None:
         """Put the learning rate of the next step where the program reads it.
@@ -263,6 +357,35 @@ class Optimizer(Registered, kind="optimizer"):
         (power,) = KERNELS[f"{self.advance}_advance"].operands
         return {**state, "power": (tuple(map(int, power.dims)), "f8", 1.0)}
 
+    def whole_state(self, n: int) -> State:
+        """Return `state`, and what accumulation and moving averages keep besides.
+
+        Parameters
+        ----------
+        n : int
+
+        Returns
+        -------
+        dict of str to (shape, dtype, float)
+            As of `state`; "i8" are integers.
+
+        Examples
+        --------
+        >>> SGD(use_ema=True).whole_state(100)
+        {'ema': ((100,), 'real', 0.0), 'ema_count': ((2,), 'f8', 0.0)}
+        >>> list(SGD(gradient_accumulation_steps=4).whole_state(100))
+        ['accumulated', 'accumulated_rows', 'accumulated_batches']
+        """
+        state = dict(self.state(n))
+        if self.gradient_accumulation_steps > 1:
+            state["accumulated"] = (n,), "real", 0.0
+            state["accumulated_rows"] = (1,), "f8", 0.0
+            state["accumulated_batches"] = (1,), "i8", 0.0
+        if self.use_ema:
+            state["ema"] = (n,), "real", 0.0
+            state["ema_count"] = (2,), "f8", 0.0
+        return state
+
     def emit_clipping(self, program: Program, gradients: Sequence[Buffer], dw: Buffer) -> None:
         """Add the clipping of the gradients to a program.
 
@@ -319,6 +442,35 @@ class Optimizer(Registered, kind="optimizer"):
             program.call(f"{self.advance}_advance", shared["power"], layer="optimizer", **options)
         for w, dw, slots, lr in groups:
             program.call(f"{self.row}_update", w, dw, *slots, *shared.values(), lr, layer="optimizer", **known)
+
+    def emit_averages(self, program: Program, spans: Sequence[tuple[Buffer, Buffer, bool]], count: Buffer) -> None:
+        """Add the moving averages of parameters to a program.
+
+        Parameters
+        ----------
+        program : Program
+        spans : list of (w, ema, bool)
+            Parameters and their averages, flat, and whether they are trained.
+        count : Buffer
+            The updates that the averages have seen, and those since they last took the place of the parameters.
+
+        Examples
+        --------
+        >>> from fastbp.program import Program
+        >>> program = Program("float32")
+        >>> w, ema = program.buffer("w", (100,), role="parameter"), program.buffer("ema", (100,), role="state")
+        >>> SGD(use_ema=True).emit_averages(program, [(w, ema, True)], program.buffer("count", (2,), "f8", "state"))
+        >>> program.calls[0]
+        ema_update(w[100], ema[100], count[2]) -> ema[100]
+        """
+        options: dict[str, Any] = {"layer": "optimizer", "frequency": float(self.ema_overwrite_frequency or 0)}
+        for w, ema, trained in spans:
+            # what is not trained is taken over with the first update
+            program.call("ema_update", w, ema, count, momentum=self.ema_momentum if trained else 1.0, **options)
+        program.call("ema_advance", count, momentum=self.ema_momentum, **options)
+        for w, ema, trained in spans:
+            if trained and self.ema_overwrite_frequency is not None:
+                program.call("ema_overwrite", w, ema, count, momentum=self.ema_momentum, **options)
 
     def attached(self, owner: object, state: dict[str, np.ndarray]) -> list[tuple[Any, str, Any]]:
         """Return what to set (`put_attributes`) to make `state` this optimizer's own, which may have state already.
@@ -383,7 +535,7 @@ class Optimizer(Registered, kind="optimizer"):
         """
         if self._owner is None:
             self._state = {}  # of a copy: the next model's size decides
-        initial = {name: value for name, (_, _, value) in self.state(1).items()}
+        initial = {name: value for name, (_, _, value) in self.whole_state(1).items()}
         pairs = [(array, np.full_like(array, initial[name])) for name, array in self._state.items()]
         put_values([*pairs, (self._iterations, np.zeros_like(self._iterations))])
 
@@ -469,8 +621,10 @@ class Optimizer(Registered, kind="optimizer"):
         >>> import numpy as np
         >>> SGD(momentum=0.9).check_state({"velocity": np.zeros(3, "float32")}, 3, "float32")
         """
-        kinds = {"real": np.dtype(dtype), "f8": np.dtype(np.float64)}
-        _checked_state(state, {name: (shape, kinds[kind]) for name, (shape, kind, _) in self.state(n).items()})
+        wanted = {
+            name: (shape, dtype_of(kind, np.dtype(dtype))) for name, (shape, kind, _) in self.whole_state(n).items()
+        }
+        _checked_state(state, wanted)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments: plain data, but for a schedule.
@@ -485,7 +639,8 @@ class Optimizer(Registered, kind="optimizer"):
         {'lr': 0.01, 'clipnorm': 1.0, 'beta1': 0.9, 'beta2': 0.999, 'eps': 1e-08}
         """
         own = {name: getattr(self, name) for name in self.options}
-        return {"lr": self.lr if self._schedule is None else self._schedule, **self.clipping, **own}
+        around = {name: value for name, value in self._around.items() if value != _AROUND[name]}
+        return {"lr": self.lr if self._schedule is None else self._schedule, **self.clipping, **around, **own}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
@@ -523,7 +678,7 @@ class SGD(Optimizer, names=("sgd",)):
         In [0, 1).
     nesterov : bool
         Needs a momentum.
-    **clipping
+    **common
         As for `Optimizer`.
 
     Examples
@@ -533,9 +688,9 @@ class SGD(Optimizer, names=("sgd",)):
     """
 
     def __init__(
-        self, lr: float | Rate = 0.01, momentum: float = 0.0, nesterov: bool = False, **clipping: float | None
+        self, lr: float | Rate = 0.01, momentum: float = 0.0, nesterov: bool = False, **common: Any
     ) -> None:
-        super().__init__(lr, **clipping)
+        super().__init__(lr, **common)
         self.momentum = number("momentum", momentum, 0, 1)
         self.nesterov = bool(nesterov)
         if self.nesterov and self.momentum == 0:
@@ -564,7 +719,7 @@ class Adam(Optimizer, names=("adam",)):
     eps : float
         Positive. PyTorch's 1e-8, added where PyTorch adds it. Keras adds its 1e-7 to ``sqrt(v)`` before v is corrected
         (the paper's epsilon hat): in the first steps that counts for more.
-    **clipping
+    **common
         As for `Optimizer`.
 
     References
@@ -587,9 +742,9 @@ class Adam(Optimizer, names=("adam",)):
         beta1: float = 0.9,
         beta2: float = 0.999,
         eps: float = 1e-8,
-        **clipping: float | None,
+        **common: Any,
     ) -> None:
-        super().__init__(lr, **clipping)
+        super().__init__(lr, **common)
         self.beta1 = number("beta1", beta1, 0, 1)
         self.beta2 = number("beta2", beta2, 0, 1)
         self.eps = number("eps", eps, 0, math.inf, closed_low=False)
@@ -604,7 +759,7 @@ class AdamW(Adam, names=("adamw",)):
         As for `Adam`.
     weight_decay : float
         Not negative. All parameters decay, biases too, as in PyTorch.
-    **clipping
+    **common
         As for `Optimizer`.
 
     References
@@ -626,9 +781,9 @@ class AdamW(Adam, names=("adamw",)):
         beta2: float = 0.999,
         eps: float = 1e-8,
         weight_decay: float = 0.01,
-        **clipping: float | None,
+        **common: Any,
     ) -> None:
-        super().__init__(lr, beta1, beta2, eps, **clipping)
+        super().__init__(lr, beta1, beta2, eps, **common)
         self.weight_decay = number("weight_decay", weight_decay, 0, math.inf)
 
 
@@ -639,7 +794,7 @@ class AMSGrad(Adam, names=("amsgrad",)):
     ----------
     lr, beta1, beta2, eps : float
         As for `Adam`.
-    **clipping
+    **common
         As for `Optimizer`.
 
     Notes
@@ -667,7 +822,7 @@ class Adamax(Adam, names=("adamax",)):
     ----------
     lr, beta1, beta2, eps : float
         As for `Adam`. eps is added to the gradient's size, as in PyTorch; Keras adds it to u. Keras' lr is 0.001.
-    **clipping
+    **common
         As for `Optimizer`.
 
     References
@@ -688,9 +843,9 @@ class Adamax(Adam, names=("adamax",)):
         beta1: float = 0.9,
         beta2: float = 0.999,
         eps: float = 1e-8,
-        **clipping: float | None,
+        **common: Any,
     ) -> None:
-        super().__init__(lr, beta1, beta2, eps, **clipping)
+        super().__init__(lr, beta1, beta2, eps, **common)
 
 
 class Nadam(Adam, names=("nadam",)):
@@ -705,7 +860,7 @@ class Nadam(Adam, names=("nadam",)):
     momentum_decay : float
         Not negative. PyTorch's 0.004, with which the momentum grows over some thousand steps; 1 is Keras', with which
         it takes a hundred.
-    **clipping
+    **common
         As for `Optimizer`.
 
     References
@@ -728,9 +883,9 @@ class Nadam(Adam, names=("nadam",)):
         beta2: float = 0.999,
         eps: float = 1e-8,
         momentum_decay: float = 0.004,
-        **clipping: float | None,
+        **common: Any,
     ) -> None:
-        super().__init__(lr, beta1, beta2, eps, **clipping)
+        super().__init__(lr, beta1, beta2, eps, **common)
         self.momentum_decay = number("momentum_decay", momentum_decay, 0, math.inf)
 
     def attributes(self) -> dict[str, Any]:
@@ -755,7 +910,7 @@ class Adagrad(Optimizer, names=("adagrad",)):
     lr : float
     eps : float
         Positive.
-    **clipping
+    **common
         As for `Optimizer`.
 
     Notes
@@ -775,8 +930,8 @@ class Adagrad(Optimizer, names=("adagrad",)):
 
     row, slots, options = "adagrad", ("v",), ("eps",)
 
-    def __init__(self, lr: float | Rate = 0.01, eps: float = 1e-10, **clipping: float | None) -> None:
-        super().__init__(lr, **clipping)
+    def __init__(self, lr: float | Rate = 0.01, eps: float = 1e-10, **common: Any) -> None:
+        super().__init__(lr, **common)
         self.eps = number("eps", eps, 0, math.inf, closed_low=False)
 
 
@@ -791,7 +946,7 @@ class Adadelta(Optimizer, names=("adadelta",)):
         In [0, 1).
     eps : float
         Positive.
-    **clipping
+    **common
         As for `Optimizer`.
 
     References
@@ -806,8 +961,8 @@ class Adadelta(Optimizer, names=("adadelta",)):
 
     row, slots, options = "adadelta", ("v", "d"), ("rho", "eps")
 
-    def __init__(self, lr: float | Rate = 1.0, rho: float = 0.9, eps: float = 1e-6, **clipping: float | None) -> None:
-        super().__init__(lr, **clipping)
+    def __init__(self, lr: float | Rate = 1.0, rho: float = 0.9, eps: float = 1e-6, **common: Any) -> None:
+        super().__init__(lr, **common)
         self.rho = number("rho", rho, 0, 1)
         self.eps = number("eps", eps, 0, math.inf, closed_low=False)
 
@@ -828,7 +983,7 @@ class RMSprop(Optimizer, names=("rmsprop",)):
     centered : bool
         Whether the running mean of the gradient, squared, is subtracted from v. Of a gradient that stays the same for
         hundreds of steps nothing is left: the steps grow and may become NaN, as in PyTorch.
-    **clipping
+    **common
         As for `Optimizer`.
 
     References
@@ -851,9 +1006,9 @@ class RMSprop(Optimizer, names=("rmsprop",)):
         momentum: float = 0.0,
         eps: float = 1e-7,
         centered: bool = False,
-        **clipping: float | None,
+        **common: Any,
     ) -> None:
-        super().__init__(lr, **clipping)
+        super().__init__(lr, **common)
         self.rho = number("rho", rho, 0, 1)
         self.momentum = number("momentum", momentum, 0, 1)
         self.eps = number("eps", eps, 0, math.inf, closed_low=False)
@@ -870,7 +1025,7 @@ class Lion(Optimizer, names=("lion",)):
         In [0, 1).
     weight_decay : float
         Not negative.
-    **clipping
+    **common
         As for `Optimizer`.
 
     References
@@ -891,9 +1046,9 @@ class Lion(Optimizer, names=("lion",)):
         beta1: float = 0.9,
         beta2: float = 0.99,
         weight_decay: float = 0.0,
-        **clipping: float | None,
+        **common: Any,
     ) -> None:
-        super().__init__(lr, **clipping)
+        super().__init__(lr, **common)
         self.beta1 = number("beta1", beta1, 0, 1)
         self.beta2 = number("beta2", beta2, 0, 1)
         self.weight_decay = number("weight_decay", weight_decay, 0, math.inf)

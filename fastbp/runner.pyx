@@ -369,6 +369,9 @@ cdef class Runner:
     views : list of tuple, optional
         ``(buffer, parent, fixed, per_row)`` for each buffer that lies in another one: where, in bytes,
         ``fixed + per_row * batch``. A parent is no view.
+    accumulated : None or (ndarray of int64, shape (1,), int, int)
+        Where several steps make an update: how many there were since the last one, which is counted here; how many
+        make one; and the call up to which all the others go. A step that begins there makes an update of what there is.
     """
 
     cdef call_t *calls
@@ -400,11 +403,19 @@ cdef class Runner:
     cdef object turns             # told when Python runs within a step: a handler of a signal
     cdef object counted           # owns the memory behind `counter`
     cdef int64_t *counter
+    cdef object pending_steps     # owns the memory behind `waiting`
+    cdef int64_t *waiting         # steps since the last update
+    cdef int64_t together         # that make an update
+    cdef int apply                # the first call of those that wait for it
     cdef public object keep       # what owns the memory behind the addresses
 
     def __cinit__(self, list calls, intptr_t n_buffers, intptr_t pool=0, bint portable=False,
-                  cnp.ndarray counter=None, turns=None, views=()):
+                  cnp.ndarray counter=None, turns=None, views=(), accumulated=None):
         cdef intptr_t i, p = 0, s = 0, a = 0
+        self.together = 1
+        if accumulated is not None:
+            self.pending_steps, self.together, self.apply = accumulated
+            self.waiting = <int64_t *>cnp.PyArray_DATA(<cnp.ndarray>self.pending_steps)
         self.counted, self.turns = counter, turns
         self.counter = NULL if counter is None else <int64_t *>cnp.PyArray_DATA(counter)
         places = [[] for _ in range(n_buffers)]
@@ -547,9 +558,17 @@ cdef class Runner:
 
     cdef int step_through(self, int first, int last, int commit) noexcept nogil:
         # a whole step, and its count: no handler of a signal comes between the two
-        cdef int status = self.run_calls(first, last, commit)
+        cdef int status
+        if self.together > 1 and first < self.apply and self.waiting[0] + 1 < self.together:
+            status = self.run_calls(first, self.apply if self.apply < last else last, commit)
+            if status == FASTBP_OK:
+                self.waiting[0] += 1
+            return status
+        status = self.run_calls(first, last, commit)
         if status == FASTBP_OK and self.counter is not NULL:
             self.counter[0] += 1
+            if self.together > 1:
+                self.waiting[0] = 0
         return status
 
     cdef int run_calls(self, int first, int last, int commit) noexcept nogil:

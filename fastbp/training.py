@@ -422,7 +422,11 @@ def _joined(parts: list[tuple[Cursors, np.ndarray, np.ndarray]]) -> tuple[Cursor
 
 
 def evaluate(
-    engine: Engine, parts: Iterable[Rows], block: int, progress: Progress | None = None
+    engine: Engine,
+    parts: Iterable[Rows],
+    block: int,
+    progress: Progress | None = None,
+    averages: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Return loss and metrics of data that come in one or several parts, at most `block` rows at a time."""
     setup: Any = engine.setup
@@ -430,8 +434,8 @@ def evaluate(
     for data in parts:
         rows, weighted = len(data.x), data.weight is not None
         batch = min(max(block // together, 1) * together, rows)
-        network, executor = engine.lend("evaluate", batch, weighted)
-        if executor.quick is refuse and not weighted:
+        network, executor = engine.lend("evaluate", batch, weighted, averages=averages)
+        if executor.quick is refuse and not weighted and averages is None:
             executor.quick = quick_evaluation(engine, network, executor)
         results = results_of(executor, rows, -(-rows // batch))
         try:
@@ -439,7 +443,7 @@ def evaluate(
             pause = None if progress is None else progress.pause(rows, batch)
             executor.run_steps((0, len(network.program.calls)), rows, batch, cursors, pause)
         finally:
-            engine.give_back("evaluate", executor, weighted)
+            engine.give_back("evaluate", executor, weighted, averages=averages)
         if progress is not None:
             progress.add(rows)
         counts = counts_of(rows, batch)
@@ -686,6 +690,7 @@ def at_once(engine: Engine, job: Job, epoch: int, batches: _Rows) -> tuple[Done 
             hook.on_progress(epoch, step)
 
     executor.run_steps(batches.span, rows, batches.batch, cursors, pause)
+    _flush(optimizer, executor)
     lr = optimizer.lr if rates is None else float(rates[-1])
     return (network, rows, results, counts, counted(batches.data, counts, batches.order, 0, rows)), lr
 
@@ -698,6 +703,7 @@ def one_by_one(
     begins = [hook.on_train_batch_begin for hook in job.hooks if "on_train_batch_begin" in hook.batch]
     ends = [hook.on_train_batch_end for hook in job.hooks if "on_train_batch_end" in hook.batch]
     shown, lr, found = time.monotonic(), optimizer.lr, Yield()
+    executor: Executor | None = None
     for k, (network, executor, span, cursors, counts, counting) in enumerate(batches):
         for begin in begins:
             begin(k, {})
@@ -719,4 +725,13 @@ def one_by_one(
             for hook in job.hooks:
                 hook.on_progress(epoch, k + 1)
             shown = time.monotonic()
+    if executor is not None:
+        _flush(optimizer, executor)
     return found.all(), lr
+
+
+def _flush(optimizer: Any, executor: Executor) -> None:
+    """Let the end of an epoch make an update of the gradients that wait for one."""
+    if optimizer.accumulated is not None:
+        optimizer.prepare()
+        executor.flush()

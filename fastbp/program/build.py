@@ -321,7 +321,12 @@ class Program(CallList):
     @property
     def commit(self) -> int:
         """The first call that writes parameters or state: from there on a step runs to its end."""
-        return next((i for i, call in enumerate(self.calls) if call.phase == "update"), len(self.calls))
+        return next((i for i, call in enumerate(self.calls) if call.phase in ("update", "apply")), len(self.calls))
+
+    @property
+    def apply(self) -> int:
+        """The first call that a step leaves away where its gradient is accumulated, up to the last of an update."""
+        return next((i for i, call in enumerate(self.calls) if call.phase == "apply"), len(self.calls))
 
     # ------------------------------------------------------------------ memory and rules
 

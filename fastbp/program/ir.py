@@ -410,7 +410,8 @@ class Call:
     buffers : tuple of Buffer
         In the order of ``kernel.operands``.
     attributes : dict
-    phase : {"gather", "forward", "loss", "backward", "update"}
+    phase : {"gather", "forward", "loss", "backward", "update", "apply"}
+        "apply" is what of an update waits for several batches, where gradients are accumulated.
     layer : str
         The name of the layer that added the call, for listings.
     """
