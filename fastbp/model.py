@@ -1171,7 +1171,7 @@ class Sequential:
         steps.has_dy, self._turns.hand = True, "backward"
 
     def update(self) -> None:
-        """Step 4: let the optimizer change the parameters.
+        """Step 4: let the optimizer change the parameters; where it accumulates gradients, the k-th call does.
 
         Examples
         --------

@@ -565,10 +565,12 @@ cdef class Runner:
                 self.waiting[0] += 1
             return status
         status = self.run_calls(first, last, commit)
-        if status == FASTBP_OK and self.counter is not NULL:
+        if status != FASTBP_OK:
+            return status
+        if self.counter is not NULL:
             self.counter[0] += 1
-            if self.together > 1:
-                self.waiting[0] = 0
+        if self.together > 1:
+            self.waiting[0] = 0
         return status
 
     cdef int run_calls(self, int first, int last, int commit) noexcept nogil:

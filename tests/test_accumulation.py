@@ -376,6 +376,18 @@ def test_schedules_count_updates(backend):
         assert_same(model, script.weights)
     optimizer = made(rate).optimizer
     assert (optimizer.rates(6) == [0.1, 0.1, 0.1, 0.1, 0.05, 0.05]).all() and len(optimizer.rates(0)) == 0
+    # one that waits already has the first rate
+    model = models[0]
+    model.train_on_batch(x[:4], y[:4])
+    script.optimizer.lr = 0.1 / 5
+    script.batch(x[:4], y[:4])
+    assert (model.optimizer.rates(5) == [0.1 / 5, 0.1 / 5, 0.1 / 5, 0.1 / 6, 0.1 / 6]).all()
+    model.fit(x, y, batch_size=4, shuffle=False, verbose=0)
+    for i, batch in enumerate(batches_of(x, y, 4), 1):
+        script.optimizer.lr = 0.1 / (5 + i // 4)
+        script.batch(*batch)
+    script.update()
+    assert_same(model, script.weights)
 
 
 @every_backend
@@ -566,9 +578,11 @@ def test_a_program_is_run_as_a_step(backend):
     for each in (model, twin):
         each.train_on_batch(*rest[0])
     for check in (None, "numpy"):
-        for _ in range(3):
+        for waiting in (1, 2, 0):
+            weights = model.get_weights()
             model.program.run(check=check)
-        assert model.optimizer.get_state()["accumulated_batches"] == 0
+            assert model.optimizer.get_state()["accumulated_batches"] == waiting
+            assert (model.get_weights()[0] == weights[0]).all() == (waiting > 0)
     assert model.optimizer.iterations == 5
     before = state_of(model)
     model.program.profile(repeat=2)
