@@ -660,6 +660,8 @@ def _checked_state(
         shape, dtype = want[name]
         if array.shape != shape or array.dtype != dtype:
             raise ValueError(f"state {name!r} is {array.dtype} {array.shape}; it must be {dtype} {shape}")
+        if dtype.kind == "i" and (array < 0).any():
+            raise ValueError(f"state {name!r} is {array.tolist()}; it must be at least 0")
     return arrays, step
 
 

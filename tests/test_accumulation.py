@@ -1,6 +1,7 @@
 """Gradients of several batches become one update: the bits of a plain NumPy script, however the batches come."""
 
 import copy
+import itertools
 import pickle
 import signal
 
@@ -311,6 +312,35 @@ def test_an_epoch_ends_with_an_update_in_every_way(backend):
 
 
 @every_backend
+def test_batches_of_any_length(backend):
+    """A feed whose batches grow, some with weights: other programs and executors, the same gradients that wait."""
+    x, y = data(26)
+    model = model_of(optimizers.SGD(0.1, gradient_accumulation_steps=3), backend)
+    twin = model_of("sgd", backend)
+    ends, weight = [0, 1, 4, 11, 13, 26], np.linspace(0.5, 2, 26).astype("float32")
+    parts = [slice(*pair) for pair in itertools.pairwise(ends)]
+    targets = [(y[p], weight[p]) if p.start % 2 else (y[p],) for p in parts]
+
+    class Feed:
+        def __iter__(self):
+            return ((x[p], *t) for p, t in zip(parts, targets, strict=True))
+
+    def gradients(weights, x, targets):
+        twin.set_weights(weights)
+        twin.train_on_batch(x, *targets)
+        return [array.copy() for layer in twin.layers for array in (layer.dw, layer.db)]
+
+    script = Script(model.get_weights(), gradients, SGD(0.1), 3)
+    for _ in range(2):
+        model.fit(Feed(), verbose=0)
+        for p, t in zip(parts, targets, strict=True):
+            script.batch(x[p], t)
+        script.update()
+        assert_same(model, script.weights)
+    assert model.optimizer.iterations == 4
+
+
+@every_backend
 def test_train_on_batch_waits_and_fit_goes_on(backend):
     x, y = data(22)
     model = model_of(optimizers.SGD(0.1, gradient_accumulation_steps=4), backend)
@@ -483,6 +513,7 @@ def test_state_is_looked_at():
     for name, wrong in (
         ("accumulated", np.zeros(3, "float32")),
         ("accumulated_batches", np.zeros(1)),
+        ("accumulated_batches", np.array([-1])),
         ("accumulated_rows", np.zeros(1, "float32")),
     ):
         with pytest.raises(ValueError, match=f"state '{name}' is "):
