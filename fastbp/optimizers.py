@@ -138,12 +138,13 @@ class Optimizer(Registered, kind="optimizer"):
         if len(self.clipping) > 1:
             raise ValueError(f"{' and '.join(self.clipping)} are given; give one of them")
         check_kind("use_ema", use_ema, (bool, np.bool_), "True or False")
-        steps, every = gradient_accumulation_steps, ema_overwrite_frequency
+        every, steps = ema_overwrite_frequency, gradient_accumulation_steps
+        steps = 1 if steps is None else steps
         self._around: dict[str, Any] = {
-            "gradient_accumulation_steps": 1 if steps is None else integer("gradient_accumulation_steps", steps, 1),
+            "gradient_accumulation_steps": integer("gradient_accumulation_steps", steps, 1, _MOST),
             "use_ema": bool(use_ema),
             "ema_momentum": number("ema_momentum", ema_momentum, 0, 1),
-            "ema_overwrite_frequency": None if every is None else integer("ema_overwrite_frequency", every, 1),
+            "ema_overwrite_frequency": None if every is None else integer("ema_overwrite_frequency", every, 1, 2**53),
         }
         if every is not None and not use_ema:
             raise ValueError(f"ema_overwrite_frequency is {every} and use_ema is False; there is no average to write")
@@ -282,12 +283,13 @@ class Optimizer(Registered, kind="optimizer"):
         """
         if self._schedule is None:
             return None
-        if self.accumulated is None:
-            return rates_of(self._schedule, np.arange(self.iterations, self.iterations + steps, dtype=np.float64))
-        (pending,), together = self.accumulated
-        updates = (pending + np.arange(steps)) // together
-        count = updates[-1] + 1 if steps else 0
-        return rates_of(self._schedule, np.arange(self.iterations, self.iterations + count, dtype=np.float64))[updates]
+        updates, count, together = None, steps, self.gradient_accumulation_steps
+        if together > 1 and steps:
+            waiting = 0 if self.accumulated is None else self.accumulated[0].item()
+            updates = (waiting + np.arange(steps)) // together
+            count = updates[-1] + 1
+        rates = rates_of(self._schedule, np.arange(self.iterations, self.iterations + count, dtype=np.float64))
+        return rates if updates is None else rates[updates]
 
     def prepare(self) -> None:
         """Put the learning rate of the next step where the program reads it.

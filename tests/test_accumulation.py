@@ -406,6 +406,8 @@ def test_schedules_count_updates(backend):
         assert_same(model, script.weights)
     optimizer = made(rate).optimizer
     assert (optimizer.rates(6) == [0.1, 0.1, 0.1, 0.1, 0.05, 0.05]).all() and len(optimizer.rates(0)) == 0
+    unbuilt = optimizers.SGD(rate, gradient_accumulation_steps=2)
+    assert (unbuilt.rates(3) == [0.1, 0.1, 0.05]).all()
     # one that waits already has the first rate
     model = models[0]
     model.train_on_batch(x[:4], y[:4])
@@ -658,6 +660,8 @@ def test_every_optimizer_takes_them(kind):
     [
         ({"gradient_accumulation_steps": 0}, ValueError, "gradient_accumulation_steps is 0; it must be at least 1"),
         ({"gradient_accumulation_steps": 1.5}, TypeError, "gradient_accumulation_steps is 1.5; it must be an integer"),
+        ({"gradient_accumulation_steps": 2**63}, ValueError, "gradient_accumulation_steps is .* at most 92"),
+        ({"use_ema": True, "ema_overwrite_frequency": 2**53 + 1}, ValueError, "it must be at most 9007199254740992"),
         ({"use_ema": 1}, TypeError, "use_ema is 1; it must be True or False"),
         ({"use_ema": True, "ema_momentum": 1.0}, ValueError, "ema_momentum is 1.0; it must be in"),
         ({"use_ema": True, "ema_momentum": -0.1}, ValueError, "ema_momentum is -0.1; it must be in"),
