@@ -31,7 +31,7 @@ collect_ignore = [] if MISSING is None else [
     )
 ]  # fmt: skip
 #: Modules of tests that take long, the longest first.
-LONGEST = ["test_clone", "test_portability", "test_campaign", "test_packaging", "test_aarch64", "test_dashboard"]
+LONGEST = ["test_clone", "test_portability", "test_packaging", "test_campaign", "test_aarch64", "test_dashboard"]
 #: What a test may ask for that is not here; then it is skipped.
 ABSENT = ["needs fastbp's extension modules", str(MISSING)] if MISSING is not None else []
 if importlib.util.find_spec("numba") is None:
