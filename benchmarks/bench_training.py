@@ -374,13 +374,12 @@ class Passes(Benchmark):
 
         model, engine, batch = self.model, self.model.engine(), len(x)
         network = compile_training(
-            engine.layers, engine.layout, model.loss_function, model.optimizer, [], model.dtype, model.numerics,
-            passes=passes,
-        )  # fmt: skip
+            engine.layout, model.heads, model.optimizer, model.dtype, model.numerics, metrics=False, passes=passes
+        )
         program = network.program
         executor = make_executor(program, engine.backend, engine.shared, batch)
         executor.bind(network.x, x)
-        executor.bind(network.y_true, y)
+        executor.bind(network.objectives[0].y_true, y)
         span, rows = (program.start, len(program.calls)), max(10, 2**15 // batch) * batch
         return lambda: executor.run_steps(span, rows, batch, {})
 

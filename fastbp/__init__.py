@@ -34,9 +34,10 @@ from ._version import __version__
 from .callbacks import Callback, History
 from .kernels.threads import get_num_threads, set_num_threads
 from .layers import *
-from .model import Sequential, load_model
+from .model import Model, Sequential, load_model
 from .naming import elsewhere
 from .results import Evaluation
+from .tensor import Input, Tensor
 
 if TYPE_CHECKING:
     from typing import Any
@@ -46,7 +47,10 @@ __all__ = [
     "Callback",
     "Evaluation",
     "History",
+    "Input",
+    "Model",
     "Sequential",
+    "Tensor",
     "__version__",
     "blame",
     "callbacks",

@@ -9,7 +9,6 @@ import numpy as np
 from .backends import make_executor
 from .checks import check_kind
 from .training import inputs
-from .turns import put_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,13 +41,13 @@ def minimize(
     model : Sequential
         Compiled. float64 lets the line search see small gains. Layers that are not `trainable` stay as they are.
     x, y : array_like
-        As for `Sequential.fit`. All rows are one batch, in memory with their activations.
+        As for `Model.fit`. All rows are one batch, in memory with their activations.
     method : str
         One that uses gradients, such as "L-BFGS-B", "BFGS", "CG" or "TNC".
     sample_weight : array_like, optional
-        As for `Sequential.fit`.
+        As for `Model.fit`.
     class_weight : dict of int to float or "balanced", optional
-        As for `Sequential.fit`.
+        As for `Model.fit`.
     **options
         Of `scipy.optimize.minimize`, such as ``tol``, ``callback`` or ``options={"maxiter": 200}``.
 
@@ -108,25 +107,26 @@ def _minimize(
     options: dict[str, Any],
 ) -> Any:
     data = model.prepare(x, y, sample_weight, class_weight)
-    engine = model.engine(data.x.shape[1:])
-    layout, rows = engine.layout, len(data.x)
+    engine = model.engine([x.shape[1:] for x in data.x])
+    layout, rows = engine.layout, data.n
     if layout.statistics:
         raise ValueError(
-            f"layer {model.layers[layout.statistics[0].layer].name} keeps statistics, which only fit updates"
+            f"layer {layout.names[layout.statistics[0].layer]} keeps statistics, which only fit updates"
         )
     for (k, name), spec in layout.specs.items():
         if spec.constraint is not None:
             raise ValueError(
-                f"{model.layers[k].name}.{name} has the constraint {spec.constraint!r}, which only fit keeps"
+                f"{layout.names[k]}.{name} has the constraint {spec.constraint!r}, which only fit keeps"
             )
     # a loss that is not finite ends a line search, not the run
-    network = engine.compile("steps", data.weight is not None)
+    network = engine.compile("steps", data.given)
     executor = make_executor(network.program, engine.backend, engine.shared, rows, turns=engine.turns)
     engine.turns.hand = ""
     for buffer, array in inputs(network, data).items():
         executor.bind(buffer, array)
     span = network.program.start, network.program.commit
-    parameters, gradients = (engine.memory.arrays[name] for name in ("parameters", "gradients"))
+    memory = engine.memory
+    gradients, parameters = memory.arrays["gradients"], memory.flat("parameters")
     moving = np.zeros(layout.n, bool)
     for entry in layout.entries:
         moving[entry.part] = entry.layer in engine.trained
@@ -135,6 +135,7 @@ def _minimize(
     def value_and_gradient(values: np.ndarray) -> tuple[float, np.ndarray]:
         nonlocal best, best_parameters
         parameters[moving] = values
+        memory.put("parameters", parameters)
         # without an update no random numbers were drawn: they are the same every time
         executor.run(span, rows)
         value = float(executor.view(network.loss))
@@ -148,7 +149,8 @@ def _minimize(
                 value_and_gradient, parameters[moving].astype(np.float64), jac=True, method=method, **options
             )
         parameters[moving] = result.x
+        memory.put("parameters", parameters)
     except BaseException:
-        put_values([(parameters, best_parameters)])
+        memory.put("parameters", best_parameters)
         raise
     return result

@@ -16,19 +16,19 @@ from .checks import integer
 from .kernels import BACKENDS, choose_backend, load, primitives_address
 from .kernels.arrays import dtype_of, same_bits
 from .kernels.operations import NotFiniteError, OutOfRangeError, Status
-from .program import CallError
+from .program import Buffer, CallError
 from .program.ir import affine, at
 from .program.plan import LINE
 from .turns import Turns, put_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from numpy.typing import DTypeLike
 
     from .data import Bounds
-    from .program import Buffer, Call, Program
+    from .program import Call, Program
 
 __all__ = ["Executor", "Port", "Profile", "Turn", "aligned", "aligned_copy", "make_executor", "refuse"]
 
@@ -189,7 +189,7 @@ class Executor:
         self,
         turn: Turn,
         ports: list[Port],
-        result: Buffer | None = None,
+        result: Buffer | Sequence[Buffer] | None = None,
         span: tuple[int, int] | None = None,
         rows: bool = False,
     ) -> tuple[Callable[..., Any], Callable[..., bool | None]]:
@@ -200,8 +200,8 @@ class Executor:
         turn : Turn
         ports : list of Port
             Of what is given.
-        result : Buffer, optional
-            What is returned: its first element, or with `rows` all of it; without it True.
+        result : Buffer or list of Buffer, optional
+            What is returned: its first element, or with `rows` all of it, of several a list; without it True.
         span : (int, int), optional
             The calls; by default those after the gathering.
         rows : bool
@@ -556,7 +556,7 @@ class CompiledExecutor(Executor):
         self,
         turn: Turn,
         ports: list[Port],
-        result: Buffer | None = None,
+        result: Buffer | Sequence[Buffer] | None = None,
         span: tuple[int, int] | None = None,
         rows: bool = False,
     ) -> tuple[Callable[..., Any], Callable[..., bool | None]]:
@@ -569,8 +569,8 @@ class CompiledExecutor(Executor):
             room = aligned(own.size, own.dtype) if copied else own
             taken.append((buffer.number, room, own if copied else None, buffer.shape[1:], *(bounds or _ANYTHING)))
         first, last = span or (self.start, len(self.program.calls))
-        shape = result.shape[1:] if result is not None and rows else None
-        returned = None if result is None else (result.number, self.dtype(result), shape)
+        results = [] if result is None else [result] if isinstance(result, Buffer) else result
+        returned = [(b.number, self.dtype(b), b.shape[1:] if rows else None) for b in results]
         made = Entry(self.runner, taken, returned, (first, last, self.commit), self.plan.batch, tuple(turn))
         return made.run, made.fits
 

@@ -20,8 +20,7 @@ from .checks import as_path, integer, number, saved_seed
 from .io import FileFormatError, load_arrays, save_arrays
 from .optimizers import Optimizer
 from .registry import name_of
-from .saving import config_of
-from .turns import put_values
+from .saving import config_of, each, each_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,7 +161,7 @@ class Checkpoint:
                 generator,
                 saved_seed("seed", training.get("seed")),
                 saved_seed("seed", config.get("seed")),
-                [_changeable(options) for _, options in config["layers"]],
+                [_changeable(options) for options in each_config(config["layers"])],
                 state,
                 arrays,
                 states,
@@ -179,7 +178,9 @@ class Checkpoint:
         """Refuse the file of a run that is not this one."""
         mine, its = self._config(layout), config
         pairs: dict[str, tuple[Any, Any]] = {
-            name: (mine[name], its[name]) for name in ("input_shape", "dtype", "numerics", "layers", "loss")
+            name: (mine.get(name), its.get(name))
+            for name in ("input_shape", "inputs", "outputs", "nodes", "dtype", "numerics", "layers", "loss")
+            if name in mine or name in its
         }
         pairs["layers"] = _fixed(mine["layers"]), _fixed(its["layers"])
         one, other = ([kind, {**options, "lr": 0}] for kind, options in (mine["optimizer"], its["optimizer"]))
@@ -208,7 +209,7 @@ class Checkpoint:
         if found is None:
             return
         arrays, lr = engine.copy(), optimizer.schedule or optimizer.lr
-        layers = [(layer.trainable, layer.lr_factor) for layer in engine.layers]
+        layers = [(layer.trainable, layer.lr_factor) for layer in each(self.model.layers)]
         iterations = optimizer.iterations
         generator: Any = None if rng is None else rng.bit_generator.state
 
@@ -218,7 +219,7 @@ class Checkpoint:
             engine.restore(arrays)
             if rng is not None:
                 rng.bit_generator.state = generator
-            _set_layers(engine, layers)
+            _set_layers(self.model, layers)
 
         self._undo.append(undo)
         if found.lr is not None:
@@ -226,9 +227,9 @@ class Checkpoint:
         optimizer.set_state(found.state)
         if rng is not None:
             rng.bit_generator.state = found.generator
-        put_values([(array, found.arrays[name]) for name, array in engine.memory.saved.items()])
+        engine.memory.load(found.arrays)
         self.model.seed = found.initial_seed
-        _set_layers(engine, found.layers)
+        _set_layers(self.model, found.layers)
 
     def undo(self) -> None:
         """Set all back that `restore` changed."""
@@ -300,8 +301,8 @@ class _Found(NamedTuple):
     states: list[dict[str, Any]]  # of the callbacks
 
 
-def _set_layers(engine: Engine, values: list[tuple[bool, float]]) -> None:
-    for layer, (trainable, lr_factor) in zip(engine.layers, values, strict=True):
+def _set_layers(model: Any, values: list[tuple[bool, float]]) -> None:
+    for layer, (trainable, lr_factor) in zip(each(model.layers), values, strict=True):
         if (layer.trainable, layer.lr_factor) != (trainable, lr_factor):
             layer.trainable, layer.lr_factor = trainable, lr_factor
 
@@ -314,7 +315,13 @@ def _changeable(options: dict[str, Any]) -> tuple[bool, float]:
 
 def _fixed(layers: list[Any]) -> list[Any]:
     """Return configs of layers without that."""
-    return [[kind, {k: v for k, v in options.items() if k not in _CHANGEABLE}] for kind, options in layers]
+    found = []
+    for kind, options in layers:
+        kept = {k: v for k, v in options.items() if k not in _CHANGEABLE}
+        if "layers" in kept:
+            kept["layers"] = _fixed(kept["layers"])
+        found.append([kind, kept])
+    return found
 
 
 _CHANGEABLE = "trainable", "lr_factor"

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = [
-    "as_array", "as_expressions", "as_generator", "as_list", "as_numbers", "as_path", "check_identifier", "check_kind",
-    "check_name", "integer", "number", "retold", "saved_seed", "source_of", "suggest", "takes_more", "weights_of",
+    "as_array", "as_expressions", "as_generator", "as_list", "as_numbers", "as_path", "as_shape", "check_identifier",
+    "check_kind", "check_name", "integer", "number", "retold", "saved_seed", "source_of", "suggest", "takes_more",
+    "weights_of",
 ]  # fmt: skip
 
 _PLAIN = {bool, int, float}
@@ -185,6 +186,36 @@ def takes_more(name: str, function: Any, count: int, names: tuple[str, ...]) -> 
         what = f"{count} argument{'s' * (count != 1)}, or one more, {names[0]}"
         raise TypeError(f"{name} has the signature {signature}; it must take {what} ({error})") from None
     return more
+
+
+def as_shape(shape: Any, name: str = "input_shape") -> tuple[int, ...] | None:
+    """Return the shape of one row, given as an integer, a tuple or None, as a tuple or None; `name` is for errors.
+
+    Parameters
+    ----------
+    shape : int, iterable of int or None
+    name : str
+        What the message of an error calls it.
+
+    Returns
+    -------
+    tuple of int or None
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
+    if shape is None:
+        return None
+    try:
+        return (operator.index(shape),)
+    except TypeError:
+        pass
+    try:
+        return tuple(operator.index(n) for n in shape)
+    except TypeError:
+        raise TypeError(f"{name} is {shape!r}; it must be an integer or a tuple of integers") from None
 
 
 def as_list(name: str, values: Any, what: str) -> list[Any]:

@@ -6,18 +6,20 @@ from functools import cached_property, partial
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
+from .data import Given
 from .kernels.pcg64 import WORDS
 from .program import BATCH, ROWS, Program
 from .program.passes import PASSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
     from typing import Any
 
+    from .graph import Graph, Port, Use
     from .initializers import Initializer
-    from .layers import Layer
+    from .layers import Layer, ParameterSpec
     from .layers.base import Backward
-    from .losses import Loss
+    from .losses import JointLoss, Loss
     from .metrics import Metric
     from .optimizers import Optimizer
     from .program import Buffer, Length
@@ -27,9 +29,31 @@ if TYPE_CHECKING:
     Views = dict[int, dict[str, Buffer]]
 
 __all__ = [
-    "Layout", "Network", "compile_evaluation", "compile_prediction", "compile_pull", "compile_row_gradients",
+    "Head", "Home", "Layout", "Network", "Objective", "compile_evaluation", "compile_prediction", "compile_pull",
+    "compile_row_gradients",
     "compile_training",
 ]  # fmt: skip
+
+
+class Home:
+    """The memory of layers' parameters and statistics: all models that a layer is in have it there.
+
+    Attributes
+    ----------
+    arrays : dict of str to ndarray
+        "parameters" and "statistics", flat.
+    places : dict of (Layer, str) to (int, tuple)
+        Where each of them begins, by layer and name, and its shape.
+    """
+
+    def __init__(self, arrays: dict[str, Any], places: dict[tuple[Layer, str], tuple[int, tuple[int, ...]]]) -> None:
+        self.arrays, self.places = arrays, places
+
+    @property
+    def dtype(self) -> str:
+        """That of the numbers."""
+        name: str = self.arrays["parameters"].dtype.name
+        return name
 
 
 class Entry(NamedTuple):
@@ -40,11 +64,18 @@ class Entry(NamedTuple):
     shape: tuple[int, ...]
     offset: int
     initializer: Initializer
+    home: int = 0  # in which of the layout's homes it lies
+    at: int = 0  # and where there
 
     @property
     def part(self) -> slice:
         """Its elements of the flat array."""
         return slice(self.offset, self.offset + prod(self.shape))
+
+    @property
+    def place(self) -> slice:
+        """Its elements of its home's array."""
+        return slice(self.at, self.at + prod(self.shape))
 
 
 class Layout:
@@ -52,13 +83,15 @@ class Layout:
 
     Parameters
     ----------
-    layers : list of Layer
-        Named and built in order; a layer without a name is given one.
-    input_shape : tuple of int
-        The shape of one row.
+    graph : Graph
+        Of layers that have names.
 
     Attributes
     ----------
+    graph : Graph
+    layers : list of Layer
+    names : list of str
+        Of the layers, as the model has them.
     entries : list of Entry
         Of the parameters; offsets in elements.
     n : int
@@ -69,33 +102,94 @@ class Layout:
     specs : dict of (layer number, name) to ParameterSpec
     random : list of int
         The numbers of the layers that have a stream of random numbers.
+    homes : list of Home or None
+        Where parameters and statistics lie, see `Home`; None stands for one of the model's own.
     shapes : list of tuple
-        The output shape of each layer.
+        The output shape of each layer, where it is used first.
+
+    Raises
+    ------
+    ValueError
+        If a layer that is used twice would have parameters of two shapes.
     """
 
-    def __init__(self, layers: Sequence[Layer], input_shape: tuple[int, ...]) -> None:
-        self.input_shape, self.shapes, self.specs = tuple(input_shape), [], {}
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.layers, self.names = graph, graph.layers, graph.names
+        self.specs: dict[tuple[int, str], ParameterSpec] = {}
         self.entries: list[Entry] = []
         self.statistics: list[Entry] = []
         self.n = self.n_statistics = 0
-        self.random = [k for k, layer in enumerate(layers) if layer.random]
-        shape = self.input_shape
-        for k, layer in enumerate(layers):
-            specs, shape = layer.build(shape)
-            self.shapes.append(shape)
+        self.random = [k for k, layer in enumerate(self.layers) if layer.random]
+        self.homes: list[Home | None] = []
+        own, own_statistics = [0], [0]  # how many elements there are of the model's own home
+        first: dict[int, Any] = {}
+        for use in graph.uses:
+            k = use.layer
+            given = [graph.shapes[tensor] for tensor in use.inputs]
+            specs, _ = self.layers[k].build(given if use.many else given[0])  # type: ignore[arg-type]
+            if k in first:
+                self._agree(k, specs, given, first[k])
+                continue
+            first[k] = given
             for spec in specs:
                 self.specs[k, spec.name] = spec
                 if spec.trainable:
-                    self.entries.append(Entry(k, spec.name, spec.shape, self.n, spec.initializer))
+                    self.entries.append(self._entry(k, spec, self.n, own))
                     self.n += prod(spec.shape)
                 else:
-                    self.statistics.append(Entry(k, spec.name, spec.shape, self.n_statistics, spec.initializer))
+                    self.statistics.append(self._entry(k, spec, self.n_statistics, own_statistics))
                     self.n_statistics += prod(spec.shape)
+        self.own = own[0], own_statistics[0]
+
+    def _entry(self, k: int, spec: ParameterSpec, offset: int, own: list[int]) -> Entry:
+        layer = self.layers[k]
+        if layer.home not in self.homes:
+            self.homes.append(layer.home)
+        home = self.homes.index(layer.home)
+        if layer.home is None:
+            at = own[0]
+            own[0] += prod(spec.shape)
+        else:
+            at, shape = layer.home.places[layer, spec.name]
+            if shape != spec.shape:
+                raise ValueError(
+                    f"layer {layer.name} has {spec.name} of shape {shape}, in another model; here it would have "
+                    f"{spec.shape}: give it rows of the same shape, or make another layer"
+                )
+        return Entry(k, spec.name, spec.shape, offset, spec.initializer, home, at)
+
+    def _agree(self, k: int, specs: Sequence[ParameterSpec], given: Any, before: Any) -> None:
+        for spec in specs:
+            shape = self.specs[k, spec.name].shape
+            if spec.shape != shape:
+                one, other = (str(shapes[0] if len(shapes) == 1 else shapes) for shapes in (before, given))
+                raise ValueError(
+                    f"layer {self.names[k]} is used twice: for rows of shape {one} its {spec.name} has shape {shape}, "
+                    f"for rows of shape {other} it would have {spec.shape}; they must be the same, or make two layers"
+                )
+
+    @cached_property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The output shape of each layer, where it is used first."""
+        found: dict[int, tuple[int, ...]] = {}
+        for use in self.graph.uses:
+            found.setdefault(use.layer, self.graph.shapes[use.outputs[0]])
+        return [found[k] for k in range(len(self.layers))]
+
+    def sizes(self, name: str) -> list[int]:
+        """Return how many elements of "parameters" or "statistics" each home has."""
+        own = self.own[name == "statistics"]
+        return [own if home is None else home.arrays[name].size for home in self.homes]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one row of the input, of several the first one's."""
+        return self.graph.ports[0].shape
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """The shape of one row of the output."""
-        return self.shapes[-1]
+        """The shape of one row of the output, of several the first one's."""
+        return self.graph.results[0].shape
 
     @property
     def positions(self) -> int:
@@ -121,100 +215,231 @@ class Layout:
         return tuple(wanted)
 
 
+class Head(NamedTuple):
+    """A loss of a model: on which output, with what factor it counts in the sum, and what is measured beside it."""
+
+    output: int
+    loss: Loss
+    weight: float = 1.0
+    metrics: tuple[Metric, ...] = ()
+    prefix: str = ""  # of what it has in the history
+    joint: JointLoss | None = None  # a loss of several outputs: `loss` then says what the target of this one is
+    of: tuple[int, ...] = ()  # the outputs that it takes, in its order
+
+    def key(self, name: str) -> str:
+        """Return the key of its loss, or of a metric, in the history."""
+        return self.prefix + name
+
+
+class Objective:
+    """What a network has of a head.
+
+    Attributes
+    ----------
+    number : int
+        Of the head.
+    head : Head
+    y_true, weight : Buffer
+        Targets, and the weights of the samples or None.
+    y_source, weight_source : Buffer or None
+        Where batches are gathered from.
+    y_pred : Buffer
+    positions : int
+        How many rows of the last axis one row of that has.
+    loss : Buffer
+        Without penalties and without the head's factor.
+    metrics : list of (Metric, list of Buffer, callable)
+        As `Metric.emit` returns them.
+    """
+
+    def __init__(self, number: int, head: Head, given: int) -> None:
+        self.number, self.head = number, head
+        self.targeted, self.weighted = given != Given.NOTHING, given == Given.WEIGHTS
+        # buffers, for those that the compile function needs
+        self.y_true: Any = None
+        self.weight: Any = None
+        self.y_source: Any = None
+        self.weight_source: Any = None
+        self.y_pred: Any = None
+        self.loss: Any = None
+        self.positions = 1
+        self.metrics: list[tuple[Metric, list[Buffer], Callable[..., Any]]] = []
+
+
+class Penalty(NamedTuple):
+    """What is added to the loss for the values of a tensor: an `activity_regularizer`, or by `Model.add_loss`.
+
+    `emit` adds the calls that add it to a loss; `emit_gradient` those that add its gradient to that of the tensor,
+    which may be None.
+    """
+
+    tensor: int
+    added: bool
+    emit: Callable[[Buffer | None], Buffer]
+    emit_gradient: Callable[[Buffer | None], Buffer]
+
+
 class Network:
     """A program and the buffers that a model binds or reads.
 
     Attributes
     ----------
     program : Program
-    x, y_true, y_pred, loss, weight : Buffer or None
-        `weight` are those of the samples.
-    metrics : list of (Metric, list of Buffer, callable)
-        As `Metric.emit` returns them.
-    x_source, y_source, weight_source, index : Buffer or None
-        Where batches are gathered from.
+    inputs, sources : list of Buffer
+        The inputs, and where batches of them are gathered from.
+    outputs : list of Buffer
+    objectives : list of Objective
+        Of the heads that have targets.
+    loss : Buffer or None
+        The sum of all, with penalties.
+    index : Buffer or None
+        Which rows are gathered.
     lr : Buffer or None
         The learning rate.
     drawn : Buffer or None
         The streams of random numbers as the step leaves them.
-    data_loss : Buffer or None
-        The loss without penalties.
-    layers : list of (Layer, Buffer)
-        Each layer's output.
-    gradients : list of (Layer, Buffer)
+    layers : list of (Use, Layer, Buffer)
+        The output of each use of a layer.
+    gradients : list of (Use, Layer, Buffer)
         dLoss/d that output, in the order of the backward pass.
-    dy, dx : Buffer or None
-        dLoss/dy_pred, which is an input where there is no loss; dLoss/dx.
+    dys : dict of int to Buffer
+        By output: dLoss/d of it, which is an input where there is no loss.
+    dxs : list of Buffer or None
+        dLoss/d the inputs.
     row_gradient : Buffer or None
         dLoss by all parameters, of a batch of one row.
     """
 
     def __init__(self, dtype: str, numerics: str) -> None:
         self.program = Program(dtype, numerics)
-        # buffers, for those that the compile function needs
-        self.x: Any = None
-        self.weight: Any = None
-        self.weight_source: Any = None
+        self.inputs: list[Buffer] = []
+        self.sources: list[Buffer] = []
+        self.outputs: list[Buffer] = []
+        self.objectives: list[Objective] = []
         self.parameters: Views = {}
-        self.y_true: Any = None
-        self.y_pred: Any = None
+        self.layers: list[tuple[Use, Layer, Buffer]] = []
+        self.gradients: list[tuple[Use, Layer, Buffer]] = []
+        self.dys: dict[int, Buffer] = {}
+        self.dxs: list[Buffer | None] = []
+        # buffers, for those that the compile function needs
         self.loss: Any = None
-        self.x_source: Any = None
-        self.y_source: Any = None
+        self.penalized = False  # whether that is more than the sum of the objectives'
+        self.penalties: list[Penalty] = []
         self.index: Any = None
         self.lr: Any = None
         self.drawn: Any = None
-        self.data_loss: Any = None
-        self.metrics: list[tuple[Metric, list[Buffer], Callable[..., Any]]] = []
-        self.layers: list[tuple[Layer, Buffer]] = []
-        self.gradients: list[tuple[Layer, Buffer]] = []
-        self.dy: Any = None
-        self.dx: Any = None
         self.row_gradient: Any = None
+        self.y_pred: Any = None
+
+    @property
+    def x(self) -> Buffer:
+        """The only input."""
+        (x,) = self.inputs
+        return x
 
 
-def _views(
-    program: Program, layers: Sequence[Layer], layout: Layout, name: str, role: str, trained: Container[int] = ()
-) -> tuple[Buffer, Views]:
-    """Add a flat buffer and its views; return it and the views by layer number."""
-    entries, n = (layout.statistics, layout.n_statistics) if role == "state" else (layout.entries, layout.n)
-    flat = program.buffer(name, (n,), role=role)
+def _views(program: Program, layout: Layout, role: str) -> tuple[list[Buffer], Views]:
+    """Add the parameters, or the statistics, and views of them; return the flat buffers and the views by layer."""
+    entries, name = (layout.statistics, "statistics") if role == "state" else (layout.entries, "parameters")
+    flats: list[Any] = [None] * len(layout.homes)
+    for home, n in enumerate(layout.sizes(name)):
+        if n or len(flats) == 1:
+            flats[home] = program.buffer(name if home == 0 else f"{name}:{home}", (n,), role=role)
     views: Views = {}
-    for k, parameter, shape, offset, _ in entries:
-        prefix = "d" if role == "gradient" else ""
+    for entry in entries:
+        k, parent = entry.layer, flats[entry.home]
+        view = program.buffer(f"{layout.names[k]}.{entry.name}", entry.shape, role=role, parent=parent, offset=entry.at)
+        views.setdefault(k, {})[entry.name] = view
+    return flats, views
+
+
+def _gradients(program: Program, layout: Layout, name: str, trained: Container[int]) -> tuple[Buffer, Views]:
+    """Add the gradients, and views of those of the layers that are trained; return both."""
+    flat = program.buffer(name, (layout.n,), role="gradient")
+    views: Views = {}
+    for k, parameter, shape, offset, *_ in layout.entries:
         # the gradient of a layer that is not trained stays 0
-        own = "state" if role == "gradient" and k not in trained else role
-        view = program.buffer(f"{layers[k].name}.{prefix}{parameter}", shape, role=own, parent=flat, offset=offset)
-        if own == role:
+        role = "gradient" if k in trained else "state"
+        view = program.buffer(f"{layout.names[k]}.d{parameter}", shape, role=role, parent=flat, offset=offset)
+        if k in trained:
             views.setdefault(k, {})[parameter] = view
     return flat, views
 
 
-def _forward(
-    network: Network, layers: Sequence[Layer], layout: Layout, gradients: Views
-) -> tuple[Buffer, list[Backward]]:
-    program = network.program
-    network.x = network.x or program.buffer("x", (BATCH, *layout.input_shape), role="input")
-    flat, network.parameters = _views(program, layers, layout, "parameters", "parameter")
-    weights = {k: dict(network.parameters.get(k, {})) for k in range(len(layers))}
+def _called(kind: str, name: str, ports: Sequence[Port]) -> str:
+    """Return what a buffer of an input or output is called: where there are several, by its name."""
+    return kind if len(ports) == 1 else f"{kind}.{name}"
+
+
+def _forward(network: Network, layout: Layout, gradients: Views) -> tuple[list[Buffer], list[Backward]]:
+    program, graph = network.program, layout.graph
+    if not network.inputs:
+        network.inputs = [
+            program.buffer(_called("x", port.name, graph.ports), (BATCH, *port.shape), role="input")
+            for port in graph.ports
+        ]
+    flats, network.parameters = _views(program, layout, "parameter")
+    weights = {k: dict(network.parameters.get(k, {})) for k in range(len(layout.layers))}
     if layout.statistics:
-        for k, views in _views(program, layers, layout, "statistics", "state")[1].items():
+        for k, views in _views(program, layout, "state")[1].items():
             weights[k].update(views)
     if layout.random and program.training:
         streams = program.buffer("streams", (WORDS * len(layout.random),), "i8", role="state")
         drawn = network.drawn = program.buffer("drawn", streams.shape, "i8", role="state")
         for i, k in enumerate(layout.random):
-            name = f"{layers[k].name}.generator"
+            name = f"{layout.names[k]}.generator"
             weights[k]["generator"] = program.buffer(name, (WORDS,), "i8", "state", parent=drawn, offset=WORDS * i)
-    y, steps = network.x, []
-    for k, layer in enumerate(layers):
-        y, backward = layer.emit(program, y, weights[k], gradients.get(k, {}))
-        network.layers.append((layer, y))
+    tensors: list[Any] = [*network.inputs]
+    steps = []
+    for use in graph.uses:
+        layer = graph.layers[use.layer]
+        xs = [tensors[tensor] for tensor in use.inputs]
+        with program.renaming(layer.name, use.name):
+            y, backward = layer.emit(
+                program, xs if use.many else xs[0], weights[use.layer], gradients.get(use.layer, {})  # type: ignore[arg-type]
+            )
+        made: Any = y if use.several else [y]
+        tensors += made
+        network.layers.append((use, layer, tensors[-1]))
         steps.append(backward)
-    if y.root is network.x:
-        y = program.call("identity_forward", y, layer="output")
-    network.y_pred = y
-    return flat, steps
+        regularizer = getattr(layer, "activity_regularizer", None)
+        if regularizer is not None:
+            first = use.outputs[0]
+            network.penalties.append(_of_activity(program, regularizer, first, tensors[first], use.name))
+    for tensor, factor in graph.extras:
+        network.penalties.append(_of_tensor(program, tensor, tensors[tensor], factor))
+    taken = {x.root for x in network.inputs}
+    for tensor, port in zip(graph.outputs, graph.results, strict=True):
+        y = tensors[tensor]
+        if y.root in taken:
+            y = program.call("identity_forward", y, layer=_called("output", port.name, graph.results))
+        taken.add(y.root)
+        network.outputs.append(y)
+    network.y_pred = network.outputs[0]
+    return flats, steps
+
+
+def _of_activity(program: Program, regularizer: Regularizer, tensor: int, y: Buffer, name: str) -> Penalty:
+    return Penalty(
+        tensor,
+        False,
+        lambda loss: regularizer.emit_activity(program, y, loss, name),  # type: ignore[arg-type]
+        lambda dy: regularizer.emit_activity_gradient(program, y, dy, name),
+    )
+
+
+def _of_tensor(program: Program, tensor: int, y: Buffer, factor: float) -> Penalty:
+    options: dict[str, Any] = {"layer": "added", "factor": factor}
+
+    def emit(loss: Buffer | None) -> Buffer:
+        own: Buffer = program.call("added_loss", y, **options)
+        return own if loss is None else program.call("add", loss, own, layer="added")
+
+    def emit_gradient(dy: Buffer | None) -> Buffer:
+        own: Buffer = program.call("added_loss_gradient", y, **options)
+        return own if dy is None else program.call("add", dy, own, layer="added").reshaped(y.shape)
+
+    return Penalty(tensor, True, emit, emit_gradient)
 
 
 def _keep_streams(network: Network, start: int) -> None:
@@ -235,11 +460,6 @@ def _regularized(layout: Layout) -> list[tuple[int, str, Regularizer]]:
     return [(k, name, r) for k, name, *_ in layout.entries if (r := layout.specs[k, name].regularizer) is not None]
 
 
-def _targets(program: Program, loss: Loss, layout: Layout, name: str, first: Length) -> Buffer:
-    shape: tuple[int | Length, ...] = (first, *loss.target_shape(layout.output_shape))
-    return program.buffer(name, shape, "i8" if loss.takes_integers else "real", role="input")
-
-
 def _gather(program: Program, source: Buffer, index: Buffer, batch: Buffer) -> None:
     """Add the gathering of a batch: a row may have any shape where it is only moved."""
     kernel = "gather"
@@ -250,116 +470,292 @@ def _gather(program: Program, source: Buffer, index: Buffer, batch: Buffer) -> N
     program.call(kernel, source, index, layer="data", into={"y": batch})
 
 
-def _weights(program: Program, layout: Layout, name: str, first: Length) -> Buffer:
-    return program.buffer(name, (first, *layout.output_shape[:-1], 1), role="input")
+def _objectives(network: Network, layout: Layout, heads: Sequence[Head], given: Sequence[int] | None) -> None:
+    """Note which heads have targets, and which of these weights."""
+    for k, head in enumerate(heads):
+        what = Given.TARGETS if given is None else given[k]
+        if what or head.joint is not None:
+            network.objectives.append(Objective(k, head, what))
 
 
-def _data_loss(network: Network, layout: Layout, loss: Loss, metrics: Sequence[Metric] = ()) -> Callable[[], Buffer]:
-    """Add metrics and the loss without penalties; return what adds dLoss/dy_pred."""
+def _targets(network: Network, layout: Layout, objective: Objective, name: str, first: Length) -> Buffer:
+    port = layout.graph.results[objective.head.output]
+    loss = objective.head.loss
+    return network.program.buffer(
+        _called(name, port.name, layout.graph.results),
+        (first, *loss.target_shape(port.shape)),
+        "i8" if loss.takes_integers else "real",
+        role="input",
+    )
+
+
+def _weights(network: Network, layout: Layout, objective: Objective, name: str, first: Length) -> Buffer:
+    port = layout.graph.results[objective.head.output]
+    name = _called(name, port.name, layout.graph.results)
+    return network.program.buffer(name, (first, *port.shape[:-1], 1), role="input")
+
+
+def _bound(network: Network, layout: Layout, objective: Objective, metrics: bool) -> tuple[Any, Any]:
+    """Add targets, weights and metrics of an objective; return its outputs and targets as losses take them."""
+    program, loss = network.program, objective.head.loss
+    output = objective.y_pred = network.outputs[objective.head.output]
+    objective.positions = prod(output.shape[1:-1])
+    # each position of a row is a row of its own
+    y_pred = output.matrix()
+    if not objective.targeted:
+        return y_pred, None
+    objective.y_true = objective.y_true or _targets(network, layout, objective, "y_true", BATCH)
+    if objective.weighted and objective.weight is None:
+        objective.weight = _weights(network, layout, objective, "sample_weight", BATCH)
+    y_true = objective.y_true.reshaped(y_pred.shape[:1]) if loss.takes_integers else objective.y_true.matrix()
+    for metric in objective.head.metrics if metrics else ():
+        objective.metrics.append((metric, *metric.emit(program, loss, y_pred, y_true)))
+    return y_pred, y_true
+
+
+def _joint_loss(network: Network, layout: Layout, metrics: bool) -> dict[int, Callable[[], Buffer]]:
+    """Add a loss of several outputs; return by output what adds dLoss/d of it."""
     program = network.program
     program.phase = "loss"
-    network.y_true = network.y_true or _targets(program, loss, layout, "y_true", BATCH)
-    # each position of a row is a row of its own
-    y_pred = network.y_pred.matrix()
-    y_true = network.y_true.reshaped(y_pred.shape[:1]) if loss.takes_integers else network.y_true.matrix()
-    for metric in metrics:
-        network.metrics.append((metric, *metric.emit(program, loss, y_pred, y_true)))
-    weight = None if network.weight is None else network.weight.matrix()
-    network.data_loss, backward = loss.emit(program, y_pred, y_true, weight)
-    return lambda: backward().reshaped(network.y_pred.shape)
+    pairs = {objective.head.output: _bound(network, layout, objective, metrics) for objective in network.objectives}
+    first = network.objectives[0]
+    joint: Any = first.head.joint
+    order, factor = first.head.of, first.head.weight
+    weights = [objective.weight for objective in network.objectives if objective.weight is not None]
+    weight = weights[0].matrix() if weights else None
+    first.loss, backward = joint.emit(program, [pairs[k][0] for k in order], [pairs[k][1] for k in order], weight)
+    made: dict[int, Buffer] = {}
+
+    def gradient(output: int) -> Buffer:
+        if not made:
+            made.update(zip(order, backward(), strict=True))
+        dy: Buffer = made[output].reshaped(network.outputs[output].shape)
+        return dy if factor == 1 else program.call("scale_by", dy, layer="loss", factor=factor)
+
+    return {output: partial(gradient, output) for output in order}
 
 
-def _loss(
-    network: Network, layers: Sequence[Layer], layout: Layout, loss: Loss, metrics: Sequence[Metric]
-) -> Callable[[], Buffer]:
-    program, names = network.program, [layer.name for layer in layers]
-    backward = _data_loss(network, layout, loss, metrics)
-    network.loss = network.data_loss
+def _data_loss(network: Network, layout: Layout, objective: Objective, metrics: bool) -> Callable[[], Buffer]:
+    """Add metrics and a loss without penalties; return what adds dLoss/dy_pred."""
+    program, loss = network.program, objective.head.loss
+    program.phase = "loss"
+    output = network.outputs[objective.head.output]
+    y_pred, y_true = _bound(network, layout, objective, metrics)
+    weight = None if objective.weight is None else objective.weight.matrix()
+    objective.loss, backward = loss.emit(program, y_pred, y_true, weight)
+
+    def gradient() -> Buffer:
+        dy: Buffer = backward().reshaped(output.shape)
+        if objective.head.weight != 1:
+            dy = program.call("scale_by", dy, layer="loss", factor=objective.head.weight)
+        return dy
+
+    return gradient
+
+
+def _losses(network: Network, layout: Layout, metrics: bool = True) -> dict[int, Callable[[], Buffer]]:
+    """Add what the heads have; return by output what adds dLoss/d of it."""
+    if network.objectives and network.objectives[0].head.joint is not None:
+        return _joint_loss(network, layout, metrics)
+    found: dict[int, Callable[[], Buffer]] = {}
+    for objective in network.objectives:
+        found[objective.head.output] = _data_loss(network, layout, objective, metrics)
+    return found
+
+
+def _total(network: Network, layout: Layout) -> None:
+    """Add the sum of the losses, each times its factor, in the order of the outputs, and the penalties."""
+    program = network.program
+    total: Any = None
+    for objective in network.objectives:
+        factor = objective.head.weight
+        if objective.loss is None:
+            continue  # that of the first one is of all
+        if total is None:
+            total = objective.loss
+            if factor != 1:
+                total = program.call("scale_by", total, layer="loss", factor=factor)
+        else:
+            total = program.call("add_scaled", total, objective.loss, layer="loss", factor=factor)
+    # those of tensors first: there may be no other loss
+    for penalty in sorted(network.penalties, key=lambda penalty: total is None and not penalty.added):
+        total = penalty.emit(total)
+        network.penalized = True
     for k, name, regularizer in _regularized(layout):
-        network.loss = regularizer.emit(program, network.parameters[k][name], network.loss, names[k])
-    network.loss.name, network.loss.role = "loss", "result"
-    if network.data_loss is not network.loss:
-        network.data_loss.name, network.data_loss.role = "data loss", "result"
-    return backward
+        total = regularizer.emit(program, network.parameters[k][name], total, layout.names[k])
+        network.penalized = True
+    network.loss = total
+    total.name, total.role = "loss", "result"
+    for objective in network.objectives:
+        if objective.loss is not None and objective.loss is not total:
+            port = layout.graph.results[objective.head.output]
+            several = len(layout.graph.results) > 1
+            objective.loss.name = f"{port.name} loss" if several else "data loss"
+            objective.loss.role = "result"
 
 
-def _given(network: Network) -> Buffer:
-    """Return dLoss/dy_pred where it is of somebody else's loss: an input."""
-    return network.program.buffer("dy", network.y_pred.shape, role="input")
+def _given(network: Network, layout: Layout) -> dict[int, Callable[[], Buffer]]:
+    """Return by output what makes dLoss/d of it where it is of somebody else's loss: an input."""
+
+    def given(k: int) -> Callable[[], Buffer]:
+        name = _called("dy", layout.graph.results[k].name, layout.graph.results)
+        return lambda: network.program.buffer(name, network.outputs[k].shape, role="input")
+
+    return {k: given(k) for k in range(len(network.outputs))}
+
+
+def _penalized(layout: Layout) -> list[int]:
+    """Return the numbers of the tensors with a `Penalty`."""
+    graph = layout.graph
+    active = [use for use in graph.uses if getattr(graph.layers[use.layer], "activity_regularizer", None) is not None]
+    return [*[use.outputs[0] for use in active], *[tensor for tensor, _ in graph.extras]]
+
+
+def _connected(layout: Layout, outputs: Iterable[int], penalties: bool = True) -> set[int]:
+    """Return the numbers of the layers that outputs, and penalties, depend on, as far as gradients go."""
+    graph = layout.graph
+    more = _penalized(layout) if penalties else []
+    uses = graph.leading([*[graph.outputs[output] for output in outputs], *more])
+    return {graph.uses[k].layer for k in uses}
 
 
 def _backward(
-    network: Network, layers: Sequence[Layer], steps: Sequence[Backward], backward: Callable[[], Buffer], first: int
-) -> Any:
-    """Add the backward pass from what makes dLoss/dy_pred to layer `first`, by whose input nobody needs a gradient."""
-    network.program.phase = "backward"
-    dy: Any = backward()
-    network.dy = dy
-    for k in range(len(layers) - 1, -1, -1):
-        network.gradients.append((layers[k], dy))
-        dy = steps[k](dy, k > first)
-        if dy is None:
-            break
-    return dy
+    network: Network,
+    layout: Layout,
+    steps: Sequence[Backward],
+    gradients: dict[int, Callable[[], Buffer]],
+    trained: Container[int],
+    by_inputs: bool = False,
+) -> None:
+    """Add the backward pass, from what makes dLoss/d of the outputs to where nobody needs a gradient any more.
+
+    What several uses contribute to the gradient of a tensor is added in reverse order of use: the losses count as the
+    last ones, in the order of the outputs.
+
+    Parameters
+    ----------
+    network : Network
+    layout : Layout
+    steps : list of callable
+        What each use of a layer returned.
+    gradients : dict of int to callable
+        By output.
+    trained : container of int
+        The layers whose parameters need gradients; where none has parameters, all outputs do.
+    by_inputs : bool
+        Whether gradients by the inputs are needed, too, and so by the outputs of all layers.
+    """
+    program, graph = network.program, layout.graph
+    program.phase = "backward"
+    leads = graph.leading([*[graph.outputs[output] for output in gradients], *[p.tensor for p in network.penalties]])
+    penalties: dict[int, list[Penalty]] = {}
+    for penalty in network.penalties:
+        penalties.setdefault(penalty.tensor, []).append(penalty)
+    parameters = {k for k, *_ in layout.entries if k in trained}
+    anyway = by_inputs or not parameters
+    # of which tensors a gradient is needed
+    needed = {tensor for tensor, port in zip(graph.inputs, graph.ports, strict=True) if by_inputs and not port.integers}
+    for use in graph.uses:
+        trains = use.layer in parameters or not needed.isdisjoint(use.inputs)
+        if (anyway or trains) and not graph.layers[use.layer].stops_gradient:
+            needed.update(use.outputs)
+    dys: dict[int, Buffer] = {}
+
+    def add(tensor: int, dy: Buffer) -> None:
+        before = dys.get(tensor)
+        dys[tensor] = dy if before is None else program.call("add", before, dy, layer="backward").reshaped(dy.shape)
+
+    for output in sorted(gradients, reverse=True):
+        dy = network.dys[output] = gradients[output]()
+        if graph.outputs[output] in needed:
+            add(graph.outputs[output], dy)
+    network.dys = dict(sorted(network.dys.items()))
+    for k in range(len(graph.uses) - 1, -1, -1):
+        use = graph.uses[k]
+        layer = graph.layers[use.layer]
+        own = [dys.pop(tensor, None) for tensor in use.outputs]
+        for i, tensor in enumerate(use.outputs):
+            for penalty in penalties.get(tensor, ()) if tensor in needed else ():
+                own[i] = penalty.emit_gradient(own[i])
+        there = [dy for dy in own if dy is not None]
+        if k not in leads or not there:
+            continue
+        network.gradients.append((use, layer, there[0]))
+        need = [tensor in needed for tensor in use.inputs]
+        with program.renaming(layer.name, use.name):
+            made: Any = steps[k](own if use.several else own[0], need if use.many else need[0])  # type: ignore[arg-type]
+        # of a tensor that is there twice the last one comes first
+        for tensor, dx in reversed([*zip(use.inputs, made if use.many else [made], strict=True)]):
+            if dx is not None and tensor in needed:
+                add(tensor, dx)
+    network.dxs = [dys.get(tensor) for tensor in graph.inputs]
 
 
 def _shortened(network: Network, passes: Sequence[Pass], by_hand: bool = False) -> Network:
     """Return the network after the passes."""
-    kept = {buffer.root for _, buffer in (*network.layers, *network.gradients)} if by_hand else set()
+    kept = {buffer.root for *_, buffer in (*network.layers, *network.gradients)} if by_hand else set()
     for shorten in passes:
         shorten(network.program, kept)
-    network.metrics = [(metric, [b.root for b in found], value) for metric, found, value in network.metrics]
+    for objective in network.objectives:
+        objective.metrics = [(metric, [b.root for b in found], value) for metric, found, value in objective.metrics]
     return network
 
 
-def _spans(layers: Sequence[Layer], layout: Layout, chosen: Container[int]) -> list[Any]:
-    """Return where parameters of some layers lie side by side that share a learning rate: begin, end, its factor."""
+def _spans(
+    program: Program, layout: Layout, chosen: Container[int], w: Sequence[Buffer], arrays: Sequence[Buffer]
+) -> list[tuple[list[Buffer], float]]:
+    """Return the parameters of some layers that lie side by side and share a learning rate.
+
+    Of each the parts of the parameters and of other flat arrays that are as long as all parameters of the model, and
+    the factor of the learning rate.
+    """
     spans: list[list[Any]] = []
-    for k, _, shape, offset, _ in layout.entries:
-        factor, end = layers[k].lr_factor, offset + prod(shape)
-        if k in chosen:
-            if spans and spans[-1][1:] == [offset, factor]:
-                spans[-1][1] = end
-            else:
-                spans.append([offset, end, factor])
-    return spans
+    for entry in layout.entries:
+        k, size = entry.layer, prod(entry.shape)
+        if k not in chosen:
+            continue
+        # as long as both the parameters and the rest go on
+        key = layout.graph.lr_factor(k), entry.home, entry.at - entry.offset
+        if spans and spans[-1][1:] == [entry.offset, key]:
+            spans[-1][1] += size
+        else:
+            spans.append([entry.offset, entry.offset + size, key])
 
+    def part(array: Buffer, start: int, end: int) -> Buffer:
+        if array.shape == (end - start,):
+            return array
+        name = f"{array.name}[{start}:{end}]"
+        return program.buffer(name, (end - start,), role=array.role, parent=array, offset=start)
 
-def _parts(program: Program, arrays: Sequence[Buffer], n: int, start: int, end: int) -> list[Buffer]:
-    """Return what lies from `start` to `end` in each of some flat arrays of n elements: themselves if that is all."""
-    if end - start == n:
-        return list(arrays)
     return [
-        program.buffer(f"{array.name}[{start}:{end}]", (end - start,), role=array.role, parent=array, offset=start)
-        for array in arrays
+        ([part(w[home], start + away, end + away), *[part(array, start, end) for array in arrays]], factor)
+        for start, end, (factor, home, away) in spans
     ]
 
 
 def _groups(
-    network: Network, layers: Sequence[Layer], layout: Layout, trained: Container[int], arrays: Sequence[Buffer]
+    network: Network, layout: Layout, trained: Container[int], w: Sequence[Buffer], arrays: Sequence[Buffer]
 ) -> list[Any]:
-    """Return the parameters that share a learning rate and lie side by side: (their parts of `arrays`, the rate)."""
+    """Return the parameters that share a learning rate and lie side by side: (their parts of all arrays, the rate)."""
     program = network.program
     groups = []
-    for start, end, factor in _spans(layers, layout, trained):
-        parts = _parts(program, arrays, layout.n, start, end)
+    for parts, factor in _spans(program, layout, trained, w, arrays):
         lr = network.lr if factor == 1 else program.call("scale_rate", network.lr, layer="optimizer", factor=factor)
         groups.append((parts, lr))
     return groups
 
 
 def compile_training(
-    layers: Sequence[Layer],
     layout: Layout,
-    loss: Loss | None,
+    heads: Sequence[Head],
     optimizer: Optimizer | None,
-    metrics: Sequence[Metric],
     dtype: str,
     numerics: str = "numpy",
     stop_on_nan: bool = True,
-    weighted: bool = False,
+    given: Sequence[int] | None = None,
     trained: Container[int] | None = None,
     by_hand: bool = False,
+    metrics: bool = True,
     passes: Sequence[Pass] = PASSES,
     training: bool = True,
 ) -> Network:
@@ -367,23 +763,23 @@ def compile_training(
 
     Parameters
     ----------
-    layers : list of Layer
     layout : Layout
-    loss : Loss or None
-        Without one nothing is gathered, and the gradient of the output is an input.
+    heads : list of Head
+        Without any, and without losses of the graph, nothing is gathered, and the gradients of the outputs are inputs.
     optimizer : Optimizer or None
         Without one there is no update.
-    metrics : list of Metric
     dtype : {"float32", "float64"}
     numerics : {"numpy", "portable"}
     stop_on_nan : bool
         Whether a loss that is not finite stops the program before the update.
-    weighted : bool
-        Whether samples have weights.
+    given : list of int, optional
+        What there is for each head, see `Given`; by default targets.
     trained : container of int, optional
         The numbers of the layers whose parameters change; by default all.
     by_hand : bool
         Whether somebody looks at each layer's output and its gradient.
+    metrics : bool
+        Whether the heads' metrics are computed.
     passes : sequence of callable
         What shortens the program, in this order.
     training : bool
@@ -396,46 +792,64 @@ def compile_training(
     network = Network(dtype, numerics)
     program = network.program
     program.training = training
-    trained = range(len(layers)) if trained is None else trained
-    if loss is not None:
-        _gather_all(network, layout, loss, weighted)
+    _objectives(network, layout, heads, given)
+    minimises = bool(heads) or bool(layout.graph.extras)
+    if minimises:
+        _gather_all(network, layout)
     program.phase = "forward"
     start = len(program.calls)
-    dw, gradients = _views(program, layers, layout, "gradients", "gradient", trained)
-    w, steps = _forward(network, layers, layout, gradients)
-    backward = partial(_given, network) if loss is None else _loss(network, layers, layout, loss, metrics)
-    if stop_on_nan and loss is not None:
+    outputs = [objective.head.output for objective in network.objectives]
+    if not minimises:
+        outputs = [*range(len(layout.graph.outputs))]
+    connected = _connected(layout, outputs)
+    trained = {k for k in connected if trained is None or k in trained}
+    dw, gradients = _gradients(program, layout, "gradients", trained)
+    w, steps = _forward(network, layout, gradients)
+    if minimises:
+        sources = _losses(network, layout, metrics)
+        _total(network, layout)
+    else:
+        sources = _given(network, layout)
+    if stop_on_nan and minimises:
         program.call("check_finite", network.loss, layer="loss")
-    first = min((k for k, *_ in layout.entries if k in trained), default=0)
-    _backward(network, layers, steps, backward, first)
-    accumulated = _of_data(network, layout, optimizer, loss, trained, dw)
+    _backward(network, layout, steps, sources, trained)
+    accumulated = _of_data(network, layout, optimizer, heads, trained, dw)
     for k, name, regularizer in _regularized(layout):
         if k in trained:
-            regularizer.emit_gradient(program, network.parameters[k][name], gradients[k][name], layers[k].name)
+            regularizer.emit_gradient(program, network.parameters[k][name], gradients[k][name], layout.names[k])
     _keep_streams(network, start)
     program.phase = "update"
     for function in program.deferred:
         function()
     if optimizer is not None:
-        _update(network, layers, layout, optimizer, trained, w, dw, gradients, accumulated)
+        _update(network, layout, optimizer, trained, w, dw, gradients, accumulated)
     return _shortened(network, passes, by_hand)
 
 
-def _gather_all(network: Network, layout: Layout, loss: Loss, weighted: bool) -> None:
+def _gather_all(network: Network, layout: Layout) -> None:
     """Add the gathering of a batch of the data set."""
-    program = network.program
+    program, ports = network.program, layout.graph.ports
     program.phase = "gather"
-    network.x_source = program.buffer("x_source", (ROWS, *layout.input_shape), role="input")
-    network.y_source = _targets(program, loss, layout, "y_source", ROWS)
+    for port in ports:
+        name = _called("x_source", port.name, ports)
+        network.sources.append(program.buffer(name, (ROWS, *port.shape), role="input"))
+    targeted = [objective for objective in network.objectives if objective.targeted]
+    for objective in targeted:
+        objective.y_source = _targets(network, layout, objective, "y_source", ROWS)
     network.index = program.buffer("index", (BATCH,), "i8", role="input")
-    network.x = program.buffer("x", (BATCH, *layout.input_shape), role="input")
-    network.y_true = _targets(program, loss, layout, "y_true", BATCH)
-    _gather(program, network.x_source, network.index, network.x)
-    _gather(program, network.y_source, network.index, network.y_true)
-    if weighted:
-        network.weight_source = _weights(program, layout, "weight_source", ROWS)
-        network.weight = _weights(program, layout, "sample_weight", BATCH)
-        _gather(program, network.weight_source, network.index, network.weight)
+    for port in ports:
+        network.inputs.append(program.buffer(_called("x", port.name, ports), (BATCH, *port.shape), role="input"))
+    for objective in targeted:
+        objective.y_true = _targets(network, layout, objective, "y_true", BATCH)
+    for source, x in zip(network.sources, network.inputs, strict=True):
+        _gather(program, source, network.index, x)
+    for objective in targeted:
+        _gather(program, objective.y_source, network.index, objective.y_true)
+    for objective in network.objectives:
+        if objective.weighted:
+            objective.weight_source = _weights(network, layout, objective, "weight_source", ROWS)
+            objective.weight = _weights(network, layout, objective, "sample_weight", BATCH)
+            _gather(program, objective.weight_source, network.index, objective.weight)
 
 
 class _Accumulated(NamedTuple):
@@ -453,14 +867,19 @@ def _of_data(
     network: Network,
     layout: Layout,
     optimizer: Optimizer | None,
-    loss: Loss | None,
+    heads: Sequence[Head],
     trained: Container[int],
     dw: Buffer,
 ) -> _Accumulated | None:
     """Add what accumulation needs of a batch, before penalties are added to its gradient; None where there is none."""
     if optimizer is None or optimizer.gradient_accumulation_steps == 1:
         return None
-    program, of_sum = network.program, loss is not None and loss.reduction == "sum"
+    program, losses = network.program, [head.loss for head in heads]
+    of_sum = any(loss.reduction == "sum" for loss in losses)
+    alike = len({loss.reduction for loss in losses}) == 1 and all(loss.ignore_index is None for loss in losses)
+    if len(losses) > 1 and not alike:
+        what = "of several losses all must be sums, or all means over all rows: without ignore_index"
+        raise ValueError(f"gradient_accumulation_steps is {optimizer.gradient_accumulation_steps}; {what}")
 
     def insert(phase: str, name: str, *inputs: Buffer, **options: Any) -> Buffer:
         program.phase = phase
@@ -471,10 +890,11 @@ def _of_data(
 
     # of a gradient that is given by hand nothing but the batch is known
     counts = {"fixed": 1.0, "each": 0.0} if of_sum else {"each": float(layout.positions)}
-    rows = insert("forward", "accumulate_rows", network.x.matrix(1), **counts)
-    if loss is not None and loss.ignore_index is not None and not of_sum:
-        labels = network.y_true.reshaped((prod(network.y_true.shape),))
-        rows = insert("loss", "ignore_label_rows", labels, rows, ignored=float(loss.ignore_index))
+    rows = insert("forward", "accumulate_rows", network.inputs[0].matrix(1), **counts)
+    if len(losses) == 1 and losses[0].ignore_index is not None and not of_sum:
+        (objective,) = network.objectives
+        labels = objective.y_true.reshaped((prod(objective.y_true.shape),))
+        rows = insert("loss", "ignore_label_rows", labels, rows, ignored=float(losses[0].ignore_index))
     if any(k in trained for k, *_ in _regularized(layout)):
         dw = program.call("identity_forward", dw, layer="optimizer")
     return _Accumulated(dw, rows, not of_sum)
@@ -482,11 +902,10 @@ def _of_data(
 
 def _update(
     network: Network,
-    layers: Sequence[Layer],
     layout: Layout,
     optimizer: Optimizer,
     trained: Container[int],
-    w: Buffer,
+    w: Sequence[Buffer],
     dw: Buffer,
     gradients: Views,
     accumulated: _Accumulated | None,
@@ -503,22 +922,22 @@ def _update(
     views = [view for views in gradients.values() for view in views.values()]
     if accumulated is not None:
         dw = state["accumulated"]
-        views = _accumulate(network, layers, layout, trained, accumulated, dw, state["accumulated_rows"])
+        views = _accumulate(network, layout, trained, accumulated, dw, state["accumulated_rows"])
     optimizer.emit_clipping(program, views, dw)
     slots = [state[name] for name in optimizer.slots]
-    groups = _groups(network, layers, layout, trained, [w, dw, *slots])
+    groups = _groups(network, layout, trained, w, [dw, *slots])
     own = {name: state[name] for name in optimizer.state(layout.n)}
     optimizer.emit(program, [(*parts[:2], parts[2:], lr) for parts, lr in groups], own)
     for k, name, *_ in layout.entries:
         constraint = layout.specs[k, name].constraint
         if constraint is not None and k in trained:
-            constraint.emit(program, network.parameters[k][name], layers[k].name)
+            constraint.emit(program, network.parameters[k][name], layout.names[k])
     if optimizer.use_ema:
-        others = [k for k in range(len(layers)) if k not in trained]
+        others = [k for k in range(len(layout.layers)) if k not in trained]
         spans: list[Any] = [
-            (*_parts(program, [w, state["ema"]], layout.n, start, end), known)
+            (*parts, known)
             for chosen, known in ((trained, True), (others, False))
-            for start, end, _ in _spans(layers, layout, chosen)
+            for parts, _ in _spans(program, layout, chosen, w, [state["ema"]])
         ]
         optimizer.emit_averages(program, spans, state["ema_count"])
     if accumulated is not None:
@@ -527,7 +946,6 @@ def _update(
 
 def _accumulate(
     network: Network,
-    layers: Sequence[Layer],
     layout: Layout,
     trained: Container[int],
     batch: _Accumulated,
@@ -543,7 +961,7 @@ def _accumulate(
         program.call("accumulate_mean", total, seen, layer="optimizer")
     views = {
         entry[:2]: program.buffer(
-            f"{layers[entry.layer].name}.d{entry.name} accumulated",
+            f"{layout.names[entry.layer]}.d{entry.name} accumulated",
             entry.shape,
             role="state",
             parent=total,
@@ -554,17 +972,16 @@ def _accumulate(
     }
     for k, name, regularizer in _regularized(layout):
         if k in trained:
-            regularizer.emit_gradient(program, network.parameters[k][name], views[k, name], layers[k].name)
+            regularizer.emit_gradient(program, network.parameters[k][name], views[k, name], layout.names[k])
     return list(views.values())
 
 
 def compile_pull(
-    layers: Sequence[Layer],
     layout: Layout,
-    loss: Loss | None,
+    heads: Sequence[Head],
     dtype: str,
     numerics: str = "numpy",
-    weighted: bool = False,
+    given: Sequence[int] | None = None,
     training: bool = False,
     passes: Sequence[Pass] = PASSES,
 ) -> Network:
@@ -572,14 +989,13 @@ def compile_pull(
 
     Parameters
     ----------
-    layers : list of Layer
     layout : Layout
-    loss : Loss or None
-        Without one the gradient of the output is an input.
+    heads : list of Head
+        Without any the gradients of the outputs are inputs.
     dtype : {"float32", "float64"}
     numerics : {"numpy", "portable"}
-    weighted : bool
-        Whether samples have weights.
+    given : list of int, optional
+        What there is for each head, see `Given`; by default targets.
     training : bool
         Whether layers compute what they do in training.
     passes : sequence of callable
@@ -591,65 +1007,72 @@ def compile_pull(
     network = Network(dtype, numerics)
     program = network.program
     program.training = training
-    _, steps = _forward(network, layers, layout, {})
-    if weighted:
-        network.weight = _weights(program, layout, "sample_weight", BATCH)
-    backward = partial(_given, network) if loss is None else _data_loss(network, layout, loss)
-    dx = _backward(network, layers, steps, backward, -1)
-    if dx.role != "temporary" or dx.root.parent is not None:
-        dx = program.call("identity_forward", dx, layer="input")
-    network.dx = dx.reshaped(network.x.shape)
-    network.dx.role = "result"
+    _, steps = _forward(network, layout, {})
+    _objectives(network, layout, heads, given)
+    sources = _losses(network, layout, metrics=False) if heads else _given(network, layout)
+    if not heads:
+        network.penalties = []
+    _backward(network, layout, steps, sources, (), by_inputs=True)
+    taken: set[Buffer] = set()
+    for i, (x, dx) in enumerate(zip(network.inputs, network.dxs, strict=True)):
+        if dx is None:
+            continue
+        if dx.role != "temporary" or dx.root.parent is not None or dx.root in taken:
+            dx = program.call("identity_forward", dx, layer="input")
+        taken.add(dx.root)
+        dx = network.dxs[i] = dx.reshaped(x.shape)
+        dx.role = "result"
     if training:
         _keep_streams(network, 0)
     return _shortened(network, passes)
 
 
 def compile_row_gradients(
-    layers: Sequence[Layer],
     layout: Layout,
-    loss: Loss,
+    heads: Sequence[Head],
     dtype: str,
     numerics: str = "numpy",
+    given: Sequence[int] | None = None,
     passes: Sequence[Pass] = PASSES,
 ) -> Network:
     """Return the network that computes the gradient of the loss of one row, by the parameters of all layers."""
     network = Network(dtype, numerics)
     program = network.program
+    _objectives(network, layout, heads, given)
+    connected = _connected(layout, [objective.head.output for objective in network.objectives], penalties=False)
     # in memory of the program's own
-    flat, gradients = _views(program, layers, layout, "gradient", "gradient", range(len(layers)))
-    _, steps = _forward(network, layers, layout, gradients)
-    first = min((k for k, *_ in layout.entries), default=0)
-    _backward(network, layers, steps, _data_loss(network, layout, loss), first)
+    flat, gradients = _gradients(program, layout, "gradient", connected)
+    _, steps = _forward(network, layout, gradients)
+    network.penalties = []
+    _backward(network, layout, steps, _losses(network, layout, metrics=False), connected)
     network.row_gradient = program.call("identity_forward", flat, layer="row")
     network.row_gradient.role = "result"
     return _shortened(network, passes)
 
 
 def compile_evaluation(
-    layers: Sequence[Layer],
     layout: Layout,
-    loss: Loss,
-    metrics: Sequence[Metric],
+    heads: Sequence[Head],
     dtype: str,
     numerics: str = "numpy",
-    weighted: bool = False,
+    given: Sequence[int] | None = None,
     passes: Sequence[Pass] = PASSES,
 ) -> Network:
     """Return the network that computes loss and metrics of a batch."""
     network = Network(dtype, numerics)
-    _forward(network, layers, layout, {})
-    if weighted:
-        network.weight = _weights(network.program, layout, "sample_weight", BATCH)
-    _loss(network, layers, layout, loss, metrics)
+    _forward(network, layout, {})
+    _objectives(network, layout, heads, given)
+    _losses(network, layout)
+    _total(network, layout)
     return _shortened(network, passes)
 
 
 def compile_prediction(
-    layers: Sequence[Layer], layout: Layout, dtype: str, numerics: str = "numpy", passes: Sequence[Pass] = PASSES
+    layout: Layout, dtype: str, numerics: str = "numpy", passes: Sequence[Pass] = PASSES
 ) -> Network:
-    """Return the network that computes the output of a batch."""
+    """Return the network that computes the outputs of a batch."""
     network = Network(dtype, numerics)
-    _forward(network, layers, layout, {})
-    network.y_pred.role = "result"
+    _forward(network, layout, {})
+    for y in network.outputs:
+        y.role = "result"
     return _shortened(network, passes)

@@ -505,7 +505,7 @@ def loss(
     -----
     The loss is an expression of targets and outputs, and so is its gradient. One of gradients of the model, such as a
     gradient penalty, would need second derivatives, which there are not. An objective that is no such expression, and
-    whose gradient by the outputs you have, goes to `Sequential.backward`.
+    whose gradient by the outputs you have, goes to `Model.backward`.
 
     Examples
     --------

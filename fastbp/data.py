@@ -22,23 +22,150 @@ if TYPE_CHECKING:
     from .losses import Loss
 
 __all__ = [
-    "Bounds", "Rows", "as_features", "as_gradient", "as_rows", "as_targets", "as_weights", "bounds_of", "by_blocks",
-    "check_rows", "dtype_name", "filling", "ready",
+    "Bounds", "Given", "Rows", "Structure", "as_features", "as_gradient", "as_rows", "as_targets", "as_weights",
+    "as_whole", "bounds_of", "by_blocks", "check_rows", "dtype_name", "filling", "ready",
 ]  # fmt: skip
 
 
-class Rows(NamedTuple):
-    """Data made ready for a program: checked, contiguous, of its dtypes."""
+class Given:
+    """What a batch brings for a head: nothing, targets, or targets and weights of samples."""
 
-    x: np.ndarray
-    y: np.ndarray
-    weight: np.ndarray | None = None  # of each row, or position of a row, as a column
-    counting: np.ndarray | None = None  # which targets count in the loss, where not all do
+    # plain integers: they are parts of keys that every call looks up
+
+    NOTHING = 0
+    TARGETS = 1
+    WEIGHTS = 2
+
+
+class Rows:
+    """Data made ready for a program: checked, contiguous, of its dtypes.
+
+    Parameters
+    ----------
+    x : tuple of ndarray
+        In the order of the model's inputs.
+    y : tuple of ndarray or None
+        In the order of the heads, as the rest; None where there are no targets.
+    weight : tuple of ndarray or None
+        Of each row, or position of a row, as a column; empty where there are none.
+    counting : tuple of ndarray or None
+        Which targets count in the loss, where not all do.
+
+    Attributes
+    ----------
+    n : int
+        The number of rows.
+    given : tuple of Given or None
+        What there is for each head; None where that are targets for all.
+    """
+
+    __slots__ = ("counting", "given", "n", "weight", "x", "y")
+
+    def __init__(
+        self,
+        x: tuple[np.ndarray, ...],
+        y: tuple[np.ndarray | None, ...] = (),
+        weight: tuple[np.ndarray | None, ...] = (),
+        counting: tuple[np.ndarray | None, ...] = (),
+    ) -> None:
+        self.x, self.y, self.weight, self.counting, self.n = x, y, weight, counting, len(x[0])
+        self.given: tuple[int, ...] | None = None
+        missing = [one is None for one in y]
+        weighted = [one is not None for one in weight] or [False] * len(y)
+        if True in missing or True in weighted:
+            pairs = zip(missing, weighted, strict=True)
+            self.given = tuple(
+                Given.NOTHING if away else Given.WEIGHTS if weighs else Given.TARGETS for away, weighs in pairs
+            )
 
     def of(self, which: Any) -> Rows:
         """Return some of the rows, by a slice or their numbers."""
-        weight, counting = (None if array is None else array[which] for array in (self.weight, self.counting))
-        return Rows(self.x[which], self.y[which], weight, counting)
+        arrays = self.x, self.y, self.weight, self.counting
+        return Rows(*[tuple([None if a is None else a[which] for a in each]) for each in arrays])  # type: ignore[arg-type]
+
+    def with_inputs(self, x: tuple[np.ndarray, ...]) -> Rows:
+        """Return the same with other inputs."""
+        return Rows(x, self.y, self.weight, self.counting)
+
+    def with_weights(self, weight: tuple[np.ndarray | None, ...]) -> Rows:
+        """Return the same with other weights."""
+        return Rows(self.x, self.y, weight, self.counting)
+
+
+class Structure:
+    """How several arrays are handed over: one, a list, or a dict by names.
+
+    Parameters
+    ----------
+    what : str
+        What messages call them: "inputs", "outputs".
+    names : tuple of str
+    kind : {"one", "list", "dict"}
+    """
+
+    def __init__(self, what: str, names: tuple[str, ...], kind: str) -> None:
+        self.what, self.names, self.kind = what, names, kind
+
+    def parts(self, name: str, given: Any, whole: bool = False, each: str = "arrays") -> list[tuple[str, Any]]:
+        """Return (what messages call it, the array) of each; None for what a dict leaves out.
+
+        Parameters
+        ----------
+        name : str
+            What messages call `given`.
+        given : array_like, or list or dict of array_like
+        whole : bool
+            Whether none may be missing.
+        each : str
+            What messages call what it holds.
+
+        Returns
+        -------
+        list of (str, array_like)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is not handed over as the model takes it.
+        """
+        names = self.names
+        if self.kind == "one" and given.__class__ in (np.ndarray, list):
+            return [(name, given)]
+        if isinstance(given, Mapping) and not hasattr(given, "__array__") and (self.kind != "one" or _of(given, names)):
+            for key in given:
+                if key not in names:
+                    hint = suggest(key, names)
+                    raise ValueError(f"{name} has {key!r}; the {self.what} of the model are {', '.join(names)}{hint}")
+            missing = [key for key in names if given.get(key) is None]
+            if whole and missing:
+                raise ValueError(f"{name} has no {missing[0]!r}; the {self.what} of the model are {', '.join(names)}")
+            return [(f"{name}[{key!r}]", given.get(key)) for key in names]
+        if self.kind == "one":
+            return [(name, given)]
+        if given is None and not whole:
+            return [(name, None)] * len(names)
+        if not isinstance(given, (list, tuple)):
+            how = f"a {self.kind} of {len(names)} {each}"
+            raise TypeError(f"{name} is a {type(given).__name__}; it must be {how}: {', '.join(names)}")
+        if len(given) != len(names):
+            what = f"the model has {len(names)} {self.what}: {', '.join(names)}"
+            raise ValueError(f"{name} has {len(given)} {each}; {what}")
+        if whole:
+            for k, part in enumerate(given):
+                if part is None:
+                    raise ValueError(f"{name}[{k}] is None; there must be one of the {each} for {names[k]}")
+        return [(f"{name}[{k}]", part) for k, part in enumerate(given)]
+
+    def joined(self, arrays: Sequence[Any]) -> Any:
+        """Return arrays as the model hands them over."""
+        if self.kind == "one":
+            return arrays[0]
+        return dict(zip(self.names, arrays, strict=True)) if self.kind == "dict" else list(arrays)
+
+
+def _of(given: Any, names: tuple[str, ...]) -> bool:
+    """Whether a mapping is by these names, where it might be a table of columns."""
+    return set(given) <= set(names)
 
 
 class Bounds(NamedTuple):
@@ -190,12 +317,20 @@ def by_blocks(x: np.ndarray, dtype: DTypeLike, rows: int) -> Iterator[slice]:
     yield from (slice(start, start + step) for start in range(0, len(x), step))
 
 
-def as_gradient(dy: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
+def as_gradient(dy: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike, name: str = "dy") -> np.ndarray:
     """Return a gradient of a model's output, finite or not, as a C-contiguous array of the dtype and of `shape`."""
-    array = as_numbers("dy", dy)
+    array = as_numbers(name, dy)
     if array.shape != shape:
-        raise ValueError(f"dy has shape {array.shape}; it must be that of the output, {shape}")
-    return _real("dy", array, dtype, False)
+        raise ValueError(f"{name} has shape {array.shape}; it must be that of the output, {shape}")
+    return _real(name, array, dtype, False)
+
+
+def as_whole(name: str, x: np.ndarray) -> None:
+    """Raise ValueError unless numbers are whole."""
+    wrong = x != np.trunc(x)
+    if wrong.any():
+        at = tuple(np.argwhere(wrong)[0])
+        raise ValueError(f"{place(name, at)} is {x[at]}; this input takes whole numbers")
 
 
 def as_targets(name: str, y: ArrayLike, loss: Loss, shape: tuple[int, ...], dtype: DTypeLike, rows: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What `Sequential.compile` warns of: a loss that does not go with the outputs of the layers."""
+"""What `Model.compile` warns of: a loss that does not go with the outputs of the layers."""
 
 from __future__ import annotations
 

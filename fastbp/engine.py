@@ -13,6 +13,7 @@ import numpy as np
 
 from .backends import Port, Turn, aligned, aligned_copy, make_executor, refuse
 from .compiler import (
+    Home,
     compile_evaluation,
     compile_prediction,
     compile_pull,
@@ -27,19 +28,23 @@ from .layers import Embedding, Flatten, Layer
 from .turns import add_values, put_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from .backends import Executor
-    from .compiler import Entry, Layout, Network
-    from .losses import Loss
+    from .compiler import Entry, Head, Layout, Network
     from .metrics import Metric
     from .optimizers import Optimizer
-    from .program import Buffer, Program
+    from .program import Program
     from .turns import Turns
+
+    #: What batches bring for each head, see `Given`; None are targets for all.
+    Kind = tuple[int, ...] | None
 
 __all__ = ["NO_STEPS", "PULLED_AFTER", "Engine", "Memory", "Setup", "Steps", "new_state"]
 
+#: The arrays of a `Home`.
+_FLAT = ("parameters", "statistics")
 #: The purposes that several threads may have at a time.
 _SHARED = ("evaluate", "predict", "pull", "input gradient", "row gradients")
 #: The steps by hand, of layers that train and of layers that predict.
@@ -49,14 +54,20 @@ PULLED_AFTER = ("forward", "loss", "backward")
 
 
 class Setup(NamedTuple):
-    """What `Sequential.compile` decided; before that, and in a model that only predicts, there is no optimizer."""
+    """What `Model.compile` decided; before that, and in a model that only predicts, there is no optimizer."""
 
     optimizer: Optimizer | None = None
-    loss: Loss | None = None
-    metrics: tuple[Metric, ...] = ()
+    heads: tuple[Head, ...] = ()
     backend: str | None = None  # None is chosen when it is needed: the choice may warn
     dtype: str = "float32"
     numerics: str = "numpy"
+    rows_per_sample: int = 1  # how many rows in succession neither batches nor shuffling part
+    logged: tuple[str, ...] = ("loss",)  # the keys of what training logs
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """Those of all heads."""
+        return [metric for head in self.heads for metric in head.metrics]
 
 
 class Memory:
@@ -66,37 +77,59 @@ class Memory:
     ----------
     layout : Layout
     dtype : {"float32", "float64"}
+    homes : list of Home, optional
+        By default those of the layout.
 
     Attributes
     ----------
     arrays : dict of str to ndarray
-        "parameters", "gradients" and "statistics", of the dtype, and "streams": the state of PCG64, six integers, for
-        each layer that draws random numbers.
+        "parameters" and "statistics" of the layers' homes, those of a second one "parameters:1" and so on, "gradients",
+        of the dtype, and "streams": the state of PCG64, six integers, for each layer that draws random numbers.
+    homes : list of Home
     """
 
-    def __init__(self, layout: Layout, dtype: str) -> None:
+    def __init__(self, layout: Layout, dtype: str, homes: Sequence[Home | None] | None = None) -> None:
         self.layout, self.dtype = layout, dtype
-        self.arrays = {
-            "parameters": aligned(layout.n, dtype),
-            "gradients": aligned(layout.n, dtype),
-            "statistics": aligned(layout.n_statistics, dtype),
-            "streams": aligned(WORDS * len(layout.random), np.int64),
-        }
+        homes = layout.homes if homes is None else homes
+        self.homes = [self._home() if home is None else home for home in homes] or [self._home()]
+        self.arrays: dict[str, np.ndarray] = {}
+        for k, home in enumerate(self.homes):
+            self.arrays.update((name if k == 0 else f"{name}:{k}", array) for name, array in home.arrays.items())
+        self.arrays["gradients"] = aligned(layout.n, dtype)
+        self.arrays["streams"] = aligned(WORDS * len(layout.random), np.int64)
 
-    def draw(self, layers: Sequence[Layer], rng: np.random.Generator) -> None:
+    def _home(self) -> Home:
+        layout, places = self.layout, {}
+        for entry in (*layout.entries, *layout.statistics):
+            if layout.homes[entry.home] is None:
+                places[layout.layers[entry.layer], entry.name] = entry.at, entry.shape
+        arrays = {name: aligned(n, self.dtype) for name, n in zip(_FLAT, layout.own, strict=True)}
+        return Home(arrays, places)
+
+    def settle(self) -> list[tuple[Any, str, Any]]:
+        """Return what to set (`put_attributes`) so that layers have their parameters here."""
+        return [(layer, "home", home) for home in self.homes for layer, _ in home.places if layer.home is not home]
+
+    def _of(self, name: str) -> list[tuple[Entry, np.ndarray]]:
+        """Return parameters, or statistics, as views of their homes."""
+        entries = self.layout.entries if name == "parameters" else self.layout.statistics
+        return [(entry, self.homes[entry.home].arrays[name][entry.place].reshape(entry.shape)) for entry in entries]
+
+    def draw(self, rng: np.random.Generator) -> None:
         """Set the initial values; what layers bring along, as copies do, takes the place of what is drawn for it."""
-        layout = self.layout
-        for name, entries in (("parameters", layout.entries), ("statistics", layout.statistics)):
-            for entry in entries:
-                self.arrays[name][entry.part] = entry.initializer(entry.shape, rng).reshape(-1)
-        self.arrays["streams"][...] = self.seeded(layers, rng, own=True)
-        self.take(layers)
+        for name in _FLAT:
+            for entry, array in self._of(name):
+                # what another model has built stays
+                if self.layout.homes[entry.home] is None:
+                    array[...] = entry.initializer(entry.shape, rng).reshape(entry.shape)
+        self.arrays["streams"][...] = self.seeded(rng, own=True)
+        self.take()
 
-    def take(self, layers: Sequence[Layer]) -> None:
+    def take(self) -> None:
         """Set what layers bring along, see `Layer.initial`."""
         pairs = []
         for entry, array in self.weights:
-            layer = layers[entry.layer]
+            layer = self.layout.layers[entry.layer]
             value = layer.initial.get(entry.name)
             if value is None:
                 continue
@@ -108,9 +141,9 @@ class Memory:
             pairs.append((array, value.astype(self.dtype)))
         put_values(pairs)
 
-    def seeded(self, layers: Sequence[Layer], rng: np.random.Generator, own: bool = False) -> np.ndarray:
+    def seeded(self, rng: np.random.Generator, own: bool = False) -> np.ndarray:
         """Return the streams begun anew: those of layers without a seed, and with `own` the others."""
-        streams, random = self.arrays["streams"].copy(), self.layout.random
+        streams, random, layers = self.arrays["streams"].copy(), self.layout.random, self.layout.layers
         chosen = [i for i, k in enumerate(random) if own or layers[k].seed is None]
         if not chosen:
             return streams
@@ -128,54 +161,83 @@ class Memory:
 
     def move(self, other: Memory, tau: float) -> None:
         """Take a part of the way to another one of the same layout: all of it if `tau` is 1."""
-        arrays = [(self.arrays[name], other.arrays[name]) for name in ("parameters", "statistics")]
+        arrays = [(w, goal) for (_, w), (_, goal) in zip(self.weights, other.weights, strict=True)]
         pairs = [(w, goal.astype(w.dtype, copy=False)) for w, goal in arrays if w.size]
         if tau == 1:
             put_values(pairs)
         else:
             add_values([(w, tau * (goal - w)) for w, goal in pairs])
 
-    def converted(self, dtype: str) -> Memory:
-        """Return the same numbers in another dtype, without gradients."""
-        other = Memory(self.layout, dtype)
-        for name in ("parameters", "statistics", "streams"):
-            other.arrays[name][...] = self.arrays[name]
+    def converted(self, dtype: str, homes: dict[Home, Home]) -> Memory:
+        """Return the same numbers in another dtype, without gradients.
+
+        Parameters
+        ----------
+        dtype : {"float32", "float64"}
+        homes : dict of Home to Home
+            Those that are converted already; the others are added.
+        """
+        for home in self.homes:
+            if home not in homes:
+                arrays = {name: aligned_copy(array, dtype) for name, array in home.arrays.items()}
+                homes[home] = Home(arrays, home.places)
+        other = Memory(self.layout, dtype, [homes[home] for home in self.homes])
+        other.arrays["streams"][...] = self.arrays["streams"]
         return other
 
-    def views(self, n_layers: int) -> list[dict[str, np.ndarray]]:
+    def views(self) -> list[dict[str, np.ndarray]]:
         """Return the arrays of each layer by name; those of gradients begin with a d."""
-        views: list[dict[str, np.ndarray]] = [{} for _ in range(n_layers)]
-        for prefix, name, entries in (
-            ("", "parameters", self.layout.entries),
-            ("d", "gradients", self.layout.entries),
-            ("", "statistics", self.layout.statistics),
-        ):
-            for entry in entries:
-                views[entry.layer][prefix + entry.name] = self.arrays[name][entry.part].reshape(entry.shape)
+        views: list[dict[str, np.ndarray]] = [{} for _ in self.layout.layers]
+        for name in _FLAT:
+            for entry, array in self._of(name):
+                views[entry.layer][entry.name] = array
+        for entry in self.layout.entries:
+            views[entry.layer][f"d{entry.name}"] = self.arrays["gradients"][entry.part].reshape(entry.shape)
         return views
 
     @property
     def weights(self) -> list[tuple[Entry, np.ndarray]]:
         """Parameters and statistics as views, layer by layer: Keras' order."""
-        return self.weights_with(self.arrays["parameters"])
+        return sorted([*self._of("parameters"), *self._of("statistics")], key=lambda pair: pair[0].layer)
+
+    def flat(self, name: str) -> np.ndarray:
+        """Return a copy of the "parameters", or the "statistics", in the order of the layout."""
+        parts = [array.reshape(-1) for _, array in self._of(name)]
+        return np.concatenate(parts) if parts else np.empty(0, self.dtype)
+
+    def put(self, name: str, flat: np.ndarray) -> None:
+        """Set the "parameters", or the "statistics", in the order of the layout."""
+        put_values([(array, flat[entry.part].reshape(entry.shape)) for entry, array in self._of(name)])
 
     def weights_with(self, parameters: np.ndarray) -> list[tuple[Entry, np.ndarray]]:
-        """Return `weights` with other parameters than the model's: views of a flat array."""
-        found = [
-            (entry, flat[entry.part].reshape(entry.shape))
-            for flat, entries in (
-                (parameters, self.layout.entries),
-                (self.arrays["statistics"], self.layout.statistics),
-            )
-            for entry in entries
-        ]
-        return sorted(found, key=lambda pair: pair[0].layer)
+        """Return `weights` with other parameters than the model's: views of a flat array in the order of the layout."""
+        found = [(entry, parameters[entry.part].reshape(entry.shape)) for entry in self.layout.entries]
+        return sorted([*found, *self._of("statistics")], key=lambda pair: pair[0].layer)
+
+    def arrays_with(self, parameters: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the arrays of parameters by name, with others in place of them, flat in the order of the layout."""
+        (first, *others), entries = self.homes, self.layout.entries
+        if not others and parameters.size == first.arrays["parameters"].size and all(e.at == e.offset for e in entries):
+            return {"parameters": parameters}
+        found = [home.arrays["parameters"].copy() for home in self.homes]
+        for entry in entries:
+            found[entry.home][entry.place] = parameters[entry.part]
+        return {"parameters" if k == 0 else f"parameters:{k}": array for k, array in enumerate(found)}
 
     @property
     def saved(self) -> dict[str, np.ndarray]:
-        """What a file holds of the layers: parameters, and where there are any, statistics and streams."""
-        others = {name: self.arrays[name] for name in ("statistics", "streams")}
-        return {"parameters": self.arrays["parameters"], **{name: a for name, a in others.items() if a.size}}
+        """Copies of what a file holds of the layers: parameters, and where there are any, statistics and streams."""
+        others = {"statistics": self.flat("statistics"), "streams": self.arrays["streams"].copy()}
+        return {"parameters": self.flat("parameters"), **{name: a for name, a in others.items() if a.size}}
+
+    def load(self, saved: Mapping[str, np.ndarray]) -> None:
+        """Set what `saved` returned."""
+        pairs = [
+            (array, saved[name][entry.part].reshape(entry.shape)) for name in _FLAT for entry, array in self._of(name)
+        ]
+        if self.arrays["streams"].size:
+            pairs.append((self.arrays["streams"], saved["streams"]))
+        put_values(pairs)
 
 
 def new_state(optimizer: Optimizer, memory: Memory) -> dict[str, np.ndarray]:
@@ -209,15 +271,16 @@ class Steps:
 
     def __init__(self, network: Network, executor: Executor) -> None:
         self.network, self.executor, self.has_dy = network, executor, False
-        program, dy = network.program, network.dy.root
+        program, dys = network.program, {dy.root for dy in network.dys.values()}
         self.training = program.training
         self.spans = {phase: program.span(phase) for phase in ("forward", "loss", "backward")}
         self.spans["update"] = program.span("update", "apply")
         first, last = self.spans["backward"]
-        made = [i for i in range(first, last) if any(b.root is dy for b in program.calls[i].writes)]
+        made = [i for i in range(first, last) if any(b.root in dys for b in program.calls[i].writes)]
         self.spans["pull"] = (made[-1] + 1 if made else first), last
-        self._buffers = {(layer, "y"): buffer for layer, buffer in network.layers}
-        self._buffers.update({(layer, "dy"): buffer for layer, buffer in network.gradients})
+        # of a layer that is used several times, those of the last use
+        self._buffers = {(layer, "y"): buffer for _, layer, buffer in network.layers}
+        self._buffers.update({(layer, "dy"): buffer for _, layer, buffer in reversed(network.gradients)})
 
     def array(self, layer: Layer, name: str) -> np.ndarray | None:
         """Return the output of a layer, "y", or the gradient of that, "dy"; None before there is one."""
@@ -241,7 +304,6 @@ class Engine:
 
     Parameters
     ----------
-    layers : list of Layer
     memory : Memory
     setup : Setup
     turns : Turns
@@ -260,26 +322,27 @@ class Engine:
         targets, that nobody uses now; see `ask`.
     """
 
-    def __init__(self, layers: Sequence[Layer], memory: Memory, setup: Setup, turns: Turns) -> None:
-        self.layers, self.memory, self.setup, self.turns = tuple(layers), memory, setup, turns
+    def __init__(self, memory: Memory, setup: Setup, turns: Turns) -> None:
+        self.memory, self.setup, self.turns = memory, setup, turns
         self.layout = memory.layout
+        self.layers = tuple(self.layout.layers)
         self.step: Callable[..., float | None] = refuse
         self.fits: Callable[..., bool | None] = refuse
         self.least_rows = 1
         self.changed = True
-        self._networks: dict[tuple[str, bool, frozenset[int] | None], Network] = {}
-        self._kept: dict[tuple[str, bool], tuple[Network, Executor]] = {}
+        self._networks: dict[tuple[str, Kind, frozenset[int] | None], Network] = {}
+        self._kept: dict[tuple[str, Kind], tuple[Network, Executor]] = {}
         self._steps: dict[str, Steps] = {}
         # executors that nobody uses now, of the purposes that several threads may have at a time
         self.predictors: list[Executor] = []
         self.evaluators: list[Executor] = []
         self.pullers: list[Executor] = []
         self.differentiators: list[Executor] = []
-        self._idle: dict[tuple[str, bool, frozenset[int] | None], list[Executor]] = {
-            ("predict", False, None): self.predictors,
-            ("evaluate", False, None): self.evaluators,
-            ("pull", False, None): self.pullers,
-            ("input gradient", False, None): self.differentiators,
+        self._idle: dict[tuple[str, Kind, frozenset[int] | None], list[Executor]] = {
+            ("predict", None, None): self.predictors,
+            ("evaluate", None, None): self.evaluators,
+            ("pull", None, None): self.pullers,
+            ("input gradient", None, None): self.differentiators,
         }
 
     @property
@@ -294,7 +357,7 @@ class Engine:
     @property
     def trained(self) -> frozenset[int]:
         """The numbers of the layers that are trained."""
-        return frozenset(k for k, layer in enumerate(self.layers) if layer.trainable)
+        return frozenset(k for k in range(len(self.layers)) if not self.layout.graph.frozen(k))
 
     def _follow(self) -> None:
         """Let train steps be made anew: layers were frozen, or have other learning rates, since they were made."""
@@ -317,7 +380,7 @@ class Engine:
     @property
     def train_program(self) -> Program | None:
         """The train step, where it is made and what the layers say now."""
-        kept = self._kept.get(("train", False))
+        kept = self._kept.get(("train", None))
         return None if kept is None or self.changed else kept[0].program
 
     @property
@@ -326,7 +389,7 @@ class Engine:
         optimizer = self.setup.optimizer
         return {**self.memory.arrays, **({} if optimizer is None else optimizer.arrays)}
 
-    def compile(self, purpose: str, weighted: bool = False, trained: frozenset[int] | None = None) -> Network:
+    def compile(self, purpose: str, given: Kind = None, trained: frozenset[int] | None = None) -> Network:
         """Return a new network.
 
         Parameters
@@ -336,54 +399,51 @@ class Engine:
             with all intermediate arrays kept and without what only `fit` reports; "inference steps", of layers that
             predict. "evaluate", "predict". "pull" and "input gradient": dLoss/dx from dLoss/dy_pred, and from targets.
             "row gradients": by all parameters, of one row.
-        weighted : bool
-            Whether samples have weights.
+        given : tuple of int, optional
+            What batches bring for each head; by default targets.
         trained : frozenset of int, optional
             Where dLoss/dx is to be that of a train step: the layers that are trained in it.
         """
-        setup: Any = self.setup
+        setup, layout = self.setup, self.layout
         if purpose == "predict":
-            return compile_prediction(self.layers, self.layout, setup.dtype, setup.numerics)
+            return compile_prediction(layout, setup.dtype, setup.numerics)
         if purpose == "evaluate":
-            return compile_evaluation(
-                self.layers, self.layout, setup.loss, setup.metrics, setup.dtype, setup.numerics, weighted
-            )
+            return compile_evaluation(layout, setup.heads, setup.dtype, setup.numerics, given)
         if purpose in ("pull", "input gradient"):
-            loss, training = None if purpose == "pull" else setup.loss, trained is not None
-            return compile_pull(self.layers, self.layout, loss, setup.dtype, setup.numerics, weighted, training)
+            heads, training = () if purpose == "pull" else setup.heads, trained is not None
+            return compile_pull(layout, heads, setup.dtype, setup.numerics, given, training)
         if purpose == "row gradients":
-            return compile_row_gradients(self.layers, self.layout, setup.loss, setup.dtype, setup.numerics)
+            return compile_row_gradients(layout, setup.heads, setup.dtype, setup.numerics, given)
+        scalars = [head._replace(metrics=tuple(m for m in head.metrics if m.scalar)) for head in setup.heads]
         return compile_training(
-            self.layers,
-            self.layout,
-            setup.loss,
+            layout,
+            scalars,
             setup.optimizer,
-            [metric for metric in setup.metrics if metric.scalar],
             setup.dtype,
             setup.numerics,
             purpose == "train",
-            weighted,
+            given,
             self.trained,
             by_hand=purpose in _BY_HAND,
             training=purpose != "inference steps",
         )
 
-    def network(self, purpose: str, weighted: bool = False, trained: frozenset[int] | None = None) -> Network:
+    def network(self, purpose: str, given: Kind = None, trained: frozenset[int] | None = None) -> Network:
         """Return the network of a purpose, made the first time."""
-        key = purpose, weighted, trained
+        key = purpose, given, trained
         if key not in self._networks:
             # of two threads at the same time the first one's counts
-            self._networks.setdefault(key, self.compile(purpose, weighted, trained))
+            self._networks.setdefault(key, self.compile(purpose, given, trained))
         return self._networks[key]
 
-    def executor(self, purpose: str, batch: int, weighted: bool = False) -> tuple[Network, Executor]:
+    def executor(self, purpose: str, batch: int, given: Kind = None) -> tuple[Network, Executor]:
         """Return network and executor of a purpose that one call has alone, for batches of up to `batch` rows.
 
         Parameters
         ----------
         purpose : {"train", "train on", "steps", "inference steps"}
         batch : int
-        weighted : bool
+        given : tuple of int, optional
 
         Returns
         -------
@@ -391,16 +451,16 @@ class Engine:
         """
         if self.changed:
             self._follow()
-        key = purpose, weighted
+        key = purpose, given
         kept = self._kept.get(key)
         if kept is None or kept[1].plan.batch < batch:
-            network, optimizer = self.network(purpose, weighted), self.setup.optimizer
+            network, optimizer = self.network(purpose, given), self.setup.optimizer
             counts = (None, None) if optimizer is None else (optimizer.counter, optimizer.accumulated)
             executor = make_executor(
                 network.program, self.backend, self.shared, batch, purpose in _BY_HAND, counts[0], self.turns, counts[1]
             )
             network.program.executor = executor
-            if key == ("train", False):
+            if key == ("train", None):
                 self.open_step(network, executor)
             self._kept[key] = kept = network, executor
         return kept
@@ -420,7 +480,7 @@ class Engine:
         self,
         purpose: str,
         batch: int,
-        weighted: bool = False,
+        given: Kind = None,
         trained: frozenset[int] | None = None,
         averages: np.ndarray | None = None,
     ) -> tuple[Network, Executor]:
@@ -430,7 +490,7 @@ class Engine:
         ----------
         purpose : {"evaluate", "predict", "pull", "input gradient", "row gradients"}
         batch : int
-        weighted : bool
+        given : tuple of int, optional
         trained : frozenset of int, optional
             As of `compile`.
         averages : ndarray, optional
@@ -440,14 +500,14 @@ class Engine:
         -------
         Network, Executor
         """
-        network, key = self.network(purpose, weighted, trained), self._key(purpose, weighted, trained, averages)
+        network, key = self.network(purpose, given, trained), self._key(purpose, given, trained, averages)
         idle = self._idle.setdefault(key, [])
         try:
             executor = idle.pop()
         except IndexError:
             executor = None
         if executor is None or executor.plan.batch < batch:
-            shared = self.shared if averages is None else {**self.shared, "parameters": averages}
+            shared = self.shared if averages is None else {**self.shared, **self.memory.arrays_with(averages)}
             executor = make_executor(network.program, self.backend, shared, batch)
             if idle is self.predictors:
                 self._open_map(network, executor)
@@ -459,19 +519,21 @@ class Engine:
         self,
         purpose: str,
         executor: Executor,
-        weighted: bool = False,
+        given: Kind = None,
         trained: frozenset[int] | None = None,
         averages: np.ndarray | None = None,
     ) -> None:
         """Take an executor back that was lent; one that is lost on the way is made anew when it is needed."""
-        self._idle[self._key(purpose, weighted, trained, averages)].append(executor)
+        if averages is None or averages is executor.shared["parameters"]:
+            # of several homes averages are copied
+            self._idle[self._key(purpose, given, trained, averages)].append(executor)
 
     @staticmethod
     def _key(
-        purpose: str, weighted: bool, trained: frozenset[int] | None, averages: np.ndarray | None
-    ) -> tuple[str, bool, frozenset[int] | None]:
+        purpose: str, given: Kind, trained: frozenset[int] | None, averages: np.ndarray | None
+    ) -> tuple[str, Kind, frozenset[int] | None]:
         """Return under what idle executors are kept."""
-        return purpose if averages is None else f"{purpose} with averages", weighted, trained
+        return purpose if averages is None else f"{purpose} with averages", given, trained
 
     def ask(self, idle: list[Executor], *arguments: Any) -> Any:
         """Return what an executor that nobody uses, of `predictors` and its like, makes of arguments; or None."""
@@ -484,29 +546,42 @@ class Engine:
         finally:
             idle.append(executor)
 
-    def ports(self, network: Network, copied: bool = False) -> list[Port] | None:
+    def ports(self, network: Network, copied: bool = False) -> tuple[list[Port], list[Port]] | None:
         """Return the ports of a network's inputs and targets, or None where single elements do not say what will do."""
-        loss, x = self.setup.loss, self._features(network, self._finite, copied)
-        if x is None or loss is None or network.y_true is None or loss.targets == "one_hot" or loss.rows_per_sample > 1:
+        xs, ys = self._features(network, self._finite, copied), []
+        if xs is None or not network.objectives:
             return None
-        bounds = bounds_of(loss, self.layout.output_shape[-1])
-        return [x, Port(network.y_true, bounds if bounds or loss.takes_integers else self._finite, copied)]
+        for objective in network.objectives:
+            if not objective.targeted:
+                return None
+            loss, shape = objective.head.loss, self.layout.graph.results[objective.head.output].shape
+            if loss.targets == "one_hot" or loss.rows_per_sample > 1:
+                return None
+            bounds = bounds_of(loss, shape[-1])
+            ys.append(Port(objective.y_true, bounds if bounds or loss.takes_integers else self._finite, copied))
+        return xs, ys
 
     @property
     def _finite(self) -> Bounds:
         most = float(np.finfo(self.setup.dtype).max)
         return Bounds(-most, most)
 
-    def _features(self, network: Network, bounds: Bounds | None, copied: bool = False) -> Port | None:
-        """Return the port of the inputs, or None where a layer has to look at them first."""
-        for layer in self.layers:
-            check = type(layer).check_data
-            # the kernels of an embedding refuse what it would: early enough where no step before is needed any more
-            if check is Layer.check_data or (check is Embedding.check_data and not copied):
-                break
-            if check is not Flatten.check_data:
-                return None
-        return Port(network.x, bounds, copied)
+    def _features(self, network: Network, bounds: Bounds | None, copied: bool = False) -> list[Port] | None:
+        """Return the ports of the inputs, or None where a layer has to look at them first."""
+        graph = self.layout.graph
+        for tensor, port in zip(graph.inputs, graph.ports, strict=True):
+            waiting = [tensor]
+            while waiting:
+                for use in graph.consumers(waiting.pop()):
+                    check = type(self.layers[use.layer]).check_data
+                    # the kernels of an embedding refuse what it would: early enough where no step before is needed
+                    if check is Flatten.check_data:
+                        waiting += use.outputs
+                    elif check is Embedding.check_data and not copied:
+                        continue
+                    elif port.integers or check is not Layer.check_data:
+                        return None
+        return [Port(x, bounds, copied) for x in network.inputs]
 
     def open_step(self, network: Network, executor: Executor, span: tuple[int, int] | None = None) -> None:
         """Let `step` run a train step's program, or only some calls of it."""
@@ -514,7 +589,7 @@ class Engine:
         ports = self.ports(network)
         if ports is not None:
             turn = Turn(self.turns, "train_on_batch", self, self.setup.optimizer, after=[(self.turns, "hand", "")])
-            self.step, self.fits = executor.entry(turn, ports, network.loss, span)
+            self.step, self.fits = executor.entry(turn, [*ports[0], *ports[1]], network.loss, span)
 
     def _open_steps(self, steps: Steps) -> None:
         """Let the steps by hand go straight to the runner."""
@@ -523,7 +598,7 @@ class Engine:
         def entry(
             name: str,
             ports: list[Port],
-            result: Buffer | None = None,
+            result: Any = None,
             more: Any = (),
             rows: bool = False,
             hand: str = "",
@@ -532,30 +607,33 @@ class Engine:
             turn = Turn(turns, hand or name, after=[(turns, "hand", hand or name), *more], **options)
             setattr(steps, name, executor.entry(turn, ports, result, steps.spans[name], rows)[0])
 
-        x, ports = self._features(network, None, copied=True), self.ports(network, copied=True)
-        if x is not None and network.drawn is None:
+        xs, ports = self._features(network, None, copied=True), self.ports(network, copied=True)
+        # of a layer that several models have, arrays are those of the one that computes: the long way tells it
+        shared = any(sum(model.built for model in layer.owners) > 1 for layer in self.layers)
+        if xs is not None and network.drawn is None and not shared:
             before, more = [(turns, "hand", "")], [(steps, "has_dy", False)]
-            entry("forward", [x], network.y_pred, more, rows=True, engine=self, before=before)
+            entry("forward", xs, network.outputs, more, rows=True, engine=self, before=before)
         if ports is not None:
-            entry("loss", ports[1:], network.loss, hands=("forward", "loss", "backward", "update"))
-        more, dy = [(steps, "has_dy", True)], Port(network.dy, copied=True)
+            entry("loss", ports[1], network.loss, hands=("forward", "loss", "backward", "update"))
+        more, dys = [(steps, "has_dy", True)], [Port(dy, copied=True) for dy in network.dys.values()]
         entry("backward", [], more=more, hands=("loss",))
-        entry("pull", [dy], more=more, hand="backward", hands=PULLED_AFTER)
+        entry("pull", dys, more=more, hand="backward", hands=PULLED_AFTER)
         if self.setup.optimizer is not None:
             entry("update", [], optimizer=self.setup.optimizer, hands=("backward",))
 
     def _open_map(self, network: Network, executor: Executor) -> None:
-        x = self._features(network, None)
-        if x is not None:
-            executor.quick = executor.entry(Turn(self.turns), [x], network.y_pred, rows=True)[0]
+        xs = self._features(network, None)
+        if xs is not None:
+            executor.quick = executor.entry(Turn(self.turns), xs, network.outputs, rows=True)[0]
 
     def _open_pull(self, network: Network, executor: Executor) -> None:
         ports = self.ports(network)
-        if network.y_true is None:
-            x = self._features(network, None)
-            ports = None if x is None else [x, Port(network.dy)]
-        if ports is not None:
-            executor.quick = executor.entry(Turn(self.turns), ports, network.dx, rows=True)[0]
+        if not network.objectives:
+            xs = self._features(network, None)
+            ports = None if xs is None else (xs, [Port(dy) for dy in network.dys.values()])
+        dxs = [dx for dx in network.dxs if dx is not None]
+        if ports is not None and len(dxs) == len(network.dxs):
+            executor.quick = executor.entry(Turn(self.turns), [*ports[0], *ports[1]], dxs, rows=True)[0]
 
     def copy(self) -> dict[str, np.ndarray]:
         """Return copies of all that a train step reads and writes."""

@@ -59,9 +59,14 @@ def parts_of(item: Any) -> tuple[Any, Any, Any]:
 
 def _own(item: Any) -> Any:
     """Return a batch whose arrays nobody else writes into."""
-    several = isinstance(item, (tuple, list))
-    parts = [part.copy() if isinstance(part, np.ndarray) else part for part in (item if several else [item])]
-    return tuple(parts) if isinstance(item, tuple) else parts if several else parts[0]
+    if isinstance(item, np.ndarray):
+        return item.copy()
+    if isinstance(item, Mapping):
+        return {name: _own(part) for name, part in item.items()} if type(item) is dict else item
+    if not isinstance(item, (tuple, list)):
+        return item
+    parts = [_own(part) if isinstance(part, (np.ndarray, tuple, list, Mapping)) else part for part in item]
+    return tuple(parts) if isinstance(item, tuple) else parts
 
 
 def inputs_of(item: Any, shape: tuple[int, ...] | None) -> Any:

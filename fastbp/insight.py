@@ -14,7 +14,7 @@ from .checks import as_generator, check_kind, integer, number
 from .compiler import compile_training
 from .kernels.caller import warn
 from .kernels.table import TABLE
-from .model import Sequential
+from .model import Model
 from .naming import spelled
 from .training import inputs
 
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from numpy.typing import ArrayLike
-
     from .backends import Executor
     from .compiler import Network
+    from .graph import Graph
 
     Seed = int | np.random.Generator | None
 
@@ -61,17 +60,17 @@ def _over(a: Any, b: Any) -> Any:
 class _Probe:
     """A train step of a model on one batch, on copies of its arrays."""
 
-    def __init__(self, model: Sequential, x: ArrayLike, y: ArrayLike) -> None:
-        check_kind("model", model, Sequential, "a fastbp.Sequential")
+    def __init__(self, model: Model, x: Any, y: Any) -> None:
+        check_kind("model", model, Model, "a fastbp.Model or fastbp.Sequential")
         self.model = model
         model.read("blame", self._make, x, y)
 
-    def _make(self, x: ArrayLike, y: ArrayLike) -> None:
+    def _make(self, x: Any, y: Any) -> None:
         model, engine = self.model, self.model.engine()
         self.data, self.arrays = model.prepare(x, y), engine.copy()
-        self.network: Network = engine.compile("steps")
+        self.network: Network = engine.compile("steps", self.data.given)
         self.executor: Executor = make_executor(
-            self.network.program, engine.backend, self.arrays, len(self.data.x), keep=True
+            self.network.program, engine.backend, self.arrays, self.data.n, keep=True
         )
         for buffer, array in inputs(self.network, self.data).items():
             self.executor.bind(buffer, array)
@@ -80,39 +79,62 @@ class _Probe:
     def run(self) -> Blame:
         for name, array in self.model.snapshot().items():
             self.arrays[name][...] = array
-        self.before[...] = self.arrays["parameters"]
-        program, rows = self.network.program, len(self.data.x)
+        self.before[...] = self._parameters()
+        program, rows = self.network.program, self.data.n
         with np.errstate(all="ignore"):
             self.executor.run((program.start, program.commit), rows)
             # before the optimizer clips them
             gradients = self.arrays["gradients"].copy()
             # the update too: its length is the optimizer's, not the gradient's
             self.executor.run((program.commit, len(program.calls)), rows)
-        outputs, blames = dict(self.network.layers), dict(self.network.gradients)
-        update = self.arrays["parameters"].astype(np.float64) - self.before
-        layers = []
-        for k, layer in enumerate(self.model.layers):
+        blames = {use: buffer for use, _, buffer in self.network.gradients}
+        update = self._parameters().astype(np.float64) - self.before
+        layout = self.model.engine().layout
+        layers, seen, trains = [], set[int](), {entry.layer for entry in layout.entries}
+        for use, layer, output in self.network.layers:
             arrays: dict[str, dict[str, np.ndarray]] = {"weight": {}, "gradient": {}, "update": {}}
-            for entry in self.model.engine().layout.entries:
-                if entry.layer == k:
+            for entry in layout.entries:
+                # of a layer that is used several times they are the first one's
+                if entry.layer == use.layer and use.layer not in seen:
                     for what, flat in (("weight", self.before), ("gradient", gradients), ("update", update)):
                         arrays[what][entry.name] = flat[entry.part].reshape(entry.shape)
-            dy = self.executor.view(blames[layer]) if layer in blames else None
-            layers.append(LayerBlame(layer, self.executor.view(outputs[layer]), dy, **arrays))
-        return Blame(layers, float(self.executor.view(self.network.loss)), rows)
+            seen.add(use.layer)
+            dy = self.executor.view(blames[use]) if use in blames else None
+            layers.append(LayerBlame(use.name, layer, self.executor.view(output), dy, use.layer in trains, **arrays))
+        return Blame(layers, float(self.executor.view(self.network.loss)), rows, _followers(layout.graph))
+
+    def _parameters(self) -> np.ndarray:
+        """Return the parameters in the order of the layout."""
+        flats = [array for name, array in self.arrays.items() if name.partition(":")[0] == "parameters"]
+        parts = [flats[entry.home][entry.place] for entry in self.model.engine().layout.entries]
+        return np.concatenate(parts) if parts else np.empty(0, self.model.dtype)
+
+
+def _followers(graph: Graph) -> list[list[int]]:
+    """Return for each use of a layer which other ones take what it makes, and hand gradients back."""
+    takers: dict[int, list[int]] = {}
+    for k, use in enumerate(graph.uses):
+        if not graph.layers[use.layer].stops_gradient:
+            for tensor in use.inputs:
+                takers.setdefault(tensor, []).append(k)
+    return [[k for tensor in use.outputs for k in takers.get(tensor, ())] for use in graph.uses]
 
 
 class LayerBlame:
-    """One layer's part of `Blame`.
+    """One layer's part of `Blame`: one use of it, where it is used several times.
+
+    The numbers of its parameters, which all uses share, stand with the first one.
 
     Attributes
     ----------
     name, activation : str
-        `activation` is "" for a layer that has none.
+        The name is that of the use, such as "encoder.dense_1" or "dense_1:2"; `activation` is "" for a layer that has
+        none.
     units : int
         The neurons: the last axis of the output.
     dy : float
-        The norm of dLoss/dy; NaN for layers before the first that has parameters, which are not asked.
+        The norm of dLoss/dy; NaN for layers before the first that has parameters, and for those that no loss depends
+        on, which are not asked.
     w, b, dw, db : float
         Norms of the parameters of two axes or more (w) and of one (b), and of their gradients; NaN without any.
     update : float
@@ -129,6 +151,8 @@ class LayerBlame:
     neurons : dict of str to ndarray
         The same for each neuron: norms over the batch or over the weights that lead to it, whether it is dead, the
         share of rows where it is saturated. A number that does not belong to single neurons is left out.
+    trains : bool
+        Whether the layer has parameters.
     finite : dict of str to bool
         Whether "weight", "y", "dy" and "gradient" hold finite values only.
 
@@ -139,21 +163,24 @@ class LayerBlame:
 
     def __init__(
         self,
+        name: str,
         layer: Any,
         y: np.ndarray,
         dy: np.ndarray | None,
+        trains: bool,
         weight: dict[str, np.ndarray],
         gradient: dict[str, np.ndarray],
         update: dict[str, np.ndarray],
     ) -> None:
         own = getattr(layer, "activation", "")
-        self.name: str = layer.name
+        self.name = name
         self.activation: str = getattr(own, "activation", own)
         self.units = y.shape[-1]
         self.neurons: dict[str, np.ndarray] = {}
         self.columns: list[str] = []
         self.dy = self.w = self.b = self.dw = self.db = self.update = self.ratio = math.nan
         self.dead = self.saturated = math.nan
+        self.trains = trains
         self.zero = bool(gradient) and not any(g.any() for g in gradient.values())
         checked = {"weight": weight.values(), "y": [y], "dy": [] if dy is None else [dy], "gradient": gradient.values()}
         self.finite = {name: all(bool(np.isfinite(a).all()) for a in arrays) for name, arrays in checked.items()}
@@ -218,7 +245,7 @@ def _names(names: list[str]) -> str:
 
 
 def _find(report: Blame) -> Iterator[Finding]:
-    layers = report.layers
+    layers, followers = report.layers, report.followers
     words = {"weight": "the parameters", "y": "the output", "dy": "dLoss/dy", "gradient": "the parameters' gradient"}
     # forward first, then backward: that which came first is the cause
     for names, order in ((("weight", "y"), layers), (("dy", "gradient"), layers[::-1])):
@@ -241,8 +268,8 @@ def _find(report: Blame) -> Iterator[Finding]:
                 "smaller learning rate, scaled targets, a loss on logits, dtype='float64'.",
             )
             return
-    zero = [layer.name for layer in layers if layer.zero]
-    if zero and layers[-1].dy > 0:
+    zero = [layer.name for layer in layers if layer.zero and not math.isnan(layer.dy)]
+    if zero and any(layer.dy > 0 for layer, after in zip(layers, followers, strict=True) if not after):
         yield Finding(
             "zero gradients",
             zero,
@@ -250,30 +277,43 @@ def _find(report: Blame) -> Iterator[Finding]:
             "cannot learn. Usual causes: dead or saturated units, or weights that are all 0, above; usual remedies: "
             "He or Glorot initialisation, scaled inputs, another activation.",
         )
-    last = max((k for k, layer in enumerate(layers) if {"w", "b"} & {*layer.columns}), default=0)
-    hidden = [layer for layer in layers[:last] if layer.dy > 0]
-    if len(hidden) > 1:
-        first, end = hidden[0], hidden[-1]
-        small = [layer.name for layer in hidden if layer.dy < VANISHING * end.dy]
-        if small:
-            least = min(hidden, key=lambda layer: layer.dy)
-            yield Finding(
-                "vanishing",
-                small,
-                f"Vanishing gradients: dLoss/dy shrinks from {end.dy:.2g} in {end.name} to {least.dy:.2g} in "
-                f"{least.name}, by a factor of {_times(end.dy / least.dy)}; {_names(small)} will hardly learn. Usual "
-                "remedies: relu or a relative instead of sigmoid and tanh, He (relu) or Glorot (tanh) initialisation, "
-                "batch normalisation, fewer layers.",
-            )
-        if first.dy > EXPLODING * end.dy:
-            large = [layer.name for layer in hidden if layer.dy > EXPLODING * end.dy]
-            yield Finding(
-                "exploding",
-                large,
-                f"Exploding gradients: dLoss/dy grows from {end.dy:.2g} in {end.name} to {first.dy:.2g} in "
-                f"{first.name}, by a factor of {_times(first.dy / end.dy)}. Usual remedies: smaller initial weights "
-                "(He or Glorot initialisation), clipped gradients, batch normalisation, a smaller learning rate.",
-            )
+    inner, hidden, ends = set[int](), dict[int, LayerBlame](), dict[int, LayerBlame]()
+    for k in range(len(layers) - 1, -1, -1):
+        if any(j in inner or layers[j].trains for j in followers[k]):
+            inner.add(k)
+        # the last hidden ones that lead on from here: of several that which has most
+        found = [ends[j] for j in followers[k] if j in ends]
+        if k in inner and layers[k].dy > 0:
+            hidden[k] = layers[k]
+            found = found or [layers[k]]
+        if found:
+            ends[k] = max(found, key=lambda layer: layer.dy)
+    hidden = dict(sorted(hidden.items()))
+    small = [k for k, layer in hidden.items() if layer.dy < VANISHING * ends[k].dy]
+    if small:
+        k = min(small, key=lambda k: hidden[k].dy)
+        least, end, weak = hidden[k], ends[k], [hidden[k].name for k in small]
+        yield Finding(
+            "vanishing",
+            weak,
+            f"Vanishing gradients: dLoss/dy shrinks from {end.dy:.2g} in {end.name} to {least.dy:.2g} in "
+            f"{least.name}, by a factor of {_times(end.dy / least.dy)}; {_names(weak)} will hardly learn. Usual "
+            "remedies: relu or a relative instead of sigmoid and tanh, He (relu) or Glorot (tanh) initialisation, "
+            "batch normalisation, fewer layers.",
+        )
+    large = [k for k, layer in hidden.items() if layer.dy > EXPLODING * ends[k].dy]
+    after = {j for k in hidden for j in followers[k]}
+    first = [k for k in large if k not in after]
+    if first:
+        k = max(first, key=lambda k: hidden[k].dy / ends[k].dy)
+        most, end = hidden[k], ends[k]
+        yield Finding(
+            "exploding",
+            [hidden[k].name for k in large],
+            f"Exploding gradients: dLoss/dy grows from {end.dy:.2g} in {end.name} to {most.dy:.2g} in "
+            f"{most.name}, by a factor of {_times(most.dy / end.dy)}. Usual remedies: smaller initial weights "
+            "(He or Glorot initialisation), clipped gradients, batch normalisation, a smaller learning rate.",
+        )
     long = [layer for layer in layers if layer.update > STEP * max(layer.w, layer._usual)]
     if long:
         worst = max(long, key=lambda layer: layer.update / max(layer.w, layer._usual))
@@ -294,7 +334,7 @@ def _find(report: Blame) -> Iterator[Finding]:
             f"gradient{_also(dead, worst)}. Usual remedies: a smaller learning rate, He initialisation and biases that "
             "are not negative, scaled inputs, leaky_relu or elu.",
         )
-    flat = [layer for layer in layers[:last] if layer.saturated > SATURATED]
+    flat = [layers[k] for k in sorted(inner) if layers[k].saturated > SATURATED]
     if flat:
         worst = max(flat, key=lambda layer: layer.saturated)
         yield Finding(
@@ -317,10 +357,12 @@ class Blame:
     Attributes
     ----------
     layers : list of LayerBlame
-        ``report["dense_1"]`` is one by its name.
+        One for each use of a layer, in their order; ``report["dense_1"]`` is one by its name.
     loss : float
     rows : int
         Of the batch.
+    followers : list of list of int
+        For each of the layers, which ones take its output and hand gradients back to it.
     findings : list of Finding
         Sentences, none for a healthy model.
 
@@ -331,7 +373,8 @@ class Blame:
     - "vanishing": the norm of dLoss/dy of a hidden layer is below 1/1000 of the last hidden layer's: a thousand epochs
       do there what one does above. With Glorot's initial weights this norm stays about the same from layer to
       layer, whatever their widths [1]_; a sigmoid makes a quarter of it, so that it takes six sigmoid layers. The
-      output layer is left out, since the slope of a loss on probabilities has no bound.
+      output layer is left out, since the slope of a loss on probabilities has no bound. In a graph the last hidden
+      layer is the last one on the way from there; of several ways that which has the largest norm counts.
     - "exploding": it is over 100 times as large in the first layer as in the last hidden one, so that no learning rate
       suits both. In nets that learned the digits of this package it was 8 times as large at most.
     - "step": the optimizer's next update of a layer's w is longer than w is and than w of Glorot's rule would be, so
@@ -350,8 +393,8 @@ class Blame:
     .. [1] Glorot & Bengio 2010, AISTATS, section 4.2
     """
 
-    def __init__(self, layers: list[LayerBlame], loss: float, rows: int) -> None:
-        self.layers, self.loss, self.rows = layers, loss, rows
+    def __init__(self, layers: list[LayerBlame], loss: float, rows: int, followers: list[list[int]]) -> None:
+        self.layers, self.loss, self.rows, self.followers = layers, loss, rows, followers
         self.findings: list[Finding] = list(_find(self))
 
     def __getitem__(self, name: str) -> LayerBlame:
@@ -413,12 +456,12 @@ class Blame:
 
         own, names = ax is None, [layer.name for layer in self.layers]
         with canvas("Blame.plot", ax) as ax:
-            for k, layer in enumerate(self.layers):
-                if "dy" in layer.neurons:
-                    dots = layer.neurons["dy"]
-                    spread = np.linspace(-0.3, 0.3, len(dots)) if len(dots) > 1 else np.zeros(1)
-                    label = "dLoss/dy of a neuron" if layer is self.layers[-1] else None
-                    ax.plot(k + spread, dots, ".", color="C0", alpha=0.4, markersize=3, label=label)
+            asked = [k for k, layer in enumerate(self.layers) if "dy" in layer.neurons]
+            for k in asked:
+                dots = self.layers[k].neurons["dy"]
+                spread = np.linspace(-0.3, 0.3, len(dots)) if len(dots) > 1 else np.zeros(1)
+                label = "dLoss/dy of a neuron" if k == asked[-1] else None
+                ax.plot(k + spread, dots, ".", color="C0", alpha=0.4, markersize=3, label=label)
             for column, color in (("dy", "C0"), ("dw", "C1")):
                 values = [getattr(layer, column) for layer in self.layers]
                 where = [k for k, value in enumerate(values) if not math.isnan(value)]
@@ -438,7 +481,7 @@ class Blame:
 
 
 @spelled
-def blame(model: Sequential, x: ArrayLike, y: ArrayLike) -> Blame:
+def blame(model: Model, x: Any, y: Any) -> Blame:
     """Look at the gradients of a batch: which neurons are to blame for the loss, and what is wrong with that.
 
     A neuron's blame is dLoss/dy, how much the loss grows with its output y; backpropagation [1]_ hands it down from
@@ -446,13 +489,13 @@ def blame(model: Sequential, x: ArrayLike, y: ArrayLike) -> Blame:
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
         Compiled. It stays as it is: parameters, gradients, the optimizer's state and the arrays of the four
         steps by hand are those from before, since a train step runs on copies. A model that is not built yet is built.
-    x : array_like, shape (batch, n_in)
+    x : array_like, shape (batch, n_in), or list or dict of these
         32 rows or more say most.
     y : array_like
-        As for `Sequential.fit`.
+        As for `Model.fit`.
 
     Returns
     -------
@@ -491,7 +534,7 @@ class BlameLog(Callback):
     Parameters
     ----------
     x, y : array_like
-        The batch, as for `Sequential.fit`; some 100 rows.
+        The batch, as for `Model.fit`; some 100 rows.
     warn : bool
         Whether to warn.
 
@@ -519,7 +562,7 @@ class BlameLog(Callback):
     ([0, 1, 2], 3, [])
     """
 
-    def __init__(self, x: ArrayLike, y: ArrayLike, warn: bool = True) -> None:
+    def __init__(self, x: Any, y: Any, warn: bool = True) -> None:
         self._batch, self.warn = (x, y), bool(warn)
         self.epoch: list[int] = []
         self.history: dict[str, list[float]] = {}
@@ -595,7 +638,8 @@ class GradientCheck:
     ok : bool
         Whether everything that was compared agrees.
     errors : dict of str to float
-        The largest relative error of each parameter array, by "layer.name"; NaN where nothing could be compared.
+        The largest relative error of each parameter array, by "layer.name"; NaN where nothing could be compared. The
+        gradient of a layer that is used several times is the sum of all uses.
     compared, kinks : dict of str to int
         How many parameters were compared, and how many were not because the loss has a kink there.
     worst : dict of str to (tuple of int, float, float)
@@ -652,14 +696,14 @@ class GradientCheck:
         return f"<GradientCheck: {'right' if self.ok else 'not right'}>"
 
 
-def _in_float64(model: Sequential, x: ArrayLike, y: ArrayLike) -> tuple[Network, Executor, dict[str, np.ndarray]]:
+def _in_float64(model: Model, x: Any, y: Any) -> tuple[Network, Executor, dict[str, np.ndarray]]:
     """Return a train step in float64 on copies of a model's arrays, and these."""
     data, engine = model.prepare(x, y, dtype="float64"), model.engine()
     arrays = {k: aligned_copy(a, "float64" if a.dtype.kind == "f" else a.dtype) for k, a in engine.shared.items()}
     network = compile_training(
-        model.layers, engine.layout, model.loss_function, model.optimizer, [], "float64", model.numerics, False
+        engine.layout, model.heads, model.optimizer, "float64", model.numerics, False, data.given, metrics=False
     )
-    executor = make_executor(network.program, engine.backend, arrays, len(data.x), keep=True)
+    executor = make_executor(network.program, engine.backend, arrays, data.n, keep=True)
     for buffer, array in inputs(network, data).items():
         executor.bind(buffer, array)
     return network, executor, arrays
@@ -667,9 +711,9 @@ def _in_float64(model: Sequential, x: ArrayLike, y: ArrayLike) -> tuple[Network,
 
 @spelled
 def gradient_check(
-    model: Sequential,
-    x: ArrayLike,
-    y: ArrayLike,
+    model: Model,
+    x: Any,
+    y: Any,
     eps: float = 1e-5,
     sample: int | None = 100,
     seed: Seed = 0,
@@ -682,11 +726,11 @@ def gradient_check(
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
         Compiled; it stays as it is. What is checked is its layers and its loss in float64, with copies of its
         parameters, its backend and numerics.
     x, y : array_like
-        A batch as for `Sequential.fit`; a few rows are enough and take the least time.
+        A batch as for `Model.fit`; a few rows are enough and take the least time.
     eps : float
         Positive; 1e-5 is near the best for float64, u**(1/3).
     sample : int, optional
@@ -736,7 +780,7 @@ def gradient_check(
     >>> max(check.errors.values()) < 1e-5
     True
     """
-    check_kind("model", model, Sequential, "a fastbp.Sequential")
+    check_kind("model", model, Model, "a fastbp.Model or fastbp.Sequential")
     eps = number("eps", eps, 0, math.inf, closed_low=False)
     tolerance = number("tolerance", tolerance, 0, math.inf, closed_low=False)
     generator = as_generator("seed", seed)
@@ -744,21 +788,22 @@ def gradient_check(
     network, executor, arrays = model.read("gradient_check", partial(_in_float64, model), x, y)
     program, rows = network.program, executor.batch
     forward, backward = (program.start, program.span("loss")[1]), program.span("backward")
-    flat = arrays["parameters"].reshape(-1)
+    layout = model.engine().layout
+    flats = [array.reshape(-1) for name, array in arrays.items() if name.partition(":")[0] == "parameters"]
 
-    def loss_at(i: int, value: float) -> float:
+    def loss_at(flat: np.ndarray, i: int, value: float) -> float:
         # with the same random numbers every time: without an update none were drawn
         before, flat[i] = flat[i], value
         executor.run(forward, rows)
         flat[i] = before
         return float(executor.view(network.loss))
 
-    def quotients(i: int, step: float) -> tuple[float, float, float]:
+    def quotients(flat: np.ndarray, i: int, step: float) -> tuple[float, float, float]:
         """Return the central quotient, how far the one-sided ones are apart, and what rounding can make."""
         p = float(flat[i])
         h = step * max(1.0, abs(p))
         up, down = p + h, p - h
-        above, below = loss_at(i, up), loss_at(i, down)
+        above, below = loss_at(flat, i, up), loss_at(flat, i, down)
         apart = abs((above - here) / (up - p) - (here - below) / (p - down))
         # some roundings of the loss, half an ulp each
         return (above - below) / (up - down), apart, 16 * 2.0**-52 * max(abs(above), abs(below)) / h
@@ -770,11 +815,13 @@ def gradient_check(
             raise FloatingPointError(f"the loss of this batch is {here}; fastbp.blame(model, x, y) says where from")
         tiny = float(np.finfo(float).tiny)
         check = GradientCheck(tolerance, eps)
-        if model.loss_function.link is not None and not model.loss_function.from_logits:
-            p = executor.view(network.y_pred)
-            check._clipped = bool((np.minimum(p, 1 - p) < 1e-9).any())
-        for k, name, shape, offset, _ in model.engine().layout.entries:
-            size, label = math.prod(shape), f"{model.layers[k].name}.{name}"
+        for objective in network.objectives:
+            if objective.head.loss.link is not None and not objective.head.loss.from_logits:
+                p = executor.view(objective.y_pred)
+                check._clipped |= bool((np.minimum(p, 1 - p) < 1e-9).any())
+        for entry in layout.entries:
+            flat, away, shape = flats[entry.home], entry.at - entry.offset, entry.shape
+            size, label, offset = math.prod(shape), f"{layout.names[entry.layer]}.{entry.name}", entry.offset
             chosen = np.arange(size)
             if sample is not None and sample < size:
                 chosen = np.sort(generator.choice(size, sample, replace=False))
@@ -782,17 +829,17 @@ def gradient_check(
             check.errors[label] = math.nan
             for i in (offset + chosen).tolist():
                 got = float(gradients[i])
-                want, apart, noise = quotients(i, eps)
+                want, apart, noise = quotients(flat, i + away, eps)
                 error = abs(got - want) / max(abs(got), abs(want), noise / tolerance, tiny)
                 if error > tolerance and apart >= abs(got - want):
                     # curvature sets one-sided quotients apart too, but a hundred times less for a hundredth of h
-                    finer, apart, noise = quotients(i, eps / 100)
+                    finer, apart, noise = quotients(flat, i + away, eps / 100)
                     if abs(got - finer) <= max(apart, noise):
                         check.kinks[label] += 1
                         continue
                 if error > tolerance:
                     # the quotient's own error, where it is more: other steps show it
-                    others = [want, *(quotients(i, eps * factor)[0] for factor in (0.5, 0.7, 1.4, 2.0))]
+                    others = [want, *(quotients(flat, i + away, eps * factor)[0] for factor in (0.5, 0.7, 1.4, 2.0))]
                     noise = max(noise, 2 * (max(others) - min(others)))
                     error = abs(got - want) / max(abs(got), abs(want), noise / tolerance)
                 check.compared[label] += 1

@@ -3,7 +3,7 @@
 A model file is an uncompressed zip of ``.npy`` arrays that `numpy.load` opens. Its last member, ``config.json``, is
 a JSON text as an array of uint8::
 
-    {"format": "fastbp", "version": 1, "sha256": "...", "config": {...}}
+    {"format": "fastbp", "version": 2, "sha256": "...", "config": {...}}
 
 The SHA-256 runs over the name, a zero byte and the ``.npy`` bytes of each array in the order of the file, then over
 the config as ASCII JSON without spaces. A history file is a JSON object of the same keys, with ``"fastbp history"``
@@ -27,7 +27,9 @@ __all__ = ["FileFormatError", "load_arrays", "load_history", "replacing", "save_
 
 FORMAT = "fastbp"
 HISTORY_FORMAT = "fastbp history"
-VERSION = 1
+VERSION = 2
+#: Those of older files, which are read too.
+_READ = (1, VERSION)
 
 _CONFIG = "config.json"
 _CHUNK = 1 << 20
@@ -185,8 +187,8 @@ def _unsealed(envelope, name, key, digest):
     """Return what `_sealed` put in, or raise a ValueError."""
     if not isinstance(envelope, dict) or envelope.get("format") != name:
         raise ValueError(f"it is not a {name} file")
-    if envelope.get("version") != VERSION:
-        raise ValueError(f"it has version {envelope.get('version')!r}; this release reads version {VERSION}")
+    if envelope.get("version") not in _READ:
+        raise ValueError(f"it has version {envelope.get('version')!r}; this release reads versions up to {VERSION}")
     if envelope.keys() != {"format", "version", "sha256", key}:
         raise ValueError(f"its JSON must have the keys format, version, sha256 and {key}")
     if envelope["sha256"] != _sealed(name, key, envelope[key], digest)["sha256"]:

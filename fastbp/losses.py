@@ -796,7 +796,7 @@ class Hinge(Loss, names=("hinge",)):
 
     Notes
     -----
-    Targets 0 and 1 are refused by `Sequential.fit`: ``2 * y - 1`` makes signs of them. The derivative at a
+    Targets 0 and 1 are refused by `Model.fit`: ``2 * y - 1`` makes signs of them. The derivative at a
     margin of 1 is 0.
 
     Examples
@@ -921,7 +921,7 @@ class TripletMargin(Loss, names=("triplet_margin",)):
     ``d(a, b)`` is the Euclidean distance ``norm(a - b + eps)``. Anchor and positive belong together, the negative does
     not. Called on arrays the loss takes three of them. In a model the rows come in threes: anchor, positive, negative,
     the next anchor and so on; targets are integers that are equal for anchor and positive and another for the
-    negative. `Sequential.fit` shuffles whole triplets, and batch_size must be a multiple of 3.
+    negative. `Model.fit` shuffles whole triplets, and batch_size must be a multiple of 3.
 
     Parameters
     ----------

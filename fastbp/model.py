@@ -1,28 +1,32 @@
-"""Models: layers in a row, compiled to programs, trained and asked for predictions."""
+"""Models: graphs of layers, and chains of them; compiled to programs, trained and asked for predictions."""
 
 from __future__ import annotations
 
 import copy
+import math
 import sys
-import weakref
 from collections.abc import Iterable, Mapping
 from functools import partial
+from itertools import count
 from threading import RLock
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import numpy as np
 
 from . import losses, optimizers
 from .callbacks import History
-from .checks import as_generator, as_list, as_numbers, check_kind, check_name, integer, number, source_of
-from .compiler import Layout
+from .checks import as_generator, as_list, as_numbers, as_shape, check_kind, check_name, integer, number, source_of
+from .compiler import Head, Home, Layout
 from .data import (
     Rows,
+    Structure,
     as_features,
     as_gradient,
     as_rows,
     as_targets,
     as_weights,
+    as_whole,
     by_blocks,
     check_rows,
     dtype_name,
@@ -32,9 +36,10 @@ from .doubts import doubts_of_number, doubts_of_outputs, last_activation
 from .engine import NO_STEPS, PULLED_AFTER, Engine, Memory, Setup, Steps, new_state
 from .feeds import Feed, inputs_of, is_feed
 from .frames import behind, source
+from .graph import Graph
 from .kernels import check_numerics, choose_backend
 from .kernels.caller import warn
-from .layers import Layer, as_shape, default_name
+from .layers import Layer, default_name
 from .metrics import Metric
 from .metrics import get as get_metric
 from .naming import foreign, spelled, spelled_methods
@@ -53,6 +58,7 @@ from .saving import (
     weights_config,
     weights_of_file,
 )
+from .tensor import NAME, Node, Tensor, as_tensors, described, nodes_between, rebuilt
 from .training import (
     BLOCK,
     batch_logs,
@@ -61,6 +67,7 @@ from .training import (
     feed_of,
     inputs,
     job_of,
+    logged_names,
     results_of,
     takes_feed,
     train,
@@ -76,36 +83,100 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
     from .callbacks import Callback
+    from .compiler import Network
     from .losses import Loss
     from .optimizers import Optimizer
-    from .program import Program
+    from .program import Buffer, Program
 
     Seed = int | np.random.Generator | None
+    #: An array, or of a model with several inputs or outputs a list or a dict of them; None where there are no targets.
+    Data = ArrayLike | Sequence[ArrayLike | None] | Mapping[str, ArrayLike | None]
+    #: Of a row of the input, or of each of several.
+    Shapes = tuple[int, ...] | list[tuple[int, ...]]
 
-__all__ = ["Sequential", "load_model"]
+__all__ = ["Model", "Sequential", "load_model"]
 
 #: A batch size that takes all rows at once.
 WHOLE = sys.maxsize
 
 
+def _structure(what: str, given: Any, tensors: Sequence[Tensor]) -> Structure:
+    """Return how tensors are handed over: one, a list, or a dict."""
+    names: list[str] = []
+    if isinstance(given, Mapping):
+        names = list(given)
+        for name in names:
+            if not isinstance(name, str) or not NAME.match(name):
+                raise ValueError(f"{what} has the name {name!r}; it must begin with a letter and hold letters, digits, "
+                                 "'_', '.' or '-'")
+        return Structure(what, tuple(names), "dict")
+    for k, tensor in enumerate(tensors):
+        own = tensor.name if tensor.node is None else tensor.node.layer.name
+        kind = what[:-1]
+        name = own if own is not None and own not in names else f"{kind}_{k + 1}"
+        names.append(name)
+    return Structure(what, tuple(names), "one" if isinstance(given, Tensor) else "list")
+
+
+def _makers() -> dict[str, type[Model]]:
+    """Return the classes of models by their names in files."""
+    return {"Model": Model, "Sequential": Sequential}
+
+
+def _widest(arrays: Sequence[np.ndarray], dtype: str) -> np.ndarray:
+    """Return the array of most elements among those that must be converted, if any must."""
+    return max(arrays, key=lambda array: (not ready(array, dtype), array.size))
+
+
+def _labels(layers: Sequence[Any]) -> list[str]:
+    """Return the names of layers, with a number where an earlier one has the same: of layers of several models."""
+    found: list[str] = []
+    for layer in layers:
+        name = layer.name
+        found.append(name if name not in found else next(f"{name}#{n}" for n in count(2) if f"{name}#{n}" not in found))
+    return found
+
+
+def _as_shapes(shape: Any) -> list[tuple[int, ...]] | None:
+    """Return the shape of a row, or those of several inputs, as a list."""
+    if isinstance(shape, list) and any(isinstance(one, (tuple, list)) for one in shape):
+        return [as_shape(one) or () for one in shape]
+    found = as_shape(shape)
+    return None if found is None else [found]
+
+
+_numbers = count()  # of models in the order in which they were made
+
+
+def _name(given: str | None, default: str) -> str:
+    if given is None:
+        return default
+    if not NAME.match(str(given)):
+        raise ValueError(f"name is {given!r}; it must begin with a letter and hold letters, digits, '_', '.' or '-'")
+    return given
+
+
 @spelled_methods(
-    "alone", "backward", "engine", "evaluate", "forward", "loss", "place", "predict", "predict_on_batch", "prepare",
-    "read", "test_on_batch", "train_on_batch", "update",
+    "alone", "backward", "engine", "evaluate", "forward", "layout_for", "learn", "loss", "node_of", "place", "predict",
+    "predict_on_batch", "prepare", "read", "test_on_batch", "trace", "train_on_batch", "update", "weights_of",
 )  # fmt: skip
-class Sequential:
-    """Layers in a row.
+class Model:
+    """A graph of layers, with one input and output or several.
 
     Parameters
     ----------
-    layers : iterable of Layer
-    input_shape : int or tuple of int, optional
-        The shape of one row. Without it (and without one in the first layer) the first data decide.
+    inputs, outputs : Tensor, or list or dict of Tensor
+        As `Input` and calls of layers return them. In the same way data, targets and gradients are handed over, and
+        outputs returned: one array, a list, or a dict by names; where it is a list, a dict by names will do, too.
     seed : int or numpy.random.Generator, optional
         For the initial weights. Without it `fit`'s seed counts if `fit` builds the model.
+    name : str, optional
 
     Attributes
     ----------
+    inputs, outputs : Tensor, or list or dict of Tensor
     layers : list of Layer
+        In the order in which they are used. What is made of others, as a model that is called is, is one of them.
     seed : int, numpy.random.Generator or None
         What the initial weights were drawn from, once the model is built.
     fit_seed : int or None
@@ -114,9 +185,27 @@ class Sequential:
         Of the last `fit`.
     batch_losses : ndarray
         The loss of every batch of the last `fit`, in order.
+    trainable : bool
+        Whether training changes the parameters of the layers, in this model and in one that this is a part of.
+    lr_factor : float
+        The learning rate of all layers over the optimizer's.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an output does not depend on the inputs, or on a tensor that is none of them, or an input leads nowhere.
 
     Notes
     -----
+    Calls run in the order in which the graph was written down: the layer that was called first computes first. What
+    several uses contribute to the gradient of a tensor is added in reverse order of use, the losses counting as the
+    last ones, in the order of the outputs; so are the contributions to the gradient of a parameter of a layer that is
+    called several times.
+
+    A layer may be in several models: all have its weights, and each its own optimizer and gradients. A model can be
+    called with tensors as a layer is. Names of layers within it begin with its own, ``"encoder.dense_1"``; a second use
+    of a layer is ``"dense_1:2"`` in listings.
+
     One call at a time may change a model. `predict`, `evaluate`, `input_gradient`, `row_gradients`, `get_weights`,
     `save` and what copies or pickles it only read it: many threads may do so at a time, and so may the callbacks of a
     `fit` and handlers of signals, which find the model as it was after the last whole step. All else is refused with a
@@ -129,129 +218,296 @@ class Sequential:
     Examples
     --------
     >>> import numpy as np, fastbp
-    >>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype="float32")
-    >>> y = np.array([0, 1, 1, 0])
-    >>> model = fastbp.Sequential([fastbp.Dense(8, activation="tanh"), fastbp.Dense(2)], seed=0)
-    >>> model.compile(optimizer=fastbp.optimizers.Adam(lr=0.05), loss="sparse_categorical_crossentropy",
-    ...               metrics=["accuracy"])
-    >>> history = model.fit(x, y, batch_size=4, epochs=200, seed=0, verbose=0)
-    >>> history.history["accuracy"][-1]
-    1.0
-    >>> model.predict(x).argmax(axis=1)
-    array([0, 1, 1, 0])
+    >>> x = fastbp.Input(8)
+    >>> h = fastbp.Dense(8, activation="relu")(x)
+    >>> model = fastbp.Model(x, fastbp.Dense(3)(h + x), seed=0)
+    >>> model.compile("adam", "sparse_categorical_crossentropy")
+    >>> history = model.fit(np.eye(8), np.arange(8) % 3, epochs=100, seed=0, verbose=0)
+    >>> model.predict(np.eye(8)).shape
+    (8, 3)
+
+    Two inputs, a list, and two outputs by names:
+
+    >>> words, numbers = fastbp.Input(5, dtype="int64"), fastbp.Input(2)
+    >>> h = fastbp.layers.Concatenate()([fastbp.Flatten()(fastbp.Embedding(100, 4)(words)), numbers])
+    >>> outputs = {"kind": fastbp.Dense(3)(h), "price": fastbp.Dense(1)(h)}
+    >>> model = fastbp.Model([words, numbers], outputs)
+    >>> model.compile("adam", {"kind": "sparse_categorical_crossentropy", "price": "mse"}, loss_weights={"price": 0.5})
+    >>> x = [np.ones((4, 5)), np.zeros((4, 2))]
+    >>> loss = model.train_on_batch(x, {"kind": [0, 1, 2, 0], "price": np.zeros(4)})
+    >>> {name: y.shape for name, y in model.predict(x).items()}
+    {'kind': (4, 3), 'price': (4, 1)}
     """
 
-    def __init__(
-        self, layers: Iterable[Layer] = (), input_shape: int | tuple[int, ...] | None = None, seed: Seed = None
-    ) -> None:
-        if isinstance(layers, Layer):
-            raise TypeError(f"layers is {layers!r}; it must be a list of layers: Sequential([a, b])")
-        self.layers: list[Layer] = []
+    _tensors: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
+    _graph: Graph | None
+
+    def __init__(self, inputs: Any, outputs: Any, seed: Seed = None, name: str | None = None) -> None:
+        self._begin(seed, _name(name, "model"), name is not None)
+        xs, ys = (
+            as_tensors(what, list(given.values()) if isinstance(given, Mapping) else given)
+            for what, given in (("inputs", inputs), ("outputs", outputs))
+        )
+        for k, tensor in enumerate(xs):
+            if any(tensor is other for other in xs[:k]):
+                raise ValueError(f"inputs has {tensor!r} twice")
+        self._tensors = tuple(xs), tuple(ys)
+        self._adopt(nodes_between(xs, ys, "the model"))
+        self._take_in, self._put_out = _structure("inputs", inputs, xs), _structure("outputs", outputs, ys)
+        self._single = self._take_in.kind == self._put_out.kind == "one"
+        self._graph = Graph(xs, ys, [*self._take_in.names, *self._put_out.names], whole=self)
+        Layout(self._graph)  # which refuses parameters of two shapes
+        self._own(self._graph)
+
+    def _begin(self, seed: Seed, name: str, named: bool) -> None:
+        self.name, self.named, self.number = name, named, next(_numbers)
+        self.layers: list[Any] = []
         self.seed: Any = seed
         self.fit_seed: int | None = None
         self.history: Any = None
         self.batch_losses: Any = None
         self.stop_training = False
-        self._input_shape = as_shape(input_shape)
+        self._trainable, self._lr_factor = True, 1.0
+        self.owners: WeakSet[Model] = WeakSet()
+        self.nodes: list[Node] = []
         self._turns, self._building = Turns(), RLock()
         # what compile and build made; never changed, only replaced
         self._setup = Setup()
         self._memory: Memory | None = None
         self._engine: Engine | None = None
         self._by_hand: Steps = NO_STEPS
-        for layer in as_list("layers", layers, "layers, such as fastbp.Dense(10)"):
-            self.add(layer)
-        if self.input_shape is not None and self.layers:
-            self.build()
+        self._take_in = self._put_out = Structure("data", ("",), "one")
+        self._single = True  # whether there are one input and one output, which are arrays
+        self._tensors = (), ()
+        self._graph = None
+        self._extras: list[tuple[Tensor, float]] = []
 
-    # ------------------------------------------------------------------ structure
+    def _adopt(self, nodes: Iterable[Node]) -> None:
+        """Take the layers of nodes, and give names to those that have none of their own yet."""
+        found = list(dict.fromkeys(node.layer for node in nodes))
+        taken = [layer.name for layer in found if layer.named or layer.owners]
+        for layer in found:
+            if not layer.named and not layer.owners:
+                kind = default_name(type(layer))
+                layer.name = next(f"{kind}_{n}" for n in count(1) if f"{kind}_{n}" not in taken)
+                taken.append(layer.name)
+        named = [layer.name for layer in found if layer.named]
+        for name in named:
+            if named.count(name) > 1:
+                raise ValueError(f"two layers are called {name!r}; names must differ")
+        self.layers = found
 
-    def add(self, layer: Layer) -> None:
-        """Append a layer to a model that is not built yet.
+    def add_loss(self, tensor: Tensor, weight: float = 1.0) -> None:
+        """Add to the loss: the mean of a tensor over all of its elements, and so over the rows of a batch.
+
+        It counts in training and in `evaluate`, also of a model that is compiled without another loss for some outputs.
 
         Parameters
         ----------
-        layer : Layer
+        tensor : Tensor
+            Made of the inputs of the model, as outputs are.
+        weight : float
+            By which the mean is multiplied.
 
         Raises
         ------
         TypeError, ValueError, RuntimeError
-            If it is no layer, is in a model already or has a name that is taken; if the model is built or compiled.
+            If it is no tensor, or none of this model's; if the model is built.
 
         Examples
         --------
         >>> import fastbp
-        >>> model = fastbp.Sequential()
-        >>> model.add(fastbp.Dense(8, activation="relu"))
-        >>> model.add(fastbp.Dense(3, name="output"))
-        >>> model
-        <Sequential: dense_1, output>
+        >>> x = fastbp.Input(4)
+        >>> h = fastbp.Dense(3, activation="tanh")(x)
+        >>> model = fastbp.Model(x, fastbp.Dense(1)(h))
+        >>> model.add_loss(h * h, weight=0.01)
+        >>> model.compile("sgd", "mse")
+        >>> loss = model.train_on_batch([[1, 2, 3, 4]], [[1]])
         """
-        if not isinstance(layer, Layer):
-            hint = foreign("layer", layer) or ", such as fastbp.Dense(10)"
-            raise TypeError(f"layer {len(self.layers)} is {layer!r}; it must be a Layer{hint}")
-        if self.layout is not None:
-            raise RuntimeError("the model is built; add layers before it sees data or an input_shape")
-        if self.loss_function is not None:
-            raise RuntimeError("the model is compiled; add layers before, the loss depends on the last one")
-        if any(layer is other for other in self.layers):
-            raise ValueError(f"layer {layer.name or type(layer).__name__} is in the model already")
-        if layer.owner is not None and layer.owner() is not None:
-            raise ValueError(f"layer {layer.name} belongs to another model; make one for each model")
-        names = [other.name for other in self.layers]
-        name = layer.name
-        if name is None or (name in names and not layer.named):
-            kind = default_name(type(layer))
-            numbers = range(1, len(names) + 2)
-            name = next(f"{kind}_{n}" for n in numbers if f"{kind}_{n}" not in names)
-        elif name in names:
-            raise ValueError(f"two layers are called {name!r}; names must differ")
-        owner = weakref.ref(self)
-        layer.name, layer.owner = name, owner
-        self.layers.append(layer)
+        tensors = as_tensors("add_loss", tensor)
+        weight = number("weight", weight)
+        if self.built or self._setup.optimizer is not None:
+            done = "built" if self.built else "compiled"
+            raise RuntimeError(f"the model is {done}; add losses before")
+        if self._graph is None:
+            what = "the layers of a Sequential take activity_regularizer"
+            raise RuntimeError(f"losses are added to a fastbp.Model; {what}")
+        extras = [*self._extras, *[(one, weight) for one in tensors]]
+        xs, ys = self._tensors
+        nodes = nodes_between(xs, [*ys, *[one for one, _ in extras]], "the model with its losses")
+        self._extras = extras
+        self._adopt(nodes)
+        self._graph = Graph(xs, ys, [*self._take_in.names, *self._put_out.names], extras, self)
+        self._own(self._graph)
 
-    def pop(self) -> Layer:
-        """Take the last layer away from a model that is not built yet.
+    def _own(self, graph: Graph) -> None:
+        for part in (*self.layers, *graph.layers, *(outer for around in graph.around for outer in around)):
+            if part is not self:
+                part.owners.add(self)
+
+    def __call__(self, inputs: Any) -> Any:
+        """Return what the model makes of tensors: it is a layer of other models, and shares its weights with them.
+
+        Parameters
+        ----------
+        inputs : Tensor, or list or dict of Tensor
+            As the model takes data.
 
         Returns
         -------
-        Layer
-            It is free again: another model may have it.
+        Tensor, or list or dict of Tensor
 
         Raises
         ------
-        RuntimeError
-            If there is none, or the model is built or compiled. A new model of copies has the weights of a trained
-            one: see the examples.
+        TypeError, ValueError
+            If these are no tensors, or have other shapes. Arrays are for `predict` and `forward`.
 
         Examples
         --------
         >>> import fastbp
-        >>> model = fastbp.Sequential([fastbp.Dense(8), fastbp.Dense(3)])
-        >>> model.pop().name
-        'dense_2'
-        >>> model
-        <Sequential: dense_1>
+        >>> tower = fastbp.Sequential([fastbp.Dense(8, activation="relu"), fastbp.Dense(4)])
+        >>> left, right = fastbp.Input(16), fastbp.Input(16)
+        >>> model = fastbp.Model([left, right], fastbp.layers.Dot(axes=-1)([tower(left), tower(right)]))
+        >>> model.count_params()  # of one tower
+        172
+        """
+        node = self.node_of(inputs)
+        self.learn([tensor.shape for tensor in node.inputs])
+        self.nodes.append(node)
+        return self._put_out.joined(node.outputs)
 
-        Another head for a trained model:
+    def learn(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Take the shapes of the inputs, where the model does not know them yet: a graph does.
 
-        >>> import copy
-        >>> trained = fastbp.Sequential([fastbp.Dense(8, "relu"), fastbp.Dense(3)], input_shape=4)
-        >>> model = fastbp.Sequential([*copy.deepcopy(trained.layers[:-1]), fastbp.Dense(5)], input_shape=4)
-        >>> bool((model.layers[0].w == trained.layers[0].w).all())
+        Parameters
+        ----------
+        shapes : list of tuple of int
+            Of a row of each input.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(2)])
+        >>> model.learn([(3,)])
+        >>> model.input_shape
+        (3,)
+        """
+
+    def node_of(self, inputs: Any) -> Node:
+        """Return a use of the model as a layer that it does not remember; `__call__` makes one that it does.
+
+        Parameters
+        ----------
+        inputs : Tensor, or list or dict of Tensor
+
+        Returns
+        -------
+        Node
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(2)])
+        >>> model.node_of(fastbp.Input(3)).outputs, model.nodes
+        ((<Tensor (2,) of sequential>,), [])
+        """
+        if self._take_in.kind == "one":
+            tensors = as_tensors(self.name, inputs)
+        else:
+            parts = self._take_in.parts(f"the call of {self.name}", inputs, whole=True)
+            tensors = as_tensors(self.name, [part for _, part in parts])
+        wanted = len(self._take_in.names)
+        if len(tensors) != wanted:
+            raise ValueError(f"{self.name} is given {len(tensors)} tensors; it takes {wanted}")
+        xs, ys = self._traced([tensor.shape for tensor in tensors])
+        for tensor, x in zip(tensors, xs, strict=True):
+            if tensor.shape != x.shape:
+                raise ValueError(f"{self.name} is given {tensor!r}; it takes rows of shape {x.shape}")
+        return Node(self, tensors, [y.shape for y in ys], True, True, (xs, ys))
+
+    def _traced(self, shapes: Sequence[tuple[int, ...]]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Return the tensors from which the graph leads to which others."""
+        return self._tensors
+
+    def trace(self) -> None:
+        """Let layers know the tensors that they take and make, where these are known: in a graph they do.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> x = fastbp.Input(3)
+        >>> model = fastbp.Model(x, fastbp.Dense(2, name="h")(x))
+        >>> model.trace()
+        >>> model.get_layer("h").output
+        <Tensor (2,) of h>
+        """
+
+    @property
+    def inputs(self) -> Any:
+        """The tensors that stand for the data."""
+        return self._take_in.joined(self._ends[0])
+
+    @property
+    def outputs(self) -> Any:
+        """The tensors that the model returns."""
+        return self._put_out.joined(self._ends[1])
+
+    input, output = inputs, outputs
+
+    @property
+    def _ends(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        self.trace()
+        if not self._tensors[0]:
+            raise AttributeError("the model has no tensors yet; give it layers and an input_shape")
+        return self._tensors
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the parameters."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        self._tell()
+
+    @property
+    def lr_factor(self) -> float:
+        """The learning rate of all layers over the optimizer's, positive."""
+        return self._lr_factor
+
+    @lr_factor.setter
+    def lr_factor(self, value: float) -> None:
+        self._lr_factor = number("lr_factor", value, 0, math.inf, closed_low=False)
+        self._tell()
+
+    def _tell(self) -> None:
+        for model in (self, *self.owners):
+            model.layers_changed()
+
+    # ------------------------------------------------------------------ structure
+
+    def holds(self, part: Any) -> bool:
+        """Return whether a layer or a model is this one, or inside it.
+
+        Parameters
+        ----------
+        part : Layer or Model
+
+        Returns
+        -------
+        bool
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> inner = fastbp.Sequential([fastbp.Dense(3)])
+        >>> fastbp.Sequential([inner]).holds(inner.layers[0])
         True
         """
-        if not self.layers:
-            raise RuntimeError("the model has no layers")
-        if self.layout is not None or self.loss_function is not None:
-            done = "built" if self.layout is not None else "compiled"
-            raise RuntimeError(
-                f"the model is {done}, and its layers stay; make a new one of copies, which bring their weights along: "
-                "fastbp.Sequential(copy.deepcopy(model.layers[:-1]))"
-            )
-        layer = self.layers.pop()
-        layer.owner = None
-        return layer
+        return part is self or any(
+            part is layer or (isinstance(layer, Model) and layer.holds(part)) for layer in self.layers
+        )
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """Return a layer by its name or its place.
@@ -290,20 +546,23 @@ class Sequential:
         return next(layer for layer in self.layers if layer.name == name)
 
     @property
-    def input_shape(self) -> tuple[int, ...] | None:
-        """The shape of one row, or None while it is not known."""
-        if self.layout is not None:
-            return self.layout.input_shape
-        given = self._input_shape or (self.layers[0].input_shape if self.layers else None)
-        return None if given is None else tuple(given)
+    def input_shape(self) -> Any:
+        """The shape of one row, or None while it is not known; of several inputs a list or dict of shapes."""
+        shapes = self._shapes
+        return None if shapes is None else self._take_in.joined(shapes)
 
-    def layout_for(self, input_shape: tuple[int, ...] | None = None) -> Layout:
+    @property
+    def _shapes(self) -> list[tuple[int, ...]] | None:
+        """Those of a row of each input, or None while they are not known."""
+        return [tensor.shape for tensor in self._tensors[0]]
+
+    def layout_for(self, input_shape: Shapes | None = None) -> Layout:
         """Return the layout that the model has, or will have, without changing it.
 
         Parameters
         ----------
-        input_shape : tuple of int, optional
-            Of one row, where the model does not know it.
+        input_shape : tuple of int, or list of tuple of int, optional
+            Of one row, or of one of each input, where the model does not know it.
 
         Returns
         -------
@@ -317,24 +576,20 @@ class Sequential:
         >>> layout.shapes, layout.n, model.layout
         ([(8,), (3,)], 67, None)
         """
-        if self.layout is not None:
-            return self.layout
-        if not self.layers:
-            raise RuntimeError("the model has no layers")
-        shape = self.input_shape or input_shape
-        if shape is None:
-            raise RuntimeError("the input shape is not known yet; give input_shape= or data")
-        if not all(isinstance(n, int) and n > 0 for n in shape):
-            raise ValueError(f"input_shape is {shape!r}; it must be positive integers")
-        return Layout(self.layers, shape)
+        return self.layout or Layout(self._graph_for(_as_shapes(input_shape)))
 
-    def build(self, input_shape: int | tuple[int, ...] | None = None, seed: Seed = None) -> None:
+    def _graph_for(self, shapes: list[tuple[int, ...]] | None) -> Graph:
+        """Return the graph for rows of these shapes."""
+        graph: Any = self._graph
+        return graph
+
+    def build(self, input_shape: Shapes | int | None = None, seed: Seed = None) -> None:
         """Allocate the parameters and draw their initial values.
 
         Parameters
         ----------
-        input_shape : int or tuple of int, optional
-            The shape of one row, where the model does not know it.
+        input_shape : int, tuple of int or list of tuple of int, optional
+            The shape of one row, or of one of each input, where the model does not know it.
         seed : int or Generator, optional
             Where the model has none of its own.
 
@@ -348,24 +603,52 @@ class Sequential:
         """
         # threads that see an unbuilt model first, at the same time, wait for one of them to build it
         with self._building:
-            shape, known = as_shape(input_shape), self.input_shape
-            if None not in (shape, known) and shape != known:
-                raise ValueError(f"input_shape is {shape}; the model takes rows of shape {known}")
+            shapes, known = _as_shapes(input_shape), self._shapes
+            if None not in (shapes, known) and shapes != known:
+                one, other = (str(found[0] if len(found) == 1 else found) for found in (shapes, known))  # type: ignore[arg-type, index]
+                raise ValueError(f"input_shape is {one}; the model takes rows of shape {other}")
             if self._memory is None:
-                self._turns.take("build", self._build, shape, seed)
+                self._turns.take("build", self._build, shapes, seed)
 
-    def _build(self, input_shape: tuple[int, ...] | None, seed: Seed) -> None:
-        layout = self.layout_for(input_shape)
-        if self.loss_function is not None:
-            for doubt in doubts_of_number(self.layers, layout.shapes, self.loss_function):
-                warn(doubt)
+    def _build(self, shapes: list[tuple[int, ...]] | None, seed: Seed) -> None:
+        layout = self.layout_for(shapes)
+        for layer in layout.layers:
+            for other in tuple(layer.owners) if layer.home is None else ():
+                # what was made before and has a seed of its own begins with it
+                earlier = other.number < self.number and other.seed is not None
+                if earlier and not other.built and other.input_shape is not None:
+                    other.build()
+                    layout = self.layout_for(shapes)
+        for doubt in self._doubts_of_number(layout, self._setup.heads):
+            warn(doubt)
         source = source_of(seed if self.seed is None else self.seed)
         from .kernels.draws import portable_generator  # which needs numpy.random
 
-        memory = Memory(layout, self._setup.dtype)
-        memory.draw(self.layers, portable_generator(as_generator("seed", source)))
+        memory = Memory(layout, self._dtype_with(layout))
+        setup = self._setup._replace(dtype=memory.dtype)
+        memory.draw(portable_generator(as_generator("seed", source)))
         drawn_from = source if isinstance(source, int) else self.seed
-        put_attributes([*self._placed(self._setup, memory), (self, "seed", drawn_from)])
+        for node in nodes_between(*self._traced([port.shape for port in layout.graph.ports]), "the model"):
+            if isinstance(node.layer, Model):
+                node.layer.learn([tensor.shape for tensor in node.inputs])
+        triples = [*self._placed(setup, memory), (self, "seed", drawn_from)]
+        for other in self._family(memory.layout.layers):
+            if other._turns is not self._turns:
+                # one turn for all that share memory, from the next call on
+                other._turns.take("build", lambda: None)
+                engine = Engine(other._memory, other._setup, self._turns)
+                triples += [(other, "_turns", self._turns), (other, "_engine", engine), (other, "_by_hand", NO_STEPS)]
+        put_attributes(triples)
+
+    def _dtype_with(self, layout: Layout) -> str:
+        """Return the dtype of the model, which is that of layers that it shares with others."""
+        for home in layout.homes:
+            if home is not None and home.dtype != self.dtype:
+                if self._setup.optimizer is not None:
+                    what = f"dtype is {self.dtype!r}, and layers that another model has, too, are {home.dtype}"
+                    raise ValueError(f"{what}; compile(dtype={home.dtype!r}) takes them as they are")
+                return home.dtype
+        return self.dtype
 
     def place(self, setup: Setup, memory: Memory | None) -> None:
         """Let the model be compiled and built in this way.
@@ -387,17 +670,29 @@ class Sequential:
         """
         put_attributes(self._placed(setup, memory))
 
-    def _placed(self, setup: Setup, memory: Memory | None) -> list[tuple[Any, str, Any]]:
+    def _placed(self, setup: Setup, memory: Memory | None, layers: Sequence[Any] = ()) -> list[tuple[Any, str, Any]]:
         """Return what to set (`put_attributes`) so that the model is compiled and built in this way."""
         triples: list[tuple[Any, str, Any]] = [(self, "_setup", setup), (self, "_memory", memory)]
         if setup.optimizer is not None:
             triples += setup.optimizer.attached(self, {} if memory is None else new_state(setup.optimizer, memory))
-        views = [{} for _ in self.layers] if memory is None else memory.views(len(self.layers))
-        for layer, arrays in zip(self.layers, views, strict=True):
-            initial = layer.initial if memory is None else {}
-            triples += [(layer, "arrays", arrays), (layer, "initial", initial), (layer, "computed", None)]
-        engine = None if memory is None else Engine(self.layers, memory, setup, self._turns)
+        if memory is None:
+            views: list[dict[str, np.ndarray]] = []
+            for layer in layers or self.layers:
+                if isinstance(layer, Layer) and not any(other.built for other in layer.owners if other is not self):
+                    triples += [(layer, "arrays", {}), (layer, "initial", layer.initial), (layer, "home", None)]
+                    triples.append((layer, "computed", None))
+        else:
+            layers, views = memory.layout.layers, memory.views()
+            triples += memory.settle()
+        for layer, arrays in zip(layers, views, strict=False):
+            triples += [(layer, "arrays", arrays), (layer, "initial", {}), (layer, "computed", None)]
+        engine = None if memory is None else Engine(memory, setup, self._turns)
         return [*triples, (self, "_engine", engine), (self._turns, "hand", ""), (self, "_by_hand", NO_STEPS)]
+
+    @property
+    def built(self) -> bool:
+        """Whether the parameters are there."""
+        return self._memory is not None
 
     # ------------------------------------------------------------------ copies
 
@@ -407,31 +702,40 @@ class Sequential:
         return self._engine
 
     def __getstate__(self) -> dict[str, Any]:
-        made = ("_turns", "_building", "_memory", "_by_hand")  # a copy makes its own
+        # a copy makes its own
+        made = ("_turns", "_building", "_memory", "_by_hand", "_graph", "_extras", "owners", "nodes")
         state = {name: value for name, value in vars(self).items() if name not in made}
-        return {**state, "_memory": None if self._memory is None else self._memory.layout.input_shape}
+        shapes = None if self._memory is None else self._shapes
+        nodes = None if self._graph is None else self._described()
+        return {**state, "_memory": shapes, "_tensors": nodes}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        values, shape = state["_engine"], state["_memory"]
+        values, shapes, nodes = state["_engine"], state["_memory"], state["_tensors"]
         vars(self).update(state)
-        self._turns, self._building = Turns(), RLock()
-        self._memory, self._engine, self._by_hand = None, None, NO_STEPS
+        self._turns, self._building, self.owners, self.nodes = Turns(), RLock(), WeakSet(), []
+        self.number = next(_numbers)
+        self._memory, self._engine, self._by_hand, self._graph = None, None, NO_STEPS, None
         self._setup = self._setup._replace(backend=usable(self._setup.backend))
+        self._tensors = (), ()
+        if nodes is not None:
+            self._extras = []
+            self._rebuild(nodes, self.layers)
+            self._own(self._graph)  # type: ignore[arg-type]
         for layer in self.layers:
-            layer.owner = weakref.ref(self)
+            layer.owners.add(self)
         if isinstance(self.history, History):
             self.history.model = self
         memory = None
-        if shape is not None:
-            memory = Memory(Layout(self.layers, shape), self.dtype)
-            memory.take(self.layers)
+        if shapes is not None:
+            memory = Memory(self.layout_for(shapes), self.dtype)
+            memory.take()
             memory.arrays["streams"][...] = values["streams"]
         self.place(self._setup, memory)
 
-    def __copy__(self) -> Sequential:
+    def __copy__(self) -> Model:
         return copy.deepcopy(self)  # layers and arrays belong to one model
 
-    def clone(self) -> Sequential:
+    def clone(self) -> Any:
         """Return a new model that is like this one, with the same weights, to be trained from here on by itself.
 
         Layers, loss, metrics and the optimizer's settings are copies; the optimizer's state, the history and what else
@@ -469,14 +773,34 @@ class Sequential:
         return self._setup.optimizer
 
     @property
+    def heads(self) -> tuple[Head, ...]:
+        """The losses that the model was compiled with, each with its output, factor and metrics."""
+        return self._setup.heads
+
+    @property
+    def rows_per_sample(self) -> int:
+        """How many rows in succession neither batches nor shuffling part."""
+        return self._setup.rows_per_sample
+
+    @property
+    def logged(self) -> tuple[str, ...]:
+        """The keys of what training logs: losses, and metrics that are numbers."""
+        return self._setup.logged
+
+    @property
     def loss_function(self) -> Any:
-        """The loss that the model was compiled with, or None."""
-        return self._setup.loss
+        """The loss that the model was compiled with, or None; of several outputs a list or dict of these."""
+        if self._setup.heads and self._setup.heads[0].joint is not None:
+            return self._setup.heads[0].joint
+        found: list[Loss | None] = [None] * len(self._put_out.names)
+        for head in self._setup.heads:
+            found[head.output] = head.loss
+        return self._put_out.joined(found) if self._setup.heads else None
 
     @property
     def metrics(self) -> list[Metric]:
-        """The metrics that the model was compiled with."""
-        return list(self._setup.metrics)
+        """The metrics that the model was compiled with, of all outputs."""
+        return self._setup.metrics
 
     @property
     def dtype(self) -> str:
@@ -496,24 +820,27 @@ class Sequential:
     def compile(
         self,
         optimizer: Optimizer | str = "adam",
-        loss: Loss | str | None = None,
-        metrics: str | Metric | Iterable[str | Metric] = (),
+        loss: Any = None,
+        metrics: Any = (),
         backend: str | None = None,
         dtype: DTypeLike = "float32",
         numerics: str = "numpy",
+        loss_weights: Any = None,
     ) -> None:
         """Choose how to train.
 
         Parameters
         ----------
         optimizer : Optimizer or str
-        loss : Loss or str, optional
+        loss : Loss or str, or list or dict of these, optional
             Without one, a gradient of the output of your own trains the model: `forward`, ``backward(dy)``, `update`.
             A name, such as "mse". For cross-entropies by name the model's last activation decides
             whether they take logits; layers behind it whose predictions are their inputs do not count. One
-            warning says if the outputs are not what the loss takes, here or when their number is known.
-        metrics : list of Metric or str
-            A name, such as "accuracy", "f1_score" or "mae", is also its key in the history, as it is written.
+            warning says if the outputs are not what the loss takes, here or when their number is known. Of several
+            outputs each has its own, and those without one, or with None, do not train; a single one is for all.
+        metrics : list of Metric or str, or list or dict of these
+            A name, such as "accuracy", "f1_score" or "mae", is also its key in the history, as it is written. Of
+            several outputs each has its own, and keys begin with its name: "policy_accuracy", beside its "policy_loss".
         backend : {"cython", "numba", "numpy"}, optional
             By default "cython"; "numpy", with one warning, where fastbp was installed without a C compiler.
         dtype : {"float32", "float64"}
@@ -521,6 +848,9 @@ class Sequential:
         numerics : {"numpy", "portable"}
             "numpy": the bits of the NumPy expressions in this process. "portable": the same bits on every CPU,
             for every backend, number of threads and composition of a batch; also the faster one.
+        loss_weights : float, or list or dict of float, optional
+            By which the losses count in their sum, ``loss_1 * weight_1 + loss_2 * weight_2 + ...`` in the order of the
+            outputs; by default 1.
 
         Raises
         ------
@@ -542,10 +872,17 @@ class Sequential:
         >>> model.compile(fastbp.optimizers.SGD(lr=0.1, momentum=0.9), fastbp.losses.CategoricalCrossEntropy(),
         ...               numerics="portable")
         """
-        self._turns.take("compile", self._compile, optimizer, loss, metrics, backend, dtype, numerics)
+        self._turns.take("compile", self._compile, optimizer, loss, metrics, backend, dtype, numerics, loss_weights)
 
     def _compile(
-        self, optimizer: Any, loss: Any, metrics: Any, backend: str | None, dtype: DTypeLike, numerics: str
+        self,
+        optimizer: Any,
+        loss: Any,
+        metrics: Any,
+        backend: str | None,
+        dtype: DTypeLike,
+        numerics: str,
+        loss_weights: Any,
     ) -> None:
         dtype = dtype_name(dtype)
         check_numerics(numerics)
@@ -553,36 +890,135 @@ class Sequential:
         if not self.layers:
             raise RuntimeError("the model has no layers")
         optimizer = optimizers.get(optimizer)
-        given = [metrics] if isinstance(metrics, (str, Metric)) else () if metrics is None else metrics
-        given = as_list("metrics", given, "names and metrics")
-        if loss is not None:
-            loss = losses.get(loss).for_activation(last_activation(self.layers))
-        elif given:
-            raise ValueError(f"metrics is {given!r} and loss is missing; metrics go with a loss, for example 'mse'")
-        found = self._agreed(loss, [get_metric(metric) for metric in given])
-        setup, memory = Setup(optimizer, loss, tuple(found), backend, dtype, numerics), self._memory
-        if memory is not None and dtype != memory.dtype:
-            memory = memory.converted(dtype)
-        self.place(setup, memory)
+        heads = self._heads(loss, metrics, loss_weights)
+        together = math.lcm(*[head.loss.rows_per_sample for head in heads])
+        setup = Setup(optimizer, heads, backend, dtype, numerics, together, logged_names(heads))
+        memory = self._memory
+        if memory is None or dtype == memory.dtype:
+            self.place(setup, memory)
+            return
+        homes: dict[Home, Home] = {}
+        triples = self._placed(setup, memory.converted(dtype, homes))
+        for other in self._family(memory.layout.layers):
+            if other._setup.optimizer is not None:
+                what = f"dtype is {dtype!r}, and a model with some of the layers is compiled for {other.dtype!r}"
+                raise ValueError(f"{what}: compile all of them for one")
+            triples += other._placed(other._setup._replace(dtype=dtype), other._memory.converted(dtype, homes))
+        put_attributes(triples)
 
-    def _agreed(self, loss: Loss | None, metrics: list[Metric]) -> list[Metric]:
-        """Return the metrics if they, the loss and the layers go together; warn of doubts."""
-        if loss is None:
-            return metrics
+    def _family(self, layers: Iterable[Layer]) -> list[Any]:
+        """Return the other built models that have some of these layers, or share some with one that does."""
+        found: list[Any] = []
+        waiting = [*layers]
+        while waiting:
+            for model in waiting.pop().owners:
+                if model is not self and model.built and model not in found:
+                    found.append(model)
+                    waiting += model._memory.layout.layers
+        return found
+
+    def _heads(self, loss: Any, metrics: Any, loss_weights: Any) -> tuple[Head, ...]:
+        """Return the losses if they, the metrics and the outputs go together; warn of doubts."""
+        n, names = len(self._put_out.names), self._put_out.names
+        if getattr(loss, "outputs", None) is not None:
+            return self._joint_heads(loss, metrics, loss_weights)
+        if self._put_out.kind == "one":
+            wanted, measured, factors = [loss], [metrics], [loss_weights]
+        else:
+            each = isinstance(loss, (list, tuple, Mapping))
+            wanted = [part for _, part in self._put_out.parts("loss", loss, each="losses")] if each else [loss] * n
+            factors = [None] * n
+            if loss_weights is not None:
+                factors = [part for _, part in self._put_out.parts("loss_weights", loss_weights, each="numbers")]
+            nested = isinstance(metrics, (list, tuple, Mapping)) and metrics
+            measured = [metrics or ()] * n
+            if nested:
+                measured = [part for _, part in self._put_out.parts("metrics", metrics, each="lists of metrics")]
+        heads, doubts = [], []
+        for k, (one, given, factor) in enumerate(zip(wanted, measured, factors, strict=True)):
+            given = [given] if isinstance(given, (str, Metric)) else () if given is None else given
+            given = as_list("metrics", given, "names and metrics")
+            of = "" if n == 1 else f" of output {names[k]!r}"
+            if one is None:
+                if given:
+                    what = f"metrics{of} is {given!r} and loss is missing"
+                    raise ValueError(f"{what}; metrics go with a loss, for example 'mse'")
+                if factor is not None:
+                    raise ValueError(f"loss_weights{of} is {factor!r} and loss is missing; they go together")
+                continue
+            layers = self._path(k)
+            own = losses.get(one).for_activation(last_activation(layers))
+            if own.reduction == "none":
+                what = "to be minimised it must be one number"
+                raise ValueError(f"loss{of} has the reduction 'none'; {what}: 'mean' or 'sum'")
+            if not isinstance(factor, (int, float, np.number, type(None))) or isinstance(factor, bool):
+                raise TypeError(f"loss_weights{of} is {factor!r}; it must be a number")
+            weight = 1.0 if factor is None else number(f"loss_weights{of}", factor, 0, math.inf)
+            found = tuple([get_metric(metric) for metric in given])
+            for metric in found:
+                metric.check_loss(own)
+            called = [metric.name for metric in found]
+            if len({"loss", *called}) != len(called) + 1:
+                raise ValueError(f"metrics{of} is {called}; their names must be unique, and none may be 'loss'")
+            heads.append(Head(k, own, weight, found, "" if n == 1 else f"{names[k]}_"))
+            doubts += doubts_of_outputs(layers, own)
+        layout = self.layout if self._graph is None else self.layout_for()
+        if layout is not None:
+            for head in heads:
+                head.loss.target_shape(layout.graph.results[head.output].shape)
+            doubts += self._doubts_of_number(layout, heads)
+        for doubt in doubts:
+            warn(doubt)
+        return tuple(heads)
+
+    def _joint_heads(self, loss: Any, metrics: Any, loss_weights: Any) -> tuple[Head, ...]:
+        """Return what a loss of several outputs asks of each."""
+        names = self._put_out.names
+        order = list(range(len(names)))
+        if isinstance(loss.outputs, dict):
+            for name in loss.outputs:
+                check_name("output", name, names)
+            order = [names.index(name) for name in loss.outputs]
+        if len(loss.outputs) != len(names):
+            what = f"the model has {len(names)}: {', '.join(names)}"
+            raise ValueError(f"loss is {loss!r}, of {len(loss.outputs)} outputs; {what}")
         if loss.reduction == "none":
             raise ValueError("loss has the reduction 'none'; to be minimised it must be one number: 'mean' or 'sum'")
-        for metric in metrics:
-            metric.check_loss(loss)
-        names = [metric.name for metric in metrics]
-        if len({"loss", *names}) != len(names) + 1:
-            raise ValueError(f"metrics is {names}; their names must be unique, and none may be 'loss'")
-        doubts = []
-        if self.layout is not None:
-            loss.target_shape(self.layout.output_shape)
-            doubts = doubts_of_number(self.layers, self.layout.shapes, loss)
-        for doubt in doubts_of_outputs(self.layers, loss) + doubts:
-            warn(doubt)
-        return metrics
+        weight = 1.0 if loss_weights is None else number("loss_weights", loss_weights, 0, math.inf)
+        graph: Any = self._graph
+        shapes = [graph.results[k].shape for k in order]
+        loss.target_shape(dict(zip(loss.outputs, shapes, strict=True)) if isinstance(loss.outputs, dict) else shapes)
+        targets = losses.MeanSquaredError(loss.reduction)
+        measured = [part for _, part in self._put_out.parts("metrics", metrics or None, each="lists of metrics")]
+        heads = []
+        for k, given in enumerate(measured):
+            own = [given] if isinstance(given, (str, Metric)) else () if given is None else given
+            found = tuple([get_metric(metric) for metric in as_list("metrics", own, "names and metrics")])
+            for metric in found:
+                metric.check_loss(targets)
+            heads.append(Head(k, targets, weight, found, f"{names[k]}_", loss, tuple(order)))
+        return tuple(heads)
+
+    def _path(self, output: int) -> list[Layer]:
+        """Return the layers that lead to an output where each has one input, in their order."""
+        shapes = self._shapes
+        if shapes is not None:
+            graph = self._graph_for(shapes)
+            return [graph.layers[use.layer] for use in graph.path(output)]
+        # their shapes are not known yet: those of models within stand for themselves
+        found: list[Layer] = []
+        for layer in self.layers:
+            found += layer._path(0) if isinstance(layer, Model) else [layer]
+        return found
+
+    @staticmethod
+    def _doubts_of_number(layout: Layout, heads: Iterable[Head]) -> list[str]:
+        graph, found = layout.graph, dict[str, None]()
+        for head in heads:
+            uses = graph.path(head.output)
+            layers, shapes = [graph.layers[use.layer] for use in uses], [graph.shapes[use.outputs[0]] for use in uses]
+            found.update(dict.fromkeys(doubts_of_number(layers, shapes, head.loss)))
+        return list(found)
 
     def layers_changed(self) -> None:
         """Note that a layer was frozen or not, or has another learning rate: the next train step follows.
@@ -602,7 +1038,7 @@ class Sequential:
 
     def _require_loss(self) -> None:
         self._require_compiled()
-        if self._setup.loss is None:
+        if not self._setup.heads and not self._extras:
             raise RuntimeError(
                 "the model was compiled without a loss; call model.compile(optimizer=..., loss=...), or train it by "
                 "forward(x), backward(dy) with a gradient of your own, and update()"
@@ -613,7 +1049,7 @@ class Sequential:
     @property
     def metric_names(self) -> list[str]:
         """The keys of the metrics in the history and in what `evaluate` returns."""
-        return [metric.name for metric in self._setup.metrics]
+        return [head.key(metric.name) for head in self._setup.heads for metric in head.metrics]
 
     @property
     def program(self) -> Program:
@@ -623,13 +1059,13 @@ class Sequential:
         made = None if self._engine is None else self._engine.train_program
         return made or self._turns.take("program", lambda: self.engine().executor("train", 1)[0].program)
 
-    def engine(self, shape: tuple[int, ...] | None = None) -> Engine:
+    def engine(self, shape: Shapes | None = None) -> Engine:
         """Return what computes for this model, which is built if it was not; for calls that have their turn.
 
         Parameters
         ----------
-        shape : tuple of int, optional
-            Of one row.
+        shape : tuple of int or list of tuple of int, optional
+            Of one row, or of one of each input.
 
         Returns
         -------
@@ -644,7 +1080,7 @@ class Sequential:
         (15, (15,))
         """
         if self._engine is None:
-            self._build(as_shape(shape), None)
+            self._build(_as_shapes(shape), None)
         engine: Any = self._engine
         return engine
 
@@ -680,7 +1116,7 @@ class Sequential:
         """
         return self._turns.take(what, function, *args)
 
-    def read(self, what: str, function: Callable[..., Any], x: ArrayLike, *args: Any) -> Any:
+    def read(self, what: str, function: Callable[..., Any], x: Data, *args: Any) -> Any:
         """Call a function that reads the compiled model, which is built first if `x` says how.
 
         Parameters
@@ -713,7 +1149,8 @@ class Sequential:
         (2, (2,))
         """
         if self._memory is None:
-            self.build((x.first if isinstance(x, Feed) else self.prepare(x, args[0])).x.shape[1:])
+            first = x.first if isinstance(x, Feed) else self.prepare(x, args[0])
+            self.build([part.shape[1:] for part in first.x])
         return self._turns.read(what, function, x, *args)
 
     def snapshot(self) -> dict[str, np.ndarray]:
@@ -737,9 +1174,9 @@ class Sequential:
 
     def prepare(
         self,
-        x: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
+        x: Data,
+        y: Data,
+        sample_weight: Data | None = None,
         class_weight: Any = None,
         names: Sequence[str] = ("x", "y", "sample_weight"),
         dtype: str | None = None,
@@ -775,53 +1212,205 @@ class Sequential:
         >>> model = fastbp.Sequential([fastbp.Dense(1)])
         >>> model.compile("adam", "mse")
         >>> rows = model.prepare([[0, 1], [1, 0]], [0, 1])
-        >>> rows.x.dtype, rows.x.shape, rows.y.shape
+        >>> rows.x[0].dtype, rows.x[0].shape, rows.y[0].shape
         (dtype('float32'), (2, 2), (2, 1))
         """
         self._require_loss()
         setup, engine, unweighted = self._setup, self._engine, sample_weight is None and class_weight is None
+        xs, ys = self._take_in.parts(names[0], x, whole=True), self._targets(names[1], y)
         quick = engine is not None and unweighted and dtype in (None, setup.dtype)
-        if quick and engine.fits(x, y):  # type: ignore[union-attr]
-            return self._as_they_are(names[0], x, y)
-        name, target = source(names[0], x), source(names[1], y)
-        rows = as_rows(name, x)
-        layout, loss, dtype = self.layout_for(rows.shape[1:]), self.loss_function, dtype or self.dtype
-        check_rows(name, rows, layout.input_shape)
-        given = as_rows(target, y, labels=True)
-        if quick and engine.fits(rows, given):  # type: ignore[union-attr]
-            return self._as_they_are(name, rows, given)
-        features = self._features(name, rows, layout, dtype=dtype) if converted or ready(rows, dtype) else rows
-        targets = as_targets(target, given, loss, layout.output_shape, dtype, len(features))
-        weight = as_weights(
-            sample_weight, class_weight, targets, loss, dtype, names[2], outputs=layout.output_shape[-1]
-        )
-        return Rows(features, targets, weight, loss.counting(targets))
+        quick = quick and all(y is not None for _, y in ys)
+        if quick and engine.fits(*[x for _, x in xs], *[y for _, y in ys]):  # type: ignore[union-attr]
+            return self._as_they_are(xs, ys)
+        rows = self._as_rows(xs)
+        layout, dtype = self.layout_for([array.shape[1:] for _, array in rows]), dtype or self.dtype
+        for (name, array), port in zip(rows, layout.graph.ports, strict=True):
+            check_rows(name, array, port.shape)
+        given = [
+            (name, None if target is None else as_rows(name, target, labels=True))
+            for name, target in [(source(name, target), target) for name, target in ys]
+        ]
+        if quick and engine.fits(*[x for _, x in rows], *[y for _, y in given]):  # type: ignore[union-attr]
+            return self._as_they_are(rows, given)
+        features = tuple([
+            self._features(k, name, array, layout, dtype=dtype) if converted or ready(array, dtype) else array
+            for k, (name, array) in enumerate(rows)
+        ])
+        targets = tuple([
+            None if target is None else as_targets(
+                name, target, head.loss, layout.graph.results[head.output].shape, dtype, len(features[0])
+            )
+            for head, (name, target) in zip(setup.heads, given, strict=True)
+        ])
+        joint = bool(setup.heads) and setup.heads[0].joint is not None
+        if all(target is None for target in targets) and not self._extras and not joint:
+            raise ValueError(f"{names[1]} has no targets; outputs with a loss are {', '.join(self._targeted)}")
+        weight = self.weights_of(sample_weight, class_weight, targets, layout, dtype, names[2])
+        return Rows(features, targets, weight, self._counting(targets))
 
-    def _as_they_are(self, name: str, x: Any, y: Any) -> Rows:
+    def _parts(self, x: Any, *y: Any) -> list[Any]:
+        """Return data as the entries of the engine take them, all arrays in a row; None for what does not fit."""
+        try:
+            found = [part for _, part in self._take_in.parts("x", x)]
+        except (TypeError, ValueError):
+            # the long way says what is wrong
+            found = [None] * len(self._take_in.names)
+        return found + self._target_parts(*y) if y else found
+
+    def _target_parts(self, y: Any) -> list[Any]:
+        try:
+            return [part for _, part in self._targets("y", y)]
+        except (TypeError, ValueError):
+            return [None] * len(self._setup.heads)
+
+    def _dy_parts(self, dy: Any, steps: Steps) -> list[Any]:
+        try:
+            parts = [part for _, part in self._put_out.parts("dy", dy)]
+        except (TypeError, ValueError):
+            parts = [None] * len(self._put_out.names)
+        # one without a loss takes none: the long way says so
+        known = steps.network.dys if steps is not NO_STEPS else {}
+        stray = any(part is not None for k, part in enumerate(parts) if k not in known)
+        return [None if stray else parts[k] for k in known]
+
+    def _pull_parts(self, x: Any, dy: Any) -> list[Any]:
+        try:
+            parts = [part for _, part in self._put_out.parts("dy", dy)]
+        except (TypeError, ValueError):
+            parts = [None] * len(self._put_out.names)
+        return self._parts(x) + parts
+
+    def _joined(self, ys: Any) -> Any:
+        """Return outputs, of which the only one is no list, as the model hands them over."""
+        return None if ys is None else self._put_out.joined(ys if isinstance(ys, list) else [ys])
+
+    @property
+    def _targeted(self) -> list[str]:
+        """The names of the outputs that have a loss."""
+        return [self._put_out.names[head.output] for head in self._setup.heads]
+
+    def _targets(self, name: str, y: Any) -> list[tuple[str, Any]]:
+        """Return what messages call the targets of each head, and these; None where there are none."""
+        heads = self._setup.heads
+        if len(heads) == 1 and (self._single or not isinstance(y, (list, tuple, Mapping))):
+            return [(name, y)]
+        if y is None:
+            return [(name, None)] * len(heads)
+        parts = self._put_out.parts(name, y)
+        targeted = {head.output for head in heads}
+        for k, (called, part) in enumerate(parts):
+            if part is not None and k not in targeted:
+                what = f"{called} is given, and the model was compiled without a loss for {self._put_out.names[k]!r}"
+                raise ValueError(f"{what}; outputs with a loss are {', '.join(self._targeted)}")
+        return [parts[head.output] for head in heads]
+
+    def weights_of(
+        self,
+        sample_weight: Any,
+        class_weight: Any,
+        targets: Sequence[np.ndarray | None],
+        layout: Layout,
+        dtype: str | None = None,
+        name: str = "sample_weight",
+        rows: int | None = None,
+    ) -> tuple[np.ndarray | None, ...]:
+        """Return the weights of the samples for each head, as programs read them; empty where there are none.
+
+        Parameters
+        ----------
+        sample_weight, class_weight : object
+            As for `fit`.
+        targets : sequence of ndarray or None
+            Of each head.
+        layout : Layout
+        dtype : {"float32", "float64"}, optional
+            By default the model's.
+        name : str
+            What messages call `sample_weight`.
+        rows : int, optional
+            How many of the samples count, from the first on; by default all.
+
+        Returns
+        -------
+        tuple of ndarray or None
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2)
+        >>> model.compile("adam", "mse")
+        >>> (weights,) = model.weights_of([1.0, 3.0], None, [np.zeros((2, 1))], model.layout)
+        >>> weights.tolist()
+        [[1.0], [3.0]]
+        """
+        if sample_weight is None and class_weight is None:
+            return ()
+        single, heads = self._put_out.kind == "one", self._setup.heads
+        of_samples, of_classes = [(name, sample_weight)] * len(heads), [class_weight] * len(heads)
+        if not single and isinstance(sample_weight, (list, tuple, Mapping)):
+            parts = self._put_out.parts(name, sample_weight)
+            of_samples = [parts[head.output] for head in heads]
+        if not single and class_weight is not None:
+            if not isinstance(class_weight, Mapping) or not set(class_weight) <= set(self._put_out.names):
+                what = "of a model with several outputs it must be a dict by their names"
+                raise ValueError(f"class_weight is {class_weight!r}; {what}: {', '.join(self._put_out.names)}")
+            of_classes = [class_weight.get(self._put_out.names[head.output]) for head in heads]
+        found: list[np.ndarray | None] = []
+        for head, y, (called, own), classes in zip(heads, targets, of_samples, of_classes, strict=True):
+            if rows is not None and own is not None:
+                own = as_numbers(called, own)[:rows]
+            outputs = layout.graph.results[head.output].shape[-1]
+            if y is None:
+                found.append(None)
+            else:
+                found.append(as_weights(own, classes, y, head.loss, dtype or self.dtype, called, outputs=outputs))
+        return tuple(found)
+
+    def _counting(self, targets: Sequence[Any]) -> tuple[np.ndarray | None, ...]:
+        heads = self._setup.heads
+        return tuple([
+            None if y is None else head.loss.counting(y) for head, y in zip(heads, targets, strict=True)
+        ])
+
+    def _as_rows(self, parts: Sequence[tuple[str, Any]]) -> list[tuple[str, np.ndarray]]:
+        """Return inputs as arrays of equally many rows."""
+        found = [(name, as_rows(name, x)) for name, x in [(source(name, x), x) for name, x in parts]]
+        if len(found) > 1:
+            (first, one), *others = found
+            for name, array in others:
+                if len(array) != len(one):
+                    raise ValueError(f"{name} has {len(array)} rows and {first} has {len(one)}; they must be equal")
+        return found
+
+    def _as_they_are(self, xs: Sequence[tuple[str, Any]], ys: Sequence[tuple[str, Any]]) -> Rows:
         """Return data that programs can read where they lie."""
-        self._look(name, x)
-        return Rows(x, y, counting=self.loss_function.counting(y))
+        for k, (name, x) in enumerate(xs):
+            self._look(k, name, x)
+        targets = tuple([y for _, y in ys])
+        return Rows(tuple([x for _, x in xs]), targets, counting=self._counting(targets))
 
     def _features(
-        self, name: str, x: ArrayLike, layout: Layout, finite: bool = True, dtype: str | None = None
+        self, k: int, name: str, x: ArrayLike, layout: Layout, finite: bool = True, dtype: str | None = None
     ) -> np.ndarray:
-        """Return inputs as the program and the first layers take them."""
-        x = as_features(name, x, layout.input_shape, dtype or self.dtype, finite)
-        self._look(name, x)
+        """Return an input as the program and the first layers take it."""
+        x = as_features(name, x, layout.graph.ports[k].shape, dtype or self.dtype, finite)
+        self._look(k, name, x, layout)
         return x
 
-    def _look(self, name: str, x: Any) -> None:
-        """Let the first layers look at inputs."""
-        for layer in self.layers:
-            if not layer.check_data(name, x):
-                break
+    def _look(self, k: int, name: str, x: Any, layout: Layout | None = None) -> None:
+        """Let the first layers look at an input."""
+        graph = (layout or self.layout_for([x.shape[1:]])).graph
+        if graph.looked_at[k]:
+            if graph.ports[k].integers:
+                as_whole(name, x)
+            graph.look(k, name, x)
 
     # ------------------------------------------------------------------ training
 
     def fit(
         self,
-        x: ArrayLike | Iterable[Any],
-        y: ArrayLike | None = None,
+        x: Data | Iterable[Any],
+        y: Data | None = None,
         batch_size: int | None = 32,
         epochs: int = 1,
         shuffle: bool = True,
@@ -834,7 +1423,7 @@ class Sequential:
         validation_freq: int | Iterable[int] = 1,
         initial_epoch: int = 0,
         checkpoint: str | os.PathLike[str] | None = None,
-        sample_weight: ArrayLike | None = None,
+        sample_weight: Data | None = None,
         class_weight: Mapping[int, float] | str | None = None,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
@@ -955,13 +1544,14 @@ class Sequential:
                     if isinstance(generator, np.random.Generator):
                         bits = generator.bit_generator
                         undo.append(partial(setattr, bits, "state", bits.state))
-                undo.append(partial(put_attributes, self._placed(self._setup, None)))
-                self._build(job.first.x.shape[1:], job.source)
+                shapes = [x.shape[1:] for x in job.first.x]
+                undo.append(partial(put_attributes, self._placed(self._setup, None, self.layout_for(shapes).layers)))
+                self._build(shapes, job.source)
             engine = self.engine()
             if engine.layout.random:
                 streams = engine.memory.arrays["streams"]
                 undo.append(partial(put_values, [(streams, streams.copy())]))
-                put_values([(streams, engine.memory.seeded(self.layers, as_generator("seed", job.source)))])
+                put_values([(streams, engine.memory.seeded(as_generator("seed", job.source)))])
             if job.checkpoint is not None:
                 undo.append(job.checkpoint.undo)
                 job.checkpoint.restore(engine)
@@ -977,9 +1567,9 @@ class Sequential:
 
     def train_on_batch(
         self,
-        x: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
+        x: Data,
+        y: Data,
+        sample_weight: Data | None = None,
         class_weight: Mapping[int, float] | str | None = None,
         return_metrics: bool = False,
     ) -> Any:
@@ -1012,10 +1602,11 @@ class Sequential:
         """
         engine = self._engine
         if engine is not None and sample_weight is None and class_weight is None and not return_metrics:
-            loss = engine.step(x, y)
+            loss = engine.step(x, y) if self._single else engine.step(*self._parts(x, y))
             if loss is not None:
                 if engine.least_rows > 1:
-                    rows = np.shape(x)[0]
+                    first: Any = x if self._single else self._parts(x)[0]
+                    rows = np.shape(first)[0]
                     warn_of_few_rows(engine, rows, rows)
                 return loss
         given = x, y, sample_weight, class_weight
@@ -1023,11 +1614,11 @@ class Sequential:
 
     def _train_on_batch(self, return_metrics: bool, *given: Any) -> Any:
         data = self.prepare(*given)
-        engine = self.engine(data.x.shape[1:])
-        network, executor = engine.executor("train", len(data.x), data.weight is not None)
-        warn_of_few_rows(engine, len(data.x), len(data.x))
+        engine = self.engine([x.shape[1:] for x in data.x])
+        network, executor = engine.executor("train", data.n, data.given)
+        warn_of_few_rows(engine, data.n, data.n)
         self._turns.hand = ""
-        rows, results = len(data.x), results_of(executor, len(data.x), 1)
+        rows, results = data.n, results_of(executor, data.n, 1)
         self.optimizer.prepare()
         try:
             executor.run_steps(
@@ -1041,7 +1632,7 @@ class Sequential:
 
     # ------------------------------------------------------------------ the four steps by hand
 
-    def forward(self, x: ArrayLike, training: bool = True) -> np.ndarray:
+    def forward(self, x: Data, training: bool = True) -> Any:
         """Step 1: compute the output of a batch and keep every layer's for `backward`.
 
         The model need not be compiled.
@@ -1070,28 +1661,34 @@ class Sequential:
         (4, 3)
         """
         steps = self._by_hand
-        y = steps.forward(x) if training is steps.training else None
+        y = None
+        if training is steps.training:
+            y = steps.forward(x) if self._single else self._joined(steps.forward(*self._parts(x)))
         return self._turns.take("forward", self._forward, x, training) if y is None else y
 
-    def _forward(self, x: ArrayLike, training: bool) -> np.ndarray:
+    def _forward(self, x: Data, training: bool) -> Any:
         check_kind("training", training, (bool, np.bool_), "True or False")
         features = self._inputs(x)
-        engine = self.engine(features.shape[1:])
-        steps = engine.steps(len(features), bool(training))
+        engine, rows = self.engine([array.shape[1:] for array in features]), len(features[0])
+        steps = engine.steps(rows, bool(training))
         network, executor = steps.network, steps.executor
         self._turns.hand = ""
-        executor.fill(network.x, features)
-        executor.batch = len(features)
+        for buffer, array in zip(network.inputs, features, strict=True):
+            executor.fill(buffer, array)
+        executor.batch = rows
         steps.run("forward")
         if network.drawn is not None:
             put_values([(engine.memory.arrays["streams"], executor.view(network.drawn))])
-        for layer in self.layers:
+        for layer, arrays in zip(engine.layers, engine.memory.views(), strict=True):
             layer.computed = steps.array
+            if len(layer.owners) > 1:
+                # gradients are those of the model that computes
+                layer.arrays = arrays
         steps.has_dy = False
         self._by_hand, self._turns.hand = steps, "forward"
-        return executor.view(network.y_pred).copy()
+        return self._put_out.joined([executor.view(y).copy() for y in network.outputs])
 
-    def loss(self, y_true: ArrayLike) -> float:
+    def loss(self, y_true: Data) -> float:
         """Step 2: compare the output of `forward` with the targets.
 
         Parameters
@@ -1112,22 +1709,28 @@ class Sequential:
         >>> bool(model.loss(y_true) == ((y_pred - y_true) ** 2).mean())
         True
         """
-        loss = self._by_hand.loss(y_true)
+        loss = self._by_hand.loss(y_true) if self._single else self._by_hand.loss(*self._target_parts(y_true))
         return self._turns.take("loss", self._loss, y_true) if loss is None else loss
 
-    def _loss(self, y_true: ArrayLike) -> float:
+    def _loss(self, y_true: Data) -> float:
         self._require_loss()
         if self._turns.hand == "":
             raise RuntimeError("loss() needs the output of forward(x); call that first")
-        steps, shape = self._by_hand, self.engine().layout.output_shape
+        steps, results = self._by_hand, self.engine().layout.graph.results
         network, executor = steps.network, steps.executor
-        y = as_targets("y_true", y_true, self.loss_function, shape, self.dtype, executor.batch)
-        executor.fill(network.y_true, y)
+        targets = []
+        for head, (name, y) in zip(self._setup.heads, self._targets("y_true", y_true), strict=True):
+            if y is None:
+                raise ValueError(f"{name} is missing; the steps by hand need targets for all outputs that have a loss")
+            shape = results[head.output].shape
+            targets.append(as_targets(name, y, head.loss, shape, self.dtype, executor.batch))
+        for objective, y in zip(network.objectives, targets, strict=True):
+            executor.fill(objective.y_true, y)
         steps.run("loss")
         self._turns.hand = "loss"
         return float(executor.view(network.loss))
 
-    def backward(self, dy: ArrayLike | None = None) -> None:
+    def backward(self, dy: Data | None = None) -> None:
         """Step 3: compute ``layer.dw`` and ``layer.db``, and ``layer.dy``, the gradient of each layer's output.
 
         Parameters
@@ -1151,10 +1754,14 @@ class Sequential:
                [2.]], dtype=float32)
         """
         steps = self._by_hand
-        if (steps.backward() if dy is None else steps.pull(dy)) is None:
+        if dy is None:
+            done = steps.backward()
+        else:
+            done = steps.pull(dy) if self._single else steps.pull(*self._dy_parts(dy, steps))
+        if done is None:
             self._turns.take("backward", self._backward, dy)
 
-    def _backward(self, dy: ArrayLike | None) -> None:
+    def _backward(self, dy: Data | None) -> None:
         steps, hand = self._by_hand, self._turns.hand
         if dy is None:
             self._require_loss()
@@ -1164,11 +1771,19 @@ class Sequential:
         else:
             if hand not in PULLED_AFTER:
                 raise RuntimeError("backward(dy) needs the output of forward(x); call that first")
-            network, executor = steps.network, steps.executor
-            shape = (executor.batch, *self.engine().layout.output_shape)
-            executor.fill(network.dy, as_gradient(dy, shape, self.dtype))
+            for buffer, array in self._dys(dy, steps.network, steps.executor.batch):
+                steps.executor.fill(buffer, array)
             steps.run("pull")
         steps.has_dy, self._turns.hand = True, "backward"
+
+    def _dys(self, dy: Any, network: Network, rows: int) -> list[tuple[Buffer, np.ndarray]]:
+        """Return gradients of the outputs by the buffers that they go to; what is left out is 0."""
+        for k, (name, part) in enumerate(self._put_out.parts("dy", dy)):
+            if k not in network.dys and part is not None:
+                what = f"the model was compiled without a loss for {self._put_out.names[k]!r}"
+                raise ValueError(f"{name} is given, and {what}; compile it without any to train it by gradients")
+        arrays = self._gradients(dy, rows, self.engine().layout.graph)
+        return [(network.dys[k], array) for k, array in enumerate(arrays) if k in network.dys]
 
     def update(self) -> None:
         """Step 4: let the optimizer change the parameters; where it accumulates gradients, the k-th call does.
@@ -1202,13 +1817,13 @@ class Sequential:
 
     def input_gradient(
         self,
-        x: ArrayLike,
-        y: ArrayLike | None = None,
+        x: Data,
+        y: Data | None = None,
         *,
-        dy: ArrayLike | None = None,
-        sample_weight: ArrayLike | None = None,
+        dy: Data | None = None,
+        sample_weight: Data | None = None,
         training: bool = False,
-    ) -> np.ndarray:
+    ) -> Any:
         """Return the gradient of the loss, or of an objective of your own, by the inputs.
 
         The model stays as it is: parameters, statistics, streams of random numbers, ``layer.dw`` and the steps by hand.
@@ -1259,7 +1874,11 @@ class Sequential:
         engine = self._engine
         if engine is not None and sample_weight is None and training is False and (y is None) != (dy is None):
             idle, target = (engine.pullers, dy) if y is None else (engine.differentiators, y)
-            dx = engine.ask(idle, x, target, WHOLE)
+            if self._single:
+                dx = engine.ask(idle, x, target, WHOLE)
+            else:
+                dxs = engine.ask(idle, *(self._parts(x, y) if dy is None else self._pull_parts(x, dy)), WHOLE)
+                dx = None if dxs is None else self._take_in.joined(dxs if isinstance(dxs, list) else [dxs])
             if dx is not None:
                 return dx
         if (y is None) == (dy is None):
@@ -1271,23 +1890,35 @@ class Sequential:
         if y is not None:
             return self.read("input_gradient", self._gradient_of_loss, x, y, sample_weight, training)
         if self._memory is None:
-            self.build(self._pulled(x, dy)[0].shape[1:])
+            self.build([part.shape[1:] for part in self._pulled(x, dy)[0].x])
         return self._turns.read("input_gradient", self._pulled_back, x, dy, training)
 
-    def _gradient_of_loss(self, x: ArrayLike, y: ArrayLike, sample_weight: Any, training: bool) -> np.ndarray:
+    def _gradient_of_loss(self, x: Data, y: Data, sample_weight: Any, training: bool) -> Any:
         engine = self.engine()
-        return gradient_of_loss(engine, self.prepare(x, y, sample_weight), engine.trained if training else None)
+        data = self.prepare(x, y, sample_weight)
+        return self._take_in.joined(gradient_of_loss(engine, data, engine.trained if training else None))
 
-    def _pulled_back(self, x: ArrayLike, dy: Any, training: bool) -> np.ndarray:
+    def _pulled_back(self, x: Data, dy: Any, training: bool) -> Any:
         engine = self.engine()
-        return pulled_back(engine, *self._pulled(x, dy), engine.trained if training else None)
+        return self._take_in.joined(
+            pulled_back(engine, *self._pulled(x, dy), engine.trained if training else None)
+        )
 
-    def _pulled(self, x: ArrayLike, dy: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return inputs and a gradient of their outputs as the program takes them."""
-        rows = self._inputs(x)
-        return rows, as_gradient(dy, (len(rows), *self.layout_for(rows.shape[1:]).output_shape), self.dtype)
+    def _pulled(self, x: Data, dy: Any) -> tuple[Rows, list[np.ndarray]]:
+        """Return inputs and gradients of their outputs as the program takes them."""
+        data = Rows(tuple(self._inputs(x)))
+        graph = self.layout_for([array.shape[1:] for array in data.x]).graph
+        return data, self._gradients(dy, data.n, graph)
 
-    def row_gradients(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
+    def _gradients(self, dy: Any, rows: int, graph: Graph) -> list[np.ndarray]:
+        """Return a gradient of each output, zeros where none is given."""
+        shapes = [(rows, *port.shape) for port in graph.results]
+        return [
+            np.zeros(shape, self.dtype) if part is None else as_gradient(part, shape, self.dtype, name)
+            for (name, part), shape in zip(self._put_out.parts("dy", dy), shapes, strict=True)
+        ]
+
+    def row_gradients(self, x: Data, y: Data) -> np.ndarray:
         """Return the gradient of each row's own loss by all parameters.
 
         A row is computed as a batch of its own, bit for bit, by layers that predict: nothing is dropped, and the moving
@@ -1321,22 +1952,23 @@ class Sequential:
         """
         return self.read("row_gradients", self._row_gradients, x, y)
 
-    def _row_gradients(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
+    def _row_gradients(self, x: Data, y: Data) -> np.ndarray:
         data = self.prepare(x, y)
-        if not self.loss_function.of_samples:
-            raise ValueError(f"{self.loss_function!r} is no sum over rows; row_gradients needs a loss that is")
+        for head in self._setup.heads:
+            if not head.loss.of_samples:
+                raise ValueError(f"{head.loss!r} is no sum over rows; row_gradients needs a loss that is")
         return row_gradients(self.engine(), data)
 
     # ------------------------------------------------------------------ using
 
     def predict(
         self,
-        x: ArrayLike | Iterable[Any],
+        x: Data | Iterable[Any],
         batch_size: int = BLOCK,
         verbose: int | str = 0,
         *,
         weights: str | None = None,
-    ) -> np.ndarray:
+    ) -> Any:
         """Return the output for every row.
 
         Parameters
@@ -1371,17 +2003,20 @@ class Sequential:
         """
         engine = self._engine
         if engine is not None and batch_size.__class__ is int and not verbose and weights is None:
-            y = engine.ask(engine.predictors, x, batch_size)
+            if self._single:
+                y = engine.ask(engine.predictors, x, batch_size)
+            else:
+                y = self._joined(engine.ask(engine.predictors, *self._parts(x), batch_size))
             if y is not None:
                 return y
         batch_size, verbose = integer("batch_size", batch_size, 1), check_verbose(verbose)
         self._check_weights(weights)
         fed = is_feed(x, sequences=False)
-        given: Any = Feed("x", x, self._inputs_of) if fed else x
+        data: Any = Feed("x", x, self._inputs_of) if fed else x
         if self._memory is None:
-            rows = given.first if fed else self._inputs(given)
-            self.build(rows.shape[1:])
-        return self._turns.read("predict", self._predict, given, batch_size, verbose, weights)
+            rows = data.first if fed else self._inputs(data)
+            self.build([array.shape[1:] for array in rows])
+        return self._turns.read("predict", self._predict, data, batch_size, verbose, weights)
 
     def _check_weights(self, weights: str | None) -> None:
         """Raise ValueError where somebody asks for averages that the optimizer does not keep."""
@@ -1399,58 +2034,70 @@ class Sequential:
         self._check_weights(weights)
         return None if weights is None else self.optimizer.averages
 
-    def _inputs(self, x: ArrayLike) -> np.ndarray:
-        """Return inputs as the first layer takes them, finite or not."""
-        rows = as_rows("x", x)
-        return self._features("x", rows, self.layout_for(rows.shape[1:]), finite=False)
+    def _inputs(self, x: Any) -> list[np.ndarray]:
+        """Return inputs as the first layers take them, finite or not."""
+        rows = self._as_rows(self._take_in.parts("x", x, whole=True))
+        layout = self.layout_for([array.shape[1:] for _, array in rows])
+        return [self._features(k, name, array, layout, finite=False) for k, (name, array) in enumerate(rows)]
 
-    def _inputs_of(self, item: Any) -> np.ndarray:
+    def _inputs_of(self, item: Any) -> list[np.ndarray]:
         """Return the inputs of a batch of an iterable."""
-        return self._inputs(inputs_of(item, self.input_shape))
+        if self._take_in.kind == "one":
+            return self._inputs(inputs_of(item, self.input_shape))
+        nested = isinstance(item, (list, tuple)) and isinstance(item[0], (list, tuple, Mapping))
+        return self._inputs(item[0] if nested and np.ndim(item[0]) != 1 else item)
 
-    def _predict(self, x: Any, batch_size: int, verbose: int, weights: str | None) -> np.ndarray:
+    def _predict(self, x: Any, batch_size: int, verbose: int, weights: str | None) -> Any:
         # within the turn: until then another thread may compile for another dtype
         engine, averages = self.engine(), self._averages(weights)
         if isinstance(x, Feed):
             with Progress("predict", verbose, None) as progress:
                 outputs = [
-                    self._outputs(engine, x, min(batch_size, len(x)), progress, averages=averages) for x in x.epoch()
+                    self._outputs(engine, xs, min(batch_size, len(xs[0])), progress, averages=averages)
+                    for xs in x.epoch()
                 ]
                 progress.end({})
-            return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
-        rows, layout, name = as_rows("x", x), engine.layout, source("x", x)
-        check_rows(name, rows, layout.input_shape)
-        batch = min(batch_size, len(rows))
-        y = np.empty((len(rows), *layout.output_shape), self.dtype)
-        with Progress("predict", verbose, len(rows)) as progress:
-            for here in by_blocks(rows, self.dtype, batch):
-                features = self._features(behind(name, here.start), rows[here], layout, finite=False)
-                self._outputs(engine, features, batch, progress, y[here], averages)
+            ys = [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in zip(*outputs, strict=True)]
+            return self._put_out.joined(ys)
+        given, layout = self._as_rows(self._take_in.parts("x", x, whole=True)), engine.layout
+        for (name, array), port in zip(given, layout.graph.ports, strict=True):
+            check_rows(name, array, port.shape)
+        rows = len(given[0][1])
+        batch = min(batch_size, rows)
+        ys = [np.empty((rows, *port.shape), self.dtype) for port in layout.graph.results]
+        with Progress("predict", verbose, rows) as progress:
+            for here in by_blocks(_widest([array for _, array in given], self.dtype), self.dtype, batch):
+                features = [
+                    self._features(k, behind(name, here.start), array[here], layout, finite=False)
+                    for k, (name, array) in enumerate(given)
+                ]
+                self._outputs(engine, features, batch, progress, [y[here] for y in ys], averages)
             progress.end({})
-        return y
+        return self._put_out.joined(ys)
 
     def _outputs(
         self,
         engine: Engine,
-        x: np.ndarray,
+        xs: Sequence[np.ndarray],
         batch: int,
         progress: Progress,
-        y: np.ndarray | None = None,
+        ys: Sequence[np.ndarray] | None = None,
         averages: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Return the outputs of rows, in `y` if that is given."""
-        if y is None:
-            y = np.empty((len(x), *engine.layout.output_shape), self.dtype)
+    ) -> Sequence[np.ndarray]:
+        """Return the outputs of rows, in `ys` if these are given."""
+        rows = len(xs[0])
+        if ys is None:
+            ys = [np.empty((rows, *port.shape), self.dtype) for port in engine.layout.graph.results]
         network, executor = engine.lend("predict", batch, averages=averages)
-        arrays = {network.x: x, network.y_pred: y}
+        arrays = {**dict(zip(network.inputs, xs, strict=True)), **dict(zip(network.outputs, ys, strict=True))}
         try:
-            executor.run_steps((0, len(network.program.calls)), len(x), batch, arrays, progress.pause(len(x), batch))
+            executor.run_steps((0, len(network.program.calls)), rows, batch, arrays, progress.pause(rows, batch))
         finally:
             engine.give_back("predict", executor, averages=averages)
-        progress.add(len(x))
-        return y
+        progress.add(rows)
+        return ys
 
-    def predict_on_batch(self, x: ArrayLike) -> np.ndarray:
+    def predict_on_batch(self, x: Data) -> Any:
         """Return the output for every row, computed as one batch.
 
         Parameters
@@ -1470,7 +2117,7 @@ class Sequential:
         """
         return self.predict(x, WHOLE)
 
-    def predict_proba(self, x: ArrayLike, batch_size: int = BLOCK) -> np.ndarray:
+    def predict_proba(self, x: Data, batch_size: int = BLOCK) -> Any:
         """Return the probability of every class, for every row.
 
         The loss of the compiled model says how outputs become probabilities: by nothing, a sigmoid or a softmax.
@@ -1511,7 +2158,7 @@ class Sequential:
         y: np.ndarray = loss.probabilities(self.predict(x, batch_size), self.backend, self.numerics)
         return y
 
-    def predict_classes(self, x: ArrayLike, batch_size: int = BLOCK) -> np.ndarray:
+    def predict_classes(self, x: Data, batch_size: int = BLOCK) -> Any:
         """Return the class of every row, as the metric "accuracy" counts it.
 
         Parameters
@@ -1548,16 +2195,18 @@ class Sequential:
 
     def _loss_on_probabilities(self, what: str) -> Loss:
         self._require_loss()
+        if self._put_out.kind != "one":
+            raise ValueError(f"{what} is for models with one output; this one has {', '.join(self._put_out.names)}")
         loss: Loss = self.loss_function
         loss.link_of(what)
         return loss
 
     def evaluate(
         self,
-        x: ArrayLike | Iterable[Any],
-        y: ArrayLike | None = None,
+        x: Data | Iterable[Any],
+        y: Data | None = None,
         batch_size: int = BLOCK,
-        sample_weight: ArrayLike | None = None,
+        sample_weight: Data | None = None,
         verbose: int | str = 0,
         steps: int | None = None,
         return_dict: bool = False,
@@ -1603,7 +2252,10 @@ class Sequential:
         engine = self._engine
         plain = sample_weight is None and steps is None and not verbose and weights is None
         if engine is not None and plain and batch_size.__class__ is int:
-            logs = engine.ask(engine.evaluators, x, y, batch_size)
+            if self._single:
+                logs = engine.ask(engine.evaluators, x, y, batch_size)
+            else:
+                logs = engine.ask(engine.evaluators, *self._parts(x, y), batch_size)
             if logs is not None:
                 return logs if return_dict else Evaluation(logs)
         batch_size, verbose = integer("batch_size", batch_size, 1), check_verbose(verbose)
@@ -1614,7 +2266,7 @@ class Sequential:
         return logs if return_dict else Evaluation(logs)
 
     def _evaluate(
-        self, x: Any, y: Any, batch_size: int, sample_weight: ArrayLike | None, verbose: int, weights: str | None
+        self, x: Any, y: Any, batch_size: int, sample_weight: Data | None, verbose: int, weights: str | None
     ) -> dict[str, Any]:
         self._require_loss()
         averages = self._averages(weights)
@@ -1623,24 +2275,30 @@ class Sequential:
             parts = x.epoch()
         else:
             data = self.prepare(x, y, sample_weight, converted=False)
-            parts, rows = self._converted(data, source("x", x), batch_size), len(data.x)
+            names = [source(name, part) for name, part in self._take_in.parts("x", x)]
+            parts, rows = self._converted(data, names, batch_size), data.n
         with Progress("evaluate", verbose, rows) as progress:
             logs = evaluate(self.engine(), parts, batch_size, progress, averages)
             progress.end(logs)
         return logs
 
-    def _converted(self, data: Rows, name: str, block: int) -> Iterator[Rows]:
+    def _converted(self, data: Rows, names: Sequence[str], block: int) -> Iterator[Rows]:
         """Yield data whose inputs are of any dtype as programs read them: so many rows that they need little memory."""
-        together = self.loss_function.rows_per_sample
-        if ready(data.x, self.dtype):
+        together = self.rows_per_sample
+        if all(ready(x, self.dtype) for x in data.x):
             yield data
             return
-        for here in by_blocks(data.x, self.dtype, max(block // together, 1) * together):
-            features = self._features(behind(name, here.start), data.x[here], self.engine().layout)
-            yield data.of(here)._replace(x=features)
+        layout = self.engine().layout
+        for here in by_blocks(_widest(data.x, self.dtype), self.dtype, max(block // together, 1) * together):
+            rows = data.of(here)
+            features = [
+                self._features(k, behind(name, here.start), x, layout)
+                for k, (name, x) in enumerate(zip(names, rows.x, strict=True))
+            ]
+            yield rows.with_inputs(tuple(features))
 
     def test_on_batch(
-        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, return_dict: bool = False
+        self, x: Data, y: Data, sample_weight: Data | None = None, return_dict: bool = False
     ) -> Evaluation | Any:
         """Return the loss and the metrics of data that are computed as one batch.
 
@@ -1722,17 +2380,17 @@ class Sequential:
         for (entry, array), given in zip(wanted, weights, strict=True):
             value = as_numbers(f"weights[{len(pairs)}]", given)
             if value.shape != entry.shape:
-                what = f"{self.layers[entry.layer].name}.{entry.name} has {entry.shape}"
+                what = f"{self.engine().layout.names[entry.layer]}.{entry.name} has {entry.shape}"
                 raise ValueError(f"weights[{len(pairs)}] has shape {value.shape}; {what}")
             pairs.append((array, value.astype(array.dtype)))
         put_values(pairs)
 
-    def copy_weights_from(self, other: Sequential, tau: float = 1.0) -> None:
+    def copy_weights_from(self, other: Model, tau: float = 1.0) -> None:
         """Set all parameters and statistics to those of another model, or move them towards these.
 
         Parameters
         ----------
-        other : Sequential
+        other : Model
             Its layers have weights of the same shapes, as those of a `clone` do.
         tau : float
             In [0, 1]: each array becomes ``w + tau * (other's w - w)``, the bits of that expression in this model's
@@ -1761,20 +2419,20 @@ class Sequential:
         >>> target.layers[0].b
         array([1.], dtype=float32)
         """
-        check_kind("other", other, Sequential, "a fastbp.Sequential")
+        check_kind("other", other, Model, "a fastbp.Model or fastbp.Sequential")
         tau = number("tau", tau, 0, 1, closed_high=True)
         if other._memory is None:
             other.build()
         memory: Any = other._memory
-        layout = self.layout_for(memory.layout.input_shape)
+        layout = self.layout_for([port.shape for port in memory.layout.graph.ports])
         if layout.weights != memory.layout.weights:
             layouts = memory.layout, layout
             fitting("other", *({f"layers[{k}].{name}": shape for k, name, shape in its.weights} for its in layouts))
         if self._memory is None:
-            self.build(layout.input_shape)
+            self.build([port.shape for port in layout.graph.ports])
         self._turns.between("copy_weights_from", other._turns.read, "copy_weights_from", self._move, other, tau)
 
-    def _move(self, other: Sequential, tau: float) -> None:
+    def _move(self, other: Model, tau: float) -> None:
         memory: Any = self._memory
         memory.move(other._memory, tau)
 
@@ -1829,15 +2487,15 @@ class Sequential:
         >>> bool((other.layers[0].w == model.layers[0].w).all())
         True
         """
-        shape, arrays = weights_of_file(path, Sequential)
-        layout = self.layout_for(shape)
-        fitting("path", {name: a.shape for name, a in arrays.items()}, names_of(self.layers, layout), path)
-        self.build(layout.input_shape)
+        shapes, arrays = weights_of_file(path, _makers())
+        layout = self.layout_for(shapes)
+        fitting("path", {name: a.shape for name, a in arrays.items()}, names_of(layout), path)
+        self.build([port.shape for port in layout.graph.ports])
         self._turns.between("load_weights", self._load_weights, arrays)
 
     def _load_weights(self, arrays: dict[str, np.ndarray]) -> None:
         memory: Any = self._memory
-        found = [(array, arrays[f"{self.layers[entry.layer].name}/{entry.name}"]) for entry, array in memory.weights]
+        found = [(array, arrays[f"{memory.layout.names[entry.layer]}/{entry.name}"]) for entry, array in memory.weights]
         put_values([(array, value.astype(array.dtype)) for array, value in found])
 
     def count_params(self) -> int:
@@ -1857,7 +2515,11 @@ class Sequential:
         return self.layout_for().n
 
     def summary(self) -> None:
-        """Print the layers with their output shapes and numbers of parameters.
+        """Print the uses of layers with their output shapes and numbers of parameters, as ``print(model)`` does.
+
+        In a graph what a layer takes is told where that is not the output of the row before. What is made of other
+        layers, as a model that is called is, has a row, too, above those. Of a layer that is used several times the
+        parameters stand where it is used first.
 
         Examples
         --------
@@ -1870,10 +2532,83 @@ class Sequential:
         dropout_1  Dropout()        (None, 8)          0
         dense_2    Dense(identity)  (None, 3)         27
         67 parameters, 268 bytes in float32
+
+        >>> tower = fastbp.Sequential([fastbp.Dense(4, activation="relu")], name="tower")
+        >>> left, right = fastbp.Input(8, name="left"), fastbp.Input(8, name="right")
+        >>> both = fastbp.layers.Concatenate()([tower(left), tower(right)])
+        >>> fastbp.Model([left, right], fastbp.Dense(1)(both)).summary()
+        layer              kind             output     parameters  takes
+        left               Input            (None, 8)
+        right              Input            (None, 8)
+        tower              Sequential       (None, 4)              left
+          tower.dense_1    Dense(relu)      (None, 4)          36
+        tower:2            Sequential       (None, 4)              right
+          tower.dense_1:2  Dense(relu)      (None, 4)
+        concatenate_1      Concatenate()    (None, 8)           0  tower, tower:2
+        dense_1            Dense(identity)  (None, 1)           9
+        45 parameters, 180 bytes in float32
         """
         from .summary import as_text
 
-        print(as_text(self.layers, self.layout_for(), self.dtype))
+        print(as_text(self.layout_for(), self.dtype))
+
+    def plot(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        format: str | None = None,
+        direction: str = "TB",
+        depth: int | None = None,
+    ) -> Any:
+        """Draw the graph: inputs, uses of layers with their output shapes, what they are within, and outputs.
+
+        Parameters
+        ----------
+        path : path-like, optional
+            A file to write. Its ending says what: ``.mmd`` and ``.md`` are Mermaid's text, ``.gv`` and ``.dot`` that of
+            graphviz, ``.svg``, ``.png`` and ``.pdf`` pictures, of which graphviz draws the latter two.
+        format : {"graphviz", "mermaid"}, optional
+            By default what the path's ending says; else graphviz where the package of that name and its program
+            ``dot`` are installed, and Mermaid where they are not.
+        direction : {"TB", "LR"}
+            From above to below, or from left to right; a picture that is drawn without graphviz goes down.
+        depth : int, optional
+            How many levels of models and layers that are made of others are opened: with 0 each is one box. By default
+            all.
+
+        Returns
+        -------
+        graphviz.Source or str
+            Notebooks show either as a picture. The string is Mermaid's text, which GitHub, JupyterLab and
+            https://mermaid.live draw as well.
+
+        Raises
+        ------
+        ValueError
+            If the path has another ending, or one that the format does not write.
+        ImportError, RuntimeError
+            If graphviz, or its program, is needed and missing.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> x = fastbp.Input(4)
+        >>> model = fastbp.Model(x, fastbp.layers.Add()([fastbp.Dense(4, name="h")(x), x]))
+        >>> print(model.plot(format="mermaid"))
+        flowchart TB
+            i0(["input_1<br>Input<br>(None, 4)"])
+            u0["h<br>Dense(identity)<br>(None, 4)"]
+            u1["add_1<br>Add()<br>(None, 4)"]
+            o0(["add_1<br>Output<br>(None, 4)"])
+            i0 --> u0
+            u0 --> u1
+            i0 --> u1
+            u1 --> o0
+        <BLANKLINE>
+        """
+        from .drawing import draw
+
+        return draw(self.layout_for().graph, path, format, direction, depth)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model, and the optimizer's state if it is compiled, to one ``.npz`` file, atomically.
@@ -1903,8 +2638,9 @@ class Sequential:
         from .io import save_arrays
 
         self.build()
-        if type(self) is not Sequential:
-            warn(f"the file holds a Sequential, which load_model returns; what {type(self).__name__} adds is not in it")
+        kind = "Sequential" if isinstance(self, Sequential) else "Model"
+        if type(self) not in (Sequential, Model):
+            warn(f"the file holds a {kind}, which load_model returns; what {type(self).__name__} adds is not in it")
         save_arrays(path, *self._turns.read("save", contents, self))
 
     def get_config(self) -> dict[str, Any]:
@@ -1931,24 +2667,366 @@ class Sequential:
         optimizer = None if self.optimizer is None else optimizers.to_config(self.optimizer)
         return config_of(self, self.layout_for(), optimizer)
 
+    def described(self) -> dict[str, Any]:
+        """Return how the layers are put together as plain data; of a `Sequential` that is nothing.
+
+        Returns
+        -------
+        dict of str to object
+            Tensors are numbers: the inputs, then what each node makes.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> x = fastbp.Input(4)
+        >>> model = fastbp.Model(x, fastbp.Dense(4)(x) + x)
+        >>> model.described()["nodes"]
+        [['dense_1', [0], False], ['add_1', [1, 0], True]]
+        """
+        graph, labels = self._described(), _labels(self.layers)
+        return {
+            "inputs": {"kind": self._take_in.kind, "names": list(self._take_in.names), "tensors": graph["inputs"]},
+            "outputs": {"kind": self._put_out.kind, "names": list(self._put_out.names), "tensors": graph["outputs"]},
+            "nodes": [[labels[k], taken, many] for k, taken, many in graph["nodes"]],
+            **({"losses": graph["losses"]} if graph["losses"] else {}),
+        }
+
+    def _described(self) -> dict[str, Any]:
+        xs, ys = self._tensors
+        graph = described(xs, [*ys, *[tensor for tensor, _ in self._extras]], self.layers)
+        n = len(ys)
+        weights = [weight for _, weight in self._extras]
+        losses = [list(pair) for pair in zip(graph["outputs"][n:], weights, strict=True)]
+        return {**graph, "outputs": graph["outputs"][:n], "losses": losses}
+
+    def _rebuild(self, graph: dict[str, Any], layers: Sequence[Any]) -> None:
+        losses = graph.get("losses", [])
+        n = len(graph["outputs"])
+        xs, ys = rebuilt({**graph, "outputs": [*graph["outputs"], *[tensor for tensor, _ in losses]]}, layers)
+        self._tensors = xs, ys[:n]
+        self._extras = [(tensor, weight) for tensor, (_, weight) in zip(ys[n:], losses, strict=True)]
+        self._graph = Graph(xs, ys[:n], [*self._take_in.names, *self._put_out.names], self._extras, self)
+
+    @classmethod
+    def from_structure(cls, layers: Sequence[Any], config: Mapping[str, Any]) -> Any:
+        """Return a model of layers that are put together as `described` says.
+
+        Parameters
+        ----------
+        layers : list of Layer
+        config : dict of str to object
+
+        Returns
+        -------
+        Model
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> x = fastbp.Input(4)
+        >>> model = fastbp.Model(x, fastbp.Dense(4)(x))
+        >>> fastbp.Model.from_structure([fastbp.Dense(2, name="dense_1")], model.described())
+        <Model: dense_1>
+        """
+        places = {label: k for k, label in enumerate(_labels(layers))}
+        nodes = [[places[label], taken, many] for label, taken, many in config["nodes"]]
+        losses = config.get("losses", [])
+        outputs = [*config["outputs"]["tensors"], *[tensor for tensor, _ in losses]]
+        xs, ys = rebuilt({"inputs": config["inputs"]["tensors"], "nodes": nodes, "outputs": outputs}, layers)
+        n = len(ys) - len(losses)
+        inputs, outputs = [
+            Structure(which, tuple(config[which]["names"]), config[which]["kind"]).joined(tensors)
+            for which, tensors in (("inputs", xs), ("outputs", ys[:n]))
+        ]
+        model = cls(inputs, outputs, name=config.get("name"))
+        for tensor, (_, weight) in zip(ys[n:], losses, strict=True):
+            model.add_loss(tensor, weight)
+        return model
+
     def __repr__(self) -> str:
         inner = ", ".join(layer.name for layer in self.layers)
-        return f"<Sequential: {inner}>"
+        return f"<{type(self).__name__}: {inner}>"
+
+    def __str__(self) -> str:
+        from .summary import as_text
+
+        layout, _ = self._layout_or_why()
+        return repr(self) if layout is None else as_text(layout, self.dtype)
 
     def _repr_html_(self) -> str:
         from .summary import as_html
 
-        layout, why = None, ""
-        try:
-            layout = self.layout_for()
-        except (RuntimeError, ValueError) as error:  # no layers, no shape yet, or one that they refuse
-            why = str(error)
+        layout, why = self._layout_or_why()
         return as_html(self.layers, layout, self.dtype, why)
+
+    def _layout_or_why(self) -> tuple[Layout | None, str]:
+        """Return the layout, or why there is none: no layers, no shape yet, or one that they refuse."""
+        try:
+            return self.layout_for(), ""
+        except (RuntimeError, ValueError) as error:
+            return None, str(error)
+
+
+@spelled_methods()
+class Sequential(Model):
+    """Layers in a row.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+    input_shape : int or tuple of int, optional
+        The shape of one row. Without it (and without one in the first layer) the first data decide.
+    seed : int or numpy.random.Generator, optional
+        For the initial weights. Without it `fit`'s seed counts if `fit` builds the model.
+    name : str, optional
+        What it goes by where it is a layer of another model.
+
+    Attributes
+    ----------
+    layers : list of Layer
+    seed : int, numpy.random.Generator or None
+        What the initial weights were drawn from, once the model is built.
+    fit_seed : int or None
+        What the last `fit` drew from; None for a generator of the caller's.
+    history : History
+        Of the last `fit`.
+    batch_losses : ndarray
+        The loss of every batch of the last `fit`, in order.
+
+    Notes
+    -----
+    One call at a time may change a model. `predict`, `evaluate`, `input_gradient`, `row_gradients`, `get_weights`,
+    `save` and what copies or pickles it only read it: many threads may do so at a time, and so may the callbacks of a
+    `fit` and handlers of signals, which find the model as it was after the last whole step. All else is refused with a
+    RuntimeError before it touches anything. Ctrl-C at any moment, a MemoryError or an error in a callback leave the
+    model as it was after the last whole step.
+
+    ``copy.deepcopy``, ``copy.copy`` and ``pickle`` give a model of its own that goes on with the same bits: parameters,
+    the optimizer's state, streams of random numbers, history. Gradients are not copied, and steps by hand begin anew.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype="float32")
+    >>> y = np.array([0, 1, 1, 0])
+    >>> model = fastbp.Sequential([fastbp.Dense(8, activation="tanh"), fastbp.Dense(2)], seed=0)
+    >>> model.compile(optimizer=fastbp.optimizers.Adam(lr=0.05), loss="sparse_categorical_crossentropy",
+    ...               metrics=["accuracy"])
+    >>> history = model.fit(x, y, batch_size=4, epochs=200, seed=0, verbose=0)
+    >>> history.history["accuracy"][-1]
+    1.0
+    >>> model.predict(x).argmax(axis=1)
+    array([0, 1, 1, 0])
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Layer] = (),
+        input_shape: int | tuple[int, ...] | None = None,
+        seed: Seed = None,
+        name: str | None = None,
+    ) -> None:
+        if isinstance(layers, Layer):
+            raise TypeError(f"layers is {layers!r}; it must be a list of layers: Sequential([a, b])")
+        self._begin(seed, _name(name, "sequential"), name is not None)
+        self._input_shape = as_shape(input_shape)
+        for layer in as_list("layers", layers, "layers, such as fastbp.Dense(10)"):
+            self.add(layer)
+        if self.input_shape is not None and self.layers:
+            self.build()
+
+    def learn(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Take the shape of a row, where the model does not know it yet.
+
+        Parameters
+        ----------
+        shapes : list of tuple of int
+            One.
+        """
+        if self._shapes is None:
+            (self._input_shape,) = shapes
+
+    def described(self) -> dict[str, Any]:
+        """Return nothing: each layer takes what the one before it makes."""
+        return {}
+
+    @classmethod
+    def from_structure(cls, layers: Sequence[Any], config: Mapping[str, Any]) -> Sequential:
+        """Return a model of layers that follow one another.
+
+        Parameters
+        ----------
+        layers : list of Layer
+        config : dict of str to object
+            Of it the name counts.
+
+        Returns
+        -------
+        Sequential
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> fastbp.Sequential.from_structure([fastbp.Dense(2)], {})
+        <Sequential: dense_1>
+        """
+        return cls(layers, name=config.get("name"))
+
+    @property
+    def _shapes(self) -> list[tuple[int, ...]] | None:
+        if self.layout is not None:
+            return [self.layout.input_shape]
+        given = self._input_shape
+        if given is None and self.layers:
+            first = self.layers[0]
+            given = first.input_shape if isinstance(first, (Layer, Sequential)) else first.inputs.shape
+        return None if given is None else [tuple(given)]
+
+    def _traced(self, shapes: Sequence[tuple[int, ...]]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        (shape,) = shapes
+        if self._tensors[0] and self._tensors[0][0].shape == shape:
+            return self._tensors
+        if not self.layers:
+            raise RuntimeError("the model has no layers")
+        x = y = Tensor(shape, name="input")
+        for layer in self.layers:
+            (y,) = layer.node_of(y).outputs
+        self._tensors = (x,), (y,)
+        return self._tensors
+
+    def _graph_for(self, shapes: list[tuple[int, ...]] | None) -> Graph:
+        if not self.layers:
+            raise RuntimeError("the model has no layers")
+        found = self._shapes or shapes
+        if found is None:
+            raise RuntimeError("the input shape is not known yet; give input_shape= or data")
+        (shape,) = found
+        if not all(isinstance(n, int) and n > 0 for n in shape):
+            raise ValueError(f"input_shape is {shape!r}; it must be positive integers")
+        graph = Graph(*self._traced([shape]), ["input", "output"], whole=self)
+        self._own(graph)
+        return graph
+
+    def trace(self) -> None:
+        """Let layers know the tensors that they take and make, where the shape of a row is known.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(8, name="hidden"), fastbp.Dense(3)], input_shape=4)
+        >>> features = fastbp.Model(model.inputs, model.get_layer("hidden").output)
+        >>> features.predict([[1, 2, 3, 4]]).shape
+        (1, 8)
+        """
+        shapes = self._shapes
+        if shapes is not None and self.layers:
+            for node in nodes_between(*self._traced(shapes), "the model"):
+                if not node.layer.nodes:
+                    node.layer.nodes.append(node)
+
+    def add(self, layer: Layer) -> None:
+        """Append a layer to a model that is not built yet.
+
+        Parameters
+        ----------
+        layer : Layer
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            If it is no layer, is in a model already or has a name that is taken; if the model is built or compiled.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential()
+        >>> model.add(fastbp.Dense(8, activation="relu"))
+        >>> model.add(fastbp.Dense(3, name="output"))
+        >>> model
+        <Sequential: dense_1, output>
+        """
+        if not isinstance(layer, (Layer, Model)):
+            hint = foreign("layer", layer) or ", such as fastbp.Dense(10)"
+            if isinstance(layer, Tensor):
+                hint = "; in a Sequential the shape of a row is the argument input_shape"
+            raise TypeError(f"layer {len(self.layers)} is {layer!r}; it must be a Layer{hint}")
+        if self.layout is not None:
+            raise RuntimeError("the model is built; add layers before it sees data or an input_shape")
+        if self.loss_function is not None:
+            raise RuntimeError("the model is compiled; add layers before, the loss depends on the last one")
+        if self.nodes or self.owners:
+            raise RuntimeError("the model is a part of another one, or was called with a tensor; add layers before")
+        if any(layer is other for other in self.layers):
+            raise ValueError(f"layer {layer.name or type(layer).__name__} is in the model already")
+        if isinstance(layer, Model) and layer.holds(self):
+            raise ValueError(f"layer {layer.name} is the model itself, or has it inside; that would have no end")
+        if isinstance(layer, Layer) and layer.owners:
+            what = "make one for each model, or call it in a fastbp.Model, where models share layers"
+            raise ValueError(f"layer {layer.name} belongs to another model; {what}")
+        if isinstance(layer, Model) and len(layer._put_out.names) > 1:
+            raise ValueError(f"{layer.name} has several outputs; call it in a fastbp.Model")
+        names = [other.name for other in self.layers]
+        name = layer.name
+        if name is None or (name in names and not layer.named):
+            kind = default_name(type(layer))
+            numbers = range(1, len(names) + 2)
+            name = next(f"{kind}_{n}" for n in numbers if f"{kind}_{n}" not in names)
+        elif name in names:
+            raise ValueError(f"two layers are called {name!r}; names must differ")
+        layer.name = name
+        layer.owners.add(self)
+        self.layers.append(layer)
+        self._tensors = (), ()
+
+    def pop(self) -> Layer:
+        """Take the last layer away from a model that is not built yet.
+
+        Returns
+        -------
+        Layer
+            It is free again: another model may have it.
+
+        Raises
+        ------
+        RuntimeError
+            If there is none, or the model is built or compiled. A new model of copies has the weights of a trained
+            one: see the examples.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> model = fastbp.Sequential([fastbp.Dense(8), fastbp.Dense(3)])
+        >>> model.pop().name
+        'dense_2'
+        >>> model
+        <Sequential: dense_1>
+
+        Another head for a trained model:
+
+        >>> import copy
+        >>> trained = fastbp.Sequential([fastbp.Dense(8, "relu"), fastbp.Dense(3)], input_shape=4)
+        >>> model = fastbp.Sequential([*copy.deepcopy(trained.layers[:-1]), fastbp.Dense(5)], input_shape=4)
+        >>> bool((model.layers[0].w == trained.layers[0].w).all())
+        True
+        """
+        if not self.layers:
+            raise RuntimeError("the model has no layers")
+        if self.layout is not None or self.loss_function is not None or self.nodes or self.owners:
+            others = "compiled" if self.loss_function is not None else "called, or a part of another one"
+            done = "built" if self.layout is not None else others
+            raise RuntimeError(
+                f"the model is {done}, and its layers stay; make a new one of copies, which bring their weights along: "
+                "fastbp.Sequential(copy.deepcopy(model.layers[:-1]))"
+            )
+        layer = self.layers.pop()
+        layer.owners.discard(self)
+        self._tensors = (), ()
+        return layer
 
 
 @spelled
-def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, type] | None = None) -> Sequential:
-    """Return the model that `Sequential.save` wrote, with its optimizer's state.
+def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, type] | None = None) -> Any:
+    """Return the model that `Model.save` wrote, with its optimizer's state.
 
     Parameters
     ----------
@@ -1960,7 +3038,7 @@ def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, type] 
 
     Returns
     -------
-    Sequential
+    Model or Sequential
 
     Raises
     ------
@@ -1982,7 +3060,7 @@ def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, type] 
     custom_objects = {} if custom_objects is None else custom_objects
     check_kind("custom_objects", custom_objects, Mapping, "a dict of classes by name")
     with custom_classes(custom_objects) as given:
-        model: Sequential = restored(path, Sequential)
+        model: Any = restored(path, _makers())
     if given.unused:
         unused, others = (", ".join(map(repr, names)) for names in (given.unused, given.others))
         warn(f"custom_objects has {unused}, which the file does not name{f'; it names {others}' * bool(others)}")

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .training import inputs
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .data import Rows
     from .engine import Engine
 
 __all__ = ["gradient_of_loss", "pulled_back", "row_gradients"]
 
 
-def gradient_of_loss(engine: Engine, data: Rows, trained: frozenset[int] | None) -> np.ndarray:
+def gradient_of_loss(engine: Engine, data: Rows, trained: frozenset[int] | None) -> list[np.ndarray]:
     """Return dLoss/dx of a batch for the compiled loss, without a turn.
 
     Parameters
@@ -26,44 +30,47 @@ def gradient_of_loss(engine: Engine, data: Rows, trained: frozenset[int] | None)
 
     Returns
     -------
-    ndarray
+    list of ndarray
+        For each input; zeros where none comes through.
     """
-    more = {"y_true": data.y} if data.weight is None else {"y_true": data.y, "weight": data.weight}
-    return _run(engine, "input gradient", data.x, more, data.weight is not None, trained)
+    return _run(engine, "input gradient", data, (), trained)
 
 
-def pulled_back(engine: Engine, x: np.ndarray, dy: np.ndarray, trained: frozenset[int] | None) -> np.ndarray:
-    """Return dLoss/dx of a batch from dLoss/dy_pred; see `gradient_of_loss`.
+def pulled_back(
+    engine: Engine, data: Rows, dys: Sequence[np.ndarray], trained: frozenset[int] | None
+) -> list[np.ndarray]:
+    """Return dLoss/dx of a batch from dLoss/d the outputs; see `gradient_of_loss`.
 
     Parameters
     ----------
     engine : Engine
-    x, dy : ndarray
+    data : Rows
+        The inputs of the batch.
+    dys : list of ndarray
     trained : frozenset of int or None
 
     Returns
     -------
-    ndarray
+    list of ndarray
     """
-    return _run(engine, "pull", x, {"dy": dy}, False, trained)
+    return _run(engine, "pull", data, dys, trained)
 
 
 def _run(
-    engine: Engine,
-    purpose: str,
-    x: np.ndarray,
-    more: dict[str, np.ndarray],
-    weighted: bool,
-    trained: frozenset[int] | None,
-) -> np.ndarray:
-    network, executor = engine.lend(purpose, len(x), weighted, trained)
-    dx = np.empty_like(x)
-    streams = {network.x: x, network.dx: dx, **{getattr(network, name): array for name, array in more.items()}}
+    engine: Engine, purpose: str, data: Rows, dys: Sequence[np.ndarray], trained: frozenset[int] | None
+) -> list[np.ndarray]:
+    given = data.given
+    network, executor = engine.lend(purpose, data.n, given, trained)
+    found = [np.zeros_like(x) if dx is None else np.empty_like(x) for x, dx in zip(data.x, network.dxs, strict=True)]
+    cursors = inputs(network, data)
+    if purpose == "pull":
+        cursors.update(zip([network.dys[output] for output in range(len(dys))], dys, strict=True))
+    cursors.update((dx, array) for dx, array in zip(network.dxs, found, strict=True) if dx is not None)
     try:
-        executor.run_steps((0, len(network.program.calls)), len(x), len(x), streams)
+        executor.run_steps((0, len(network.program.calls)), data.n, data.n, cursors)
     finally:
-        engine.give_back(purpose, executor, weighted, trained)
-    return dx
+        engine.give_back(purpose, executor, given, trained)
+    return found
 
 
 def row_gradients(engine: Engine, data: Rows) -> np.ndarray:
@@ -78,11 +85,12 @@ def row_gradients(engine: Engine, data: Rows) -> np.ndarray:
     -------
     ndarray, shape (rows, parameters)
     """
-    network, executor = engine.lend("row gradients", 1)
-    gradients = np.empty((len(data.x), engine.layout.n), data.x.dtype)
-    streams = {network.x: data.x, network.y_true: data.y, network.row_gradient: gradients}
+    given = data.given
+    network, executor = engine.lend("row gradients", 1, given)
+    gradients = np.empty((data.n, engine.layout.n), engine.setup.dtype)
+    cursors = {**inputs(network, data), network.row_gradient: gradients}
     try:
-        executor.run_steps((0, len(network.program.calls)), len(data.x), 1, streams)
+        executor.run_steps((0, len(network.program.calls)), data.n, 1, cursors)
     finally:
-        engine.give_back("row gradients", executor)
+        engine.give_back("row gradients", executor, given)
     return gradients

@@ -35,9 +35,9 @@ def _from_right(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
 
 class Evaluation:
-    """A loss and metrics, as `Sequential.evaluate` returns them; nothing changes it.
+    """A loss and metrics, as `Model.evaluate` returns them; nothing changes it.
 
-    Its order is that of `Sequential.compile`: the loss, then the metrics. It iterates over the **values**, so that it
+    Its order is that of `Model.compile`: the loss, then the metrics. It iterates over the **values**, so that it
     can be unpacked and indexed like Keras' list; everything else goes by name.
 
     Parameters

@@ -45,7 +45,7 @@ class Entry:
         self,
         runner: Runner,
         ports: list[tuple[Any, ...]],
-        result: tuple[int, np.dtype, Sequence[int] | None] | None,
+        results: list[tuple[int, np.dtype, tuple[Any, ...] | None]],
         span: tuple[int, int, int],
         capacity: int,
         turn: tuple[Any, ...],

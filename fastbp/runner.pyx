@@ -51,7 +51,7 @@ cdef extern from "fpcontrol.h" nogil:
 
 cdef enum:
     INTERRUPTED = -1
-    PORTS = 2
+    PORTS = 16
     DIMS = 6            # at most, of a row that a port takes
     REFUSED = -3        # of a block that cannot be taken
     PIECE = 1 << 12     # elements that are converted and looked at in one go
@@ -131,6 +131,15 @@ cdef struct port_t:
     char *room              # memory for what is converted
     char *own               # of the buffer, where what is given may change before the calls are done with it; else NULL
     char *home              # where the buffer is between two calls
+
+
+cdef struct result_t:
+    intptr_t buffer
+    int typenum
+    int ndim                # of one row
+    intptr_t dims[DIMS]     # of one row
+    intptr_t row            # bytes of one row
+    char *target            # where the rows are returned
 
 
 cdef struct given_t:
@@ -738,8 +747,9 @@ cdef class Entry:
         many rows as a batch may have, where others are converted; the buffer's own memory if arrays are copied, else
         None; the shape of a row; and what each element must be (if `low` is None, anything): from `low` to `high`, or
         with `ends` one of the two, or else `other`.
-    result : None or (buffer, dtype, shape or None)
-        What is returned: True; a float; or, where there is the shape of a row, a new array with all rows.
+    results : list of (buffer, dtype, shape or None)
+        What is returned: True if there is none; a float; or, where there are shapes of a row, new arrays with all rows,
+        of several a list.
     span : (int, int, int)
         First and last call, and from which on they are not interrupted.
     capacity : int
@@ -757,20 +767,19 @@ cdef class Entry:
     cdef int n_ports
     cdef int first, last, commit
     cdef intptr_t capacity
-    cdef intptr_t result           # -1 where there is none
-    cdef int typenum
-    cdef object shape
-    cdef int ndim
-    cdef intptr_t row              # bytes of a row of the result
+    cdef result_t results[PORTS]
+    cdef int n_results
+    cdef bint by_rows              # whether arrays are returned
     cdef object turns, name, engine, optimizer, hands
     cdef list before, after
     cdef dict turn, readers
-    cdef bint apart                # whether the calls write the result where it is returned, block by block
+    cdef bint apart                # whether the calls write the results where they are returned, block by block
     cdef bint counted
     cdef object keep               # what owns the memory behind the addresses
 
-    def __cinit__(self, Runner runner, list ports, result, tuple span, intptr_t capacity, tuple turn):
+    def __cinit__(self, Runner runner, list ports, list results, tuple span, intptr_t capacity, tuple turn):
         cdef port_t *p
+        cdef result_t *r
         cdef cnp.ndarray room, own
         self.runner, self.capacity, self.n_ports, self.keep = runner, capacity, len(ports), ports
         self.first, self.last, self.commit = span
@@ -790,18 +799,22 @@ cdef class Entry:
             p.checked = low is not None
             if p.checked:
                 p.low, p.high, p.ends, p.other = low, high, ends, low if other is None else other
-        self.result = -1
-        if result is not None:
-            self.result, dtype, self.shape = result
-            self.typenum, self.row, self.ndim = dtype.num, dtype.itemsize, len(self.shape or ())
-            if self.ndim > DIMS:
-                raise ValueError(f"at most {DIMS} dimensions of a row, got {self.ndim}")
-            for n in self.shape or ():
-                self.row *= n
+        self.n_results, self.by_rows = len(results), False
+        if self.n_results > PORTS:
+            raise ValueError(f"at most {PORTS} results, got {self.n_results}")
+        for i, (buffer, dtype, shape) in enumerate(results):
+            r = &self.results[i]
+            r.buffer, r.typenum, r.row, r.ndim = buffer, dtype.num, dtype.itemsize, len(shape or ())
+            self.by_rows = shape is not None
+            if r.ndim > DIMS:
+                raise ValueError(f"at most {DIMS} dimensions of a row, got {r.ndim}")
+            for k, n in enumerate(shape or ()):
+                r.dims[k] = n
+                r.row *= n
         self.turns, self.name, self.engine, self.optimizer, self.hands, self.before, self.after = turn
         self.turn, self.readers = self.turns.turn, self.turns.readers
         self.counted = self.optimizer is not None
-        self.apart = self.shape is not None and self.name is None
+        self.apart = self.by_rows and self.name is None
 
     @property
     def run(self):
@@ -890,8 +903,9 @@ cdef class Entry:
         cdef intptr_t rows = -1 if self.hands is None else runner.batch
         cdef intptr_t block = self.capacity, count
         cdef cnp.ndarray out = None
-        cdef char *target = NULL
-        cdef int i, status
+        cdef list several = None
+        cdef result_t *r
+        cdef int i, k, status
         if n != self.n_ports and n != self.n_ports + 1:
             raise TypeError(f"arguments are taken for {self.n_ports} ports, got {n}")
         if n > self.n_ports:
@@ -910,42 +924,50 @@ cdef class Entry:
         for i in range(self.n_ports):
             if not self.load(&self.ports[i], &given[i], 0, count):
                 return None
-        if self.shape is not None:
+        if self.by_rows:
             shape[0] = rows
-            for i in range(self.ndim):
-                shape[i + 1] = self.shape[i]
-            out = cnp.PyArray_EMPTY(self.ndim + 1, shape, self.typenum, 0)
-            target = <char *>cnp.PyArray_DATA(out)
+            several = [] if self.n_results > 1 else None
+            for i in range(self.n_results):
+                r = &self.results[i]
+                for k in range(r.ndim):
+                    shape[k + 1] = r.dims[k]
+                out = cnp.PyArray_EMPTY(r.ndim + 1, shape, r.typenum, 0)
+                r.target = <char *>cnp.PyArray_DATA(out)
+                if several is not None:
+                    several.append(out)
         set_attributes(self.before)
         runner.enter()
         runner.resize(count)
         if count == rows and runner.work < BRIEF:
-            status = self.run_blocks(given, rows, count, target)
+            status = self.run_blocks(given, rows, count)
         else:
             with nogil:
-                status = self.run_blocks(given, rows, count, target)
+                status = self.run_blocks(given, rows, count)
         for i in range(self.n_ports):
             # what was given is the caller's
             runner.move(self.ports[i].buffer, self.ports[i].home)
         if runner.leave(status) != FASTBP_OK:
             return None
-        if self.result < 0:
+        if self.n_results == 0:
             return True
-        if out is not None:
+        r = &self.results[0]
+        if self.by_rows:
             if not self.apart:
-                memcpy(target, runner.addresses[self.result], rows * self.row)
-            return out
-        if self.typenum == cnp.NPY_FLOAT:
-            return (<float *>runner.addresses[self.result])[0]
-        return (<double *>runner.addresses[self.result])[0]
+                for i in range(self.n_results):
+                    memcpy(self.results[i].target, runner.addresses[self.results[i].buffer], rows * self.results[i].row)
+            return out if several is None else several
+        if r.typenum == cnp.NPY_FLOAT:
+            return (<float *>runner.addresses[r.buffer])[0]
+        return (<double *>runner.addresses[r.buffer])[0]
 
-    cdef int run_blocks(self, const given_t *given, intptr_t rows, intptr_t block, char *target) noexcept nogil:
+    cdef int run_blocks(self, const given_t *given, intptr_t rows, intptr_t block) noexcept nogil:
         # the calls on block after block; the first one is loaded
         cdef intptr_t done = 0, count = block
         cdef int i, status
         while True:
             if self.apart:
-                self.runner.move(self.result, target + done * self.row)
+                for i in range(self.n_results):
+                    self.runner.move(self.results[i].buffer, self.results[i].target + done * self.results[i].row)
             status = self.runner.execute(self.first, self.last, self.commit, self.counted)
             done += count
             if done == rows or status != FASTBP_OK:

@@ -8,25 +8,27 @@ from typing import TYPE_CHECKING
 
 from . import losses, metrics, optimizers
 from .checks import integer, saved_seed, suggest
-from .compiler import Layout
 from .data import dtype_name
 from .engine import Memory, Setup
 from .kernels import BACKENDS
 from .layers import from_config
 from .registry import NotDefinedError, check_readable, name_of
-from .turns import put_values
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
     import numpy as np
 
-    from .layers import Layer
+    from .compiler import Layout
+
+    #: The classes of models by their names in files.
+    Makers = Mapping[str, Any]
 
 __all__ = [
-    "config_of", "contents", "fitting", "names_of", "restored", "usable", "weights_config", "weights_of_file",
+    "config_of", "contents", "each", "each_config", "fitting", "names_of", "restored", "usable",
+    "weights_config", "weights_of_file",
 ]  # fmt: skip
 
 
@@ -35,7 +37,7 @@ def config_of(model: Any, layout: Layout, optimizer: list[Any] | None) -> dict[s
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
     layout : Layout
         Of the model, as it is or will be built.
     optimizer : list or None
@@ -50,23 +52,97 @@ def config_of(model: Any, layout: Layout, optimizer: list[Any] | None) -> dict[s
     ValueError
         If a class of a user's has its name no more.
     """
-    users = check_readable(model.layers, model.loss_function, model.optimizer, model.metrics)
-    config: dict[str, Any] = {
-        "input_shape": list(layout.input_shape),
-        "dtype": model.dtype,
-        "layers": [[name_of(type(layer)), layer.get_config()] for layer in model.layers],
-    }
+    heads = model.heads
+    losses_of = [head.joint or head.loss for head in heads]
+    measured = [metric for head in heads for metric in head.metrics]
+    users = check_readable(layout.layers, losses_of, model.optimizer, measured)
+    config: dict[str, Any] = {"dtype": model.dtype, **structure_of(model)}
+    if "nodes" not in config:
+        config["input_shape"] = list(layout.input_shape)
     seeds = {"seed": model.seed, "fit_seed": model.fit_seed}
     config.update((name, int(seed)) for name, seed in seeds.items() if isinstance(seed, Integral))
     if model.optimizer is not None:
-        loss = model.loss_function
         config["backend"], config["numerics"] = model.backend, model.numerics
-        config["loss"] = None if loss is None else [name_of(type(loss)), loss.get_config()]
+        of_heads = [
+            ([name_of(type(loss)), loss.get_config()], [metric.get_config() for metric in head.metrics])
+            for head in heads
+            for loss in [head.joint or head.loss]
+        ]
+        if "nodes" in config:
+            config["loss"] = {
+                head.output: {"loss": loss, "metrics": measured, "weight": head.weight}
+                for head, (loss, measured) in zip(heads, of_heads, strict=True)
+            }
+            config["loss"] = [config["loss"].get(k) for k in range(len(config["outputs"]["names"]))]
+        else:
+            config["loss"], config["metrics"] = of_heads[0] if of_heads else (None, [])
+            if of_heads and heads[0].weight != 1:
+                config["loss_weight"] = heads[0].weight
         config["optimizer"] = optimizer
-        config["metrics"] = [metric.get_config() for metric in model.metrics]
     if users:
         _check_parts(config)
     return config
+
+
+def structure_of(model: Any) -> dict[str, Any]:
+    """Return the layers of a model, and how they are put together, as plain data."""
+    own = {"trainable": model.trainable, "lr_factor": model.lr_factor}
+    config: dict[str, Any] = {
+        "layers": [
+            [type(layer).__name__, {"name": layer.name, **structure_of(layer)}]
+            if hasattr(layer, "layers")
+            else [name_of(type(layer)), layer.get_config()]
+            for layer in model.layers
+        ],
+        **{name: value for name, value in own.items() if value != 1},
+    }
+    return {**config, **model.described()}
+
+
+def each(layers: Iterable[Any]) -> Iterator[Any]:
+    """Yield layers, and those of models among them, in the order of `structure_of`."""
+    for layer in layers:
+        yield layer
+        yield from each(getattr(layer, "layers", ()))
+
+
+def each_config(layers: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """Yield what `structure_of` says of them."""
+    for _, config in layers:
+        yield config
+        yield from each_config(config.get("layers", ()))
+
+
+def each_layer(layers: Iterable[Any]) -> Iterator[Any]:
+    """Yield the layers alone of what `structure_of` says, with their classes."""
+    for kind, config in layers:
+        if "layers" in config:
+            yield from each_layer(config["layers"])
+        else:
+            yield kind, config
+
+
+def _heads(config: Mapping[str, Any]) -> Iterator[tuple[int, Any, Any, float]]:
+    """Yield output, loss, metrics and factor of each head of a file."""
+    if "nodes" in config:
+        for k, head in enumerate(config["loss"]):
+            if head is not None:
+                yield k, head["loss"], head["metrics"], head["weight"]
+    elif config["loss"] is not None:
+        yield 0, config["loss"], config["metrics"], config.get("loss_weight", 1.0)
+
+
+def _made(kind: str, config: Mapping[str, Any], makers: Makers) -> Any:
+    """Return a model of what `structure_of` returned."""
+    layers = [
+        _made(name, options, makers) if name in makers else from_config(name, options)
+        for name, options in config["layers"]
+    ]
+    model = makers[kind].from_structure(layers, config)
+    for name in ("trainable", "lr_factor"):
+        if name in config:
+            setattr(model, name, config[name])
+    return model
 
 
 #: What a part that a file describes says of itself.
@@ -80,14 +156,15 @@ _TOLD: dict[str, Callable[[str, Any], Any]] = {
 
 def _check_parts(config: dict[str, Any]) -> None:
     """Raise ValueError where a part could not be made again of what it says: classes of users may say too little."""
-    parts = [("layer", *layer) for layer in config["layers"]]
+    parts = [("layer", *layer) for layer in each_layer(config["layers"])]
     if "loss" in config:
-        loss, optimizer = config["loss"], config["optimizer"]
+        optimizer = config["optimizer"]
         # of a checkpoint it may lack the rate, where that is a function
         chosen = [] if optimizer is None or optimizer[1]["lr"] is None else [optimizer]
-        parts += [("loss", *one) for one in ([] if loss is None else [loss])]
+        for _, loss, measured, _ in _heads(config):
+            parts.append(("loss", *loss))
+            parts += [("metric", *metric) for metric in measured if not isinstance(metric, str)]
         parts += [("optimizer", *one) for one in chosen]
-        parts += [("metric", *metric) for metric in config["metrics"] if not isinstance(metric, str)]
     for which, kind, options in parts:
         _check_part(which, kind, options)
 
@@ -110,15 +187,15 @@ def _check_part(which: str, kind: str, options: dict[str, Any]) -> None:
 def contents(model: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return what a file of a built model holds: its `get_config`, and copies of the arrays by name."""
     config = model.get_config()
-    arrays = {name: array.copy() for name, array in model.engine().memory.saved.items()}
+    arrays = model.engine().memory.saved
     if model.optimizer is not None:
         arrays.update((f"optimizer.{name}", array) for name, array in model.optimizer.get_state().items())
     return config, arrays
 
 
-def names_of(layers: Sequence[Layer], layout: Layout) -> dict[str, tuple[int, ...]]:
+def names_of(layout: Layout) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all parameters and statistics by layer and name, as files of weights have them."""
-    return {f"{layers[k].name}/{name}": shape for k, name, shape in layout.weights}
+    return {f"{layout.names[k]}/{name}": shape for k, name, shape in layout.weights}
 
 
 def fitting(
@@ -150,21 +227,28 @@ def fitting(
 def weights_config(model: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return what a file of the weights alone holds."""
     memory = model.engine().memory
-    arrays = {f"{model.layers[entry.layer].name}/{entry.name}": array.copy() for entry, array in memory.weights}
-    return {"weights": {"input_shape": list(memory.layout.input_shape)}}, arrays
+    names, ports = memory.layout.names, memory.layout.graph.ports
+    arrays = {f"{names[entry.layer]}/{entry.name}": array.copy() for entry, array in memory.weights}
+    shapes = [list(port.shape) for port in ports]
+    return {"weights": {"input_shape": shapes[0] if len(shapes) == 1 else shapes}}, arrays
 
 
 def weights_of_file(
-    path: str | os.PathLike[str], sequential: Callable[..., Any]
-) -> tuple[tuple[int, ...], dict[str, np.ndarray]]:
-    """Return the input shape and the weights by name of a file, of weights or of a whole model."""
+    path: str | os.PathLike[str], makers: Makers
+) -> tuple[list[tuple[int, ...]], dict[str, np.ndarray]]:
+    """Return the shapes of the inputs and the weights by name of a file, of weights or of a whole model."""
     from .io import load_arrays
 
     config, arrays = load_arrays(path)
     with _reading(path):
         if "weights" not in config:
-            config, arrays = weights_config(_uncompiled(config, arrays, sequential))
-        return tuple(integer("input_shape", n, 1) for n in config["weights"]["input_shape"]), arrays
+            config, arrays = weights_config(_uncompiled(config, arrays, makers))
+        shape = config["weights"]["input_shape"]
+        return [_shape(one) for one in (shape if shape and isinstance(shape[0], list) else [shape])], arrays
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    return tuple(integer("input_shape", n, 1) for n in shape)
 
 
 @contextmanager
@@ -181,18 +265,18 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[None]:
         raise FileFormatError(f"{path}: not a model of this version of fastbp: {error}") from error
 
 
-def restored(path: str | os.PathLike[str], sequential: Callable[..., Any]) -> Any:
+def restored(path: str | os.PathLike[str], makers: Makers) -> Any:
     """Return the model of a file; see `fastbp.load_model`.
 
     Parameters
     ----------
     path : path-like
-    sequential : callable
-        Makes a model of layers.
+    makers : dict of str to type
+        The classes of models.
 
     Returns
     -------
-    Sequential
+    Model
     """
     from .io import FileFormatError, load_arrays
 
@@ -200,18 +284,18 @@ def restored(path: str | os.PathLike[str], sequential: Callable[..., Any]) -> An
     if "weights" in config:
         raise FileFormatError(f"{path}: it holds weights and no model; make one, and call its load_weights")
     with _reading(path):
-        model = _uncompiled(config, arrays, sequential)
+        model = _uncompiled(config, arrays, makers)
         if "loss" in config:
             _compile(model, config, arrays)
     return model
 
 
-def _uncompiled(config: dict[str, Any], arrays: dict[str, np.ndarray], sequential: Callable[..., Any]) -> Any:
+def _uncompiled(config: dict[str, Any], arrays: dict[str, np.ndarray], makers: Makers) -> Any:
     """Return the built model of a file."""
     # a checkpoint of fit's is a model with more
     arrays = {name: array for name, array in arrays.items() if "training" not in config or "/" not in name}
-    model = sequential([from_config(kind, options) for kind, options in config["layers"]])
-    layout = Layout(model.layers, tuple(integer("input_shape", n, 1) for n in config["input_shape"]))
+    model = _made("Model" if "nodes" in config else "Sequential", config, makers)
+    layout = model.layout_for([_shape(config["input_shape"])] if "input_shape" in config else None)
     dtype = dtype_name(config["dtype"])
     # before any memory is taken: a damaged file may ask for much
     known = layout.check_saved(arrays, dtype)
@@ -219,19 +303,31 @@ def _uncompiled(config: dict[str, Any], arrays: dict[str, np.ndarray], sequentia
         if name not in known and not ("loss" in config and name.startswith("optimizer.")):
             raise ValueError(f"nothing is known of the array {name!r}")
     memory = Memory(layout, dtype)
-    put_values([(array, arrays[name]) for name, array in memory.saved.items()])
+    memory.load(arrays)
     model.place(Setup(dtype=dtype), memory)
     model.seed, model.fit_seed = (saved_seed(name, config.get(name)) for name in ("seed", "fit_seed"))
     return model
 
 
 def _compile(model: Any, config: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    loss = None if config["loss"] is None else losses.from_config(*config["loss"])
+    n = len(config["outputs"]["names"]) if "nodes" in config else 1
+    weights = [1.0] * n
+    loss: list[Any] = [None] * n
+    measured: list[Any] = [()] * n
+    for k, one, own, weight in _heads(config):
+        loss[k], measured[k], weights[k] = losses.from_config(*one), own, weight
     optimizer = optimizers.from_config(*config["optimizer"])
     state = {k.removeprefix("optimizer."): array for k, array in arrays.items() if k.startswith("optimizer.")}
     optimizer.check_state(state, model.layout.n, model.dtype)
     backend = usable(config["backend"])
-    model.compile(optimizer, loss, config["metrics"], backend, model.dtype, config.get("numerics", "numpy"))
+    given: Any = (loss, measured, weights)
+    if "nodes" not in config or config["outputs"]["kind"] == "one":
+        given = [parts[0] for parts in given]
+    loss, measured, weights = given
+    if n > 1 and loss[0] is not None and loss[0].outputs is not None:
+        loss, weights = loss[0], weights[0]
+    numerics = config.get("numerics", "numpy")
+    model.compile(optimizer, loss, measured, backend, model.dtype, numerics, loss_weights=weights)
     optimizer.set_state(state)
 
 

@@ -115,7 +115,7 @@ PLACES = {"optimizers.schedules": "schedules", ".optim": "optimizers"}
 ANY_CASE = ("optimizer",)
 
 _SHAPE = "the shape of a row is input_shape=, of a model or of its first layer"
-_ROW = "a model is layers in a row, Sequential([a, b]), and a layer of your own a subclass of Layer"
+_GRAPH = "a model is fastbp.Sequential([a, b]), or fastbp.Model(inputs, outputs), a graph that begins with fastbp.Input"
 _STEPS = "PyTorch's schedules count epochs where step() is called once an epoch, those of fastbp count steps"
 
 CLASSES = (
@@ -162,10 +162,13 @@ CLASSES = (
         "layer", "Lambda", KERAS,
         advice="a layer of a NumPy expression is fastbp.custom.layer(lambda x: x * np.tanh(x), 'my_layer')",
     ),
-    Class("layer", "InputLayer", KERAS, advice=_SHAPE),
-    Class("layer", "Input", KERAS, advice=_SHAPE),
-    Class("layer", "Model", KERAS, advice=_ROW),
-    Class("layer", "Module", PYTORCH, advice=_ROW),
+    Class("layer", "InputLayer", KERAS, advice=f"{_SHAPE}; a graph begins with fastbp.Input(64)"),
+    Class("layer", "Input", KERAS, advice=f"a graph begins with fastbp.Input(64); in a Sequential {_SHAPE}"),
+    Class("layer", "Model", KERAS, advice=_GRAPH),
+    Class(
+        "layer", "Module", PYTORCH,
+        advice=f"{_GRAPH}; PyTorch's forward(self, x) is call(self, x) of a subclass of fastbp.layers.Layer",
+    ),
     *(Class("layer", f"Conv{n}D", KERAS, advice="there are no convolutions") for n in (1, 2, 3)),
     *(Class("layer", f"Conv{n}d", PYTORCH, advice="there are no convolutions") for n in (1, 2, 3)),
     *(Class("layer", name, BOTH, advice="there are no recurrent layers") for name in ("LSTM", "GRU")),
@@ -430,24 +433,22 @@ ARGUMENTS = (
         advice="PyTorch's threshold is a share of the best value unless threshold_mode='abs': then it is min_delta",
     ),
     # the model
-    Argument("Sequential", "name", KERAS, neutral=(None,), advice="leave it away: models have no names"),
-    Argument("Sequential.compile", "lr", BOTH, advice="the optimizer has it: compile(Adam(lr=0.01), ...)"),
-    Argument("Sequential.compile", "learning_rate", BOTH, advice="the optimizer has it: compile(Adam(lr=0.01), ...)"),
-    Argument("Sequential.compile", "criterion", PYTORCH, "loss"),
-    Argument("Sequential.compile", "loss_weights", KERAS, neutral=(None,), advice="there is one output and one loss"),
-    Argument("Sequential.compile", "weighted_metrics", KERAS, neutral=(None, []), advice="metrics take no weights"),
-    Argument("Sequential.compile", "run_eagerly", KERAS, neutral=(False, None), advice="forward, loss, backward and "
+    Argument("Model.compile", "lr", BOTH, advice="the optimizer has it: compile(Adam(lr=0.01), ...)"),
+    Argument("Model.compile", "learning_rate", BOTH, advice="the optimizer has it: compile(Adam(lr=0.01), ...)"),
+    Argument("Model.compile", "criterion", PYTORCH, "loss"),
+    Argument("Model.compile", "weighted_metrics", KERAS, neutral=(None, []), advice="metrics take no weights"),
+    Argument("Model.compile", "run_eagerly", KERAS, neutral=(False, None), advice="forward, loss, backward and "
              "update are the steps one by one"),
-    Argument("Sequential.compile", "steps_per_execution", KERAS, neutral=(1,), advice="an epoch is one call anyway"),
-    Argument("Sequential.compile", "jit_compile", KERAS, neutral=("auto", None, False, True), advice="all is compiled"),
-    Argument("Sequential.compile", "auto_scale_loss", KERAS, neutral=(True, False), advice="losses are not scaled"),
-    Argument("Sequential.fit", "validation_batch_size", KERAS, neutral=(None,), advice="no result depends on it"),
-    Argument("Sequential.save", "filepath", KERAS, "path"),
-    Argument("Sequential.save", "overwrite", KERAS, neutral=(True,), advice="a file that is there is replaced"),
-    Argument("Sequential.save_weights", "filepath", KERAS, "path"),
-    Argument("Sequential.save_weights", "overwrite", KERAS, neutral=(True,), advice="a file that is there is replaced"),
-    Argument("Sequential.load_weights", "filepath", KERAS, "path"),
-    Argument("Sequential.load_weights", "skip_mismatch", KERAS, neutral=(False,), advice="all weights must fit"),
+    Argument("Model.compile", "steps_per_execution", KERAS, neutral=(1,), advice="an epoch is one call anyway"),
+    Argument("Model.compile", "jit_compile", KERAS, neutral=("auto", None, False, True), advice="all is compiled"),
+    Argument("Model.compile", "auto_scale_loss", KERAS, neutral=(True, False), advice="losses are not scaled"),
+    Argument("Model.fit", "validation_batch_size", KERAS, neutral=(None,), advice="no result depends on it"),
+    Argument("Model.save", "filepath", KERAS, "path"),
+    Argument("Model.save", "overwrite", KERAS, neutral=(True,), advice="a file that is there is replaced"),
+    Argument("Model.save_weights", "filepath", KERAS, "path"),
+    Argument("Model.save_weights", "overwrite", KERAS, neutral=(True,), advice="a file that is there is replaced"),
+    Argument("Model.load_weights", "filepath", KERAS, "path"),
+    Argument("Model.load_weights", "skip_mismatch", KERAS, neutral=(False,), advice="all weights must fit"),
     Argument("load_model", "filepath", KERAS, "path"),
     Argument("load_model", "compile", KERAS, neutral=(True,), advice="a model that was compiled is so again"),
     Argument("load_model", "safe_mode", KERAS, neutral=(True,), advice="no file can run code"),
@@ -510,50 +511,47 @@ _STEP = "model.update() is the step of the optimizer"
 
 ATTRIBUTES = (
     Attribute("fastbp", "nn", PYTORCH, advice="layers stand in fastbp.layers, losses in fastbp.losses"),
-    Attribute("fastbp", "Tensor", PYTORCH, advice="arrays are NumPy's"),
-    Attribute("fastbp", "tensor", PYTORCH, advice="arrays are NumPy's: np.array(...)"),
     Attribute("fastbp", "from_numpy", PYTORCH, advice="arrays are NumPy's: leave it away"),
     Attribute("fastbp", "no_grad", PYTORCH, advice="leave it away: predict() computes no gradients"),
     Attribute("fastbp", "manual_seed", PYTORCH, advice="write Sequential(layers, seed=0) and fit(x, y, seed=0)"),
     Attribute("fastbp", "save", PYTORCH, advice="write model.save(path)"),
     Attribute("fastbp", "load", PYTORCH, advice="write fastbp.load_model(path)"),
-    Attribute("fastbp", "models", KERAS, advice="write fastbp.Sequential and fastbp.load_model"),
+    Attribute("fastbp", "models", KERAS, advice="write fastbp.Model, fastbp.Sequential and fastbp.load_model"),
     Attribute("fastbp", "activations", KERAS, advice="an activation is a name, such as 'relu', or fastbp.Activation"),
     Attribute("fastbp", "utils", BOTH, advice="one-hot rows are np.eye(n)[y], seeds Sequential(layers, seed=0) and "
               "fit(x, y, seed=0)"),
-    Attribute("Sequential", "parameters", PYTORCH, advice=f"{_PARAMETERS}; compile() gives them to the optimizer"),
-    Attribute("Sequential", "named_parameters", PYTORCH, advice=f"{_PARAMETERS}; layer.name is a layer's name"),
-    Attribute("Sequential", "state_dict", PYTORCH, advice="get_weights() returns the parameters; save(path) writes all "
+    Attribute("Model", "parameters", PYTORCH, advice=f"{_PARAMETERS}; compile() gives them to the optimizer"),
+    Attribute("Model", "named_parameters", PYTORCH, advice=f"{_PARAMETERS}; layer.name is a layer's name"),
+    Attribute("Model", "state_dict", PYTORCH, advice="get_weights() returns the parameters; save(path) writes all "
               "of the model"),
-    Attribute("Sequential", "load_state_dict", PYTORCH, advice="set_weights(weights) sets them; w is (n_in, n_out), "
+    Attribute("Model", "load_state_dict", PYTORCH, advice="set_weights(weights) sets them; w is (n_in, n_out), "
               "PyTorch's weight.T"),
-    Attribute("Sequential", "train", PYTORCH, advice="leave it away: forward() is that of training, predict() and "
+    Attribute("Model", "train", PYTORCH, advice="leave it away: forward() is that of training, predict() and "
               "evaluate() are not"),
-    Attribute("Sequential", "eval", PYTORCH, advice="leave it away: predict() and evaluate() are not of training, "
+    Attribute("Model", "eval", PYTORCH, advice="leave it away: predict() and evaluate() are not of training, "
               "forward() is"),
-    Attribute("Sequential", "zero_grad", PYTORCH, advice="leave it away: each backward() writes the gradients anew"),
-    Attribute("Sequential", "to", PYTORCH, advice="leave it away: all is computed on the CPU; the dtype is "
+    Attribute("Model", "zero_grad", PYTORCH, advice="leave it away: each backward() writes the gradients anew"),
+    Attribute("Model", "to", PYTORCH, advice="leave it away: all is computed on the CPU; the dtype is "
               "compile(dtype='float64')"),
-    Attribute("Sequential", "cuda", PYTORCH, advice="all is computed on the CPU"),
-    Attribute("Sequential", "cpu", PYTORCH, advice="leave it away: all is computed on the CPU"),
-    Attribute("Sequential", "double", PYTORCH, advice="write compile(dtype='float64')"),
-    Attribute("Sequential", "apply", PYTORCH, advice="initial weights are a layer's: Dense(3, "
+    Attribute("Model", "cuda", PYTORCH, advice="all is computed on the CPU"),
+    Attribute("Model", "cpu", PYTORCH, advice="leave it away: all is computed on the CPU"),
+    Attribute("Model", "double", PYTORCH, advice="write compile(dtype='float64')"),
+    Attribute("Model", "apply", PYTORCH, advice="initial weights are a layer's: Dense(3, "
               "kernel_initializer='he_normal')"),
-    Attribute("Sequential", "trainable", KERAS, advice="set it on the layers: layer.trainable = False"),
-    Attribute("Sequential", "trainable_variables", KERAS, advice=_PARAMETERS),
-    Attribute("Sequential", "trainable_weights", KERAS, advice=_PARAMETERS),
-    Attribute("Sequential", "variables", KERAS, advice=_PARAMETERS),
-    Attribute("Sequential", "weights", KERAS, advice=_PARAMETERS),
-    Attribute("Sequential", "train_step", KERAS, advice="train_on_batch(x, y) is a step; forward, loss, backward and "
+    Attribute("Model", "trainable_variables", KERAS, advice=_PARAMETERS),
+    Attribute("Model", "trainable_weights", KERAS, advice=_PARAMETERS),
+    Attribute("Model", "variables", KERAS, advice=_PARAMETERS),
+    Attribute("Model", "weights", KERAS, advice=_PARAMETERS),
+    Attribute("Model", "train_step", KERAS, advice="train_on_batch(x, y) is a step; forward, loss, backward and "
               "update are its parts"),
-    Attribute("Sequential", "test_step", KERAS, advice="evaluate(x, y) takes any number of rows"),
-    Attribute("Sequential", "predict_step", KERAS, advice="predict(x) takes any number of rows"),
-    Attribute("Sequential", "fit_generator", KERAS, advice="fit() takes generators: fit(batches, steps_per_epoch=100)"),
-    Attribute("Sequential", "evaluate_generator", KERAS, advice="evaluate() takes generators: evaluate(batches, "
+    Attribute("Model", "test_step", KERAS, advice="evaluate(x, y) takes any number of rows"),
+    Attribute("Model", "predict_step", KERAS, advice="predict(x) takes any number of rows"),
+    Attribute("Model", "fit_generator", KERAS, advice="fit() takes generators: fit(batches, steps_per_epoch=100)"),
+    Attribute("Model", "evaluate_generator", KERAS, advice="evaluate() takes generators: evaluate(batches, "
               "steps=100)"),
-    Attribute("Sequential", "predict_generator", KERAS, advice="predict() takes what can be iterated over"),
-    Attribute("Sequential", "metrics_names", KERAS, advice="an evaluation has them: list(model.evaluate(x, y).keys())"),
-    Attribute("Sequential", "to_json", KERAS, advice="get_config() is plain data"),
+    Attribute("Model", "predict_generator", KERAS, advice="predict() takes what can be iterated over"),
+    Attribute("Model", "metrics_names", KERAS, advice="an evaluation has them: list(model.evaluate(x, y).keys())"),
+    Attribute("Model", "to_json", KERAS, advice="get_config() is plain data"),
     Attribute("Layer", "get_weights", KERAS, advice=_PARAMETERS),
     Attribute("Layer", "set_weights", KERAS, advice="assign to layer.w and layer.b; set_weights() is the model's"),
     Attribute("Layer", "weights", KERAS, advice=_PARAMETERS),

@@ -11,8 +11,8 @@ import numpy as np
 
 from .backends import Turn, make_executor, refuse
 from .callbacks import Callback, History, Hooks, shown, take_in
-from .checks import as_generator, as_list, as_numbers, check_kind, integer, number, source_of
-from .data import Rows, as_weights
+from .checks import as_generator, as_list, check_kind, integer, number, source_of
+from .data import Rows
 from .feeds import Feed, is_feed, parts_of
 from .kernels.caller import warn
 from .kernels.operations import Status
@@ -20,14 +20,14 @@ from .program import CallError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Callable, Container, Iterator, Sequence
     from typing import Any
 
     from numpy.typing import ArrayLike
 
     from .backends import Executor
     from .checkpoint import Checkpoint
-    from .compiler import Network
+    from .compiler import Head, Network
     from .engine import Engine
     from .program import Buffer
     from .progress import Progress
@@ -35,12 +35,15 @@ if TYPE_CHECKING:
     #: What a run advances along, an element or a row at a time.
     Cursors = dict[Buffer, np.ndarray]
     #: A batch that is to run: what runs it, the calls, what they read, how many rows it has and how many count.
-    Batch = tuple[Network, Executor, tuple[int, int], Cursors, np.ndarray, np.ndarray]
+    Batch = tuple[Network, Executor, tuple[int, int], Cursors, np.ndarray, tuple[np.ndarray, ...]]
     #: What the steps of an epoch yielded, as `logs_of` takes it: network, rows, results, counts and counting.
-    Done = tuple[Network, int, Cursors, np.ndarray, np.ndarray]
+    Done = tuple[Network, int, Cursors, np.ndarray, tuple[np.ndarray, ...]]
+    #: How many rows or positions of each step count, for each objective.
+    Counting = tuple[np.ndarray, ...]
 
 __all__ = [
-    "BLOCK", "Job", "batch_logs", "evaluate", "explain", "feed_of", "inputs", "job_of", "results_of", "takes_feed",
+    "BLOCK", "Job", "batch_logs", "evaluate", "explain", "feed_of", "inputs", "job_of", "logged_names", "results_of",
+    "takes_feed",
     "train", "warn_of_few_rows",
 ]  # fmt: skip
 
@@ -96,7 +99,7 @@ def job_of(
     steps_per_epoch: int | None,
     validation_steps: int | None,
 ) -> Job:
-    """Return what `Sequential.fit` is given, checked; the model, which is compiled, is as it was."""
+    """Return what `Model.fit` is given, checked; the model, which is compiled, is as it was."""
     epochs = integer("epochs", epochs, 1)
     initial_epoch = integer("initial_epoch", initial_epoch, 0)
     if initial_epoch > epochs:
@@ -131,23 +134,22 @@ def job_of(
         # last of all: an iterator does not get its first batch back
         refuse_beside_feed(class_weight, split, checkpoint)
         data = feed_of(model, "x", x, steps_per_epoch, epochs - initial_epoch, class_weight)
-        first, rows, batch, steps = data.first, None, len(data.first.x), data.length
+        first, rows, batch, steps = data.first, None, data.first.n, data.length
     else:
         first = data = model.prepare(x, y, sample_weight, None if split else class_weight)
-        per_sample = model.loss_function.rows_per_sample
+        per_sample = model.rows_per_sample
         if split:
-            rows = int(len(data.x) * (1 - split)) // per_sample * per_sample
-            if not 0 < rows < len(data.x):
-                raise ValueError(f"validation_split is {split}; of {len(data.x)} rows that leaves {rows} to train on")
+            rows = int(data.n * (1 - split)) // per_sample * per_sample
+            if not 0 < rows < data.n:
+                raise ValueError(f"validation_split is {split}; of {data.n} rows that leaves {rows} to train on")
             validation, first = data.of(slice(rows, None)), data.of(slice(rows))
             if class_weight is not None:
                 # of the rows that are trained on: they are what is balanced
-                own = None if sample_weight is None else as_numbers("sample_weight", sample_weight)[:rows]
-                outputs = model.layout_for(first.x.shape[1:]).output_shape[-1]
-                weight = as_weights(own, class_weight, first.y, model.loss_function, model.dtype, outputs=outputs)
-                first = first._replace(weight=weight)
+                layout = model.layout_for([x.shape[1:] for x in first.x])
+                weights = model.weights_of(sample_weight, class_weight, first.y, layout, rows=rows)
+                first = first.with_weights(weights)
             data = first
-        rows = len(data.x)
+        rows = data.n
         batch = rows if batch_size is None else min(batch_size, rows)
         steps = -(-rows // batch)
         if batch % per_sample:
@@ -156,7 +158,7 @@ def job_of(
     if validation_data is not None:
         times = sum(epoch in validates for epoch in range(initial_epoch + 1, epochs + 1))
         validation = _validation(model, validation_data, validation_steps, times)
-    logged = ["loss", *[metric.name for metric in model.metrics if metric.scalar]]
+    logged = list(model.logged)
     params: dict[str, Any] = {
         "initial_epoch": initial_epoch,
         "epochs": epochs,
@@ -171,7 +173,7 @@ def job_of(
     if checkpoint is not None:
         from .checkpoint import Checkpoint
 
-        layout = model.layout_for(first.x.shape[1:])
+        layout = model.layout_for([x.shape[1:] for x in first.x])
         rng = as_generator("seed", source) if shuffle else None
         resumed = Checkpoint(checkpoint, model, layout, rng, [history, *given], params)
     return Job(
@@ -293,14 +295,27 @@ def counts_of(rows: int, batch: int) -> np.ndarray:
 
 def inputs(network: Network, data: Rows) -> Cursors:
     """Return the arrays of a batch, or of an epoch in its own order, by the buffers that read them."""
-    found = {network.x: data.x, network.y_true: data.y}
-    return found if data.weight is None else {**found, network.weight: data.weight}
+    found: Cursors = dict(zip(network.inputs, data.x, strict=True))
+    for objective in network.objectives:
+        if not objective.targeted:
+            continue
+        found[objective.y_true] = data.y[objective.number]  # type: ignore[assignment]
+        if objective.weight is not None:
+            found[objective.weight] = data.weight[objective.number]  # type: ignore[assignment]
+    return found
 
 
 def sources(network: Network, data: Rows, order: np.ndarray) -> Cursors:
     """Return the arrays that an epoch gathers its batches from, in another order, by the buffers that read them."""
-    found = {network.x_source: data.x, network.y_source: data.y, network.index: order}
-    return found if data.weight is None else {**found, network.weight_source: data.weight}
+    found: Cursors = dict(zip(network.sources, data.x, strict=True))
+    for objective in network.objectives:
+        if not objective.targeted:
+            continue
+        found[objective.y_source] = data.y[objective.number]  # type: ignore[assignment]
+        if objective.weight_source is not None:
+            found[objective.weight_source] = data.weight[objective.number]  # type: ignore[assignment]
+    found[network.index] = order
+    return found
 
 
 def results_of(executor: Executor, rows: int, steps: int) -> Cursors:
@@ -325,12 +340,21 @@ def which(order: np.ndarray | None, start: int, stop: int) -> Any:
     return slice(start, stop) if order is None else order[start:stop]
 
 
-def counted(data: Rows, counts: np.ndarray, order: np.ndarray | None, start: int, stop: int) -> np.ndarray:
-    """Return how many positions of each step count in its loss: of rows as for `which`."""
-    if data.counting is None:
+def counted(
+    network: Network, data: Rows, counts: np.ndarray, order: np.ndarray | None, start: int, stop: int
+) -> Counting:
+    """Return how many positions of each step count in each objective's loss: of rows as for `which`."""
+    return tuple([
+        _counted(data.counting[objective.number], counts, order, start, stop) for objective in network.objectives
+    ])
+
+
+def _counted(
+    counting: np.ndarray | None, counts: np.ndarray, order: np.ndarray | None, start: int, stop: int
+) -> np.ndarray:
+    if counting is None:
         return counts
-    counting = data.counting[which(order, start, stop)]
-    sums = np.add.reduceat(counting, np.cumsum(counts) - counts, dtype=np.int64)
+    sums = np.add.reduceat(counting[which(order, start, stop)], np.cumsum(counts) - counts, dtype=np.int64)
     return sums.reshape(len(counts), -1).sum(axis=1)
 
 
@@ -342,13 +366,24 @@ def _times(values: np.ndarray, counts: np.ndarray) -> float:
     return float(values.astype(np.float64).dot(counts))
 
 
+def logged_names(heads: Sequence[Head]) -> tuple[str, ...]:
+    """Return the keys of what training logs: the loss, those of several heads, and metrics that are numbers."""
+    names = ["loss"]
+    for head in heads:
+        if len(heads) > 1 and head.joint is None:
+            names.append(head.key("loss"))
+        names += [head.key(metric.name) for metric in head.metrics if metric.scalar]
+    return tuple(names)
+
+
 def logs_of(
-    engine: Engine, network: Network, rows: int, results: Cursors, counts: np.ndarray, counting: np.ndarray
+    engine: Engine, network: Network, rows: int, results: Cursors, counts: np.ndarray, counting: Counting
 ) -> dict[str, Any]:
-    """Return loss and metrics of some steps.
+    """Return losses and metrics of some steps.
 
     A step's loss is a sum over its rows, or the mean over those that count. What is returned is the sum, or the mean,
-    over all of them, and so does not depend on how they fell into batches. Penalties are added once: their mean.
+    over all of them, and so does not depend on how they fell into batches. Penalties are added once: their mean. The
+    loss of several heads is the sum of theirs, each times its factor; without targets one is 0.
 
     Parameters
     ----------
@@ -358,33 +393,60 @@ def logs_of(
         Of all steps.
     results : dict of Buffer to ndarray
         What each step yielded.
-    counts, counting : ndarray
-        How many rows each step had, and how many of them, or of their positions, count.
+    counts : ndarray
+        How many rows each step had.
+    counting : tuple of ndarray
+        How many of them, or of their positions, count, for each objective.
 
     Returns
     -------
     dict of str to float
         What metrics are may be arrays.
     """
-    setup: Any = engine.setup
-    data = results[network.data_loss]
-    if setup.loss.reduction == "mean":
-        value = _times(data, counting) / (rows if counting is counts else max(int(counting.sum()), 1))
-    else:
-        value = float(data.astype(np.float64).sum())
-    if network.data_loss is not network.loss:
-        value += _times(results[network.loss] - data.astype(np.float64), counts) / rows
-    logs: dict[str, Any] = {"loss": value}
-    for metric, buffers, value_of in network.metrics:
-        logs[metric.name] = value_of(rows * engine.layout.positions, *(results[b] for b in buffers))
+    heads = engine.setup.heads
+    several = len(heads) > 1 and heads[0].joint is None
+    logs: dict[str, Any] = {"loss": 0.0}
+    if several:
+        logs.update((head.key("loss"), 0.0) for head in heads)
+    total: Any = 0.0
+    together: Any = 0.0
+    for k, objective in enumerate(network.objectives):
+        if objective.loss is None:
+            continue
+        head, data, counted_ones = objective.head, results[objective.loss], counting[k]
+        if head.loss.reduction == "mean":
+            n = rows if counted_ones is counts else max(int(counted_ones.sum()), 1)
+            value = _times(data, counted_ones) / n
+        else:
+            value = float(data.astype(np.float64).sum())
+        if several:
+            logs[head.key("loss")] = value
+        total = _plus(total, head.weight, value) if k else _plus(None, head.weight, value)
+        if network.penalized:
+            together = _plus(together if k else None, head.weight, data.astype(np.float64))
+    if network.penalized:
+        total += _times(results[network.loss] - together, counts) / rows
+    logs["loss"] = total
+    for objective in network.objectives:
+        if objective.metrics:
+            positions = objective.positions
+            for metric, buffers, value_of in objective.metrics:
+                name = objective.head.prefix + metric.name
+                logs[name] = value_of(rows * positions, *[results[b] for b in buffers])
     return logs
+
+
+def _plus(total: Any, weight: float, value: Any) -> Any:
+    """Return a weighted sum with one value more."""
+    own = value if weight == 1 else weight * value
+    return own if total is None else total + own
 
 
 def batch_logs(engine: Engine, network: Network, results: Cursors, data: Rows) -> dict[str, Any]:
     """Return loss and metrics of one train step on data."""
-    rows = len(data.x)
+    rows = data.n
     counts = counts_of(rows, rows)
-    return logs_of(engine, network, rows, results, counts, counted(data, counts, None, 0, rows))
+    return logs_of(engine, network, rows, results, counts, counted(network, data, counts, None, 0, rows))
 
 
 class Yield:
@@ -393,11 +455,13 @@ class Yield:
     def __init__(self) -> None:
         self._network: Network | None = None
         self._rows = self._whole = 0
-        self._parts: list[tuple[Cursors, np.ndarray, np.ndarray]] = []
+        self._parts: list[tuple[Cursors, np.ndarray, Counting]] = []
 
-    def add(self, network: Network, rows: int, results: Cursors, counts: np.ndarray, counting: np.ndarray) -> None:
+    def add(self, network: Network, rows: int, results: Cursors, counts: np.ndarray, counting: Counting) -> None:
         """Note what a run yielded, as `logs_of` takes it."""
         # networks that are made one after another have the same results in the same order
+        if self._network is not None and len(self._network.objectives) != len(network.objectives):
+            raise ValueError("of one batch there are targets that another one lacks; all must have the same")
         self._network = network
         self._rows += rows
         self._parts.append((results, counts, counting))
@@ -410,15 +474,18 @@ class Yield:
         return None if self._network is None else (self._network, self._rows, *_joined(self._parts))
 
 
-def _joined(parts: list[tuple[Cursors, np.ndarray, np.ndarray]]) -> tuple[Cursors, np.ndarray, np.ndarray]:
+def _joined(parts: list[tuple[Cursors, np.ndarray, Counting]]) -> tuple[Cursors, np.ndarray, Counting]:
     if len(parts) == 1:
         return parts[0]
     found, counts, counting = zip(*parts, strict=True)
     values = zip(*(results.values() for results in found), strict=True)
     results = {b: np.concatenate(arrays) for b, arrays in zip(found[-1], values, strict=True)}
     rows = np.concatenate(counts)
-    same = all(a is b for a, b in zip(counts, counting, strict=True))
-    return results, rows, rows if same else np.concatenate(counting)
+    of_heads = [
+        rows if all(a is b for a, b in zip(counts, ones, strict=True)) else np.concatenate(ones)
+        for ones in zip(*counting, strict=True)
+    ]
+    return results, rows, tuple(of_heads)
 
 
 def evaluate(
@@ -429,13 +496,12 @@ def evaluate(
     averages: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Return loss and metrics of data that come in one or several parts, at most `block` rows at a time."""
-    setup: Any = engine.setup
-    together, found = setup.loss.rows_per_sample, Yield()
+    together, found = engine.setup.rows_per_sample, Yield()
     for data in parts:
-        rows, weighted = len(data.x), data.weight is not None
+        rows, given = data.n, data.given
         batch = min(max(block // together, 1) * together, rows)
-        network, executor = engine.lend("evaluate", batch, weighted, averages=averages)
-        if executor.quick is refuse and not weighted and averages is None:
+        network, executor = engine.lend("evaluate", batch, given, averages=averages)
+        if executor.quick is refuse and given is None and averages is None:
             executor.quick = quick_evaluation(engine, network, executor)
         results = results_of(executor, rows, -(-rows // batch))
         try:
@@ -443,11 +509,11 @@ def evaluate(
             pause = None if progress is None else progress.pause(rows, batch)
             executor.run_steps((0, len(network.program.calls)), rows, batch, cursors, pause)
         finally:
-            engine.give_back("evaluate", executor, weighted, averages=averages)
+            engine.give_back("evaluate", executor, given, averages=averages)
         if progress is not None:
             progress.add(rows)
         counts = counts_of(rows, batch)
-        found.add(network, rows, results, counts, counted(data, counts, None, 0, rows))
+        found.add(network, rows, results, counts, counted(network, data, counts, None, 0, rows))
     done = found.all()
     return {} if done is None else logs_of(engine, *done)
 
@@ -455,19 +521,20 @@ def evaluate(
 def quick_evaluation(engine: Engine, network: Network, executor: Executor) -> Callable[..., dict[str, Any] | None]:
     """Return a function of inputs, targets and a block: loss and metrics where these are one block, or None."""
     ports = engine.ports(network)
-    if ports is None or engine.setup.loss.ignore_index is not None:  # type: ignore[union-attr]
+    if ports is None or any(head.loss.ignore_index is not None for head in engine.setup.heads):
         return refuse
-    run = executor.entry(Turn(engine.turns), ports, network.loss)[0]
+    run = executor.entry(Turn(engine.turns), [*ports[0], *ports[1]], network.loss)[0]
     # results stay where the executor has memory for them
     own = {b: executor.own[b.number].reshape(-1, *b.shape[with_rows:]) for b, with_rows, _ in executor.results}
     by_rows = any(with_rows for _, with_rows, _ in executor.results)
 
-    def quick(x: Any, y: Any, block: int) -> dict[str, Any] | None:
-        if run(x, y, block) is None:
+    def quick(x: Any, *rest: Any) -> dict[str, Any] | None:
+        if run(x, *rest) is None:
             return None
         rows = len(x)
         counts = counts_of(rows, rows)
-        return logs_of(engine, network, rows, part(own, 0, 1, 0, rows) if by_rows else own, counts, counts)
+        results = part(own, 0, 1, 0, rows) if by_rows else own
+        return logs_of(engine, network, rows, results, counts, (counts,) * len(network.objectives))
 
     return quick
 
@@ -486,23 +553,24 @@ def explain(engine: Engine, error: CallError, data: Rows, where: str) -> Excepti
     """Return the exception for a call that stopped: run the batch once more and look at every layer."""
     if error.status == Status.INDEX_ERROR:
         return IndexError(f"{error.call.kernel.name}: a label or row number is out of range ({where})")
-    setup: Any = engine.setup
-    network = engine.compile("steps", data.weight is not None)
-    executor = make_executor(network.program, engine.backend, engine.copy(), len(data.x), keep=True)
+    network = engine.compile("steps", data.given)
+    executor = make_executor(network.program, engine.backend, engine.copy(), data.n, keep=True)
     for buffer, array in inputs(network, data).items():
         executor.bind(buffer, array)
-    executor.run(network.program.span("forward", "loss"), len(data.x))
+    executor.run(network.program.span("forward", "loss"), data.n)
     value = float(executor.view(network.loss))
-    named = [(f"{engine.layers[entry.layer].name}.{entry.name}", array) for entry, array in engine.memory.weights]
+    names = engine.layout.names
+    named = [(f"{names[entry.layer]}.{entry.name}", array) for entry, array in engine.memory.weights]
     spoilt = next((name for name, array in named if not np.isfinite(array).all()), None)
-    dead = next((layer.name for layer, buffer in network.layers if not np.isfinite(executor.view(buffer)).all()), None)
+    dead = next((use.name for use, _, buffer in network.layers if not np.isfinite(executor.view(buffer)).all()), None)
     if spoilt is not None:
         culprit = f"{spoilt} holds values that are not finite, and did so before that batch; set_weights mends it. "
     else:
         culprit = f"layer {dead} is the first whose output is not finite"
         if dead is None:
             overflow = "every layer's output is finite, the loss itself overflowed"
-            culprit = setup.loss.complain(executor.view(network.y_pred)) or overflow
+            complaints = [o.head.loss.complain(executor.view(o.y_pred)) for o in network.objectives]
+            culprit = next(filter(None, complaints), overflow)
         culprit += ". The parameters are as they were before that batch. "
     return FloatingPointError(
         f"the loss is {value} in {where}: {culprit}"
@@ -525,8 +593,8 @@ def train(model: Trained, engine: Engine, job: Job, begun: Callable[[], Any]) ->
         Called without arguments when nothing can be refused any more, before the first epoch.
     """
     # before anybody is told that training begins: there may be no memory for it
-    _, executor = engine.executor(job.purpose, job.batch, job.first.weight is not None)
-    warn_of_few_rows(engine, len(job.first.x), job.batch)
+    _, executor = engine.executor(job.purpose, job.batch, job.first.given)
+    warn_of_few_rows(engine, job.first.n, job.batch)
     errors: list[BaseException] = []
     losses: list[np.ndarray] = []
     started = []
@@ -560,9 +628,9 @@ class _Rows:
 
     def __init__(self, engine: Engine, job: Job, order: np.ndarray | None) -> None:
         self.data, self.batch, self.order = job.first, job.batch, order
-        self.counts = counts_of(len(self.data.x), job.batch)
+        self.counts = counts_of(self.data.n, job.batch)
         # as the layers want it now
-        self.network, self.executor = engine.executor(job.purpose, job.batch, self.data.weight is not None)
+        self.network, self.executor = engine.executor(job.purpose, job.batch, self.data.given)
         self.cursors = inputs(self.network, self.data) if order is None else sources(self.network, self.data, order)
         self.span = (self.executor.start if order is None else 0, len(self.network.program.calls))
 
@@ -571,7 +639,7 @@ class _Rows:
         for k, count in enumerate(self.counts.tolist()):
             cursors = part(self.cursors, k, k + 1, row, row + count)
             counts = self.counts[k : k + 1]
-            counting = counted(self.data, counts, self.order, row, row + count)
+            counting = counted(self.network, self.data, counts, self.order, row, row + count)
             yield self.network, self.executor, self.span, cursors, counts, counting
             row += count
 
@@ -589,10 +657,11 @@ class _Fed:
     def __iter__(self) -> Iterator[Batch]:
         feed: Any = self.job.data
         for data in feed.epoch():
-            self.data, rows = data, len(data.x)
-            network, executor = self.engine.executor(self.job.purpose, rows, data.weight is not None)
+            self.data, rows = data, data.n
+            network, executor = self.engine.executor(self.job.purpose, rows, data.given)
             span, counts = (executor.start, len(network.program.calls)), counts_of(rows, rows)
-            yield network, executor, span, inputs(network, data), counts, counted(data, counts, None, 0, rows)
+            counting = counted(network, data, counts, None, 0, rows)
+            yield network, executor, span, inputs(network, data), counts, counting
 
     def of_step(self, step: int) -> Rows:
         """Return the rows of the last batch."""
@@ -601,7 +670,7 @@ class _Fed:
 
 def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) -> None:
     setup: Any = engine.setup
-    history, checkpoint, together = job.history, job.checkpoint, setup.loss.rows_per_sample
+    history, checkpoint, together = job.history, job.checkpoint, setup.rows_per_sample
     permutation, order, feed = None, None, job.data if isinstance(job.data, Feed) else None
     if job.shuffle and feed is None:
         # a checkpoint goes on with the generator that it stores
@@ -615,7 +684,7 @@ def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) 
         for hook in job.hooks:
             hook.on_epoch_begin(epoch, {})
         if permutation is not None:
-            order = permutation(len(job.first.x) // together)
+            order = permutation(job.first.n // together)
             if together > 1:
                 order = (together * order[:, None] + np.arange(together)).reshape(-1)
         batches = _Rows(engine, job, order) if feed is None else _Fed(engine, job)
@@ -665,9 +734,8 @@ def _validate(engine: Engine, job: Job) -> dict[str, float]:
         hook.on_test_begin({})
     parts = data.epoch() if isinstance(data, Feed) else [data]
     logs = engine.turns.read("evaluate", evaluate, engine, parts, BLOCK)
-    setup: Any = engine.setup
     # what metrics are may be arrays, which are no history
-    arrays = {metric.name for metric in setup.metrics if not metric.scalar}
+    arrays = {head.key(m.name) for head in engine.setup.heads for m in head.metrics if not m.scalar}
     kept = dict(logs)
     for hook in job.hooks:
         hook.on_test_end(logs)
@@ -678,7 +746,7 @@ def _validate(engine: Engine, job: Job) -> dict[str, float]:
 
 def at_once(engine: Engine, job: Job, epoch: int, batches: _Rows) -> tuple[Done | None, float]:
     """Run the batches of an epoch without Python in between; return what they yielded and the last learning rate."""
-    network, executor, counts, rows = batches.network, batches.executor, batches.counts, len(batches.data.x)
+    network, executor, counts, rows = batches.network, batches.executor, batches.counts, batches.data.n
     optimizer: Any = engine.setup.optimizer
     results, rates = results_of(executor, rows, len(counts)), optimizer.rates(len(counts))
     cursors = batches.cursors | results
@@ -692,7 +760,8 @@ def at_once(engine: Engine, job: Job, epoch: int, batches: _Rows) -> tuple[Done 
     executor.run_steps(batches.span, rows, batches.batch, cursors, pause)
     _flush(optimizer, executor)
     lr = optimizer.lr if rates is None else float(rates[-1])
-    return (network, rows, results, counts, counted(batches.data, counts, batches.order, 0, rows)), lr
+    counting = counted(network, batches.data, counts, batches.order, 0, rows)
+    return (network, rows, results, counts, counting), lr
 
 
 def one_by_one(

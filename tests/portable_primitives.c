@@ -67,6 +67,19 @@ int main(void) {
             print("product", 4 * s + form, y, m * n);
             free(a), free(b), free(bias), free(y);
         }
+    for (int s = 0; s < (int)(sizeof shapes / sizeof *shapes); s++)
+        for (int form = 0; form < 3; form++) { /* dense with relu and what is added to, dense, nt */
+            const intptr_t m = shapes[s][0], k = shapes[s][1], n = shapes[s][2];
+            fastbp_real *a = numbers(m * k, 0), *b = numbers(k * n, 0), *bias = numbers(n, 0), *c = numbers(m * n, 0);
+            fastbp_real *y = numbers(m * n, 0), *before = numbers(m * n, 0);
+            char *args[6] = {(char *)a, (char *)b, form < 2 ? (char *)bias : NULL, (char *)c, (char *)y,
+                             form == 0 ? (char *)before : NULL};
+            const intptr_t dimensions[5] = {m, k, n, form == 0, form == 2};
+            fastbp_product_add_loop(args, dimensions, NULL, NULL);
+            print("added", 3 * s + form, y, m * n);
+            if (form == 0) print("before", s, before, m * n);
+            free(a), free(b), free(bias), free(c), free(y), free(before);
+        }
     for (intptr_t n = 0; n < 200; n += n < 40 ? 1 : 37) {
         fastbp_real *x = numbers(5 * n, 0), y[5];
         char *args[2] = {(char *)x, (char *)y};

@@ -69,6 +69,12 @@ def random_chain(seed):
     return model
 
 
+def given(weighted):
+    """Return what a batch brings as `Engine.compile` takes it: a bool where models had one output."""
+    kinds = getattr(fastbp.data, "Given", None)
+    return weighted if kinds is None else (kinds.WEIGHTS,) if weighted else None
+
+
 def described(program, batch):
     plan = program.plan(batch)
     program.verify(plan)
@@ -108,7 +114,7 @@ def main():
     for name, (model, batch) in models.items():
         for purpose in PURPOSES:
             for weighted in (False, True)[: 1 if purpose == "predict" else 2]:
-                network = model.engine().compile(purpose, weighted)
+                network = model.engine().compile(purpose, given(weighted))
                 found[f"{name}, {purpose}, {weighted}"] = described(network.program, batch)
         model.predict(np.zeros((2, *model.layout.input_shape)))
     json.dump(found, sys.stdout, indent=1)

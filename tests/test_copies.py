@@ -192,7 +192,7 @@ def test_a_copied_layer_is_free_and_brings_its_weights(way):
     model = trained()
     ones = [way(layer) for layer in model.layers[:2]]
     dense = ones[0]
-    assert dense.owner is None and repr(dense) == repr(model.layers[0]) and not dense.trainable
+    assert not dense.owners and repr(dense) == repr(model.layers[0]) and not dense.trainable
     assert_same_bits(dense.w, model.layers[0].w)
     assert not np.shares_memory(dense.w, model.layers[0].w)
     with pytest.raises(AttributeError, match="no dw yet"):
@@ -206,7 +206,7 @@ def test_a_copied_layer_is_free_and_brings_its_weights(way):
     for each in (other, again):
         assert each.layers[0].w[0, 0] == 7.0 and each.layers[0].w[0, 1] == model.layers[0].w[0, 1]
         assert_same_bits(each.layers[0].b, model.layers[0].b)
-        assert each.layers[0].initial == {} and each.layers[1].owner() is each
+        assert each.layers[0].initial == {} and list(each.layers[1].owners) == [each]
     assert_same_bits(other.layers[2].w, again.layers[2].w)
     fresh = Sequential([Dense(5), BatchNorm(), Dense(2)], seed=9, input_shape=3)
     # what a copy brings along does not change what is drawn for the others
@@ -233,7 +233,7 @@ def test_a_layer_of_no_model_and_of_one_that_is_gone():
     w = layer.w.copy()
     del model
     gc.collect()
-    assert layer.owner() is None
+    assert not layer.owners
     assert copy.copy(layer).initial.keys() == {"w", "b"}
     assert_same_bits(copy.copy(layer).w, w)
 
@@ -552,7 +552,7 @@ def test_models_that_are_not_built_copy_weights():
             r"other has no layers\[0\].w; .* It has layers\[0\].alpha",
         ),
         (lambda: Sequential([Dense(2), BatchNorm()], input_shape=3), 1, ValueError, r"has layers\[1\].gamma.* besides"),
-        (lambda: 5, 1, TypeError, "other is 5; it must be a fastbp.Sequential"),
+        (lambda: 5, 1, TypeError, "other is 5; it must be a fastbp.Model or fastbp.Sequential"),
         (None, 1.5, ValueError, r"tau is 1.5; it must be in \[0, 1\]"),
         (None, "a", TypeError, "tau is 'a'; it must be a number"),
     ],

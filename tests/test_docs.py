@@ -103,11 +103,11 @@ def test_every_public_name_is_documented(public):
     [
         ("fastbp.blame", None, "fastbp.insight.blame: GL08"),
         ("fastbp.losses.Huber", "Without parameters.", "fastbp.losses.Huber: PR01"),
-        ("fastbp.Sequential.predict", "Return outputs.", "fastbp.Sequential.predict: PR01"),
+        ("fastbp.Model.predict", "Return outputs.", "fastbp.Model.predict: PR01"),
         ("fastbp.load_model", "Return it.\n\nParameters\n----------\npaths : str\n\nReturns\n-------\nx\n", "PR02"),
         ("fastbp.metrics.r2_score", "Return it.\n\nParameters\n----------\ny_true, y_pred : array\n", "RT01"),
         ("fastbp.optimizers.Optimizer.lr", "no period", "fastbp.optimizers.Optimizer.lr: SS03"),
-        ("fastbp.Sequential.update", "Change the parameters.", "fastbp.Sequential.update: EX01"),
+        ("fastbp.Model.update", "Change the parameters.", "fastbp.Model.update: EX01"),
         ("fastbp.Dense", "A layer.", "fastbp.layers.Dense: EX01"),
     ],
 )

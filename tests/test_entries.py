@@ -427,12 +427,12 @@ def test_arrays_that_fit_are_used_as_they_are():
     model = warm(model_of())
     x, y = WHOLE.astype("f4"), LABELS.astype(np.int64)
     data = model.prepare(x, y)
-    assert isinstance(data, Rows) and data.x is x and data.y is y
+    assert isinstance(data, Rows) and data.x[0] is x and data.y[0] is y
     fits = model.engine().fits
     assert fits(x, y) and not fits(x.astype("f8"), y) and not fits(x.tolist(), y) and not fits(x, y.astype("i4"))
     assert not fits(x, y[:-1]) and not fits(np.full_like(x, np.inf), y) and not fits(x, y + 1)
-    assert model.prepare(x, y, dtype="float64").x.dtype == np.float64
-    assert model.prepare(x, y, np.ones(7)).weight is not None
+    assert model.prepare(x, y, dtype="float64").x[0].dtype == np.float64
+    assert model.prepare(x, y, np.ones(7)).weight[0] is not None
     # what takes long to look at is looked at where Ctrl-C is answered
     large = np.zeros((2**18 + 1, 4), "f4")
     assert not fits(large, np.zeros(len(large), np.int64))
@@ -528,7 +528,7 @@ def test_an_entry_by_itself():
     turn = (model._turns, None, None, None, None, [], [])
     port = (0, np.zeros(4), None, (1,), None, None, False, None)
     runner = model.program.executor.runner
-    with pytest.raises(ValueError, match="at most 2 ports, got 3"):
-        Entry(runner, [port] * 3, None, (0, 0, 0), 1, turn)
+    with pytest.raises(ValueError, match="at most 16 ports, got 17"):
+        Entry(runner, [port] * 17, None, (0, 0, 0), 1, turn)
     with pytest.raises(ValueError, match="at most 6 dimensions of a row, got 7"):
         Entry(runner, [(*port[:3], (1,) * 7, *port[4:])], None, (0, 0, 0), 1, turn)

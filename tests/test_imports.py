@@ -23,15 +23,17 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FLOORS = (
     ("_version", "checks", "frames", "html", "plotting", "progress", "results", "runner", "spellings", "turns"),
     ("kernels", "naming"),
-    ("program", "registry"),
+    ("program", "registry", "tensor"),
     ("constraints", "initializers", "io", "regularizers", "schedules"),
     ("callbacks", "layers", "losses", "optimizers"),
-    ("data", "doubts", "feeds", "metrics"),
-    ("compiler", "summary"),
-    ("backends",),
+    ("data", "doubts", "feeds", "graph", "metrics"),
+    ("compiler", "drawing"),
+    ("backends", "summary"),
     ("engine",),
-    ("checkpoint", "objectives", "saving", "training"),
+    ("checkpoint", "saving", "training"),
+    ("objectives",),
     ("model",),
+    ("sequential",),
     ("_minimize", "custom", "datasets", "insight"),
     ("", "__main__", "_selfcheck", "_show_versions", "_threadpoolctl", "cli"),
 )
@@ -292,12 +294,13 @@ def test_the_table_needs_the_standard_library_only():
 
 
 def test_only_known_libraries():
-    known = {"numpy", "numba", "llvmlite", "matplotlib", "scipy", "threadpoolctl", "tqdm"} | sys.stdlib_module_names
+    known = {"numpy", "numba", "llvmlite", "graphviz", "matplotlib", "scipy", "threadpoolctl", "tqdm"}
+    known |= sys.stdlib_module_names
     for name, found in IMPORTS.items():
         assert found.foreign() <= known, name
         at_top = {m.partition(".")[0] for m in found.top}
         if "numba_jit" not in name:
-            assert not at_top & {"numba", "llvmlite", "matplotlib", "scipy", "threadpoolctl", "tqdm"}, name
+            assert not at_top & {"graphviz", "numba", "llvmlite", "matplotlib", "scipy", "threadpoolctl", "tqdm"}, name
 
 
 def run(code):

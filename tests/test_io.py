@@ -79,7 +79,7 @@ def test_numpy_reads_the_file(model):
         assert file.files == ["dense_1/w", "step", "config.json"]
         assert (file["dense_1/w"] == ARRAYS["dense_1/w"]).all() and file["step"] == 7
         envelope = json.loads(file["config.json"].tobytes())
-    assert (envelope["format"], envelope["version"], envelope["config"]) == ("fastbp", 1, CONFIG)
+    assert (envelope["format"], envelope["version"], envelope["config"]) == ("fastbp", 2, CONFIG)
 
 
 def test_same_content_same_bytes(model, tmp_path):
@@ -323,7 +323,7 @@ def test_json_that_is_not_utf8(model, tmp_path):
     ("changes", "message"),
     [
         ({"format": "fastbp history"}, "not a fastbp file"),
-        ({"version": 2}, "has version 2; this release reads version 1"),
+        ({"version": 3}, "has version 3; this release reads versions up to 2"),
         ({"version": "1"}, "has version '1'"),
         ({"version": None}, "has version None"),
         ({"sha256": "0" * 64}, "SHA-256"),

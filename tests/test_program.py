@@ -9,9 +9,22 @@ import numpy as np
 import pytest
 from _arrays import BACKENDS, assert_same_bits
 
-from fastbp import Activation, Dense, Dropout, Flatten, LayerNorm, Reshape, Sequential, gradient_check, kernels
+from fastbp import (
+    Activation,
+    Dense,
+    Dropout,
+    Flatten,
+    Input,
+    LayerNorm,
+    Model,
+    Reshape,
+    Sequential,
+    gradient_check,
+    kernels,
+)
 from fastbp.backends import make_executor
 from fastbp.compiler import compile_evaluation, compile_prediction, compile_training
+from fastbp.data import Given
 from fastbp.initializers import Ones
 from fastbp.kernels import load, numpy_ref
 from fastbp.kernels.table import KERNELS
@@ -53,12 +66,12 @@ def data_of(model, rows=50):
 def programs(name):
     """Return the programs of a network: of a training, with and without the stop, an evaluation, a prediction."""
     model = model_of(name)
-    common = model.layers, model.layout, model.loss_function
+    common = model.layout, model.heads
     return [
-        compile_training(*common, model.optimizer, model.metrics, "float32").program,
-        compile_training(*common, model.optimizer, [], "float64", stop_on_nan=False).program,
-        compile_evaluation(*common, model.metrics, "float32").program,
-        compile_prediction(model.layers, model.layout, "float64").program,
+        compile_training(*common, model.optimizer, "float32").program,
+        compile_training(*common, model.optimizer, "float64", stop_on_nan=False, metrics=False).program,
+        compile_evaluation(*common, "float32").program,
+        compile_prediction(model.layout, "float64").program,
     ]
 
 
@@ -484,7 +497,15 @@ def test_a_gradient_of_several_uses_in_parts(backend):
 
 
 # ------------------------------------------------------------------------------------------- passes
-#: What passes shorten and what they leave: layers, loss, metrics, numerics, dtype, rows.
+def residual():
+    """Return a net whose layers are added to what they take, in different ways."""
+    x = h = Input(3)
+    for units, activation in ((3, "relu"), (3, None), (3, "tanh"), (3, "relu")):
+        h = h + Dense(units, activation=activation)(h)
+    return Model(x, Dense(2)(h + Dense(3)(x)), seed=0)
+
+
+#: What passes shorten and what they leave: layers (or a model), loss, metrics, numerics, dtype, rows.
 STEPS = {
     "7-5-4": (
         lambda: [Dense(7, activation="relu"), Dense(5, activation="relu"), Dense(4, activation="sigmoid")],
@@ -508,6 +529,7 @@ STEPS = {
                  Dense(3, use_bias=False), LayerNorm(), Dense(2, activation="softmax")],
         "categorical_crossentropy", [], "portable", "float32", 21,
     ),
+    "residual": (residual, "huber", [], "portable", "float32", 33),
     "positions": (
         lambda: [Reshape((3, 2)), Dense(4, activation="relu"), Flatten(), Dense(3, activation="relu"), Dense(1)],
         "huber", [], "portable", "float64", 6,
@@ -518,26 +540,24 @@ STEPS = {
 def steps_of(name, passes, backend):
     """Return how many calls some steps have, and all that they leave behind."""
     make, loss, metrics, numerics, dtype, rows = STEPS[name]
-    model = Sequential(make(), input_shape=6 if name == "positions" else 3, seed=0)
+    made = make()
+    model = Sequential(made, input_shape=6 if name == "positions" else 3, seed=0) if isinstance(made, list) else made
     for k in (0, -1):
         model.layers[k].lr_factor = 0.5
     model.compile("adam", loss, metrics=metrics, backend=backend, numerics=numerics, dtype=dtype)
     engine = model.engine()
-    network = compile_training(
-        engine.layers, engine.layout, model.loss_function, model.optimizer, model.metrics, dtype, numerics,
-        passes=passes,
-    )  # fmt: skip
+    network = compile_training(engine.layout, model.heads, model.optimizer, dtype, numerics, passes=passes)
     executor = make_executor(network.program, backend, engine.shared, rows)
     rng = np.random.default_rng(2)
     n_in, n_out = model.layout.input_shape[0], model.layout.output_shape[0]
     labels = rng.integers(n_out, size=rows)
     y = labels if model.loss_function.takes_integers else np.eye(n_out, dtype=dtype)[labels]
     executor.bind(network.x, rng.normal(size=(rows, n_in)).astype(dtype))
-    executor.bind(network.y_true, y)
+    executor.bind(network.objectives[0].y_true, y)
     span = network.program.start, len(network.program.calls)
     for _ in range(3):
         executor.run(span, rows)
-    results = [executor.view(b).copy() for _, buffers, _ in network.metrics for b in buffers]
+    results = [executor.view(b).copy() for _, buffers, _ in network.objectives[0].metrics for b in buffers]
     results += [executor.view(network.loss).copy(), *(a.copy() for a in engine.shared.values())]
     network.program.verify(executor.plan)
     return len(network.program.calls), results
@@ -567,7 +587,7 @@ def narrow(numerics="portable", units=16, outputs=3, dtype="float32"):
 
 def calls_of(model, purpose="train", weighted=False):
     """Return the calls of a step between its last layer's output and the update."""
-    calls = model.engine().compile(purpose, weighted).program.calls
+    calls = model.engine().compile(purpose, (Given.WEIGHTS,) if weighted else None).program.calls
     return [call.kernel.name for call in calls if call.phase in ("loss", "backward")]
 
 
@@ -695,6 +715,10 @@ ADDITIONS = {
         lambda call, x, w, b, c: call("add", h := call("dense", x, w, b), call("multiply", h, c)),
         ["dense", "multiply", "add"],
     ),
+    "behind a call that reads it": (
+        lambda call, x, w, b, c: [h := call("dense", x, w, b), call("tanh_forward", h), call("add", h, c)][-1],
+        ["dense", "tanh_forward", "add"],
+    ),
     "behind another call": (
         lambda call, x, w, b, c: [h := call("dense", x, w, b), call("tanh_forward", c), call("add", h, c)][-1],
         ["dense_add", "tanh_forward"],
@@ -721,6 +745,13 @@ ADDITIONS = {
             call("add", h, d),
         ][-1],
         ["dense", "tanh_forward", "bias_forward", "add"],
+    ),
+    "what changes behind the product": (
+        lambda call, x, w, b, c: [
+            d := call("tanh_forward", c), h := call("dense", x, w, b), call("bias_forward", d, b, into={"y": d}),
+            call("add", h, d),
+        ][-1],
+        ["tanh_forward", "dense", "bias_forward", "add"],
     ),
 }  # fmt: skip
 
@@ -775,6 +806,11 @@ def test_additions_that_stay():
     part = program.buffer("part", (BATCH, 6), parent=both)
     program.call("add", program.call("dense", x, w, b), c, into={"y": part})
     program.call("add", program.call("dense", x, w, b), c, into={"y": program.buffer("g", (BATCH, 6), role="gradient")})
+    # of a part, and of what the sum takes the place of
+    twice = program.call("dense", program.buffer("xx", (2 * BATCH, 6), role="input"), w, b)
+    program.call("add", program.buffer("half", (BATCH, 6), parent=twice), c)
+    d = program.call("tanh_forward", c)
+    program.call("add", d, program.call("dense", x, w, b), into={"y": d})
     n = len(program.calls)
     fuse_add(program, ())
     assert len(program.calls) == n
@@ -1236,7 +1272,7 @@ def test_check_names_a_wrong_kernel(backend, right, wrong):
     executor.kernels[right] = load(backend, "float32", [wrong])[wrong]
     executor._prepare()
     rng, network = np.random.default_rng(0), model.engine().network("train")
-    for buffer in (network.x, network.y_true):
+    for buffer in (network.x, network.objectives[0].y_true):
         executor.view(buffer, 7)[...] = rng.random(buffer.resolve(7))
     at = next(i for i, c in enumerate(program.calls) if c.kernel.name == right)
     with pytest.raises(AssertionError, match=rf"^call {at}, {right}\("):

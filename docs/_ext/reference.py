@@ -99,7 +99,8 @@ class Public(SphinxDirective):
         lines.append("   :special-members: __call__")
         # constants of a subclass are a public base's, which says what they mean
         own = (item for base in public.sources(cls) for item in vars(base).items())
-        plain = {name for name, value in own if not callable(value) and not isinstance(value, property)}
+        kinds = (property, classmethod, staticmethod)
+        plain = {name for name, value in own if not callable(value) and not isinstance(value, kinds)}
         bases = (base for base in cls.__mro__ if base not in public.sources(cls))
         again = {name for base in bases for name in plain & {*vars(base), *inspect.get_annotations(base)}}
         lines += [f"   :exclude-members: {', '.join(sorted(again))}"] * bool(again)

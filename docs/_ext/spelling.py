@@ -26,7 +26,7 @@ def written(row):
 
 def attribute(row):
     """Return an attribute with what it is one of."""
-    return quoted(f"{'model' if row.of == 'Sequential' else row.of.lower()}.{row.theirs}")
+    return quoted(f"{row.of.lower()}.{row.theirs}")
 
 
 def names(library):

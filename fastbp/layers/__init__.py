@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 # what stands in a module's `__all__` is public here, and a layer in `fastbp` as well
 from ..naming import elsewhere
-from . import arithmetic, base, core, embedding, merge, norm, random, reduce, shape
+from . import arithmetic, base, core, embedding, merge, norm, operators, random, reduce, shape
 from .arithmetic import *
 from .base import *
-from .base import as_shape as as_shape
 from .base import default_name as default_name
 from .base import from_config as from_config
 from .core import *
@@ -30,6 +29,7 @@ __all__ += core.__all__
 __all__ += embedding.__all__
 __all__ += merge.__all__
 __all__ += norm.__all__
+__all__ += operators.__all__
 __all__ += random.__all__
 __all__ += reduce.__all__
 __all__ += shape.__all__

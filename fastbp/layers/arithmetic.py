@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from ..program import Buffer, Program
+    from ..tensor import Tensor
     from .base import Backward, ParameterSpec
 
-__all__ = ["Divide", "Scale", "Shift", "StopGradient"]
+__all__ = ["Divide", "Scale", "Shift", "StopGradient", "stop_gradient"]
 
 
 class _Constant(Layer):
     """What `Scale` and `Shift` share: an operand that is a number, or an array for each row or each last axis."""
 
-    argument = ""
+    _argument = ""
 
     def __init__(
         self, operand: ArrayLike, input_shape: int | tuple[int, ...] | None = None, name: str | None = None
@@ -33,27 +34,27 @@ class _Constant(Layer):
         self.number: float | None = None
         self.array: np.ndarray | None = None
         if np.ndim(operand):
-            self.array = np.array(as_numbers(self.argument, operand), np.float64)
+            self.array = np.array(as_numbers(self._argument, operand), np.float64)
             if not np.isfinite(self.array).all():
-                raise ValueError(f"{self.argument} has NaN or infinity in it; all of its numbers must be finite")
+                raise ValueError(f"{self._argument} has NaN or infinity in it; all of its numbers must be finite")
         else:
-            self.number = number(self.argument, operand)
+            self.number = number(self._argument, operand)
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return no parameters and the same shape, if an array fits it."""
         shape = input_shape if self.array is None else self.array.shape
         if shape not in (input_shape, input_shape[-1:]):
             must = "it must have that shape, or that of their last axis"
-            raise ValueError(f"{self.name}: {self.argument} of shape {shape} and rows of shape {input_shape}; {must}")
+            raise ValueError(f"{self.name}: {self._argument} of shape {shape} and rows of shape {input_shape}; {must}")
         return [], input_shape
 
-    def maker(self, program: Program, of_number: str, of_array: str) -> Callable[[Buffer], Buffer]:
+    def _maker(self, program: Program, of_number: str, of_array: str) -> Callable[[Buffer], Buffer]:
         """Return what adds the call of one of two kernels: of a number, or of an array and rows that are as long."""
         array = self.array
-        options: Any = {self.argument: self.number}
+        options: Any = {self._argument: self.number}
         if array is None:
             return lambda x: program.call(of_number, x, layer=self.name, **options)
-        constant = program.constant(f"{self.name}.{self.argument}", array.reshape(-1))
+        constant = program.constant(f"{self.name}.{self._argument}", array.reshape(-1))
 
         def make(x):
             rows = x.matrix(1) if array.shape == x.shape[1:] else x.matrix()
@@ -64,12 +65,12 @@ class _Constant(Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
         value = self.number if self.array is None else self.array.tolist()
-        return {self.argument: value, **super().get_config()}
+        return {self._argument: value, **super().get_config()}
 
     def __repr__(self) -> str:
         if self.array is None:
             return super().__repr__()
-        return f"{type(self).__name__}({self.argument}=<array of shape {self.array.shape}>, name={self.name!r})"
+        return f"{type(self).__name__}({self._argument}=<array of shape {self.array.shape}>, name={self.name!r})"
 
 
 class Scale(_Constant):
@@ -90,7 +91,7 @@ class Scale(_Constant):
     array([[ -1., -20.]], dtype=float32)
     """
 
-    argument = "factor"
+    _argument = "factor"
 
     def __init__(
         self, factor: ArrayLike, input_shape: int | tuple[int, ...] | None = None, name: str | None = None
@@ -101,7 +102,7 @@ class Scale(_Constant):
         self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
     ) -> tuple[Buffer, Backward]:
         """Add the product; that of dy is the gradient."""
-        times = self.maker(program, "scale_by", "scale_forward")
+        times = self._maker(program, "scale_by", "scale_forward")
         return times(x), lambda dy, need_dx: times(dy) if need_dx else None
 
 
@@ -123,7 +124,7 @@ class Shift(_Constant):
     array([[ 1., 11.]], dtype=float32)
     """
 
-    argument = "offset"
+    _argument = "offset"
 
     def __init__(
         self, offset: ArrayLike, input_shape: int | tuple[int, ...] | None = None, name: str | None = None
@@ -134,7 +135,7 @@ class Shift(_Constant):
         self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
     ) -> tuple[Buffer, Backward]:
         """Add the sum; dy is the gradient."""
-        return self.maker(program, "shift_by", "bias_forward")(x), lambda dy, need_dx: dy if need_dx else None
+        return self._maker(program, "shift_by", "bias_forward")(x), lambda dy, need_dx: dy if need_dx else None
 
 
 class Divide(Layer):
@@ -193,15 +194,16 @@ class StopGradient(Layer):
     Examples
     --------
     >>> import fastbp
-    >>> from fastbp.program import BATCH, Program
-    >>> program = Program("float32")
-    >>> x = program.buffer("x", (BATCH, 4), role="input")
-    >>> y, backward = fastbp.layers.StopGradient().emit(program, x, {}, {})
-    >>> y is x, backward(program.buffer("dy", y.shape), True), program.calls
-    (True, None, [])
+    >>> x = fastbp.Input(2)
+    >>> h = fastbp.Dense(3, name="before")(x)
+    >>> model = fastbp.Model(x, fastbp.Dense(1, name="behind")(fastbp.layers.StopGradient()(h)))
+    >>> model.compile("sgd", "mse")
+    >>> "before" in [call.layer for call in model.program.calls if call.phase == "backward"]
+    False
     """
 
     passes_on = True
+    stops_gradient = True
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return no parameters and the same shape."""
@@ -212,3 +214,30 @@ class StopGradient(Layer):
     ) -> tuple[Buffer, Backward]:
         """Add no call."""
         return x, lambda dy, need_dx: None
+
+
+def stop_gradient(tensor: Tensor) -> Tensor:
+    """Return a tensor of the same numbers, through which no gradient goes.
+
+    Parameters
+    ----------
+    tensor : Tensor
+
+    Returns
+    -------
+    Tensor
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> x = fastbp.Input(4)
+    >>> h = fastbp.Dense(4, activation="tanh")(x)
+    >>> model = fastbp.Model(x, fastbp.Dense(2)(fastbp.stop_gradient(h)))
+    >>> model.compile("sgd", "mse")
+    >>> before = model.layers[0].w.copy()
+    >>> loss = model.train_on_batch([[1, 2, 3, 4]], [[1, 0]])
+    >>> bool((model.layers[0].w == before).all())
+    True
+    """
+    stopped: Tensor = StopGradient()(tensor)
+    return stopped

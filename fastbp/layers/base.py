@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 import math
-import operator
 import re
+import threading
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
-from ..checks import as_numbers, number
+from ..checks import as_numbers, as_shape, number
 from ..registry import Registered, restore
+from ..tensor import NAME, Node, Tensor, as_tensors, nodes_between
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     import numpy as np
@@ -27,38 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Layer", "ParameterSpec", "features"]
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*\Z")
-
-
-def as_shape(shape: Any, name: str = "input_shape") -> tuple[int, ...] | None:
-    """Return the shape of one row, given as an integer, a tuple or None, as a tuple or None; `name` is for errors.
-
-    Parameters
-    ----------
-    shape : int, iterable of int or None
-    name : str
-        What the message of an error calls it.
-
-    Returns
-    -------
-    tuple of int or None
-
-    Raises
-    ------
-    TypeError
-        If it is neither.
-    """
-    if shape is None:
-        return None
-    try:
-        return (operator.index(shape),)
-    except TypeError:
-        pass
-    try:
-        return tuple(operator.index(n) for n in shape)
-    except TypeError:
-        raise TypeError(f"{name} is {shape!r}; it must be an integer or a tuple of integers") from None
-
+#: The layers whose `call` is being asked, from outside to inside, of each thread.
+_composing = threading.local()
 
 def features(what: str, shape: tuple[int, ...]) -> int:
     """Return the length of the last axis of a row's shape: what a layer of features works on.
@@ -165,7 +137,7 @@ class Layer(Registered, kind="layer"):
     ----------
     trainable : bool
         Whether training changes the parameters. Like `lr_factor` it is set on the object, at any time: it takes
-        effect with the next epoch of `Sequential.fit`, or the next call of `train_on_batch` or `forward`. The
+        effect with the next epoch of `Model.fit`, or the next call of `train_on_batch` or `forward`. The
         optimizer's state stays.
     lr_factor : float
         The learning rate of this layer's parameters over the optimizer's.
@@ -174,6 +146,10 @@ class Layer(Registered, kind="layer"):
 
     Notes
     -----
+    A layer that several models share has one set of parameters and statistics. Its gradients, `y` and `dy` are those of
+    the model that ran `forward` last; of a layer that is used several times in one model, `y` and `dy` are those of the
+    last use.
+
     A copy of a layer (``copy.deepcopy``, ``pickle``) is in no model. It brings along what the layer's parameters and
     statistics are then, and a model that it is put into begins with these.
 
@@ -214,7 +190,7 @@ class Layer(Registered, kind="layer"):
             setattr(cls, name, _view(name))
 
     def __init__(self, input_shape: int | tuple[int, ...] | None = None, name: str | None = None) -> None:
-        if name is not None and not _NAME.match(str(name)):
+        if name is not None and not NAME.match(str(name)):
             raise ValueError(f"name is {name!r}; it must begin with a letter and hold letters, digits, '_', '.' or '-'")
         self.input_shape = as_shape(input_shape)
         self.name: Any = name  # a model gives a name to a layer without one
@@ -223,7 +199,9 @@ class Layer(Registered, kind="layer"):
         self.arrays: dict[str, np.ndarray] = {}
         self.initial: dict[str, np.ndarray] = {}
         self.computed: Callable[[Layer, str], np.ndarray | None] | None = None  # what knows y and dy
-        self.owner: Any = None  # a weak reference to the model
+        self.owners: WeakSet[Any] = WeakSet()  # the models
+        self.nodes: list[Node] = []  # its uses
+        self.home: Any = None  # where its parameters lie, once a model is built
         self.trainable = True
         self.lr_factor = 1.0
 
@@ -238,8 +216,7 @@ class Layer(Registered, kind="layer"):
         self._tell_the_model()
 
     def _tell_the_model(self) -> None:
-        model = None if self.owner is None else self.owner()
-        if model is not None:
+        for model in tuple(self.owners):
             model.layers_changed()
 
     @property
@@ -254,6 +231,11 @@ class Layer(Registered, kind="layer"):
 
     def _array(self, name: str) -> np.ndarray:
         array = self.arrays.get(name, self.initial.get(name))
+        if array is None and (name in self.parameters or name in self.statistics):
+            for model in tuple(self.owners):
+                if not model.built and model.input_shape is not None:
+                    model.build()
+                    array = self.arrays.get(name)
         if array is None and self.computed is not None:
             array = self.computed(self, name)
         if array is None:
@@ -264,13 +246,136 @@ class Layer(Registered, kind="layer"):
 
     @property
     def y(self) -> np.ndarray:
-        """The output of the last `Sequential.forward`."""
+        """The output of the last `Model.forward`."""
         return self._array("y")
 
     @property
     def dy(self) -> np.ndarray:
-        """dLoss/dy of the last `Sequential.backward`: the gradient of each output."""
+        """dLoss/dy of the last `Model.backward`: the gradient of each output."""
         return self._array("dy")
+
+    #: What a layer that is made of others computes: ``call(self, x)`` returns a tensor, made of the tensor `x` (or of a
+    #: list of tensors) by calls of other layers, which are attributes of this one. Then there is nothing else to write.
+    call: Callable[..., Any] | None = None
+    #: Whether no gradient goes through the layer.
+    stops_gradient = False
+
+    def __call__(self, inputs: Tensor | Sequence[Tensor]) -> Any:
+        """Return the tensor that the layer makes of a tensor, or of a list of them.
+
+        Parameters
+        ----------
+        inputs : Tensor or list of Tensor
+
+        Returns
+        -------
+        Tensor
+
+        Raises
+        ------
+        TypeError, ValueError
+            If these are no tensors, or the layer does not take their shapes.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> x = fastbp.Input(4)
+        >>> layer = fastbp.Dense(4)
+        >>> model = fastbp.Model(x, layer(layer(x)))  # twice, with the same weights
+        >>> model.count_params()
+        20
+        """
+        node = self.node_of(inputs)
+        self.nodes.append(node)
+        return node.result
+
+    def node_of(self, inputs: Tensor | Sequence[Tensor]) -> Node:
+        """Return a use of the layer that it does not remember; `__call__` makes one that it does.
+
+        Parameters
+        ----------
+        inputs : Tensor or list of Tensor
+
+        Returns
+        -------
+        Node
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> layer = fastbp.Dense(2)
+        >>> layer.node_of(fastbp.Input(3)).outputs, layer.nodes
+        ((<Tensor (2,) of dense>,), [])
+        """
+        many = not isinstance(inputs, Tensor)
+        tensors = as_tensors(self.name or type(self).__name__, inputs)
+        if self.name is None:
+            self.name = default_name(type(self))  # a model adds a number
+        if self.call is not None:
+            return self._composed(tensors, many)
+        if many and not self._takes_lists:
+            what = f"is given a list of {len(tensors)}" if len(tensors) > 1 else "is given a list of it"
+            raise TypeError(f"{self.name} takes one tensor; it {what}")
+        shapes = [tensor.shape for tensor in tensors]
+        _, shape = self.build(shapes if many else shapes[0])  # type: ignore[arg-type]
+        several = isinstance(shape, list)
+        return Node(self, tensors, shape if several else [shape], many, several)  # type: ignore[arg-type]
+
+    @property
+    def _takes_lists(self) -> bool:
+        """Whether it may be called with a list of tensors: of a user's class, `build` will say."""
+        return not type(self).build.__module__.startswith(__package__)
+
+    def _composed(self, tensors: list[Tensor], many: bool) -> Node:
+        own = set()
+        for attribute, value in vars(self).items():
+            several = value.values() if isinstance(value, dict) else value
+            parts = several if isinstance(value, (list, tuple, dict)) else [value]
+            for k, part in enumerate(parts):
+                own.add(id(part))
+                if isinstance(part, Layer) and part.name is None:
+                    part.name = attribute if part is value else f"{attribute}_{k + 1}"
+        inside = tuple(Tensor(tensor.shape, tensor.dtype, f"{self.name}'s") for tensor in tensors)
+        outer = _composing.__dict__.setdefault("layers", [])
+        if self in outer:
+            others = ", ".join(layer.name for layer in outer[outer.index(self) + 1 :])
+            way = f", through {others}" if others else ""
+            raise ValueError(f"{self.name}.call calls {self.name}{way}: there is no end to it")
+        outer.append(self)
+        try:
+            made = self.call(list(inside) if many else inside[0])  # type: ignore[misc]
+        finally:
+            outer.pop()
+        several = isinstance(made, (list, tuple))
+        outputs = tuple(as_tensors(f"{self.name}.call returned", made))
+        for node in nodes_between(inside, outputs, f"{self.name}.call"):
+            layer = node.layer
+            layer.nodes.remove(node)
+            keeps = node.inner is not None or layer.parameters or layer.statistics or layer.random
+            if keeps and id(layer) not in own:
+                what = f"{self.name}.call makes or takes {layer.name}, a {type(layer).__name__}"
+                raise ValueError(f"{what}; what keeps something must be an attribute, or in a list that is one")
+        return Node(self, tensors, [t.shape for t in outputs], many, several, (inside, outputs))
+
+    @property
+    def output(self) -> Any:
+        """The tensor that the layer returned when it was called: of a layer that is used several times the last one."""
+        return self._node.result
+
+    @property
+    def input(self) -> Any:
+        """The tensor that the layer was called with: of a layer that is used several times, the last time."""
+        node = self._node
+        return list(node.inputs) if node.many else node.inputs[0]
+
+    @property
+    def _node(self) -> Node:
+        if not self.nodes:
+            for model in tuple(self.owners):
+                model.trace()
+        if not self.nodes:
+            raise AttributeError(f"layer {self.name or type(self).__name__} was not called with a tensor yet")
+        return self.nodes[-1]
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return the layer's parameters and its output shape.
@@ -278,7 +383,7 @@ class Layer(Registered, kind="layer"):
         Parameters
         ----------
         input_shape : tuple of int
-            The shape of one row.
+            The shape of one row; a list of them for a layer that is called with a list of tensors.
 
         Returns
         -------
@@ -330,6 +435,7 @@ class Layer(Registered, kind="layer"):
         program : Program
         x : Buffer
             The input, shape (batch, ...). Kernels of rows take ``x.matrix()``, where each row is one of the last axis.
+            A list of them for a layer that is called with a list of tensors.
         weights, gradients : dict of str to Buffer
             By the names of `parameters`; statistics and the generator are among the weights. There are no gradients of
             a layer that is not trained. A parameter may be used as often as is needed: what a second call is to
@@ -339,7 +445,8 @@ class Layer(Registered, kind="layer"):
         -------
         y : Buffer
         backward : callable
-            ``backward(dy, need_dx)`` adds the backward calls and returns dx, or None without need.
+            ``backward(dy, need_dx)`` adds the backward calls and returns dx, or None without need. With a list of
+            inputs `need_dx` is a list, and so is what is returned.
 
         Examples
         --------
@@ -356,18 +463,19 @@ class Layer(Registered, kind="layer"):
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
-        model = None if self.owner is None else self.owner()
-        engine = None if model is None else model.current_engine
+        engines = [model.current_engine for model in self.owners]
+        engine = next((engine for engine in engines if engine is not None and self in engine.layers), None)
         if engine is None:
             # of a model that is gone, or of none
             own = {k: v for k, v in self.arrays.items() if not (k[0] == "d" and k[1:] in self.arrays)}
             initial: Any = {**self.initial, **own}
         else:
             initial = engine, next(k for k, layer in enumerate(engine.layers) if layer is self)
-        return {**vars(self), "owner": None, "computed": None, "arrays": {}, "initial": initial}
+        own_state = {k: v for k, v in vars(self).items() if k not in ("owners", "nodes", "home")}
+        return {**own_state, "computed": None, "arrays": {}, "initial": initial}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        vars(self).update(state, owners=WeakSet(), nodes=[], home=None)
         if isinstance(self.initial, tuple):
             values, k = self.initial
             self.initial = values["layers"][k]

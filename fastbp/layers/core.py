@@ -224,6 +224,7 @@ class CustomLayer(_OfRow):
     """
 
     _called = "layer", "function"
+    _takes_lists = True
 
     def __init__(
         self,

@@ -32,23 +32,25 @@ _PRODUCTS = {
 class _Several(Layer):
     """What layers of several inputs share."""
 
+    _takes_lists = True
+
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name=name)
 
     #: How many inputs there are at least, and at most.
-    least, most = 2, 1 << 30
+    _least, _most = 2, 1 << 30
 
-    def shapes(self, input_shapes: Any) -> list[tuple[int, ...]]:
+    def _shapes(self, input_shapes: Any) -> list[tuple[int, ...]]:
         """Return the shapes of the inputs, or raise an error: they are too few or too many."""
         what = f"{self.name or type(self).__name__}: {type(self).__name__}"
-        count = "two inputs" if self.most == 2 else "two inputs or more"
+        count = "two inputs" if self._most == 2 else "two inputs or more"
         if not isinstance(input_shapes, list):
             raise ValueError(f"{what} takes a list of {count}; it is given one, of shape {input_shapes}")
-        if not self.least <= len(input_shapes) <= self.most:
+        if not self._least <= len(input_shapes) <= self._most:
             raise ValueError(f"{what} takes a list of {count}; it is given {len(input_shapes)}")
         return input_shapes
 
-    def disagree(self, a: tuple[int, ...], b: tuple[int, ...], must: str) -> ValueError:
+    def _disagree(self, a: tuple[int, ...], b: tuple[int, ...], must: str) -> ValueError:
         """Return an error that names two shapes."""
         return ValueError(f"{self.name or type(self).__name__}: {type(self).__name__} of rows of {a} and {b}; {must}")
 
@@ -58,12 +60,12 @@ class _Elementwise(_Several):
 
     def build(self, input_shapes: Any) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return no parameters and the shape of the inputs."""
-        shapes = self.shapes(input_shapes)
+        shapes = self._shapes(input_shapes)
         widest = max(shapes, key=lambda shape: shape[-1:])
         for shape in shapes:
             if len(shape) != len(widest) or shape[:-1] != widest[:-1] or shape[-1:] not in (widest[-1:], (1,)):
                 must = "the shapes must be equal, but for a last axis of 1"
-                raise self.disagree(shapes[0], shape if shape != shapes[0] else widest, must)
+                raise self._disagree(shapes[0], shape if shape != shapes[0] else widest, must)
         return [], widest
 
     def emit(
@@ -71,7 +73,7 @@ class _Elementwise(_Several):
     ) -> tuple[Buffer, Any]:
         """Add the calls of one pair of inputs after the other."""
         widest = max(xs, key=lambda x: x.shape[-1:])
-        y, of_elements = self.merged(program, [self._spread(program, x, widest) for x in xs])
+        y, of_elements = self._merged(program, [self._spread(program, x, widest) for x in xs])
 
         def backward(dy, need):
             found = of_elements(dy, need)
@@ -79,28 +81,28 @@ class _Elementwise(_Several):
 
         return y, backward
 
-    def merged(self, program: Program, xs: list[Buffer]) -> tuple[Buffer, Any]:
+    def _merged(self, program: Program, xs: list[Buffer]) -> tuple[Buffer, Any]:
         """Add the forward calls, of inputs of one shape; return y and what adds the backward calls."""
         raise NotImplementedError
 
-    def call(self, program: Program, kernel: str, *inputs: Buffer, **attributes: Any) -> Any:
+    def _kernel(self, program: Program, kernel: str, *inputs: Buffer, **attributes: Any) -> Any:
         """Add a call of this layer's."""
         return program.call(kernel, *inputs, layer=self.name or "", **attributes)
 
     def _spread(self, program: Program, x: Buffer, widest: Buffer) -> Buffer:
         if x.shape[-1:] == widest.shape[-1:]:
             return x
-        return self.call(program, "repeat", x.matrix(), times=widest.shape[-1]).reshaped(widest.shape)
+        return self._kernel(program, "repeat", x.matrix(), times=widest.shape[-1]).reshaped(widest.shape)
 
     def _gathered(self, program: Program, dy: Buffer, x: Buffer) -> Buffer:
         if x.shape[-1:] == dy.shape[-1:]:
             return dy
-        return self.call(program, "sum_axis", dy.reshaped((*dy.matrix().shape, 1))).reshaped(x.shape)
+        return self._kernel(program, "sum_axis", dy.reshaped((*dy.matrix().shape, 1))).reshaped(x.shape)
 
     def _sum(self, program: Program, xs: list[Buffer]) -> Buffer:
         y, *others = xs
         for x in others:
-            y = self.call(program, "add", y, x)
+            y = self._kernel(program, "add", y, x)
         return y
 
 
@@ -116,16 +118,13 @@ class Add(_Elementwise):
     Examples
     --------
     >>> import fastbp
-    >>> from fastbp.program import BATCH, Program
-    >>> program = Program("float32")
-    >>> a, b = (program.buffer(name, (BATCH, 4), role="input") for name in "ab")
-    >>> y, backward = fastbp.layers.Add(name="sum").emit(program, [a, b], {}, {})
-    >>> dy = program.buffer("dy", y.shape)
-    >>> program.calls, backward(dy, [True, False])
-    ([add(a[batch, 4], b[batch, 4]) -> sum.y[batch, 4]], [dy[batch, 4], None])
+    >>> x = fastbp.Input(2)
+    >>> model = fastbp.Model(x, fastbp.layers.Add()([x, 2 * x]))  # or x + 2 * x
+    >>> model.predict([[1, 2]])
+    array([[3., 6.]], dtype=float32)
     """
 
-    def merged(self, program: Program, xs: list[Buffer]) -> tuple[Buffer, Any]:
+    def _merged(self, program: Program, xs: list[Buffer]) -> tuple[Buffer, Any]:
         """Add ``y = (a + b) + c``."""
         return self._sum(program, xs), lambda dy, need: [dy if needed else None for needed in need]
 
@@ -142,20 +141,18 @@ class Average(_Elementwise):
     Examples
     --------
     >>> import fastbp
-    >>> from fastbp.program import BATCH, Program
-    >>> program = Program("float32")
-    >>> a, b = (program.buffer(name, (BATCH, 4), role="input") for name in "ab")
-    >>> y, backward = fastbp.layers.Average(name="mean").emit(program, [a, b], {}, {})
-    >>> [call.kernel.name for call in program.calls]
-    ['add', 'divide_by']
+    >>> a, b = fastbp.Input(2, name="a"), fastbp.Input(1, name="b")
+    >>> model = fastbp.Model([a, b], fastbp.layers.Average()([a, b]))
+    >>> model.predict([[[1, 2]], [[5]]])
+    array([[3. , 3.5]], dtype=float32)
     """
 
-    def merged(self, program: Program, xs: list[Buffer]) -> tuple[Buffer, Any]:
+    def _merged(self, program: Program, xs: list[Buffer]) -> tuple[Buffer, Any]:
         """Add ``y = ((a + b) + c) / 3``."""
-        y = self.call(program, "divide_by", self._sum(program, xs), divisor=len(xs))
+        y = self._kernel(program, "divide_by", self._sum(program, xs), divisor=len(xs))
 
         def backward(dy, need):
-            dx = self.call(program, "divide_by", dy, divisor=len(xs)) if any(need) else None
+            dx = self._kernel(program, "divide_by", dy, divisor=len(xs)) if any(need) else None
             return [dx if needed else None for needed in need]
 
         return y, backward
@@ -173,22 +170,20 @@ class Subtract(_Elementwise):
     Examples
     --------
     >>> import fastbp
-    >>> from fastbp.program import BATCH, Program
-    >>> program = Program("float32")
-    >>> a, b = (program.buffer(name, (BATCH, 4), role="input") for name in "ab")
-    >>> y, backward = fastbp.layers.Subtract(name="less").emit(program, [a, b], {}, {})
-    >>> program.calls
-    [subtract(a[batch, 4], b[batch, 4]) -> less.y[batch, 4]]
+    >>> a, b = fastbp.Input(2, name="a"), fastbp.Input(2, name="b")
+    >>> model = fastbp.Model([a, b], fastbp.layers.Subtract()([a, b]))  # or a - b
+    >>> model.predict([[[1, 2]], [[5, 1]]])
+    array([[-4.,  1.]], dtype=float32)
     """
 
-    most = 2
+    _most = 2
 
-    def merged(self, program: Program, xs: list[Buffer]) -> tuple[Buffer, Any]:
+    def _merged(self, program: Program, xs: list[Buffer]) -> tuple[Buffer, Any]:
         """Add ``y = a - b``."""
-        y = self.call(program, "subtract", *xs)
+        y = self._kernel(program, "subtract", *xs)
 
         def backward(dy, need):
-            return [dy if need[0] else None, self.call(program, "scale_by", dy, factor=-1) if need[1] else None]
+            return [dy if need[0] else None, self._kernel(program, "scale_by", dy, factor=-1) if need[1] else None]
 
         return y, backward
 
@@ -205,30 +200,27 @@ class Multiply(_Elementwise):
     Examples
     --------
     >>> import fastbp
-    >>> from fastbp.program import BATCH, Program
-    >>> program = Program("float32")
-    >>> a, b = (program.buffer(name, (BATCH, 4), role="input") for name in "ab")
-    >>> y, backward = fastbp.layers.Multiply(name="gate").emit(program, [a, b], {}, {})
-    >>> _ = backward(program.buffer("dy", y.shape), [True, False])
-    >>> print(*program.calls, sep="\\n")
-    multiply(a[batch, 4], b[batch, 4]) -> gate.y[batch, 4]
-    multiply(dy[batch, 4], b[batch, 4]) -> gate.y[batch, 4]
+    >>> x = fastbp.Input(2)
+    >>> gate = fastbp.Dense(2, activation="sigmoid", kernel_initializer="zeros")(x)
+    >>> model = fastbp.Model(x, fastbp.layers.Multiply()([x, gate]))  # or x * gate
+    >>> model.predict([[1, 2]])
+    array([[0.5, 1. ]], dtype=float32)
     """
 
-    def merged(self, program: Program, xs: list[Buffer]) -> tuple[Buffer, Any]:
+    def _merged(self, program: Program, xs: list[Buffer]) -> tuple[Buffer, Any]:
         """Add ``y = (a * b) * c``."""
         products = xs[:1]
         for x in xs[1:]:
-            products.append(self.call(program, "multiply", products[-1], x))
+            products.append(self._kernel(program, "multiply", products[-1], x))
 
         def backward(dy, need):
             found: list[Any] = [None] * len(xs)
             for k in range(len(xs) - 1, 0, -1):
                 if need[k]:
-                    found[k] = self.call(program, "multiply", dy, products[k - 1])
+                    found[k] = self._kernel(program, "multiply", dy, products[k - 1])
                 if not any(need[:k]):
                     return found
-                dy = self.call(program, "multiply", dy, xs[k])
+                dy = self._kernel(program, "multiply", dy, xs[k])
             found[0] = dy if need[0] else None
             return found
 
@@ -236,20 +228,20 @@ class Multiply(_Elementwise):
 
 
 class _Extreme(_Elementwise):
-    row = ""
+    _row = ""
 
-    def merged(self, program: Program, xs: list[Buffer]) -> tuple[Buffer, Any]:
+    def _merged(self, program: Program, xs: list[Buffer]) -> tuple[Buffer, Any]:
         """Add the larger, or the smaller, of one pair after the other."""
         found = xs[:1]
         for x in xs[1:]:
-            found.append(self.call(program, f"{self.row}_forward", found[-1], x))
+            found.append(self._kernel(program, f"{self._row}_forward", found[-1], x))
 
         def backward(dy, need):
             gradients: list[Any] = [None] * len(xs)
             for k in range(len(xs) - 1, 0, -1):
                 if not any(need[: k + 1]):
                     return gradients
-                dy, dx = self.call(program, f"{self.row}_backward", dy, found[k - 1], xs[k])
+                dy, dx = self._kernel(program, f"{self._row}_backward", dy, found[k - 1], xs[k])
                 gradients[k] = dx if need[k] else None
             gradients[0] = dy if need[0] else None
             return gradients
@@ -270,15 +262,13 @@ class Maximum(_Extreme):
     Examples
     --------
     >>> import fastbp
-    >>> from fastbp.program import BATCH, Program
-    >>> program = Program("float32")
-    >>> a, b = (program.buffer(name, (BATCH, 4), role="input") for name in "ab")
-    >>> y, backward = fastbp.layers.Maximum(name="most").emit(program, [a, b], {}, {})
-    >>> program.calls
-    [maximum_forward(a[batch, 4], b[batch, 4]) -> most.y[batch, 4]]
+    >>> a, b = fastbp.Input(2, name="a"), fastbp.Input(2, name="b")
+    >>> model = fastbp.Model([a, b], fastbp.layers.Maximum()([a, b]))
+    >>> model.predict([[[1, 2]], [[5, 1]]])
+    array([[5., 2.]], dtype=float32)
     """
 
-    row = "maximum"
+    _row = "maximum"
 
 
 class Minimum(_Extreme):
@@ -294,15 +284,13 @@ class Minimum(_Extreme):
     Examples
     --------
     >>> import fastbp
-    >>> from fastbp.program import BATCH, Program
-    >>> program = Program("float32")
-    >>> a, b = (program.buffer(name, (BATCH, 4), role="input") for name in "ab")
-    >>> y, backward = fastbp.layers.Minimum(name="least").emit(program, [a, b], {}, {})
-    >>> program.calls
-    [minimum_forward(a[batch, 4], b[batch, 4]) -> least.y[batch, 4]]
+    >>> a, b = fastbp.Input(2, name="a"), fastbp.Input(2, name="b")
+    >>> model = fastbp.Model([a, b], fastbp.layers.Minimum()([a, b]))
+    >>> model.predict([[[1, 2]], [[5, 1]]])
+    array([[1., 1.]], dtype=float32)
     """
 
-    row = "minimum"
+    _row = "minimum"
 
 
 class Concatenate(_Several):
@@ -319,12 +307,10 @@ class Concatenate(_Several):
     Examples
     --------
     >>> import fastbp
-    >>> from fastbp.program import BATCH, Program
-    >>> program = Program("float32")
-    >>> a, b = program.buffer("a", (BATCH, 4)), program.buffer("b", (BATCH, 2))
-    >>> y, backward = fastbp.layers.Concatenate(name="both").emit(program, [a, b], {}, {})
-    >>> program.calls
-    [concatenate_2(a[batch, 4], b[batch, 2]) -> both.y[batch, 6]]
+    >>> a, b = fastbp.Input(2, name="a"), fastbp.Input(1, name="b")
+    >>> model = fastbp.Model([a, b], fastbp.layers.Concatenate()([a, b]))
+    >>> model.predict([[[1, 2]], [[5]]])
+    array([[1., 2., 5.]], dtype=float32)
     """
 
     def __init__(self, axis: int = -1, name: str | None = None) -> None:
@@ -333,11 +319,11 @@ class Concatenate(_Several):
 
     def build(self, input_shapes: Any) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return no parameters and the shape of the inputs together."""
-        first, *others = shapes = self.shapes(input_shapes)
+        first, *others = shapes = self._shapes(input_shapes)
         at = place_of(f"{self.name}: axis", self.axis, first)
         for shape in others:
             if len(shape) != len(first) or (*shape[:at], *shape[at + 1 :]) != (*first[:at], *first[at + 1 :]):
-                raise self.disagree(first, shape, f"the shapes must be equal, but for axis {self.axis}")
+                raise self._disagree(first, shape, f"the shapes must be equal, but for axis {self.axis}")
         return [], (*first[:at], sum(shape[at] for shape in shapes), *first[at + 1 :])
 
     def emit(
@@ -388,15 +374,16 @@ class Dot(_Several):
     Examples
     --------
     >>> import fastbp
-    >>> from fastbp.program import BATCH, Program
-    >>> program = Program("float32")
-    >>> queries, keys = program.buffer("queries", (BATCH, 5, 8)), program.buffer("keys", (BATCH, 7, 8))
-    >>> y, backward = fastbp.layers.Dot(axes=2, name="scores").emit(program, [queries, keys], {}, {})
-    >>> program.calls
-    [batched_nt(queries[batch, 5, 8], keys[batch, 7, 8]) -> scores.y[batch, 5, 7]]
+    >>> a, b = fastbp.Input(2, name="a"), fastbp.Input(2, name="b")
+    >>> model = fastbp.Model([a, b], fastbp.layers.Dot(axes=1)([a, b]))
+    >>> model.predict([[[1, 2]], [[5, 1]]])
+    array([[7.]], dtype=float32)
+    >>> queries, keys = fastbp.Input((5, 8)), fastbp.Input((7, 8))
+    >>> fastbp.layers.Dot(axes=2)([queries, keys]).shape
+    (5, 7)
     """
 
-    most = 2
+    _most = 2
 
     def __init__(self, axes: int | tuple[int, int], normalize: bool = False, name: str | None = None) -> None:
         super().__init__(name)
@@ -416,12 +403,12 @@ class Dot(_Several):
                 raise ValueError(f"{self.name}: Dot takes rows of one or two dimensions, got shape {shape}")
         at = [place_of(f"{self.name}: axes", axis, shape) for axis, shape in zip(self.axes, shapes, strict=True)]
         if shapes[0][at[0]] != shapes[1][at[1]]:
-            raise self.disagree(shapes[0], shapes[1], f"axes {self.axes} must be of one length")
+            raise self._disagree(shapes[0], shapes[1], f"axes {self.axes} must be of one length")
         return at
 
     def build(self, input_shapes: Any) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return no parameters and what the sum leaves of the first shape, then of the second."""
-        shapes = self.shapes(input_shapes)
+        shapes = self._shapes(input_shapes)
         left = [shape[:k] + shape[k + 1 :] for k, shape in zip(self._summed(shapes), shapes, strict=True)]
         return [], left[0] + left[1] or (1,)
 

@@ -48,7 +48,7 @@ class _Reduction(Layer):
         kept = [1 if k in places else n for k, n in enumerate(input_shape) if k not in places or self.keepdims]
         return [], tuple(kept)
 
-    def stacks(self, shape: tuple[Any, ...]) -> list[tuple[Any, int, int]]:
+    def _stacks(self, shape: tuple[Any, ...]) -> list[tuple[Any, int, int]]:
         """Return for each group of neighbouring axes, the last first, how it lies in what the one before left.
 
         Parameters
@@ -100,7 +100,7 @@ class Sum(_Reduction):
         self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
     ) -> tuple[Buffer, Backward]:
         """Add the sum over each group of axes; the gradient is repeated along them."""
-        y, stacks = x, self.stacks(x.shape)
+        y, stacks = x, self._stacks(x.shape)
         for lengths in stacks:
             y = program.call("sum_axis", y.reshaped(lengths), layer=self.name)
         _, shape = self.build(x.shape[1:])
@@ -140,7 +140,7 @@ class Mean(Sum):
     ) -> tuple[Buffer, Backward]:
         """Add the sum and its division."""
         total, of_sum = super().emit(program, x, weights, gradients)
-        count = prod(k for _, k, _ in self.stacks(x.shape))
+        count = prod(k for _, k, _ in self._stacks(x.shape))
         y = program.call("divide_by", total, layer=self.name, divisor=count)
 
         def backward(dy, need_dx):
@@ -179,7 +179,7 @@ class Max(_Reduction):
     ) -> tuple[Buffer, Backward]:
         """Add the maximum over each group of axes."""
         y, pairs = x, []
-        for lengths in self.stacks(x.shape):
+        for lengths in self._stacks(x.shape):
             whole = y.reshaped(lengths)
             y = program.call("max_axis_forward", whole, layer=self.name)
             pairs.append((whole, y))

@@ -6,8 +6,8 @@ import operator
 from math import prod
 from typing import TYPE_CHECKING
 
-from ..checks import integer
-from .base import Layer, as_shape, features
+from ..checks import as_shape, integer
+from .base import Layer, features
 
 if TYPE_CHECKING:
     from typing import Any

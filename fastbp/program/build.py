@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..checks import suggest
@@ -12,7 +13,7 @@ from .plan import Plan, plan_arena
 from .verify import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any, Protocol
 
     class Host(Protocol):
@@ -78,8 +79,42 @@ class Program(CallList):
         self.executor: Host | None = None
         self.constants: list[tuple[Buffer, Any]] = []
         self._gradients: set[tuple[Any, ...]] = set()  # the places of those that some call makes
+        self._renaming = ("", "")
 
     # ------------------------------------------------------------------ building
+
+    @contextmanager
+    def renaming(self, own: str, name: str) -> Iterator[None]:
+        """Let what is added meanwhile under a layer's own name have another one: that of this use of the layer.
+
+        Parameters
+        ----------
+        own, name : str
+
+        Yields
+        ------
+        None
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> with program.renaming("norm", "norm:2"):
+        ...     y = program.call("relu_forward", program.buffer("x", (BATCH, 3)), layer="norm")
+        >>> y
+        norm:2.y[batch, 3]
+        """
+        before, self._renaming = self._renaming, ("", "") if own == name else (own, name)
+        try:
+            yield
+        finally:
+            self._renaming = before
+
+    def _named(self, name: str) -> str:
+        own, other = self._renaming
+        if not own or f"{name}.".startswith(f"{other}."):
+            return name
+        return other + name[len(own) :] if f"{name}.".startswith(f"{own}.") else name
 
     def buffer(
         self,
@@ -122,7 +157,7 @@ class Program(CallList):
             parent = parent.root
             if parent.parent is not None:
                 parent, offset = parent.parent, parent.offset + offset
-        made = Buffer(len(self.buffers), name, shape, dtype, role, parent, offset)
+        made = Buffer(len(self.buffers), self._named(name), shape, dtype, role, parent, offset)
         self.buffers.append(made)
         return made
 
@@ -189,7 +224,7 @@ class Program(CallList):
         >>> program.call("leaky_relu_forward", z, layer="mine", alpha=0.2)
         mine.y[batch, 3]
         """
-        kernel = KERNELS[name]
+        kernel, layer = KERNELS[name], self._named(layer)
         if len(inputs) != len(kernel.inputs):
             raise ProgramError(f"{name} takes {len(kernel.inputs)} inputs, got {len(inputs)}")
         known = kernel.attributes

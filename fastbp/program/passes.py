@@ -183,15 +183,15 @@ def fuse_add(program: CallList, kept: Container[Buffer]) -> None:
         *operands, y = call.buffers
         z, c = sorted(operands, key=lambda b: writers[b.owner][:1], reverse=True)
         at = writers[z.owner]
-        if len(at) != 1 or at[0] >= i or z.root.parent is not None or z.root is c.root or not own(y.root):
+        if len(at) != 1 or not own(y.root):
             continue
         (j,) = at
         product = calls[j]
-        # an operand that is written behind the product, or changed, or the result itself, would be another one
-        steady = c.owner is not y.owner and not any(j <= k <= i for k in writers[c.owner])
-        if j in gone or product.phase != call.phase or not steady or writers[y.owner] != [i]:
-            continue
         *inputs, made = product.buffers
+        # what is written behind the product, or changed, or is made of it, would be another operand
+        steady = not any(j <= k <= i for k in writers[c.owner])
+        if product.phase != call.phase or made.root is not z.root or not steady:
+            continue
         alone = inside(z, j, i)
         if product.kernel.name == "dense" and (alone or j + 1 == i):
             kernel = KERNELS["dense_add" if alone else "dense_add_both"]

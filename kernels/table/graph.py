@@ -48,6 +48,27 @@ def scale_by(x, factor):
     return x * factor
 
 
+ADDED_LOSS = Row(
+    "added_loss",
+    "graph",
+    attributes={"factor": 0.5},
+    note="the mean over all elements of x times the factor; the gradient is the same for all of them",
+    source="Keras' add_loss, of a tensor of any shape",
+)
+
+
+@ADDED_LOSS.kernel("x[n] -> elements[n], loss[]", work=["elements"])
+def added_loss(x, factor):
+    elements = factor * x
+    return elements.sum() / x.size
+
+
+@ADDED_LOSS.kernel("x[n] -> dx[n]")
+def added_loss_gradient(x, factor):
+    f = factor / x.size
+    return np.where(x > 0, x.dtype.type(f), f)
+
+
 DIVIDE_BY = Row(
     "divide_by", "graph", attributes={"divisor": 3.0}, note="also its own gradient", source="a mean: a sum over a count"
 )
