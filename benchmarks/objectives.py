@@ -1,6 +1,6 @@
 """Objectives of one's own beside PyTorch and NumPy: ``python -m benchmarks.objectives``.
 
-A step of the cart-pole of `docs/examples/cartpole.py` (act, move, learn) by both of its methods, gradients by inputs
+A step of the cart-pole of `docs/examples/cartpole.py` (act, move, learn) by each of its methods, gradients by inputs
 and the gradients of each row, in one process and in turns, after the results were compared. Prints the microseconds of
 a median turn and the ratio to fastbp's in portable numerics. PyTorch's sides are left out where it is not installed.
 """
@@ -32,12 +32,12 @@ def example():
     return module
 
 
-def torch_net(model, activation):
-    """Return a PyTorch net with the weights of a model of Dense layers."""
+def torch_net(layers, activation):
+    """Return a PyTorch net with the weights of Dense layers."""
     import torch
 
     parts = []
-    for layer in model.layers:
+    for layer in layers:
         linear = torch.nn.Linear(*layer.w.shape)
         linear.weight.data, linear.bias.data = torch.tensor(layer.w.T.copy()), torch.tensor(layer.b)
         parts += [linear, activation()]
@@ -52,7 +52,7 @@ def policies(cartpole):
             import torch
 
             super().__init__(seed)
-            nets = [torch_net(model, torch.nn.Tanh) for model in (self.policy, self.values)]
+            nets = [torch_net(model.layers, torch.nn.Tanh) for model in (self.policy, self.values)]
             self.torch, (self.net, self.baseline) = torch, nets
             self.optimizers = [torch.optim.Adam(n.parameters(), lr=cartpole.POLICY_LR, fused=True) for n in nets]
 
@@ -104,7 +104,7 @@ def values(cartpole):
 
             super().__init__(seed)
             self.torch = torch
-            self.net, self.copy = (torch_net(model, torch.nn.Tanh) for model in (self.model, self.target))
+            self.net, self.copy = (torch_net(model.layers, torch.nn.Tanh) for model in (self.model, self.target))
             self.optimizer = torch.optim.Adam(self.net.parameters(), lr=cartpole.VALUE_LR, fused=True)
 
         def act(self, state):
@@ -148,6 +148,61 @@ def values(cartpole):
     return {"fastbp": Own, "torch": Torch}, run, STEPS
 
 
+def critics(cartpole):
+    """Return the agents of the actor-critic, and what runs some of their steps."""
+
+    class Torch(cartpole.ActorCritic):
+        def __init__(self, seed):
+            import torch
+
+            super().__init__(seed)
+            self.torch = torch
+            self.body, self.heads = (
+                torch_net(layers, torch.nn.Tanh) for layers in (self.model.layers[:1], self.model.layers[1:])
+            )
+            parameters = [*self.body.parameters(), *self.heads.parameters()]
+            self.optimizer = torch.optim.Adam(parameters, lr=cartpole.CRITIC_LR, fused=True)
+
+        def hidden(self, states):
+            return self.torch.tanh(self.body(self.torch.from_numpy(states)))
+
+        def logits(self, states):
+            with self.torch.no_grad():
+                return self.heads[0](self.hidden(states)).numpy()
+
+        def worth(self, states):
+            with self.torch.no_grad():
+                return self.heads[-1](self.hidden(states)).numpy()
+
+        def outputs(self, states):
+            return self.logits(states), self.worth(states)
+
+        def learn(self, states, actions, returns):
+            torch = self.torch
+            h = self.hidden(states)
+            policy, value = self.heads[0](h), self.heads[-1](h)
+            surprise = torch.from_numpy(returns) - value
+            advantages = surprise.detach()
+            advantages = (advantages - advantages.mean()) / (advantages.std(correction=0) + 1e-6)
+            chosen = torch.log_softmax(policy, 1).gather(1, torch.from_numpy(actions)[:, None])
+            loss = -(advantages * chosen).mean() + cartpole.VALUE_FACTOR * (surprise**2).mean() / 2
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+
+    class Own(cartpole.ActorCritic):
+        def outputs(self, states):
+            return self.logits(states), self.worth(states)
+
+    def run(agent, cart):
+        carts = [cart, *(cartpole.CartPole(np.random.default_rng(k)) for k in range(1, cartpole.CARTS))]
+        for one in carts:
+            one.reset()
+        agent.learn(*agent.play(carts, np.zeros(len(carts), int), []))
+
+    return {"fastbp": Own, "torch": Torch}, run, cartpole.CARTS * cartpole.SPAN
+
+
 def played(cartpole, task):
     """Return the jobs of a task of the example, compared, and how many steps each makes."""
     kinds, run, steps = task(cartpole)
@@ -161,7 +216,8 @@ def played(cartpole, task):
         jobs[name] = lambda agent=agent, cart=cart: run(agent, cart)
     for other in outputs[1:]:
         # the same actions, the same updates
-        np.testing.assert_allclose(other, outputs[0], rtol=1e-3, atol=1e-4)
+        for one, wanted in zip(other, outputs[0], strict=True):
+            np.testing.assert_allclose(one, wanted, rtol=1e-3, atol=1e-4)
     return jobs, steps
 
 
@@ -191,7 +247,7 @@ def torch_gradients(model, x, labels):
     """Return PyTorch's functions for the same: of the inputs, of each row in a loop, and by vmap."""
     import torch
 
-    net, entropy = torch_net(model, torch.nn.ReLU), torch.nn.functional.cross_entropy
+    net, entropy = torch_net(model.layers, torch.nn.ReLU), torch.nn.functional.cross_entropy
     names, parameters = zip(*net.named_parameters(), strict=True)
     inputs, targets = torch.tensor(x), torch.tensor(labels)
 
@@ -258,6 +314,7 @@ def main(arguments=None):
     by_inputs, by_rows = gradients()
     tasks = {
         "policy gradient, a step of the cart-pole": played(cartpole, policies),
+        "actor-critic, a step of the cart-pole": played(cartpole, critics),
         "deep Q-learning, a step of the cart-pole": played(cartpole, values),
         f"input_gradient, {net}, {ROWS} rows": (by_inputs, 1),
         f"row_gradients, {net}, of {ROWS} rows a row": (by_rows, ROWS),

@@ -1,4 +1,4 @@
-"""A pole on a cart, balanced by two nets: a policy that learns by its gradient, and a net of action values (DQN).
+"""A pole on a cart, balanced in three ways: a policy gradient, one model as actor and critic, and action values (DQN).
 
 Run ``python docs/examples/cartpole.py``; it fails if a mean return is below the claim.
 """
@@ -17,6 +17,8 @@ import fastbp
 CLAIM = 195
 LIMIT, DISCOUNT, TESTS = 200, 0.99, 100  # steps of an episode; episodes that judge a net
 EPISODES, POLICY_LR, POLICY_STEPS = 8, 0.01, 150_000  # episodes between two updates of the policy, steps at most
+VALUE_FACTOR = 0.002  # of the loss of values, whose errors are tens, beside that of the policy
+CARTS, SPAN, CRITIC_LR, CRITIC_STEPS = 16, 64, 0.01, 150_000  # carts side by side, steps of each between two updates
 BATCH, MEMORY, VALUE_LR, VALUE_STEPS = 64, 20_000, 0.001, 60_000
 EXPLORING, LEAST, COPIED = 5_000, 0.05, 250  # steps until so few actions are random; between two copies of the net
 LOOK, LOOKS = 1_000, 20  # after so many steps the net of values plays so many episodes
@@ -133,6 +135,83 @@ def train_policy(agent, cart):
     return lengths
 
 
+class ActorCritic:
+    """The advantage actor-critic of Mnih et al. 2016, ICML: one model says what to do and what the state is worth.
+
+    It moves many carts at a time. What a step brings is counted to the end of a span, and from there on estimated.
+    """
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+        x = fastbp.Input(4)
+        h = fastbp.Dense(64, activation="tanh")(x)
+        outputs = {"policy": fastbp.Dense(2)(h), "value": fastbp.Dense(1)(h)}
+        self.model = fastbp.Model(x, outputs, seed=seed)
+        self.model.compile(fastbp.optimizers.Adam(lr=CRITIC_LR), numerics="portable")
+        # models of the same layers, with the same weights, for who asks for one output alone
+        self.policy, self.critic = (fastbp.Model(x, output) for output in outputs.values())
+        for part in (self.policy, self.critic):
+            part.compile(numerics="portable")
+
+    def logits(self, states):
+        """Return the outputs for both actions."""
+        return self.policy.predict(states)
+
+    def worth(self, states):
+        """Return what states are worth."""
+        return self.critic.predict(states)
+
+    def act(self, states):
+        """Draw an action for each state."""
+        logits = self.logits(states)
+        return (self.rng.random(len(states)) * (1 + np.exp(logits[:, 0] - logits[:, 1])) < 1).astype(int)
+
+    def play(self, carts, ages, lengths):
+        """Move each cart a few steps; return states, actions and returns, and note how long episodes were."""
+        states, following = np.empty((2, SPAN, len(carts), 4), "f4")
+        actions, (fell, ends) = np.empty((SPAN, len(carts)), int), np.zeros((2, SPAN, len(carts)), bool)
+        for t in range(SPAN):
+            states[t] = [cart.state for cart in carts]
+            actions[t] = self.act(states[t])
+            moved = [cart.step(action) for cart, action in zip(carts, actions[t].tolist(), strict=True)]
+            following[t], fell[t] = zip(*moved, strict=True)
+            ages += 1
+            ends[t] = fell[t] | (ages == LIMIT)
+            for k in np.flatnonzero(ends[t]):
+                lengths.append(int(ages[k]))
+                carts[k].reset()
+            ages[ends[t]] = 0
+        ends[-1] = True
+        worth = self.worth(following.reshape(-1, 4)).reshape(fell.shape) * ~fell
+        returns, after = np.empty(fell.shape, "f4"), worth[-1]
+        for t in range(SPAN - 1, -1, -1):
+            returns[t] = after = 1 + DISCOUNT * np.where(ends[t], worth[t], after)
+        return states.reshape(-1, 4), actions.ravel(), returns.reshape(-1, 1)
+
+    def learn(self, states, actions, returns):
+        """Raise the probability of actions that brought more than was expected, and expect better."""
+        outputs = self.model.forward(states)
+        surprise = returns - outputs["value"]
+        advantages = (surprise - surprise.mean()) / (surprise.std() + 1e-6)
+        p = np.exp(outputs["policy"] - outputs["policy"].max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        policy = advantages * (p - np.eye(2, dtype="f4")[actions]) / len(states)
+        self.model.backward({"policy": policy, "value": -VALUE_FACTOR * surprise / len(states)})
+        self.model.update()
+
+
+def train_both(agent, cart):
+    """Train until episodes last as long as they may; return their lengths."""
+    carts, lengths, steps = [cart, *(CartPole(rng) for rng in cart.rng.spawn(CARTS - 1))], [], 0
+    ages = np.zeros(CARTS, int)  # steps since each was put upright
+    for one in carts:
+        one.reset()
+    while steps < CRITIC_STEPS and np.mean(lengths[-2 * CARTS :] or 0) < CLAIM:
+        agent.learn(*agent.play(carts, ages, lengths))
+        steps += SPAN * CARTS
+    return lengths
+
+
 class Values:
     """Deep Q-learning, Mnih et al. 2015, Nature 518: a net of values, a memory of steps, a copy that sets targets."""
 
@@ -187,7 +266,11 @@ def train_values(agent, cart):
     return lengths
 
 
-METHODS = {"policy gradient": (Reinforce, train_policy), "deep Q-learning": (Values, train_values)}
+METHODS = {
+    "policy gradient": (Reinforce, train_policy),
+    "actor-critic": (ActorCritic, train_both),
+    "deep Q-learning": (Values, train_values),
+}
 
 
 def smooth(lengths):
@@ -235,7 +318,7 @@ def main(arguments=None):
             began = time.perf_counter()
             curves[method].append(train(agent, CartPole(np.random.default_rng(seed))))
             seconds += time.perf_counter() - began
-        models = [agent.policy if kind is Reinforce else agent.model for agent in agents]
+        models = [agent.model if kind is Values else agent.policy for agent in agents]
         policies += models
         found[method] = np.array([mean_return(model, 1000 + seed, TESTS) for seed, model in enumerate(models)])
         steps = np.mean([sum(lengths) for lengths in curves[method]])
