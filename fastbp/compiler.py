@@ -802,6 +802,9 @@ def compile_training(
     if not minimises:
         outputs = [*range(len(layout.graph.outputs))]
     connected = _connected(layout, outputs)
+    # what a batch without some targets leaves alone may have gradients of another one that wait for the update
+    others = _connected(layout, [head.output for head in heads]) - connected
+    waiting = {k for k in others if trained is None or k in trained}
     trained = {k for k in connected if trained is None or k in trained}
     dw, gradients = _gradients(program, layout, "gradients", trained)
     w, steps = _forward(network, layout, gradients)
@@ -822,7 +825,7 @@ def compile_training(
     for function in program.deferred:
         function()
     if optimizer is not None:
-        _update(network, layout, optimizer, trained, w, dw, gradients, accumulated)
+        _update(network, layout, optimizer, trained, waiting, w, dw, gradients, accumulated)
     return _shortened(network, passes, by_hand)
 
 
@@ -904,7 +907,8 @@ def _update(
     network: Network,
     layout: Layout,
     optimizer: Optimizer,
-    trained: Container[int],
+    trained: set[int],
+    waiting: set[int],
     w: Sequence[Buffer],
     dw: Buffer,
     gradients: Views,
@@ -922,7 +926,8 @@ def _update(
     views = [view for views in gradients.values() for view in views.values()]
     if accumulated is not None:
         dw = state["accumulated"]
-        views = _accumulate(network, layout, trained, accumulated, dw, state["accumulated_rows"])
+        views = _accumulate(network, layout, trained, waiting, w, accumulated, dw, state["accumulated_rows"])
+        trained = trained | waiting
     optimizer.emit_clipping(program, views, dw)
     slots = [state[name] for name in optimizer.slots]
     groups = _groups(network, layout, trained, w, [dw, *slots])
@@ -947,14 +952,24 @@ def _update(
 def _accumulate(
     network: Network,
     layout: Layout,
-    trained: Container[int],
+    trained: set[int],
+    waiting: set[int],
+    w: Sequence[Buffer],
     batch: _Accumulated,
     total: Buffer,
     seen: Buffer,
 ) -> list[Buffer]:
     """Add a batch to the gradients that an update waits for, and begin that; return its gradient by parameter."""
     program = network.program
-    program.call("accumulate_gradient", batch.dw, total, batch.rows, seen, layer="optimizer")
+    if not waiting:
+        program.call("accumulate_gradient", batch.dw, total, batch.rows, seen, layer="optimizer")
+    else:
+        # their gradient is 0 here, whatever lies there of an earlier batch
+        none = program.call("accumulate_rows", network.inputs[0].matrix(1), layer="optimizer", fixed=0.0, each=0.0)
+        for chosen, rows in ((trained, batch.rows), (waiting, none)):
+            for (_, part, sum_of_part), _ in _spans(program, layout, chosen, w, [batch.dw, total]):
+                program.call("accumulate_gradient", part, sum_of_part, rows, seen, layer="optimizer")
+        trained = trained | waiting
     program.call("accumulate_seen", batch.rows, seen, layer="optimizer")
     program.phase = "apply"
     if batch.mean:

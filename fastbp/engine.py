@@ -20,7 +20,7 @@ from .compiler import (
     compile_row_gradients,
     compile_training,
 )
-from .data import Bounds, bounds_of
+from .data import Bounds, Given, bounds_of
 from .kernels import choose_backend
 from .kernels.arrays import dtype_of
 from .kernels.pcg64 import WORDS, pcg64_state
@@ -463,6 +463,9 @@ class Engine:
             if key == ("train", None):
                 self.open_step(network, executor)
             self._kept[key] = kept = network, executor
+        if given is not None and Given.NOTHING in given:
+            # those of what it leaves alone are not of this batch, and would count in their norm
+            self.memory.arrays["gradients"][...] = 0
         return kept
 
     def steps(self, batch: int, training: bool = True) -> Steps:

@@ -368,31 +368,55 @@ def test_losses_are_the_last_uses_in_the_order_of_outputs(numerics):
 
 
 @every_numerics
+def test_of_several_losses_on_one_tensor_the_last_counts_first(numerics):
+    x, weights = fastbp.Input(4), [0.3, 1.0, 0.7]
+    layer = fastbp.Dense(4, "tanh")
+    model = fastbp.Model(x, [layer(x)] * 3, seed=5)
+    model.compile("sgd", "mse", dtype="float64", numerics=numerics, loss_weights=weights)
+    model.build()
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((8, 4)), list(rng.standard_normal((3, 8, 4)))
+    call, forward, backward = kernels_of(numerics)
+    h = forward(x, layer)
+    first, second, third = (
+        weight * call("mean_squared_error_backward", h, target, mean=True)
+        for weight, target in zip(weights, y, strict=True)
+    )
+    found = []
+    for dy in (third + second + first, first + second + third):
+        db, dw, _ = backward(dy, x, h, layer)
+        found.append({layer: {"db": db, "dw": dw}})
+    assert_gradients(model, x, y, *found)
+    losses = [call("mean_squared_error_forward", h, target, mean=True)[-1] for target in y]
+    assert model.loss(y) == losses[0] * 0.3 + losses[1] * 1.0 + losses[2] * 0.7
+
+
+@every_numerics
 def test_contributions_come_in_reverse_order_of_use(numerics):
-    """Of a tensor that three layers take, one of them twice."""
+    """Of a tensor that four layers take, one of them twice, where the last place comes first."""
     x = fastbp.Input(4)
     first, left, right = (fastbp.Dense(4, "tanh") for _ in range(3))
     h = first(x)
     p = left(h)
     q = right(h)
     # h is the first operand, and the third
-    model = fastbp.Model(x, fastbp.layers.Multiply()([h, p, h, q]), seed=3)
+    model = fastbp.Model(x, fastbp.layers.Multiply()([h, p, h, q]) + h, seed=3)
     model.compile("sgd", "mse", dtype="float64", numerics=numerics)
     rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((8, 4)), rng.standard_normal((8, 4))
+    x, y = rng.standard_normal((64, 4)), rng.standard_normal((64, 4))
     model.build()
     call, forward, backward = kernels_of(numerics)
     h = forward(x, first)
     p, q = forward(h, left), forward(h, right)
     hp, hph = h * p, h * p * h
-    dy = call("mean_squared_error_backward", hph * q, y, mean=True)
+    dy = call("mean_squared_error_backward", hph * q + h, y, mean=True)
     dq, dhph = dy * hph, dy * q
     third, dhp = dhph * hp, dhph * h
     dp, once = dhp * h, dhp * p
     of_q = backward(dq, h, q, right)[2]
     of_p = backward(dp, h, p, left)[2]
     found = {}
-    for name, order in {"wanted": (third, once, of_q, of_p), "other": (of_p, of_q, once, third)}.items():
+    for name, order in {"wanted": (dy, third, once, of_q, of_p), "other": (dy, once, third, of_q, of_p)}.items():
         total = order[0]
         for part in order[1:]:
             total = total + part
@@ -875,4 +899,44 @@ def test_integers_are_whole_numbers_of_their_range():
         assert_same_bits(array, kept[name], name)
     # whole numbers may come as floats
     for one, other in zip(model.predict({**x, "ids": x["ids"] * 1.0}), model.predict(x), strict=True):
+        assert_same_bits(one, other)
+
+
+# ------------------------------------------------------------------------------------ batches without some targets
+def two_heads(optimizer, loss_weights=None):
+    """Return a model whose outputs have a layer each, and a common one."""
+    x = fastbp.Input(3)
+    h = fastbp.Dense(4, "tanh", name="h")(x)
+    model = fastbp.Model(x, {"a": fastbp.Dense(1, name="a")(h), "b": fastbp.Dense(1, name="b")(h)}, seed=0)
+    model.compile(optimizer, "mse", dtype="float64", loss_weights=loss_weights)
+    model.build()
+    return model
+
+
+def test_accumulation_over_batches_without_some_targets():
+    """The update at the end is of all that was learned, though the last batch had targets of one output only."""
+    x, y = RNG.standard_normal((4, 3)), RNG.standard_normal((4, 1))
+    model = two_heads(fastbp.optimizers.SGD(lr=0.1, gradient_accumulation_steps=2))
+    both_halves = two_heads(fastbp.optimizers.SGD(lr=0.1), {"a": 0.5, "b": 0.5})
+    for first, second in (("a", "b"), ("b", "a"), ("a", "b")):
+        model.train_on_batch(x, {first: y})
+        model.train_on_batch(x, {second: y})
+        both_halves.train_on_batch(x, {"a": y, "b": y})
+        for one, other in zip(model.get_weights(), both_halves.get_weights(), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15)
+    # of two batches of one output nothing comes of what the other one learned before
+    kept = model.get_layer("a").w.copy()
+    model.train_on_batch(x, {"b": y})
+    model.train_on_batch(x, {"b": y})
+    assert_same_bits(model.get_layer("a").w, kept)
+
+
+def test_norms_of_gradients_are_of_this_batch():
+    x, y = RNG.standard_normal((4, 3)), RNG.standard_normal((4, 1))
+    model, twin = (two_heads(fastbp.optimizers.SGD(lr=0.1, global_clipnorm=0.1)) for _ in range(2))
+    model.train_on_batch(x, {"a": 100 * y})
+    twin.set_weights(model.get_weights())
+    model.train_on_batch(x, {"b": y})
+    twin.train_on_batch(x, {"b": y})
+    for one, other in zip(model.get_weights(), twin.get_weights(), strict=True):
         assert_same_bits(one, other)
