@@ -125,6 +125,7 @@ class Graph:
         self.uses: list[Use] = []
         self.groups: list[Group] = []
         self.shapes = [tensor.shape for tensor in inputs]
+        self.extras: list[tuple[int, float]] = []
         self._numbers: dict[Any, int] = {}  # of layers
         self._counts: dict[Any, int] = {}  # of uses by layer, or by what is made of layers
         self._taken: set[str] = set()
@@ -133,7 +134,7 @@ class Graph:
         found = self._add(inputs, ends, self.inputs, "", () if whole is None else (whole,), -1, "the model")
         n = len(outputs)
         self.outputs = tuple(found[:n])
-        self.extras = [(tensor, factor) for tensor, (_, factor) in zip(found[n:], extras, strict=True)]
+        self.extras += [(tensor, factor) for tensor, (_, factor) in zip(found[n:], extras, strict=True)]
         n = len(inputs)
         self.ports = tuple(
             Port(name, t.shape, t.dtype is not None and t.dtype.lstrip("u").startswith("int"))
@@ -163,7 +164,11 @@ class Graph:
                 name, own = f"{prefix}{node.layer.name}", len(self.groups)
                 called = self._counted(node.layer, name)
                 self.groups.append(Group(called, node.layer, tuple(taken), (), group))
-                made = self._add(*node.inner, taken, f"{name}.", (*around, node.layer), own, name)
+                (xs, ys), losses = node.inner, node.losses
+                ends = [*ys, *[tensor for tensor, _ in losses]]
+                found = self._add(xs, ends, taken, f"{name}.", (*around, node.layer), own, name)
+                made, added = found[: len(ys)], found[len(ys) :]
+                self.extras += [(tensor, factor) for tensor, (_, factor) in zip(added, losses, strict=True)]
                 self.groups[own] = self.groups[own]._replace(outputs=tuple(made))
             known.update(zip(node.outputs, made, strict=True))
         return [known[tensor] for tensor in outputs]

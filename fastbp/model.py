@@ -300,7 +300,8 @@ class Model:
     def add_loss(self, tensor: Tensor, weight: float = 1.0) -> None:
         """Add to the loss: the mean of a tensor over all of its elements, and so over the rows of a batch.
 
-        It counts in training and in `evaluate`, also of a model that is compiled without another loss for some outputs.
+        It counts in training and in `evaluate`, also without any other loss: data are ``fit(x)`` then. That of a model
+        which is called as a layer counts in the model around it, too, once for each use.
 
         Parameters
         ----------
@@ -423,7 +424,7 @@ class Model:
         for tensor, x in zip(tensors, xs, strict=True):
             if tensor.shape != x.shape:
                 raise ValueError(f"{self.name} is given {tensor!r}; it takes rows of shape {x.shape}")
-        return Node(self, tensors, [y.shape for y in ys], True, True, (xs, ys))
+        return Node(self, tensors, [y.shape for y in ys], True, True, (xs, ys), self._extras)
 
     def _traced(self, shapes: Sequence[tuple[int, ...]]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Return the tensors from which the graph leads to which others."""
@@ -624,6 +625,10 @@ class Model:
         source = source_of(seed if self.seed is None else self.seed)
         from .kernels.draws import portable_generator  # which needs numpy.random
 
+        if self._setup.optimizer is not None and self._dtype_with(layout) != self.dtype:
+            # models that nobody compiled follow
+            put_attributes(self._converted_others(layout.layers, self.dtype, {}))
+            layout = self.layout_for(shapes)
         memory = Memory(layout, self._dtype_with(layout))
         setup = self._setup._replace(dtype=memory.dtype)
         memory.draw(portable_generator(as_generator("seed", source)))
@@ -644,9 +649,6 @@ class Model:
         """Return the dtype of the model, which is that of layers that it shares with others."""
         for home in layout.homes:
             if home is not None and home.dtype != self.dtype:
-                if self._setup.optimizer is not None:
-                    what = f"dtype is {self.dtype!r}, and layers that another model has, too, are {home.dtype}"
-                    raise ValueError(f"{what}; compile(dtype={home.dtype!r}) takes them as they are")
                 return home.dtype
         return self.dtype
 
@@ -713,12 +715,11 @@ class Model:
         values, shapes, nodes = state["_engine"], state["_memory"], state["_tensors"]
         vars(self).update(state)
         self._turns, self._building, self.owners, self.nodes = Turns(), RLock(), WeakSet(), []
-        self.number = next(_numbers)
+        self.number, self._extras = next(_numbers), []
         self._memory, self._engine, self._by_hand, self._graph = None, None, NO_STEPS, None
         self._setup = self._setup._replace(backend=usable(self._setup.backend))
         self._tensors = (), ()
         if nodes is not None:
-            self._extras = []
             self._rebuild(nodes, self.layers)
             self._own(self._graph)  # type: ignore[arg-type]
         for layer in self.layers:
@@ -899,12 +900,19 @@ class Model:
             return
         homes: dict[Home, Home] = {}
         triples = self._placed(setup, memory.converted(dtype, homes))
-        for other in self._family(memory.layout.layers):
+        put_attributes(triples + self._converted_others(memory.layout.layers, dtype, homes))
+
+    def _converted_others(
+        self, layers: Iterable[Layer], dtype: str, homes: dict[Home, Home]
+    ) -> list[tuple[Any, str, Any]]:
+        """Return what to set so that the other models with some of these layers have another dtype."""
+        triples: list[tuple[Any, str, Any]] = []
+        for other in self._family(layers):
             if other._setup.optimizer is not None:
                 what = f"dtype is {dtype!r}, and a model with some of the layers is compiled for {other.dtype!r}"
                 raise ValueError(f"{what}: compile all of them for one")
             triples += other._placed(other._setup._replace(dtype=dtype), other._memory.converted(dtype, homes))
-        put_attributes(triples)
+        return triples
 
     def _family(self, layers: Iterable[Layer]) -> list[Any]:
         """Return the other built models that have some of these layers, or share some with one that does."""
@@ -1038,7 +1046,7 @@ class Model:
 
     def _require_loss(self) -> None:
         self._require_compiled()
-        if not self._setup.heads and not self._extras:
+        if not self._setup.heads and not self._adds:
             raise RuntimeError(
                 "the model was compiled without a loss; call model.compile(optimizer=..., loss=...), or train it by "
                 "forward(x), backward(dy) with a gradient of your own, and update()"
@@ -1243,7 +1251,7 @@ class Model:
             for head, (name, target) in zip(setup.heads, given, strict=True)
         ])
         joint = bool(setup.heads) and setup.heads[0].joint is not None
-        if all(target is None for target in targets) and not self._extras and not joint:
+        if all(target is None for target in targets) and not self._adds and not joint:
             raise ValueError(f"{names[1]} has no targets; outputs with a loss are {', '.join(self._targeted)}")
         weight = self.weights_of(sample_weight, class_weight, targets, layout, dtype, names[2])
         return Rows(features, targets, weight, self._counting(targets))
@@ -1283,6 +1291,11 @@ class Model:
     def _joined(self, ys: Any) -> Any:
         """Return outputs, of which the only one is no list, as the model hands them over."""
         return None if ys is None else self._put_out.joined(ys if isinstance(ys, list) else [ys])
+
+    @property
+    def _adds(self) -> bool:
+        """Whether there are losses besides those of outputs."""
+        return self._graph is not None and bool(self._graph.extras)
 
     @property
     def _targeted(self) -> list[str]:
@@ -1846,6 +1859,7 @@ class Model:
         Returns
         -------
         ndarray, shape of x
+            Of several inputs as these are given; of one of whole numbers it is 0.
 
         Raises
         ------

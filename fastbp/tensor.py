@@ -99,9 +99,11 @@ class Node:
         Whether it returned a list.
     inner : (tuple of Tensor, tuple of Tensor) or None
         Of a layer that is made of others: the inputs and outputs that stand for those of this node within it.
+    losses : tuple of (Tensor, float)
+        What within it is added to the loss, see `Model.add_loss`.
     """
 
-    __slots__ = ("inner", "inputs", "layer", "many", "number", "outputs", "several")
+    __slots__ = ("inner", "inputs", "layer", "losses", "many", "number", "outputs", "several")
 
     def __init__(
         self,
@@ -111,9 +113,10 @@ class Node:
         many: bool,
         several: bool = False,
         inner: tuple[tuple[Tensor, ...], tuple[Tensor, ...]] | None = None,
+        losses: Sequence[tuple[Tensor, float]] = (),
     ) -> None:
         self.layer, self.inputs, self.many, self.several, self.inner = layer, tuple(inputs), many, several, inner
-        self.number = next(_number)
+        self.losses, self.number = tuple(losses), next(_number)
         self.outputs = tuple(Tensor(tuple(shape), node=self) for shape in shapes)
 
     @property

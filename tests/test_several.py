@@ -222,3 +222,25 @@ def test_what_does_not_fit_is_refused(x, y, error, message):
         with pytest.raises(error, match=message):
             call(x, y)
     assert model.optimizer.iterations == 0
+
+
+def test_losses_of_a_model_within_another_count():
+    x = fastbp.Input(4)
+    h = fastbp.Dense(3, "tanh", name="h")(x)
+    part = fastbp.Model(x, h, seed=0, name="part")
+    part.add_loss(h * h, 0.25)
+    data = RNG.normal(size=(ROWS, 4))
+    a, b = fastbp.Input(4), fastbp.Input(4)
+    model = fastbp.Model([a, b], fastbp.Dense(1)(layers.Add()([part(a), part(b)])), seed=1)
+    model.compile("sgd", "mse", dtype="float64")
+    loss = model.evaluate([data, data[::-1]], PRICES)["loss"]
+    wanted = ((model.predict([data, data[::-1]]) - PRICES) ** 2).mean()
+    for given in (data, data[::-1]):
+        wanted += 0.25 * (part.predict(given) ** 2).mean()
+    assert loss == pytest.approx(wanted, rel=1e-12)
+    assert fastbp.gradient_check(model, [data, data[::-1]], PRICES).ok
+    twin = pickle.loads(pickle.dumps(model))
+    assert twin.evaluate([data, data[::-1]], PRICES)["loss"] == loss
+    alone = fastbp.Model(a, part(a))
+    alone.compile("sgd", dtype="float64")
+    assert alone.fit(data, epochs=2, verbose=0).history["loss"][1] < 0.25
