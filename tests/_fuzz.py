@@ -268,7 +268,14 @@ def told(error):
 def wrong_calls():
     """Return sound calls: a name, a function of a model and keyword arguments, and these."""
     shaped = {"x": X, "y": Y}
+    tensor = fastbp.Input(4)
     calls = [
+        ("Input", lambda m, **k: fastbp.Input(**k), {"shape": 4, "dtype": "int64", "name": "x"}),
+        ("Model", lambda m, **k: fastbp.Model(**k), {
+            "inputs": tensor, "outputs": Dense(2)(tensor), "seed": 0, "name": "model",
+        }),
+        ("a layer", lambda m, inputs: Dense(2)(inputs), {"inputs": tensor}),
+        ("Add", lambda m, inputs: fastbp.layers.Add()(inputs), {"inputs": [tensor, tensor]}),
         ("Sequential", lambda m, **k: fastbp.Sequential(**k), {
             "layers": [Dense(2)], "input_shape": 4, "seed": 0,
         }),
