@@ -1252,6 +1252,8 @@ class Model:
         ])
         joint = bool(setup.heads) and setup.heads[0].joint is not None
         if all(target is None for target in targets) and not self._adds and not joint:
+            if self._single:
+                as_rows(*ys[0], labels=True)  # which says what it must be
             raise ValueError(f"{names[1]} has no targets; outputs with a loss are {', '.join(self._targeted)}")
         weight = self.weights_of(sample_weight, class_weight, targets, layout, dtype, names[2])
         return Rows(features, targets, weight, self._counting(targets))
@@ -1733,7 +1735,7 @@ class Model:
         network, executor = steps.network, steps.executor
         targets = []
         for head, (name, y) in zip(self._setup.heads, self._targets("y_true", y_true), strict=True):
-            if y is None:
+            if y is None and not self._single:
                 raise ValueError(f"{name} is missing; the steps by hand need targets for all outputs that have a loss")
             shape = results[head.output].shape
             targets.append(as_targets(name, y, head.loss, shape, self.dtype, executor.batch))

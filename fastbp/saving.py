@@ -311,7 +311,7 @@ def _uncompiled(config: dict[str, Any], arrays: dict[str, np.ndarray], makers: M
 
 def _compile(model: Any, config: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     n = len(config["outputs"]["names"]) if "nodes" in config else 1
-    weights = [1.0] * n
+    weights: Any = [None] * n
     loss: list[Any] = [None] * n
     measured: list[Any] = [()] * n
     for k, one, own, weight in _heads(config):
