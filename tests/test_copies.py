@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -436,13 +437,16 @@ def predicted(model):
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_models_go_to_other_processes(method):
+def test_models_go_to_other_processes(method, monkeypatch):
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip("not on this platform")
+    # this module may be called tests.test_copies, and an installed fastbp comes first
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parent.parent)])
     models = [trained(), uncompiled()]
     models[1].compile("sgd", "mse")
     with multiprocessing.get_context(method).Pool(2) as pool:
-        found = pool.map(predicted, models)
+        # a worker that cannot read its task ends, and nobody would be told
+        found = pool.map_async(predicted, models).get(timeout=120)
     for model, y in zip(models, found, strict=True):
         assert_same_bits(predicted(model), y)
 
