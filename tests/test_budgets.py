@@ -40,10 +40,14 @@ def lowest(measure, budget):
 
 
 @pytest.mark.slow
-def test_import_takes_36_ms_more_than_numpys():
-    program = "import time, numpy; t = time.process_time(); import fastbp; print(time.process_time() - t)"
+def test_import_takes_two_thirds_of_numpys():
+    # of this thread: NumPy's BLAS has others that wait busily; a slow machine makes both longer
+    program = (
+        "from time import thread_time as now; a = now(); import numpy; b = now(); import fastbp; "
+        "print((now() - b) / (b - a))"
+    )
     run("-c", program)
-    assert lowest(lambda: min(float(run("-c", program)[0]) for _ in range(ROUNDS)), 0.036) <= 0.036
+    assert lowest(lambda: min(float(run("-c", program)[0]) for _ in range(ROUNDS)), 0.67) <= 0.67
 
 
 @pytest.mark.slow
