@@ -987,14 +987,12 @@ class Model:
             for name in loss.outputs:
                 check_name("output", name, names)
             order = [names.index(name) for name in loss.outputs]
-        if len(loss.outputs) != len(names):
-            what = f"the model has {len(names)}: {', '.join(names)}"
-            raise ValueError(f"loss is {loss!r}, of {len(loss.outputs)} outputs; {what}")
         if loss.reduction == "none":
             raise ValueError("loss has the reduction 'none'; to be minimised it must be one number: 'mean' or 'sum'")
         weight = 1.0 if loss_weights is None else number("loss_weights", loss_weights, 0, math.inf)
-        graph: Any = self._graph
-        shapes = [graph.results[k].shape for k in order]
+        # of a Sequential that knows no shape yet there is one output, which is too few
+        known = self._shapes
+        shapes: list[Any] = [None] if known is None else [self._graph_for(known).results[k].shape for k in order]
         loss.target_shape(dict(zip(loss.outputs, shapes, strict=True)) if isinstance(loss.outputs, dict) else shapes)
         targets = losses.MeanSquaredError(loss.reduction)
         measured = [part for _, part in self._put_out.parts("metrics", metrics or None, each="lists of metrics")]
