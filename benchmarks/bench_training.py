@@ -378,7 +378,7 @@ class Passes(Benchmark):
         )
         program = network.program
         executor = make_executor(program, engine.backend, engine.shared, batch)
-        executor.bind(network.x, x)
+        executor.bind(network.inputs[0], x)
         executor.bind(network.objectives[0].y_true, y)
         span, rows = (program.start, len(program.calls)), max(10, 2**15 // batch) * batch
         return lambda: executor.run_steps(span, rows, batch, {})

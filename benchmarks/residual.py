@@ -35,7 +35,7 @@ def step_of(residual, numerics, passes=PASSES):
     )
     executor = make_executor(network.program, "cython", engine.shared, BATCH)
     rng = np.random.default_rng(0)
-    executor.bind(network.x, rng.normal(size=(BATCH, WIDTH)).astype(model.dtype))
+    executor.bind(network.inputs[0], rng.normal(size=(BATCH, WIDTH)).astype(model.dtype))
     executor.bind(network.objectives[0].y_true, rng.integers(OUTPUTS, size=BATCH))
     span = network.program.start, len(network.program.calls)
 

@@ -329,13 +329,6 @@ class Network:
         self.lr: Any = None
         self.drawn: Any = None
         self.row_gradient: Any = None
-        self.y_pred: Any = None
-
-    @property
-    def x(self) -> Buffer:
-        """The only input."""
-        (x,) = self.inputs
-        return x
 
 
 def _views(program: Program, layout: Layout, role: str) -> tuple[list[Buffer], Views]:
@@ -415,7 +408,6 @@ def _forward(network: Network, layout: Layout, gradients: Views) -> tuple[list[B
             y = program.call("identity_forward", y, layer=_called("output", port.name, graph.results))
         taken.add(y.root)
         network.outputs.append(y)
-    network.y_pred = network.outputs[0]
     return flats, steps
 
 

@@ -58,7 +58,7 @@ from .saving import (
     weights_config,
     weights_of_file,
 )
-from .tensor import NAME, Node, Tensor, as_tensors, described, nodes_between, rebuilt
+from .tensor import Node, Part, Tensor, as_tensors, check_called, described, nodes_between, rebuilt
 from .training import (
     BLOCK,
     batch_logs,
@@ -106,9 +106,7 @@ def _structure(what: str, given: Any, tensors: Sequence[Tensor]) -> Structure:
     if isinstance(given, Mapping):
         names = list(given)
         for name in names:
-            if not isinstance(name, str) or not NAME.match(name):
-                raise ValueError(f"{what} has the name {name!r}; it must begin with a letter and hold letters, digits, "
-                                 "'_', '.' or '-'")
+            check_called(name, f"{what} has the name")
         return Structure(what, tuple(names), "dict")
     for k, tensor in enumerate(tensors):
         own = tensor.name if tensor.node is None else tensor.node.layer.name
@@ -151,8 +149,7 @@ _numbers = count()  # of models in the order in which they were made
 def _name(given: str | None, default: str) -> str:
     if given is None:
         return default
-    if not NAME.match(str(given)):
-        raise ValueError(f"name is {given!r}; it must begin with a letter and hold letters, digits, '_', '.' or '-'")
+    check_called(given)
     return given
 
 
@@ -160,7 +157,7 @@ def _name(given: str | None, default: str) -> str:
     "alone", "backward", "engine", "evaluate", "forward", "layout_for", "learn", "loss", "node_of", "place", "predict",
     "predict_on_batch", "prepare", "read", "test_on_batch", "trace", "train_on_batch", "update", "weights_of",
 )  # fmt: skip
-class Model:
+class Model(Part):
     """A graph of layers, with one input and output or several.
 
     Parameters
@@ -260,6 +257,7 @@ class Model:
         self._own(self._graph)
 
     def _begin(self, seed: Seed, name: str, named: bool) -> None:
+        Part.__init__(self)
         self.name, self.named, self.number = name, named, next(_numbers)
         self.layers: list[Any] = []
         self.seed: Any = seed
@@ -267,9 +265,6 @@ class Model:
         self.history: Any = None
         self.batch_losses: Any = None
         self.stop_training = False
-        self._trainable, self._lr_factor = True, 1.0
-        self.owners: WeakSet[Model] = WeakSet()
-        self.nodes: list[Node] = []
         self._turns, self._building = Turns(), RLock()
         # what compile and build made; never changed, only replaced
         self._setup = Setup()
@@ -463,28 +458,9 @@ class Model:
         return self._tensors
 
     @property
-    def trainable(self) -> bool:
-        """Whether training changes the parameters."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
-        self._tell()
-
-    @property
-    def lr_factor(self) -> float:
-        """The learning rate of all layers over the optimizer's, positive."""
-        return self._lr_factor
-
-    @lr_factor.setter
-    def lr_factor(self, value: float) -> None:
-        self._lr_factor = number("lr_factor", value, 0, math.inf, closed_low=False)
-        self._tell()
-
-    def _tell(self) -> None:
-        for model in (self, *self.owners):
-            model.layers_changed()
+    def _concerned(self) -> tuple[Any, ...]:
+        """The models whose train steps depend on what this says: itself, and those that it is in."""
+        return (self, *self.owners)
 
     # ------------------------------------------------------------------ structure
 
@@ -922,7 +898,7 @@ class Model:
             for model in waiting.pop().owners:
                 if model is not self and model.built and model not in found:
                     found.append(model)
-                    waiting += model._memory.layout.layers
+                    waiting += model.layout.layers
         return found
 
     def _heads(self, loss: Any, metrics: Any, loss_weights: Any) -> tuple[Head, ...]:
@@ -1256,13 +1232,18 @@ class Model:
         weight = self.weights_of(sample_weight, class_weight, targets, layout, dtype, names[2])
         return Rows(features, targets, weight, self._counting(targets))
 
-    def _parts(self, x: Any, *y: Any) -> list[Any]:
-        """Return data as the entries of the engine take them, all arrays in a row; None for what does not fit."""
+    @staticmethod
+    def _loose(structure: Structure, name: str, given: Any) -> list[Any]:
+        """Return what is given as the entries of the engine take it; None, which they refuse, for what does not fit."""
         try:
-            found = [part for _, part in self._take_in.parts("x", x)]
+            return [part for _, part in structure.parts(name, given)]
         except (TypeError, ValueError):
             # the long way says what is wrong
-            found = [None] * len(self._take_in.names)
+            return [None] * len(structure.names)
+
+    def _parts(self, x: Any, *y: Any) -> list[Any]:
+        """Return inputs, or these and targets, all arrays in a row."""
+        found = self._loose(self._take_in, "x", x)
         return found + self._target_parts(*y) if y else found
 
     def _target_parts(self, y: Any) -> list[Any]:
@@ -1272,21 +1253,11 @@ class Model:
             return [None] * len(self._setup.heads)
 
     def _dy_parts(self, dy: Any, steps: Steps) -> list[Any]:
-        try:
-            parts = [part for _, part in self._put_out.parts("dy", dy)]
-        except (TypeError, ValueError):
-            parts = [None] * len(self._put_out.names)
+        parts = self._loose(self._put_out, "dy", dy)
         # one without a loss takes none: the long way says so
         known = steps.network.dys if steps is not NO_STEPS else {}
         stray = any(part is not None for k, part in enumerate(parts) if k not in known)
         return [None if stray else parts[k] for k in known]
-
-    def _pull_parts(self, x: Any, dy: Any) -> list[Any]:
-        try:
-            parts = [part for _, part in self._put_out.parts("dy", dy)]
-        except (TypeError, ValueError):
-            parts = [None] * len(self._put_out.names)
-        return self._parts(x) + parts
 
     def _joined(self, ys: Any) -> Any:
         """Return outputs, of which the only one is no list, as the model hands them over."""
@@ -1397,8 +1368,9 @@ class Model:
 
     def _as_they_are(self, xs: Sequence[tuple[str, Any]], ys: Sequence[tuple[str, Any]]) -> Rows:
         """Return data that programs can read where they lie."""
+        layout: Any = self.layout
         for k, (name, x) in enumerate(xs):
-            self._look(k, name, x)
+            self._look(k, name, x, layout)
         targets = tuple([y for _, y in ys])
         return Rows(tuple([x for _, x in xs]), targets, counting=self._counting(targets))
 
@@ -1410,9 +1382,10 @@ class Model:
         self._look(k, name, x, layout)
         return x
 
-    def _look(self, k: int, name: str, x: Any, layout: Layout | None = None) -> None:
+    @staticmethod
+    def _look(k: int, name: str, x: Any, layout: Layout) -> None:
         """Let the first layers look at an input."""
-        graph = (layout or self.layout_for([x.shape[1:]])).graph
+        graph = layout.graph
         if graph.looked_at[k]:
             if graph.ports[k].integers:
                 as_whole(name, x)
@@ -1891,7 +1864,8 @@ class Model:
             if self._single:
                 dx = engine.ask(idle, x, target, WHOLE)
             else:
-                dxs = engine.ask(idle, *(self._parts(x, y) if dy is None else self._pull_parts(x, dy)), WHOLE)
+                more = self._target_parts(y) if dy is None else self._loose(self._put_out, "dy", dy)
+                dxs = engine.ask(idle, *self._parts(x), *more, WHOLE)
                 dx = None if dxs is None else self._take_in.joined(dxs if isinstance(dxs, list) else [dxs])
             if dx is not None:
                 return dx
@@ -2809,14 +2783,7 @@ class Sequential(Model):
 
     Notes
     -----
-    One call at a time may change a model. `predict`, `evaluate`, `input_gradient`, `row_gradients`, `get_weights`,
-    `save` and what copies or pickles it only read it: many threads may do so at a time, and so may the callbacks of a
-    `fit` and handlers of signals, which find the model as it was after the last whole step. All else is refused with a
-    RuntimeError before it touches anything. Ctrl-C at any moment, a MemoryError or an error in a callback leave the
-    model as it was after the last whole step.
-
-    ``copy.deepcopy``, ``copy.copy`` and ``pickle`` give a model of its own that goes on with the same bits: parameters,
-    the optimizer's state, streams of random numbers, history. Gradients are not copied, and steps by hand begin anew.
+    What may run at the same time, and what copies take along, stands in the notes of `Model`.
 
     Examples
     --------

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import math
 import re
 from itertools import count
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
-from .checks import as_shape
+from .checks import as_shape, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-__all__ = ["NAME", "Input", "Node", "Tensor", "as_tensors", "described", "nodes_between", "operators", "rebuilt"]
+__all__ = [
+    "Input", "Node", "Part", "Tensor", "as_tensors", "check_called", "described", "nodes_between", "operators",
+    "rebuilt",
+]  # fmt: skip
 
-#: What names of layers, and of inputs and outputs, may be.
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*\Z")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*\Z")
 _number = count()
 
 #: What an operator on tensors adds to a graph, by the name of Python's method: the modules of the layers set it.
 operators: dict[str, Callable[..., Tensor]] = {}
+
+
+def check_called(name: Any, what: str = "name is") -> None:
+    """Raise ValueError unless something may be the name of a layer, of an input or of an output.
+
+    Parameters
+    ----------
+    name : object
+    what : str
+        How the message begins, before the name.
+    """
+    if not _NAME.match(str(name)):
+        raise ValueError(f"{what} {name!r}; it must begin with a letter and hold letters, digits, '_', '.' or '-'")
 
 
 def _operator(name: str) -> Callable[..., Any]:
@@ -125,6 +142,56 @@ class Node:
         return list(self.outputs) if self.several else self.outputs[0]
 
 
+class Part:
+    """What can be called with tensors, and be in models: a layer or a model.
+
+    Attributes
+    ----------
+    owners : WeakSet of Model
+        The models that it is in.
+    nodes : list of Node
+        Its uses.
+    trainable : bool
+        Whether training changes the parameters.
+    lr_factor : float
+        The learning rate of its parameters over the optimizer's.
+    """
+
+    def __init__(self) -> None:
+        self.owners: WeakSet[Any] = WeakSet()
+        self.nodes: list[Node] = []
+        self._trainable, self._lr_factor = True, 1.0
+
+    @property
+    def _concerned(self) -> tuple[Any, ...]:
+        """The models whose train steps depend on what this says."""
+        return tuple(self.owners)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the parameters."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        self._tell()
+
+    @property
+    def lr_factor(self) -> float:
+        """The learning rate of the parameters over the optimizer's, positive."""
+        return self._lr_factor
+
+    @lr_factor.setter
+    def lr_factor(self, value: float) -> None:
+        self._lr_factor = number("lr_factor", value, 0, math.inf, closed_low=False)
+        self._tell()
+
+    def _tell(self) -> None:
+        for model in self._concerned:
+            model.layers_changed()
+
+
 def Input(shape: int | tuple[int, ...], *, dtype: Any = None, name: str | None = None) -> Tensor:
     """Return a tensor that stands for data of a model.
 
@@ -169,8 +236,8 @@ def Input(shape: int | tuple[int, ...], *, dtype: Any = None, name: str | None =
         if kind.kind not in "iuf":
             raise ValueError(f"dtype is {dtype!r}; it must be an integer or a real type, such as 'int64', or None")
         dtype = kind.name
-    if name is not None and not NAME.match(str(name)):
-        raise ValueError(f"name is {name!r}; it must begin with a letter and hold letters, digits, '_', '.' or '-'")
+    if name is not None:
+        check_called(name)
     return Tensor(given, dtype, name)
 
 

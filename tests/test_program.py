@@ -552,7 +552,7 @@ def steps_of(name, passes, backend):
     n_in, n_out = model.layout.input_shape[0], model.layout.output_shape[0]
     labels = rng.integers(n_out, size=rows)
     y = labels if model.loss_function.takes_integers else np.eye(n_out, dtype=dtype)[labels]
-    executor.bind(network.x, rng.normal(size=(rows, n_in)).astype(dtype))
+    executor.bind(network.inputs[0], rng.normal(size=(rows, n_in)).astype(dtype))
     executor.bind(network.objectives[0].y_true, y)
     span = network.program.start, len(network.program.calls)
     for _ in range(3):
@@ -1272,7 +1272,7 @@ def test_check_names_a_wrong_kernel(backend, right, wrong):
     executor.kernels[right] = load(backend, "float32", [wrong])[wrong]
     executor._prepare()
     rng, network = np.random.default_rng(0), model.engine().network("train")
-    for buffer in (network.x, network.objectives[0].y_true):
+    for buffer in (network.inputs[0], network.objectives[0].y_true):
         executor.view(buffer, 7)[...] = rng.random(buffer.resolve(7))
     at = next(i for i, c in enumerate(program.calls) if c.kernel.name == right)
     with pytest.raises(AssertionError, match=rf"^call {at}, {right}\("):

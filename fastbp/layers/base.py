@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-import math
 import re
 import threading
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from ..checks import as_numbers, as_shape, number
+from ..checks import as_numbers, as_shape
 from ..registry import Registered, restore
-from ..tensor import NAME, Node, Tensor, as_tensors, nodes_between
+from ..tensor import Node, Part, Tensor, as_tensors, check_called, nodes_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -123,7 +122,7 @@ def _view(name: str) -> property:
     return property(getter, setter, doc=f"{name} as a view of the model's flat array.")
 
 
-class Layer(Registered, kind="layer"):
+class Layer(Registered, Part, kind="layer"):
     """A part of a model: it knows its shapes and its parameters and adds its calls to a program.
 
     Parameters
@@ -190,8 +189,9 @@ class Layer(Registered, kind="layer"):
             setattr(cls, name, _view(name))
 
     def __init__(self, input_shape: int | tuple[int, ...] | None = None, name: str | None = None) -> None:
-        if name is not None and not NAME.match(str(name)):
-            raise ValueError(f"name is {name!r}; it must begin with a letter and hold letters, digits, '_', '.' or '-'")
+        if name is not None:
+            check_called(name)
+        Part.__init__(self)
         self.input_shape = as_shape(input_shape)
         self.name: Any = name  # a model gives a name to a layer without one
         self.named = name is not None  # else another model may give it another one
@@ -199,35 +199,7 @@ class Layer(Registered, kind="layer"):
         self.arrays: dict[str, np.ndarray] = {}
         self.initial: dict[str, np.ndarray] = {}
         self.computed: Callable[[Layer, str], np.ndarray | None] | None = None  # what knows y and dy
-        self.owners: WeakSet[Any] = WeakSet()  # the models
-        self.nodes: list[Node] = []  # its uses
         self.home: Any = None  # where its parameters lie, once a model is built
-        self.trainable = True
-        self.lr_factor = 1.0
-
-    @property
-    def trainable(self) -> bool:
-        """Whether training changes the parameters."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
-        self._tell_the_model()
-
-    def _tell_the_model(self) -> None:
-        for model in tuple(self.owners):
-            model.layers_changed()
-
-    @property
-    def lr_factor(self) -> float:
-        """The learning rate of this layer's parameters over the optimizer's, positive."""
-        return self._lr_factor
-
-    @lr_factor.setter
-    def lr_factor(self, value: float) -> None:
-        self._lr_factor = number("lr_factor", value, 0, math.inf, closed_low=False)
-        self._tell_the_model()
 
     def _array(self, name: str) -> np.ndarray:
         array = self.arrays.get(name, self.initial.get(name))
