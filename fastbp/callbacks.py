@@ -687,10 +687,13 @@ class _Monitor(Callback):
         >>> stopper.improved(stopper.best), stopper.improved(stopper.best / 2)
         (False, True)
         """
-        better = self._sign * value < self._sign * self.best - self.min_delta
+        better = self._beats(value, self.best)
         if better:
             self.best = value
         return better
+
+    def _beats(self, value: float, other: float) -> bool:
+        return self._sign * value < self._sign * other - self.min_delta
 
 
 class EarlyStopping(_Monitor):
@@ -712,6 +715,9 @@ class EarlyStopping(_Monitor):
         epoch leaves the weights as they are.
     start_from_epoch : int
         The first epoch that counts.
+    baseline : float, optional
+        What has to be reached, as in Keras: as long as no epoch was better than this, by more than `min_delta`, epochs
+        count as no better, and the first one of them that is not the best so far, once there were `patience`, stops.
 
     Attributes
     ----------
@@ -736,8 +742,10 @@ class EarlyStopping(_Monitor):
         mode: str = "auto",
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
+        baseline: float | None = None,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
+        self.baseline = None if baseline is None else number("baseline", baseline, -math.inf, math.inf)
         self.patience = integer("patience", patience, 0)
         self.start_from_epoch = integer("start_from_epoch", start_from_epoch, 0)
         self.restore_best_weights = bool(restore_best_weights)
@@ -761,7 +769,8 @@ class EarlyStopping(_Monitor):
         if value is None or epoch < self.start_from_epoch:
             return
         if self.improved(value) or self.best_epoch is None:
-            self.wait, self.best_epoch = 0, epoch
+            reached = self.baseline is None or self._beats(value, self.baseline)
+            self.wait, self.best_epoch = 0 if reached else self.wait + 1, epoch
             if self.restore_best_weights:
                 self._weights = self.model.get_weights()
             return

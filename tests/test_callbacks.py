@@ -428,6 +428,15 @@ def test_csv_files_that_are_gone_on_with_have_the_same_columns(tmp_path):
         ({"patience": 2}, [math.nan, 5, 4, math.nan, 4, 0], 5, 2),
         ({"patience": 2}, [3, None, 4, None, 5, 0], 5, 0),
         ({"patience": 9}, [3, 2, 1], 3, 2),
+        # what is not reached: epochs wait from the first one, those that are the best so far stop nothing
+        ({"patience": 3, "baseline": 1}, [5, 4, 3, 2, 2, 0], 5, 3),
+        ({"patience": 2, "baseline": 1}, [5, 6, 4, 0], 2, 0),
+        # what is reached later, and again is not better
+        ({"patience": 3, "baseline": 3.5}, [5, 4, 3, 4, 4, 4, 0], 6, 2),
+        ({"patience": 2, "baseline": 3, "min_delta": 1}, [5, 2.5, 2.2, 0], 3, 1),
+        ({"patience": 2, "baseline": 0.5, "mode": "max"}, [0.1, 0.2, 0.2, 0.9], 3, 1),
+        ({"patience": 2, "baseline": 2, "start_from_epoch": 1}, [0, 5, 4, 4, 0], 4, 2),
+        ({"patience": 1, "baseline": 9}, [5, math.nan, 0], 2, 0),
     ],
 )
 @pytest.mark.parametrize("restore", [True, False])
@@ -704,6 +713,8 @@ def test_verbose(capsys):
         (lambda: EarlyStopping(patience=-1), ValueError, "patience is -1; it must be at least 0"),
         (lambda: EarlyStopping(min_delta=-1), ValueError, r"min_delta is -1; it must be in \[0, inf\)"),
         (lambda: EarlyStopping(mode="less"), ValueError, "no mode 'less'; there are auto, min, max"),
+        (lambda: EarlyStopping(baseline="best"), TypeError, "baseline is 'best'; it must be a number"),
+        (lambda: EarlyStopping(baseline=math.nan), ValueError, "baseline is nan"),
         (lambda: EarlyStopping(start_from_epoch=1.5), TypeError, "start_from_epoch is 1.5"),
         (lambda: ReduceLROnPlateau(factor=1), ValueError, r"factor is 1; it must be in \(0, 1\)"),
         (lambda: ReduceLROnPlateau(cooldown=-1), ValueError, "cooldown is -1"),

@@ -7,7 +7,7 @@ import pytest
 from _arrays import BACKENDS, assert_same_bits, told
 
 import fastbp
-from fastbp import Activation, BatchNorm, Dense, Flatten, LayerNorm, PReLU, Reshape, RMSNorm, Sequential, losses
+from fastbp import GLU, Activation, BatchNorm, Dense, Flatten, LayerNorm, PReLU, Reshape, RMSNorm, Sequential, losses
 
 every_backend = pytest.mark.parametrize("backend", ("numpy", *BACKENDS))
 every_numerics = pytest.mark.parametrize("numerics", ("numpy", "portable"))
@@ -25,6 +25,7 @@ LAYERS = {
     "log_softmax": lambda: [Dense(5), Activation("log_softmax")],
     "tanh": lambda: [Dense(5), Activation("tanh")],
     "layer norm": lambda: [Dense(5), LayerNorm(), Dense(2)],
+    "gated linear": lambda: [GLU(), Dense(4), GLU()],
     "rms norm": lambda: [RMSNorm(), Dense(2)],
     "batch norm": lambda: [Dense(5), BatchNorm(0.5), Dense(2)],
     "batch norm, shift": lambda: [Dense(5), BatchNorm(scale=False), Dense(2)],
@@ -83,6 +84,25 @@ def test_shapes():
         "dense_2.w": (5, 2), "dense_2.b": (2,),
     }  # fmt: skip
     assert model.layers[3].moving_mean.shape == (5,)
+
+
+@every_numerics
+@every_backend
+def test_gated_linear_units(backend, numerics, tmp_path):
+    x, y = batch_of((), 5, dtype="float64"), batch_of((), 3, seed=1, dtype="float64")
+    model = Sequential([Dense(6), GLU()], input_shape=5, seed=0)
+    model.compile("adam", "mse", backend=backend, numerics=numerics, dtype="float64")
+    z = x @ model.layers[0].w
+    np.testing.assert_allclose(model.predict(x), z[:, :3] / (1 + np.exp(-z[:, 3:])), rtol=1e-13)
+    assert fastbp.gradient_check(model, x, y).ok
+    model.fit(x, y, verbose=0)
+    model.program.run(check="numpy")
+    model.save(tmp_path / "m.npz")
+    assert_same_bits(fastbp.load_model(tmp_path / "m.npz").predict(x), model.predict(x))
+    odd = "glu_1: the last axis of its input has length 5; it must be even"
+    for shape, message in (((2, 5), odd), ((), "glu_1 takes rows of one dimension")):
+        with pytest.raises(ValueError, match=message):
+            GLU(name="glu_1").build(shape)
 
 
 @every_position

@@ -75,7 +75,11 @@ ACTIVATION_COUNTERPARTS = {
     "hard_tanh": F.hardtanh,
     "hard_swish": F.hardswish,
     # F.softplus is x beyond a threshold of 20 and overflows without one; logsigmoid does neither
-    "softplus": lambda x: -F.logsigmoid(-x),
+    "softplus": lambda x, beta: -F.logsigmoid(-beta * x) / beta,
+    "log_sigmoid": F.logsigmoid,
+    "hard_shrink": lambda x, threshold: F.hardshrink(x, threshold),
+    "soft_shrink": lambda x, threshold: F.softshrink(x, threshold),
+    "tanh_shrink": F.tanhshrink,
     "softsign": F.softsign,
     "gelu": lambda x: F.gelu(x, approximate="tanh"),
     "gelu_exact": F.gelu,
@@ -88,10 +92,10 @@ ACTIVATION_COUNTERPARTS = {
 OF_ROWS = ("softmax", "log_softmax")
 #: Whose value or gradient subtracts nearly equal numbers; all others are compared by RTOL alone.
 CANCELS = {
-    "value": {"gelu", "gelu_exact", "hard_sigmoid"},
+    "value": {"gelu", "gelu_exact", "hard_sigmoid", "tanh_shrink"},
     # of softsign it is PyTorch's gradient that does
     "gradient": {"sigmoid", "tanh", "elu", "selu", "celu", "gelu", "gelu_exact", "silu", "mish", "softmax", "softsign",
-                 "log_softmax"},
+                 "log_softmax", "tanh_shrink"},
 }
 #: Of which sizes of x PyTorch's own result is not the function's.
 NOT_COMPARED = {
@@ -111,7 +115,8 @@ def edges(name):
 
 
 def activation_variants(name):
-    return [TABLE[name].attributes, *({"alpha": alpha} for alpha in (0.3, 1.7) if "alpha" in TABLE[name].attributes)]
+    attributes = TABLE[name].attributes
+    return [attributes, *({**attributes, other: value} for other in attributes for value in (0.3, 1.7))]
 
 
 def activation(name, x, dy, numerics, attributes):
@@ -238,6 +243,20 @@ def test_batch_norm(numerics, center, scale, trained):
     for name, value in kept.items():
         # a layer that is not trained keeps all it has
         assert (getattr(norm, name) != value).all() == trained
+
+
+@every_numerics
+def test_glu(numerics):
+    rng = np.random.default_rng(9)
+    x, dy = rng.standard_normal((20, 5, 14)) * 3, rng.standard_normal((20, 5, 7))
+    model = fastbp.Sequential([fastbp.GLU()], input_shape=(5, 14))
+    model.compile("sgd", dtype="float64", numerics=numerics)
+    inputs = tensor(x, True)
+    want = F.glu(inputs)
+    want.backward(tensor(dy))
+    assert_close(model.predict(x), want, "value")
+    # the slope of a gate is y * (1 - y)
+    assert_close(model.input_gradient(x, dy=dy), inputs.grad, "dx", atol=GRADIENT_ATOL)
 
 
 @every_numerics

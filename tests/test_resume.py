@@ -67,6 +67,7 @@ RUNS = {
     "schedule": ({"lr": WarmUp(CosineDecayRestarts(0.1, 7), 5)}, lambda: [EarlyStopping(patience=50)], {}),
     "function": ({"lr": lambda step: 0.1 / (1 + step)}, list, {}),
     "early stop": ({"lr": 0.3}, lambda: [EarlyStopping(patience=2, restore_best_weights=True)], {}),
+    "baseline": ({"lr": 0.3}, lambda: [EarlyStopping("loss", patience=3, baseline=0.01)], {}),
     "best weights": ({}, lambda: [EarlyStopping("loss", patience=50, restore_best_weights=True)], {}),
     "plateau": (
         {"optimizer": lambda lr: optimizers.SGD(lr, 0.9, True)},

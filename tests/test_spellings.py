@@ -28,9 +28,10 @@ NEEDED = {
 }  # fmt: skip
 #: What an argument may be, and is not by default.
 VALUES = {
-    "activation": None, "alpha": 0.3, "alpha_initializer": 0.5, "beta1": 0.7, "beta2": 0.6, "end_lr": 0.2, "eps": 1e-2,
-    "high": 0.5, "ignore_index": -1, "input_dim": 5, "input_shape": 3, "low": -0.5, "lr": 0.25, "output_dim": 3,
-    "rate": 0.25, "rho": 0.5, "std": 0.3, "threshold": 0.25, "units": 5, "use_bias": False, "value": 2.0,
+    "activation": None, "alpha": 0.3, "alpha_initializer": 0.5, "beta": 2.5, "beta1": 0.7, "beta2": 0.6, "end_lr": 0.2,
+    "eps": 1e-2, "high": 0.5, "ignore_index": -1, "input_dim": 5, "input_shape": 3, "low": -0.5, "lr": 0.25,
+    "output_dim": 3, "rate": 0.25, "rho": 0.5, "std": 0.3, "threshold": 0.25, "units": 5, "use_bias": False,
+    "value": 2.0,
 }  # fmt: skip
 #: For rows of a base class.
 ONE_OF = {
@@ -38,7 +39,7 @@ ONE_OF = {
     "Metric": "Accuracy", "Optimizer": "SGD", "Schedule": "PolynomialDecay",
 }  # fmt: skip
 #: Of an activation that has the argument.
-ACTIVATIONS = {"negative_slope": "leaky_relu", "axis": "softmax", "dim": "softmax"}
+ACTIVATIONS = {"lambd": "hard_shrink", "negative_slope": "leaky_relu", "axis": "softmax", "dim": "softmax"}
 
 
 def module_of(name):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..regularizers import Regularizer
     from .base import Backward
 
-__all__ = ["ACTIVATIONS", "Activation", "CustomLayer", "Dense", "PReLU"]
+__all__ = ["ACTIVATIONS", "GLU", "Activation", "CustomLayer", "Dense", "PReLU"]
 
 #: The activations of the table.
 ACTIVATIONS = tuple(name for name, row in TABLE.items() if row.family == "activation")
@@ -84,7 +84,8 @@ class Activation(_OfRow):
     activity_regularizer : str or Regularizer, optional
         A penalty on the output, see `fastbp.regularizers.Regularizer.emit_activity`.
     **attributes : float
-        Those of the row, such as ``alpha`` of "leaky_relu", "elu" and "celu".
+        Those of the row: ``alpha`` of "leaky_relu", "elu" and "celu", ``beta`` of "softplus", ``threshold`` of
+        "hard_shrink" and "soft_shrink".
 
     Examples
     --------
@@ -554,3 +555,54 @@ class PReLU(Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
         return {"alpha_initializer": self.alpha_initializer.get_config(), **super().get_config()}
+
+
+class GLU(Layer):
+    """A gated linear unit [1]_: ``y = a * sigmoid(b)``, a and b the halves of the last axis.
+
+    Parameters
+    ----------
+    input_shape : int or tuple of int, optional
+    name : str, optional
+
+    Notes
+    -----
+    The last axis must be even, and becomes half as long: of n outputs, the layer before has 2 n units. With another
+    function in place of the sigmoid it is, of a tensor x, ``x[..., :n] * Activation("silu")(x[..., n:])``.
+
+    References
+    ----------
+    .. [1] Dauphin et al. 2017, ICML, eq. 1
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> model = fastbp.Sequential([fastbp.GLU(input_shape=4)])
+    >>> model.predict([[2.0, 8.0, 0.0, 100.0]])
+    array([[1., 8.]], dtype=float32)
+    """
+
+    def __init__(self, input_shape: int | tuple[int, ...] | None = None, name: str | None = None) -> None:
+        super().__init__(input_shape, name)
+
+    def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
+        """Return no parameters, and the shape with half of the last axis."""
+        n = features(self.name, input_shape)
+        if n % 2:
+            raise ValueError(f"{self.name}: the last axis of its input has length {n}; it must be even, to be halved")
+        return [], (*input_shape[:-1], n // 2)
+
+    def emit(
+        self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
+    ) -> tuple[Buffer, Backward]:
+        """Add ``y = a * sigmoid(b)``."""
+        rows, n = x.matrix().shape
+        halves = x.reshaped((rows, 2, n // 2))
+        gate, y = program.call("gated_linear_forward", halves, layer=self.name)
+
+        def backward(dy, need_dx):
+            if not need_dx:
+                return None
+            return program.call("gated_linear_backward", dy.matrix(), halves, gate, layer=self.name).reshaped(x.shape)
+
+        return y.reshaped((*x.shape[:-1], n // 2)), backward

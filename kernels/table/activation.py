@@ -258,23 +258,110 @@ def hard_swish_backward(dy, x):
 SOFTPLUS = Row(
     "softplus",
     "activation",
+    attributes={"beta": 1.0},
+    bounds={"beta": Bound("other than 0", lambda beta: beta != 0)},
     saved=["x"],
     note=(
-        "softplus(x) is max(x, 0) + log1p(exp(-abs(x))); in portable numerics it is one function of at most 1 ulp. "
-        "PyTorch's is x beyond 20"
+        "log(1 + exp(beta x)) / beta. softplus(x) is max(x, 0) + log1p(exp(-abs(x))); in portable numerics it is one "
+        "function of at most 1 ulp. PyTorch's is x where beta x is beyond 20"
     ),
-    source="Dugas et al. 2001, NIPS",
+    source="Dugas et al. 2001, NIPS; PyTorch's beta",
 )
 
 
 @SOFTPLUS.kernel("x[n] -> y[n]", inplace=["y=x"], split="n")
-def softplus_forward(x):
-    return softplus(x)
+def softplus_forward(x, beta):
+    return softplus(beta * x) / beta if beta - 1 else softplus(x)
 
 
 @SOFTPLUS.kernel("dy[n], x[n] -> dx[n]", inplace=["dx=dy", "dx=x"], split="n")
-def softplus_backward(dy, x):
-    return dy * sigmoid(x)
+def softplus_backward(dy, x, beta):
+    return dy * sigmoid(beta * x if beta - 1 else x)
+
+
+LOG_SIGMOID = Row(
+    "log_sigmoid",
+    "activation",
+    saved=["x"],
+    note="-softplus(-x), which cannot overflow",
+    source=_BISHOP + ", eq. 4.59",
+)
+
+
+@LOG_SIGMOID.kernel("x[n] -> y[n]", inplace=["y=x"], split="n")
+def log_sigmoid_forward(x):
+    return -softplus(-x)
+
+
+@LOG_SIGMOID.kernel("dy[n], x[n] -> dx[n]", inplace=["dx=dy", "dx=x"], split="n")
+def log_sigmoid_backward(dy, x):
+    return dy * sigmoid(-x)
+
+
+HARD_SHRINK = Row(
+    "hard_shrink",
+    "activation",
+    attributes={"threshold": 0.5},
+    bounds={"threshold": Bound("at least 0", lambda threshold: threshold >= 0)},
+    kinks=[-0.5, 0.5],
+    saved=["x"],
+    dies=True,
+    note="the derivative at -threshold and threshold is 0",
+    source="Donoho & Johnstone 1994, Biometrika 81, eq. 11",
+)
+
+
+@HARD_SHRINK.kernel("x[n] -> y[n]", inplace=["y=x"], split="n")
+def hard_shrink_forward(x, threshold):
+    return np.where((x >= -threshold) & (x <= threshold), 0, x)
+
+
+@HARD_SHRINK.kernel("dy[n], x[n] -> dx[n]", inplace=["dx=dy", "dx=x"], split="n")
+def hard_shrink_backward(dy, x, threshold):
+    return np.where((x >= -threshold) & (x <= threshold), 0, dy)
+
+
+SOFT_SHRINK = Row(
+    "soft_shrink",
+    "activation",
+    attributes={"threshold": 0.5},
+    bounds={"threshold": Bound("at least 0", lambda threshold: threshold >= 0)},
+    kinks=[-0.5, 0.5],
+    saved=["x"],
+    dies=True,
+    note="the derivative at -threshold and threshold is 0; a NaN stays one",
+    source="Donoho & Johnstone 1994, Biometrika 81, eq. 11",
+)
+
+
+@SOFT_SHRINK.kernel("x[n] -> y[n]", inplace=["y=x"], split="n")
+def soft_shrink_forward(x, threshold):
+    return np.where(x > threshold, x - threshold, np.where(x < -threshold, x + threshold, x * 0))
+
+
+@SOFT_SHRINK.kernel("dy[n], x[n] -> dx[n]", inplace=["dx=dy", "dx=x"], split="n")
+def soft_shrink_backward(dy, x, threshold):
+    return np.where((x >= -threshold) & (x <= threshold), 0, dy)
+
+
+TANH_SHRINK = Row(
+    "tanh_shrink",
+    "activation",
+    saved=["x"],
+    note="x - tanh(x): of a small x, whose cube over 3 it is, few bits are right",
+    source="PyTorch's Tanhshrink, Keras' tanh_shrink",
+)
+
+
+@TANH_SHRINK.kernel("x[n] -> y[n]", inplace=["y=x"], split="n")
+def tanh_shrink_forward(x):
+    return x - np.tanh(x)
+
+
+@TANH_SHRINK.kernel("dy[n], x[n] -> dx[n]", inplace=["dx=dy", "dx=x"], split="n")
+def tanh_shrink_backward(dy, x):
+    t = np.tanh(x)
+    return dy * (t * t)
 
 
 SOFTSIGN = Row(

@@ -13,6 +13,8 @@ from .row import Bound, Row
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..words import sigmoid
+
 _MOVES = "it moves parts of arrays"
 _COUNT = Bound("a whole number, not negative", lambda value: value >= 0 and value == int(value))
 
@@ -30,6 +32,27 @@ MULTIPLY = Row("multiply", "graph", note="also its own gradient: da is dy * b, d
 @MULTIPLY.kernel("a[n], b[n] -> y[n]", inplace=["y=a", "y=b"], split="n")
 def multiply(a, b):
     return a * b
+
+
+GATED_LINEAR = Row(
+    "gated_linear",
+    "graph",
+    domain={"gate": "probability"},
+    saved=["x", "gate"],
+    note="each row of x holds n values and then n numbers whose sigmoids are their gates",
+    source="Dauphin et al. 2017, ICML, eq. 1",
+)
+
+
+@GATED_LINEAR.kernel("x[batch,2,n] -> gate[batch,n], y[batch,n]", split="batch")
+def gated_linear_forward(x):
+    gate = sigmoid(x[:, 1])
+    return gate, x[:, 0] * gate
+
+
+@GATED_LINEAR.kernel("dy[batch,n], x[batch,2,n], gate[batch,n] -> dx[batch,2,n]", inplace=["dx=x"], split="batch")
+def gated_linear_backward(dy, x, gate):
+    return np.stack([dy * gate, dy * (x[:, 0] * (gate * (1 - gate)))], axis=1)
 
 
 ADD_SCALED = Row("add_scaled", "graph", attributes={"factor": 0.5}, source="the sum of weighted losses")
