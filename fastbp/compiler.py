@@ -694,17 +694,22 @@ def _shortened(network: Network, passes: Sequence[Pass], by_hand: bool = False) 
 
 
 def _spans(
-    program: Program, layout: Layout, chosen: Container[int], w: Sequence[Buffer], arrays: Sequence[Buffer]
+    program: Program,
+    layout: Layout,
+    chosen: Container[int],
+    w: Sequence[Buffer],
+    arrays: Sequence[Buffer],
+    dims: int = 0,
 ) -> list[tuple[list[Buffer], float]]:
     """Return the parameters of some layers that lie side by side and share a learning rate.
 
-    Of each the parts of the parameters and of other flat arrays that are as long as all parameters of the model, and
-    the factor of the learning rate.
+    Of each that has `dims` dimensions or more the parts of the parameters and of other flat arrays that are as long as
+    all parameters of the model, and the factor of the learning rate.
     """
     spans: list[list[Any]] = []
     for entry in layout.entries:
         k, size = entry.layer, prod(entry.shape)
-        if k not in chosen:
+        if k not in chosen or len(entry.shape) < dims:
             continue
         # as long as both the parameters and the rest go on
         key = layout.graph.lr_factor(k), entry.home, entry.at - entry.offset
@@ -726,12 +731,17 @@ def _spans(
 
 
 def _groups(
-    network: Network, layout: Layout, trained: Container[int], w: Sequence[Buffer], arrays: Sequence[Buffer]
+    network: Network,
+    layout: Layout,
+    trained: Container[int],
+    w: Sequence[Buffer],
+    arrays: Sequence[Buffer],
+    dims: int = 0,
 ) -> list[Any]:
     """Return the parameters that share a learning rate and lie side by side: (their parts of all arrays, the rate)."""
     program = network.program
     groups = []
-    for parts, factor in _spans(program, layout, trained, w, arrays):
+    for parts, factor in _spans(program, layout, trained, w, arrays, dims):
         lr = network.lr if factor == 1 else program.call("scale_rate", network.lr, layer="optimizer", factor=factor)
         groups.append((parts, lr))
     return groups
@@ -921,6 +931,9 @@ def _update(
         views = _accumulate(network, layout, trained, waiting, w, accumulated, dw, state["accumulated_rows"])
         trained = trained | waiting
     optimizer.emit_clipping(program, views, dw)
+    if optimizer.decay_apart:
+        decaying = _groups(network, layout, trained, w, [], dims=2)
+        optimizer.emit_decay(program, [(part, lr) for (part,), lr in decaying])
     slots = [state[name] for name in optimizer.slots]
     groups = _groups(network, layout, trained, w, [dw, *slots])
     own = {name: state[name] for name in optimizer.state(layout.n)}

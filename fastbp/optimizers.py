@@ -15,7 +15,7 @@ from .kernels.arrays import dtype_of
 from .kernels.table import KERNELS, TABLE
 from .naming import elsewhere
 from .registry import Registered, make, name_of, restore
-from .schedules import Schedule, check_first, rates_of
+from .schedules import InverseTimeDecay, Schedule, check_first, rates_of
 from .schedules import from_config as _schedule_from_config
 from .schedules import to_config as _schedule_to_config
 from .turns import put_values
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from .kernels.table import Operand
     from .program import Buffer, Program
     from .schedules import Rate
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     Group = tuple[Buffer, Buffer, Sequence[Buffer], Buffer]
 
 __all__ = [
+    "ASGD",
     "SGD",
     "AMSGrad",
     "Adadelta",
@@ -43,7 +45,9 @@ __all__ = [
     "Lion",
     "Nadam",
     "Optimizer",
+    "RAdam",
     "RMSprop",
+    "Rprop",
     "get",
 ]
 
@@ -164,6 +168,7 @@ class Optimizer(Registered, kind="optimizer"):
 
     @lr.setter
     def lr(self, value: float | Rate) -> None:
+        value = self._rule(value)
         if callable(value):
             check_first("lr", value)
             self._schedule: Rate | None = value
@@ -171,6 +176,10 @@ class Optimizer(Registered, kind="optimizer"):
             self._lr[0] = number("lr", value, 0, math.inf, closed_low=False)
             self._schedule = None
         self._ahead: tuple[int, np.ndarray] = 0, np.empty(0)
+
+    def _rule(self, value: float | Rate) -> float | Rate:
+        """Return the learning rate, or its rule, of what a user gives for it."""
+        return value
 
     @property
     def gradient_accumulation_steps(self) -> int:
@@ -238,9 +247,10 @@ class Optimizer(Registered, kind="optimizer"):
 
     def _powers(self, state: dict[str, np.ndarray], n: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return the state that depends on the number of updates alone, each with its values after n of them."""
-        if self.advance is None or "power" not in state:
+        counted = self._counted
+        if counted is None or counted.name not in state:
             return []
-        power = np.ones_like(state["power"])
+        power = np.ones_like(state[counted.name])
         if n:
             from .kernels.numpy_ref import get as reference
 
@@ -250,7 +260,12 @@ class Optimizer(Registered, kind="optimizer"):
                 before, power = power, advance(power, **options)
                 if (before == power).all():
                     break  # all have come to 0, or as near as they get
-        return [(state["power"], power)]
+        return [(state[counted.name], power)]
+
+    @property
+    def _counted(self) -> Operand | None:
+        """What the row that counts the powers counts in."""
+        return None if self.advance is None else KERNELS[f"{self.advance}_advance"].operands[0]
 
     @property
     def accumulated(self) -> tuple[np.ndarray, int] | None:
@@ -322,6 +337,11 @@ class Optimizer(Registered, kind="optimizer"):
     #: Arguments of the constructor that the row has as attributes of these names.
     options: tuple[str, ...] = ()
 
+    @property
+    def decay_apart(self) -> float:
+        """The decay of the weights of two dimensions or more that `emit_decay` adds; 0 where there is none."""
+        return 0.0
+
     def attributes(self) -> dict[str, Any]:
         """Return the row's attributes.
 
@@ -354,10 +374,10 @@ class Optimizer(Registered, kind="optimizer"):
         {'m': ((100,), 'real', 0.0), 'v': ((100,), 'real', 0.0), 'power': ((2,), 'f8', 1.0)}
         """
         state: State = {name: ((n,), "real", 0.0) for name in self.slots}
-        if self.advance is None:
+        counted = self._counted
+        if counted is None:
             return state
-        (power,) = KERNELS[f"{self.advance}_advance"].operands
-        return {**state, "power": (tuple(map(int, power.dims)), "f8", 1.0)}
+        return {**state, counted.name: (tuple(map(int, counted.dims)), "f8", 1.0)}
 
     def whole_state(self, n: int) -> State:
         """Return `state`, and what accumulation and moving averages keep besides.
@@ -417,6 +437,27 @@ class Optimizer(Registered, kind="optimizer"):
                     squares = program.call("clip_norm_squares", gradient, **options)
                     program.call("clip_norm_rescale", gradient, squares, **options)
 
+    def emit_decay(self, program: Program, spans: Sequence[tuple[Buffer, Buffer]]) -> None:
+        """Add the decay of some weights to a program, of an optimizer whose update is to leave others out.
+
+        Parameters
+        ----------
+        program : Program
+        spans : list of (w, lr)
+            Weights, flat, and their learning rate.
+
+        Examples
+        --------
+        >>> from fastbp.program import Program
+        >>> program = Program("float32")
+        >>> w, lr = program.buffer("w", (100,), role="parameter"), program.buffer("lr", (1,), "f8", role="state")
+        >>> AdamW(decay_biases=False).emit_decay(program, [(w, lr)])
+        >>> program.calls
+        [decay_weights(w[100], lr[1]) -> w[100]]
+        """
+        for w, lr in spans:
+            program.call("decay_weights", w, lr, layer="optimizer", weight_decay=self.decay_apart)
+
     def emit(self, program: Program, groups: Sequence[Group], state: dict[str, Buffer]) -> None:
         """Add the update of all parameters to a program.
 
@@ -439,9 +480,9 @@ class Optimizer(Registered, kind="optimizer"):
         """
         known = self.attributes()
         shared = {name: buffer for name, buffer in state.items() if name not in self.slots}
-        if self.advance is not None:
+        if self._counted is not None:
             options = self._advance_attributes()
-            program.call(f"{self.advance}_advance", shared["power"], layer="optimizer", **options)
+            program.call(f"{self.advance}_advance", shared[self._counted.name], layer="optimizer", **options)
         for w, dw, slots, lr in groups:
             program.call(f"{self.row}_update", w, dw, *slots, *shared.values(), lr, layer="optimizer", **known)
 
@@ -467,12 +508,19 @@ class Optimizer(Registered, kind="optimizer"):
         """
         options: dict[str, Any] = {"layer": "optimizer", "frequency": float(self.ema_overwrite_frequency or 0)}
         for w, ema, trained in spans:
-            # what is not trained is taken over with the first update
-            program.call("ema_update", w, ema, count, momentum=self.ema_momentum if trained else 1.0, **options)
+            if trained:
+                self._emit_average(program, w, ema, count, options)
+            else:  # it is taken over with the first update
+                program.call("ema_update", w, ema, count, momentum=1.0, **options)
         program.call("ema_advance", count, momentum=self.ema_momentum, **options)
         for w, ema, trained in spans:
             if trained and self.ema_overwrite_frequency is not None:
                 program.call("ema_overwrite", w, ema, count, momentum=self.ema_momentum, **options)
+
+    def _emit_average(
+        self, program: Program, w: Buffer, ema: Buffer, count: Buffer, options: dict[str, Any]
+    ) -> None:
+        program.call("ema_update", w, ema, count, momentum=self.ema_momentum, **options)
 
     def attached(self, owner: object, state: dict[str, np.ndarray]) -> list[tuple[Any, str, Any]]:
         """Return what to set (`put_attributes`) to make `state` this optimizer's own, which may have state already.
@@ -682,6 +730,9 @@ class SGD(Optimizer, names=("sgd",)):
         In [0, 1).
     nesterov : bool
         Needs a momentum.
+    dampening : float
+        In [0, 1]; needs a momentum, and not Nesterov's. Of each gradient but the first ``1 - dampening`` is added to
+        the velocity, as in PyTorch: 1 - momentum makes a running mean of it.
     **common
         As for `Optimizer`.
 
@@ -692,21 +743,36 @@ class SGD(Optimizer, names=("sgd",)):
     """
 
     def __init__(
-        self, lr: float | Rate = 0.01, momentum: float = 0.0, nesterov: bool = False, **common: Any
+        self,
+        lr: float | Rate = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        dampening: float = 0.0,
+        **common: Any,
     ) -> None:
         super().__init__(lr, **common)
         self.momentum = number("momentum", momentum, 0, 1)
         self.nesterov = bool(nesterov)
+        self.dampening = number("dampening", dampening, 0, 1, closed_high=True)
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov is True and momentum is 0; Nesterov's variant needs a momentum")
-        if self.momentum:
-            self.row, self.slots, self.options = "momentum", ("velocity",), ("momentum", "nesterov")
+        if self.dampening and (self.momentum == 0 or self.nesterov):
+            given = "nesterov is True" if self.nesterov else "momentum is 0"
+            raise ValueError(f"dampening is {dampening!r} and {given}; it needs a momentum, without Nesterov's variant")
+        if self.dampening:
+            self.row, self.advance, self.options = "dampened", "dampened", ("momentum", "dampening")
+        elif self.momentum:
+            self.row, self.options = "momentum", ("momentum", "nesterov")
         else:
             self.row = "sgd"
+        if self.momentum:
+            self.slots = ("velocity",)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
-        return {**super().get_config(), "momentum": self.momentum, "nesterov": self.nesterov}
+        config = {**super().get_config(), "momentum": self.momentum, "nesterov": self.nesterov}
+        config.pop("dampening", None)
+        return {**config, "dampening": self.dampening} if self.dampening else config
 
 
 class Adam(Optimizer, names=("adam",)):
@@ -754,7 +820,33 @@ class Adam(Optimizer, names=("adam",)):
         self.eps = number("eps", eps, 0, math.inf, closed_low=False)
 
 
-class AdamW(Adam, names=("adamw",)):
+class _Decaying(Optimizer):
+    """What optimizers share whose row has the decay of weights in it."""
+
+    weight_decay: float
+    decay_biases: bool
+
+    def _decay(self, weight_decay: float, decay_biases: bool) -> None:
+        self.weight_decay = number("weight_decay", weight_decay, 0, math.inf)
+        check_kind("decay_biases", decay_biases, (bool, np.bool_), "True or False")
+        self.decay_biases = bool(decay_biases)
+
+    @property
+    def decay_apart(self) -> float:
+        """The decay of the weights of two dimensions or more that `emit_decay` adds; 0 where the update has it."""
+        return 0.0 if self.decay_biases else self.weight_decay
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the row's attributes."""
+        known = super().attributes()
+        return known if self.decay_biases else {**known, "weight_decay": 0.0}
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {**super().get_config(), **({} if self.decay_biases else {"decay_biases": False})}
+
+
+class AdamW(_Decaying, Adam, names=("adamw",)):
     """Adam with decay of the weights apart from the gradient [1]_: ``w *= 1 - lr * weight_decay`` before the step.
 
     Parameters
@@ -763,6 +855,9 @@ class AdamW(Adam, names=("adamw",)):
         As for `Adam`.
     weight_decay : float
         Not negative. All parameters decay, biases too, as in PyTorch.
+    decay_biases : bool
+        False leaves out all parameters of fewer than two dimensions: biases, and the gammas and betas of
+        normalisations. Keras' ``exclude_from_weight_decay``, PyTorch's groups of parameters.
     **common
         As for `Optimizer`.
 
@@ -785,19 +880,24 @@ class AdamW(Adam, names=("adamw",)):
         beta2: float = 0.999,
         eps: float = 1e-8,
         weight_decay: float = 0.01,
+        decay_biases: bool = True,
         **common: Any,
     ) -> None:
         super().__init__(lr, beta1, beta2, eps, **common)
-        self.weight_decay = number("weight_decay", weight_decay, 0, math.inf)
+        self._decay(weight_decay, decay_biases)
 
 
-class AMSGrad(Adam, names=("amsgrad",)):
+class AMSGrad(_Decaying, Adam, names=("amsgrad",)):
     """Adam whose denominator is the largest ``v`` so far [1]_, with Adam's bias correction.
 
     Parameters
     ----------
     lr, beta1, beta2, eps : float
         As for `Adam`.
+    weight_decay : float
+        Not negative: decay apart from the gradient, as of `AdamW`; PyTorch's and Keras' ``AdamW(amsgrad=True)``.
+    decay_biases : bool
+        As for `AdamW`.
     **common
         As for `Optimizer`.
 
@@ -813,10 +913,23 @@ class AMSGrad(Adam, names=("amsgrad",)):
     Examples
     --------
     >>> AMSGrad()
-    AMSGrad(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08)
+    AMSGrad(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.0)
     """
 
-    row, slots = "amsgrad", ("m", "v", "v_max")
+    row, slots, options = "amsgrad", ("m", "v", "v_max"), (*Adam.options, "weight_decay")
+
+    def __init__(
+        self,
+        lr: float | Rate = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        decay_biases: bool = True,
+        **common: Any,
+    ) -> None:
+        super().__init__(lr, beta1, beta2, eps, **common)
+        self._decay(weight_decay, decay_biases)
 
 
 class Adamax(Adam, names=("adamax",)):
@@ -904,6 +1017,38 @@ class Nadam(Adam, names=("nadam",)):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
         return {**super().get_config(), "momentum_decay": self.momentum_decay}
+
+
+class RAdam(Adam, names=("radam",)):
+    """Adam that is rectified [1]_: gradient descent with a momentum as long as ``v`` is of too few gradients.
+
+    With ``m_hat = m / (1 - beta1**t)`` at step t, counted from 1, ``longest = 2 / (1 - beta2) - 1`` and ``length =
+    longest - 2 * t * beta2**t / (1 - beta2**t)``: once length is above 5, ``w -= lr * r * m_hat * sqrt(1 - beta2**t)
+    / (sqrt(v) + eps)``, ``r**2 = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)``;
+    before that ``w -= lr * m_hat``.
+
+    Parameters
+    ----------
+    lr, beta1, beta2, eps : float
+        As for `Adam`. eps is added to ``sqrt(v)`` before that is corrected, as in PyTorch; the paper has none.
+    **common
+        As for `Optimizer`.
+
+    Notes
+    -----
+    The paper begins above a length of 4, its authors' code and PyTorch above 5: with a beta2 of 0.999, at step 6.
+
+    References
+    ----------
+    .. [1] Liu et al. 2020, ICLR, algorithm 2
+
+    Examples
+    --------
+    >>> RAdam()
+    RAdam(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08)
+    """
+
+    row, advance = "radam", "radam"
 
 
 class Adagrad(Optimizer, names=("adagrad",)):
@@ -1019,7 +1164,142 @@ class RMSprop(Optimizer, names=("rmsprop",)):
         self.centered = bool(centered)
 
 
-class Lion(Optimizer, names=("lion",)):
+class Rprop(Optimizer, names=("rprop",)):
+    """Resilient backpropagation [1]_: each parameter has a step size of its own, of gradients the signs count alone.
+
+    A step size grows where the gradient keeps its sign, and shrinks where it turns; then the parameter waits for a
+    step, as in the variant of [2]_ that PyTorch has. It is for gradients of all rows: ``fit(x, y, batch_size=None)``.
+
+    Parameters
+    ----------
+    lr : float
+        The first step size. From the first update on it does not count: no schedule is taken.
+    shrink, grow : float
+        By what step sizes are multiplied, in (0, 1) and above 1. PyTorch's ``etas``.
+    min_step, max_step : float
+        Where they end. PyTorch's ``step_sizes``.
+    **common
+        As for `Optimizer`.
+
+    References
+    ----------
+    .. [1] Riedmiller & Braun 1993, IEEE International Conference on Neural Networks
+    .. [2] Igel & Huesken 2000, Neural Computation, section 2.1
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2, seed=0)
+    >>> model.compile(Rprop(lr=0.1), "mse")
+    >>> x, y = [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [1.0, 2.0, 3.0]
+    >>> model.fit(x, y, batch_size=None, epochs=50, verbose=0).history["loss"][-1] < 1e-3
+    True
+    """
+
+    row, slots, options = "rprop", ("last", "step_size"), ("shrink", "grow", "min_step", "max_step")
+
+    def __init__(
+        self,
+        lr: float = 0.01,
+        shrink: float = 0.5,
+        grow: float = 1.2,
+        min_step: float = 1e-6,
+        max_step: float = 50.0,
+        **common: Any,
+    ) -> None:
+        super().__init__(lr, **common)
+        self.shrink = number("shrink", shrink, 0, 1, closed_low=False)
+        self.grow = number("grow", grow, 1, math.inf, closed_low=False)
+        self.min_step = number("min_step", min_step, 0, math.inf, closed_low=False)
+        self.max_step = number("max_step", max_step, self.min_step, math.inf)
+
+    def _rule(self, value: float | Rate) -> float | Rate:
+        if callable(value):
+            raise TypeError(f"lr is {value!r}; it must be a number: of Rprop it is the first step size alone")
+        return value
+
+
+class ASGD(Optimizer, names=("asgd",)):
+    """Averaged gradient descent [1]_: rates that fall slowly, and the average of the weights beside them.
+
+    At step t, counted from 0, ``eta = lr / (1 + lambd * lr * t)**alpha``, ``w = (1 - lambd * eta) * w - eta * dw``. The
+    average is w itself up to step `t0`, and from there on the mean of all w: ``predict(x, weights="ema")``,
+    ``evaluate`` and ``get_weights`` take it, as they take the moving averages of other optimizers.
+
+    Parameters
+    ----------
+    lr : float or Schedule or callable
+        Of a number the rates follow as above, `fastbp.schedules.InverseTimeDecay` with a power; others are taken as
+        they are.
+    lambd : float
+        Not negative: the decay of weights and rates.
+    alpha : float
+        Positive.
+    t0 : float
+        Not negative. PyTorch's 1e6 is later than most trainings end.
+    **common
+        As for `Optimizer`, but for ``use_ema`` and what belongs to it.
+
+    Notes
+    -----
+    All of it is PyTorch's, whose average nothing reads. There a new `lr` takes effect a step later.
+
+    References
+    ----------
+    .. [1] Polyak & Juditsky 1992, SIAM J. Control Optim. 30
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2, seed=0)
+    >>> model.compile(ASGD(lr=0.1, t0=20), "mse")
+    >>> history = model.fit(np.eye(2), [1.0, 2.0], epochs=100, batch_size=1, seed=0, verbose=0)
+    >>> model.evaluate(np.eye(2), [1.0, 2.0], weights="ema")["loss"] < 1e-3
+    True
+    """
+
+    row, options = "asgd", ("lambd",)
+    _falling: InverseTimeDecay | None = None  # what was made of a number
+
+    def __init__(
+        self,
+        lr: float | Rate = 0.01,
+        lambd: float = 1e-4,
+        alpha: float = 0.75,
+        t0: float = 1e6,
+        **common: Any,
+    ) -> None:
+        self.lambd = number("lambd", lambd, 0, math.inf)
+        self.alpha = number("alpha", alpha, 0, math.inf, closed_low=False)
+        self.t0 = number("t0", t0, 0, math.inf)
+        given = [name for name in common if "ema" in name]
+        if given:
+            what = "it has an average of its own, which weights='ema' of predict takes"
+            raise TypeError(f"ASGD is given {given[0]}; {what}")
+        super().__init__(lr, use_ema=True, **common)
+
+    def _rule(self, value: float | Rate) -> float | Rate:
+        if callable(value):
+            return value
+        lr = number("lr", value, 0, math.inf, closed_low=False)
+        self._falling = InverseTimeDecay(lr, 1, self.lambd * lr, power=self.alpha)
+        return self._falling
+
+    def _emit_average(
+        self, program: Program, w: Buffer, ema: Buffer, count: Buffer, options: dict[str, Any]
+    ) -> None:
+        program.call("average_update", w, ema, count, layer="optimizer", start=self.t0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        config = super().get_config()
+        del config["use_ema"]
+        if self._falling is not None and config["lr"] is self._falling:
+            config["lr"] = self._falling.lr
+        return {**config, "alpha": self.alpha, "t0": self.t0}
+
+
+class Lion(_Decaying, names=("lion",)):
     """Lion [1]_: ``w -= lr * sign(beta1 * m + (1 - beta1) * dw)``, with decay of the weights as in `AdamW`.
 
     Parameters
@@ -1029,6 +1309,8 @@ class Lion(Optimizer, names=("lion",)):
         In [0, 1).
     weight_decay : float
         Not negative.
+    decay_biases : bool
+        As for `AdamW`.
     **common
         As for `Optimizer`.
 
@@ -1050,12 +1332,13 @@ class Lion(Optimizer, names=("lion",)):
         beta1: float = 0.9,
         beta2: float = 0.99,
         weight_decay: float = 0.0,
+        decay_biases: bool = True,
         **common: Any,
     ) -> None:
         super().__init__(lr, **common)
         self.beta1 = number("beta1", beta1, 0, 1)
         self.beta2 = number("beta2", beta2, 0, 1)
-        self.weight_decay = number("weight_decay", weight_decay, 0, math.inf)
+        self._decay(weight_decay, decay_biases)
 
 
 def get(optimizer: Optimizer | str) -> Optimizer:
@@ -1091,8 +1374,8 @@ def to_config(optimizer: Optimizer) -> list[Any]:
         If its schedule is a function, which a file cannot hold.
     """
     config = optimizer.get_config()
-    if optimizer.schedule is not None:
-        config["lr"] = _schedule_to_config(optimizer.schedule)
+    if callable(config["lr"]):
+        config["lr"] = _schedule_to_config(config["lr"])
     return [name_of(type(optimizer)), config]
 
 

@@ -303,7 +303,7 @@ class ExponentialDecay(Schedule):
 
 
 class InverseTimeDecay(Schedule):
-    """``lr / (1 + decay_rate * step / decay_steps)``: Keras' schedule of that name [1]_.
+    """``lr / (1 + decay_rate * step / decay_steps)**power``: Keras' schedule of that name [1]_, with a power.
 
     Parameters
     ----------
@@ -313,6 +313,8 @@ class InverseTimeDecay(Schedule):
         Not negative.
     staircase : bool
         Take the integer part of ``step / decay_steps``.
+    power : float
+        Positive; Keras has 1.
 
     References
     ----------
@@ -324,16 +326,20 @@ class InverseTimeDecay(Schedule):
     array([1.  , 0.5 , 0.25])
     """
 
-    def __init__(self, lr: float, decay_steps: int, decay_rate: float, staircase: bool = False) -> None:
+    def __init__(
+        self, lr: float, decay_steps: int, decay_rate: float, staircase: bool = False, power: float = 1.0
+    ) -> None:
         self.lr = _rate("lr", lr)
         self.decay_steps = integer("decay_steps", decay_steps, 1)
         self.decay_rate = _rate("decay_rate", decay_rate, zero=True)
         self.staircase = bool(staircase)
+        self.power = _rate("power", power)
 
     def rates(self, steps: np.ndarray) -> np.ndarray:
         """Return the rates of an array of step numbers."""
         t = steps / self.decay_steps
-        return self.lr / (1 + self.decay_rate * (np.floor(t) if self.staircase else t))
+        divisor = 1 + self.decay_rate * (np.floor(t) if self.staircase else t)
+        return self.lr / divisor if self.power == 1 else self.lr * _power(1 / divisor, self.power)
 
 
 class PolynomialDecay(Schedule):

@@ -276,7 +276,7 @@ CLASSES = (
     ),
 )  # fmt: skip
 
-_DECOUPLED = "Keras decays the weights apart from the gradient, which AdamW and Lion do"
+_DECOUPLED = "Keras decays the weights apart from the gradient, which AdamW, AMSGrad and Lion do"
 _COUPLED = (
     "PyTorch adds weight_decay * w to the gradient: that is kernel_regularizer=L2(weight_decay / 2), and "
     "bias_regularizer likewise, of each layer"
@@ -389,12 +389,12 @@ ARGUMENTS = (
     Argument("Optimizer", "differentiable", PYTORCH, neutral=(False,), advice="there are no second derivatives"),
     Argument("Optimizer", "decay", KERAS, neutral=(0.0,), advice="write lr=InverseTimeDecay(lr, 1, decay)"),
     Argument("Optimizer", "weight_decay", BOTH, neutral=(None, 0.0), advice=f"{_COUPLED}; {_DECOUPLED}"),
-    Argument("SGD", "dampening", PYTORCH, neutral=(0.0,), advice="the gradient counts in full"),
     Argument("Adam", "beta_1", KERAS, "beta1"),
     Argument("Adam", "beta_2", KERAS, "beta2"),
     Argument("Adam", "betas", PYTORCH, ("beta1", "beta2")),
     Argument("Adam", "epsilon", KERAS, advice=_HAT),
-    Argument("Adam", "amsgrad", BOTH, neutral=(False,), advice="amsgrad=True is the class AMSGrad"),
+    Argument("Adam", "amsgrad", BOTH, neutral=(False,), advice="amsgrad=True is the class AMSGrad, which takes "
+             "weight_decay as AdamW does"),
     Argument("Adam", "decoupled_weight_decay", PYTORCH, neutral=(False,), advice="True is the class AdamW"),
     Argument("AMSGrad", "amsgrad", BOTH, neutral=(True,), advice="amsgrad=False is the class Adam"),
     Argument("Adamax", "epsilon", KERAS, advice="Keras adds epsilon to u, here, as in PyTorch, eps is added to |dw|"),
@@ -402,6 +402,9 @@ ARGUMENTS = (
     Argument("Lion", "beta_1", KERAS, "beta1"),
     Argument("Lion", "beta_2", KERAS, "beta2"),
     Argument("Adadelta", "epsilon", KERAS, "eps"),
+    Argument("RAdam", "decoupled_weight_decay", PYTORCH, neutral=(False,), advice="its weights do not decay"),
+    Argument("Rprop", "etas", PYTORCH, ("shrink", "grow")),
+    Argument("Rprop", "step_sizes", PYTORCH, ("min_step", "max_step")),
     Argument("Adagrad", "epsilon", KERAS, advice=_UNDER_THE_ROOT),
     Argument("Adagrad", "lr_decay", PYTORCH, neutral=(0.0,), advice="write lr=InverseTimeDecay(lr, 1, lr_decay)"),
     Argument("Adagrad", "initial_accumulator_value", BOTH, neutral=(0.0,), advice="v begins at 0, as in PyTorch"),
@@ -573,6 +576,8 @@ ATTRIBUTES = (
     Attribute("Dense", "weight", PYTORCH, advice="layer.w is weight.T, and layer.dw its gradient"),
     Attribute("Optimizer", "learning_rate", KERAS, "lr"),
     Attribute("Optimizer", "apply_gradients", KERAS, advice=_STEP),
+    Attribute("Optimizer", "exclude_from_weight_decay", KERAS, advice="AdamW(decay_biases=False), or AMSGrad or Lion, "
+              "leaves out all parameters of fewer than two dimensions"),
     Attribute("Optimizer", "step", PYTORCH, advice=_STEP),
     Attribute("Optimizer", "finalize_variable_values", KERAS,
               advice="model.set_weights(model.get_weights(weights='ema')) takes the averages over"),

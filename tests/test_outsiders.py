@@ -603,9 +603,9 @@ def test_losses_of_scikit_learn():
 class LionOfThePaper(torch.optim.Optimizer):
     """Chen et al. 2023, algorithm 2; PyTorch has none. The decay is multiplied by lr, as there."""
 
-    def __init__(self, parameters, lr, beta1, beta2, weight_decay):
+    def __init__(self, parameters, lr, beta1, beta2):
         super().__init__(parameters, {"lr": lr})
-        self.beta1, self.beta2, self.weight_decay = beta1, beta2, weight_decay
+        self.beta1, self.beta2 = beta1, beta2
 
     @torch.no_grad()
     def step(self):
@@ -613,8 +613,40 @@ class LionOfThePaper(torch.optim.Optimizer):
             for w in group["params"]:
                 m = self.state[w].setdefault("m", torch.zeros_like(w))
                 update = torch.sign(self.beta1 * m + (1 - self.beta1) * w.grad)
-                w -= group["lr"] * (update + self.weight_decay * w)
+                w -= group["lr"] * (update + group["weight_decay"] * w)
                 m.copy_(self.beta2 * m + (1 - self.beta2) * w.grad)
+
+
+class ASGDWithoutDelay(torch.optim.ASGD):
+    """PyTorch's rate of a step is that of the learning rate of the step before."""
+
+    def step(self):
+        for group in self.param_groups:
+            for w in group["params"]:
+                if w in self.state:
+                    fallen = (1 + group["lambd"] * group["lr"] * self.state[w]["step"]) ** group["alpha"]
+                    self.state[w]["eta"].fill_(group["lr"] / fallen)
+        super().step()
+
+
+def matrices_apart(cls, **fixed):
+    """Return PyTorch's optimizer of two groups of parameters, of which one decays."""
+    def make(parameters, lr, beta1, beta2, weight_decay, decay_biases=True, **others):
+        others.update(fixed)
+        if "eps" in others or cls is not LionOfThePaper:
+            others["betas"] = beta1, beta2
+        else:
+            others.update(beta1=beta1, beta2=beta2)
+        groups = [
+            {"params": [w], "weight_decay": weight_decay if decay_biases or w.ndim > 1 else 0.0} for w in parameters
+        ]
+        return cls(groups, lr=lr, **others)
+
+    return make
+
+
+def rprop(parameters, lr, shrink, grow, min_step, max_step):
+    return torch.optim.Rprop(parameters, lr=lr, etas=(shrink, grow), step_sizes=(min_step, max_step))
 
 
 def adam_like(name, **fixed):
@@ -638,12 +670,22 @@ ADAM_SLOTS = {"m": "exp_avg", "v": "exp_avg_sq"}
 #: For each class: arguments to try, PyTorch's optimizer from parameters and `get_config`, and the names of its state.
 OPTIMIZER_COUNTERPARTS = {
     "SGD": (
-        [{"lr": 0.03}, {"lr": 0.01, "momentum": 0.9}, {"lr": 0.01, "momentum": 0.7, "nesterov": True}],
+        [
+            {"lr": 0.03}, {"lr": 0.01, "momentum": 0.9}, {"lr": 0.01, "momentum": 0.7, "nesterov": True},
+            {"lr": 0.03, "momentum": 0.8, "dampening": 0.3}, {"lr": 0.03, "momentum": 0.8, "dampening": 1.0},
+        ],
         torch.optim.SGD, {"velocity": "momentum_buffer"},
     ),
     "Adam": (ADAM, adam_like("Adam"), ADAM_SLOTS),
-    "AdamW": ([{**a, "weight_decay": 0.3} for a in ADAM] + ADAM[:1], adam_like("AdamW"), ADAM_SLOTS),
-    "AMSGrad": (ADAM, adam_like("Adam", amsgrad=True), {**ADAM_SLOTS, "v_max": "max_exp_avg_sq"}),
+    "AdamW": (
+        [*({**a, "weight_decay": 0.3} for a in ADAM), ADAM[0], {**ADAM[1], "weight_decay": 0.3, "decay_biases": False}],
+        matrices_apart(torch.optim.AdamW), ADAM_SLOTS,
+    ),
+    "AMSGrad": (
+        [*ADAM, {**ADAM[1], "weight_decay": 0.3}, {**ADAM[1], "weight_decay": 0.3, "decay_biases": False}],
+        matrices_apart(torch.optim.AdamW, amsgrad=True), {**ADAM_SLOTS, "v_max": "max_exp_avg_sq"},
+    ),
+    "RAdam": ([*ADAM, {"lr": 0.05, "beta2": 0.95, "eps": 1e-2}], adam_like("RAdam"), ADAM_SLOTS),
     "Adamax": (ADAM, adam_like("Adamax"), {"m": "exp_avg", "u": "exp_inf"}),
     "Nadam": ([*ADAM, *({"lr": 0.05, "momentum_decay": d} for d in (0.0, 0.3, 1.0))], adam_like("NAdam"), ADAM_SLOTS),
     "Adagrad": ([{"lr": 0.1}, {"lr": 0.1, "eps": 0.01}], torch.optim.Adagrad, {"v": "sum"}),
@@ -658,7 +700,19 @@ OPTIMIZER_COUNTERPARTS = {
         rmsprop, {"v": "square_avg", "velocity": "momentum_buffer", "g": "grad_avg"},
     ),
     "Lion": (
-        [{"lr": 0.01}, {"lr": 0.02, "beta1": 0.6, "beta2": 0.8, "weight_decay": 0.3}], LionOfThePaper, {"m": "m"},
+        [
+            {"lr": 0.01}, {"lr": 0.02, "beta1": 0.6, "beta2": 0.8, "weight_decay": 0.3},
+            {"lr": 0.02, "weight_decay": 0.3, "decay_biases": False},
+        ],
+        matrices_apart(LionOfThePaper), {"m": "m"},
+    ),
+    "Rprop": (
+        [{}, {"lr": 0.02, "shrink": 0.3, "grow": 1.5}, {"lr": 1e-3, "min_step": 0.015, "max_step": 0.03}],
+        rprop, {"last": "prev", "step_size": "step_size"},
+    ),
+    "ASGD": (
+        [{"lr": 0.03}, {"lr": 0.03, "lambd": 0.7, "alpha": 0.6, "t0": 3}, {"lr": 0.03, "lambd": 0.0, "t0": 12.5}],
+        ASGDWithoutDelay, {"ema": "ax"},
     ),
 }  # fmt: skip
 
@@ -682,7 +736,9 @@ def test_optimizer(cls):
         start = flat(weights)
         for step in range(20):
             if step == 10:
-                optimizer.lr = other.param_groups[0]["lr"] = 0.4 * optimizer.lr
+                optimizer.lr = lr = 0.4 * optimizer.lr
+                for group in other.param_groups:
+                    group["lr"] = lr
             # gradients of many sizes, smaller and smaller, and one row of w that never has any
             x = rng.standard_normal((8, 5)) * [1, 0.1, 0, 1e-4, 3] / (1 + step)
             y = rng.standard_normal((8, 3)) / (1 + step)
@@ -713,11 +769,16 @@ OTHER_DEFAULTS = {("SGD", "lr"): 0.01, ("RMSprop", "lr"): 1e-3, ("RMSprop", "rho
 def test_defaults_of_optimizers(cls):
     if cls is optimizers.Lion:
         pytest.skip("PyTorch has no Lion")
+    # Adam's decay is another one, and 0 as well
     name = {"AMSGrad": "Adam", "Nadam": "NAdam"}.get(cls.__name__, cls.__name__)
     theirs = {k: p.default for k, p in inspect.signature(getattr(torch.optim, name)).parameters.items()}
     if "betas" in theirs:
         theirs["beta1"], theirs["beta2"] = theirs["betas"]
     theirs["rho"] = theirs.get("rho", theirs.get("alpha"))
+    if cls is optimizers.Rprop:
+        (theirs["shrink"], theirs["grow"]), (theirs["min_step"], theirs["max_step"]) = (
+            theirs["etas"], theirs["step_sizes"],
+        )  # fmt: skip
     for argument, value in cls().get_config().items():
         assert value == OTHER_DEFAULTS.get((cls.__name__, argument), theirs[argument]), argument
 

@@ -73,6 +73,11 @@ RUNS = {
         {"optimizer": lambda lr: optimizers.SGD(lr, 0.9, True)},
         lambda: [ReduceLROnPlateau(factor=0.5, patience=2, min_delta=10, cooldown=2)], {},
     ),
+    "averages": ({"optimizer": lambda lr: optimizers.ASGD(lr, t0=5)}, list, {}),
+    "dampened": ({"optimizer": lambda lr: optimizers.SGD(lr, 0.9, dampening=0.5)}, list, {}),
+    "rectified": ({"optimizer": optimizers.RAdam}, list, {}),
+    "step sizes": ({"optimizer": optimizers.Rprop}, list, {}),
+    "decay apart": ({"optimizer": lambda lr: optimizers.AMSGrad(lr, weight_decay=0.1, decay_biases=False)}, list, {}),
     "statistics and streams": ({"hidden": lambda: [BatchNorm(), Dropout(0.3), Dropout(0.3, seed=1)]}, list, {}),
     "in order": ({}, list, {"shuffle": False, "validation_freq": 3}),
     "batch hooks": (

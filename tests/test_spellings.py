@@ -29,9 +29,10 @@ NEEDED = {
 #: What an argument may be, and is not by default.
 VALUES = {
     "activation": None, "alpha": 0.3, "alpha_initializer": 0.5, "beta": 2.5, "beta1": 0.7, "beta2": 0.6, "end_lr": 0.2,
-    "eps": 1e-2, "high": 0.5, "ignore_index": -1, "input_dim": 5, "input_shape": 3, "low": -0.5, "lr": 0.25,
-    "output_dim": 3, "rate": 0.25, "rho": 0.5, "std": 0.3, "threshold": 0.25, "units": 5, "use_bias": False,
-    "value": 2.0,
+    "eps": 1e-2, "grow": 1.5, "high": 0.5, "ignore_index": -1, "input_dim": 5, "input_shape": 3, "low": -0.5,
+    "lr": 0.25,
+    "max_step": 9.0, "min_step": 1e-4, "output_dim": 3, "rate": 0.25, "rho": 0.5, "shrink": 0.4, "std": 0.3,
+    "threshold": 0.25, "units": 5, "use_bias": False, "value": 2.0,
 }  # fmt: skip
 #: For rows of a base class.
 ONE_OF = {
@@ -109,7 +110,7 @@ def test_arguments(row):
     elif isinstance(row.own, tuple):
         values = [VALUES[name] for name in row.own]
         assert state(make(**{row.theirs: values})) == state(make(**dict(zip(row.own, values, strict=True))))
-        with pytest.raises(TypeError, match=rf"{row.theirs} of {row.of} is 0.9; it must be \(beta1, beta2\)"):
+        with pytest.raises(TypeError, match=rf"{row.theirs} of {row.of} is 0.9; it must be \({', '.join(row.own)}\)"):
             make(**{row.theirs: 0.9})
     elif row.own:
         value = VALUES[row.own]
@@ -278,7 +279,7 @@ def test_the_name_in_the_history_is_the_one_that_was_written():
         (lambda: Dense(3, activaton="relu"), TypeError, "^Dense has no .*'activaton'; did you mean 'activation'"),
         (lambda: optimizers.Adam(lerning_rate=1), TypeError, "^Adam has no .*'lerning_rate'; did you mean 'lr'"),
         (lambda: optimizers.SGD(clip_norm=1), TypeError, "^SGD has no argument 'clip_norm'; did you mean 'clipnorm'"),
-        (lambda: optimizers.SGD(qqqq=1), TypeError, "'qqqq'; it has lr, momentum, nesterov, clipvalue, clipnorm, glob"),
+        (lambda: optimizers.SGD(qqqq=1), TypeError, "'qqqq'; it has lr, momentum, nesterov, dampening, clipvalue"),
         (lambda: optimizers.Adam(0.1, learning_rate=2), TypeError, "Adam is given lr by its place and learning_rate"),
         (lambda: optimizers.Adam(betas=(0.9, 0.99), beta_1=0), TypeError, "given betas and beta_1, which are one"),
         (lambda: layers.Flatten(units=3), TypeError, "Flatten has no argument 'units'; .* input_shape, name"),

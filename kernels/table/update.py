@@ -122,6 +122,20 @@ def scale_rate(lr, factor):
     return lr * factor
 
 
+DECAY = Row(
+    "decay",
+    "update",
+    attributes={"weight_decay": 0.01},
+    note="before the update of an optimizer, of those weights that decay",
+    source="Loshchilov & Hutter 2019, ICLR, algorithm 2",
+)
+
+
+@DECAY.kernel("w[n], lr[1]:f8 -> w[n]", split="n")
+def decay_weights(w, lr, weight_decay):
+    return w * w.dtype.type(1 - lr[0] * weight_decay)
+
+
 ACCUMULATE = Row(
     "accumulate",
     "update",
@@ -188,3 +202,19 @@ def ema_advance(count, momentum, frequency):
 @EMA.kernel("w[n], average[n], count[2]:f8 -> w[n]", split="n")
 def ema_overwrite(w, average, count, momentum, frequency):
     return w if count[1] - frequency else average
+
+
+AVERAGE = Row(
+    "average",
+    "update",
+    attributes={"start": 1e6},
+    domain={"count": "nonnegative"},
+    note="of the weights after so many updates, before that the weights; count as in ema, whose advance counts",
+    source="Polyak & Juditsky 1992, SIAM J. Control Optim. 30; PyTorch's ASGD",
+)
+
+
+@AVERAGE.kernel("w[n], average[n], count[2]:f8 -> average[n]", split="n")
+def average_update(w, average, count, start):
+    part = w.dtype.type(1 / (count[0] - start) if count[0] - start > 1 else 1)
+    return average + part * (w - average) if count[0] - start > 1 else w
