@@ -11,6 +11,7 @@ range (error below 1e-15).
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, overload
 
@@ -32,10 +33,14 @@ __all__ = [
     "Constant",
     "CosineDecay",
     "CosineDecayRestarts",
+    "Cyclic",
+    "Delayed",
     "ExponentialDecay",
     "InverseTimeDecay",
+    "Joined",
     "MultiStepDecay",
     "OneCycle",
+    "PiecewiseConstantDecay",
     "PolynomialDecay",
     "Schedule",
     "StepDecay",
@@ -179,6 +184,29 @@ def _rate(name: str, value: Any, zero: bool = False) -> float:
     return number(name, value, 0, math.inf, closed_low=zero)
 
 
+def _increasing(name: str, steps: Iterable[int], first: int) -> list[int]:
+    """Return steps of which each is behind the one before."""
+    try:
+        found = [integer(f"{name}[{i}]", step, first) for i, step in enumerate(steps)]
+    except TypeError as error:
+        raise TypeError(f"{name} is {steps!r}; it must be increasing integers ({error})") from None
+    if not found or any(a >= b for a, b in itertools.pairwise(found)):
+        raise ValueError(f"{name} is {found}; it must be increasing integers, at least one")
+    return found
+
+
+def _rule(name: str, schedule: float | Rate) -> Rate:
+    """Return a schedule, of a number a constant one."""
+    rule = schedule if callable(schedule) else Constant(_rate(name, schedule))
+    check_first(name, rule)
+    return rule
+
+
+def _later(schedule: Rate, steps: np.ndarray, start: int) -> np.ndarray:
+    """Return the rates of a schedule that begins at a step; before it, its first one."""
+    return rates_of(schedule, np.maximum(steps - start, 0).reshape(-1)).reshape(steps.shape)
+
+
 class Constant(Schedule):
     """The same rate at every step.
 
@@ -253,17 +281,51 @@ class MultiStepDecay(Schedule):
 
     def __init__(self, lr: float, milestones: Iterable[int], gamma: float = 0.1) -> None:
         self.lr = _rate("lr", lr)
-        try:
-            self.milestones = [integer(f"milestones[{i}]", step, 1) for i, step in enumerate(milestones)]
-        except TypeError as error:
-            raise TypeError(f"milestones is {milestones!r}; it must be increasing integers ({error})") from None
-        if not self.milestones or any(a >= b for a, b in zip(self.milestones, self.milestones[1:], strict=False)):
-            raise ValueError(f"milestones is {self.milestones}; it must be increasing integers, at least one")
+        self.milestones = _increasing("milestones", milestones, 1)
         self.gamma = number("gamma", gamma, 0, 1, closed_low=False, closed_high=True)
 
     def rates(self, steps: np.ndarray) -> np.ndarray:
         """Return the rates of an array of step numbers."""
         return self.lr * _power(self.gamma, np.searchsorted(self.milestones, steps, side="right"))
+
+
+class PiecewiseConstantDecay(Schedule):
+    """``values[k]``, k boundaries having been passed: Keras' schedule of that name [1]_.
+
+    A boundary is the last step with the rate before it; of `MultiStepDecay` a milestone is the first with the next one.
+
+    Parameters
+    ----------
+    boundaries : iterable of int
+        Steps, increasing.
+    values : iterable of float
+        Rates, one more than boundaries. They may be 0.
+
+    References
+    ----------
+    .. [1] https://keras.io/api/optimizers/learning_rate_schedules/piecewise_constant_decay
+
+    Examples
+    --------
+    >>> PiecewiseConstantDecay([10, 15], [1.0, 0.5, 2.0])([0, 10, 11, 15, 16])
+    array([1. , 1. , 0.5, 0.5, 2. ])
+    """
+
+    def __init__(self, boundaries: Iterable[int], values: Iterable[float]) -> None:
+        self.boundaries = _increasing("boundaries", boundaries, 0)
+        try:
+            self.values = [_rate(f"values[{i}]", value, zero=True) for i, value in enumerate(values)]
+        except TypeError as error:
+            raise TypeError(f"values is {values!r}; it must be rates ({error})") from None
+        if len(self.values) != len(self.boundaries) + 1:
+            raise ValueError(
+                f"values is {self.values}, of {len(self.values)}; of {len(self.boundaries)} boundaries there must be "
+                f"{len(self.boundaries) + 1}"
+            )
+
+    def rates(self, steps: np.ndarray) -> np.ndarray:
+        """Return the rates of an array of step numbers."""
+        return np.take(self.values, np.searchsorted(self.boundaries, steps, side="left"))
 
 
 class ExponentialDecay(Schedule):
@@ -495,17 +557,144 @@ class WarmUp(Schedule):
     """
 
     def __init__(self, schedule: float | Rate, warmup_steps: int, start_lr: float = 0.0) -> None:
-        self.schedule = schedule if callable(schedule) else Constant(_rate("schedule", schedule))
+        self.schedule = _rule("schedule", schedule)
         self.warmup_steps = integer("warmup_steps", warmup_steps, 1)
         self.start_lr = _rate("start_lr", start_lr, zero=True)
-        check_first("schedule", self.schedule)
 
     def rates(self, steps: np.ndarray) -> np.ndarray:
         """Return the rates of an array of step numbers."""
         rise = np.minimum(steps / self.warmup_steps, 1)
-        later = rates_of(self.schedule, np.maximum(steps - self.warmup_steps, 0).reshape(-1))
-        later = later.reshape(steps.shape)
+        later = _later(self.schedule, steps, self.warmup_steps)
         return np.where(rise < 1, self.start_lr + (later - self.start_lr) * rise, later)
+
+
+class Delayed(Schedule):
+    """A rate that is held for some steps, then a schedule from its beginning.
+
+    Parameters
+    ----------
+    schedule : float, Schedule or callable
+    delay_steps : int
+        How many.
+    start_lr : float, optional
+        What is held, and may be 0; by default the schedule's first rate.
+
+    Examples
+    --------
+    >>> Delayed(CosineDecay(1.0, decay_steps=10), delay_steps=4)([0, 3, 4, 9, 14])
+    array([1. , 1. , 1. , 0.5, 0. ])
+    >>> Delayed(WarmUp(1.0, warmup_steps=4), delay_steps=3, start_lr=0.125)([0, 2, 3, 5])
+    array([0.125, 0.125, 0.   , 0.5  ])
+    """
+
+    def __init__(self, schedule: float | Rate, delay_steps: int, start_lr: float | None = None) -> None:
+        self.schedule = _rule("schedule", schedule)
+        self.delay_steps = integer("delay_steps", delay_steps, 1)
+        self.start_lr = None if start_lr is None else _rate("start_lr", start_lr, zero=True)
+
+    def rates(self, steps: np.ndarray) -> np.ndarray:
+        """Return the rates of an array of step numbers."""
+        later = _later(self.schedule, steps, self.delay_steps)
+        return later if self.start_lr is None else np.where(steps < self.delay_steps, self.start_lr, later)
+
+
+class Joined(Schedule):
+    """One schedule after the other, each from its beginning: PyTorch's SequentialLR [1]_, counted in steps.
+
+    Parameters
+    ----------
+    schedules : iterable of float, Schedule or callable
+    milestones : iterable of int
+        The first step of each but the first schedule, increasing.
+
+    References
+    ----------
+    .. [1] https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.SequentialLR.html
+
+    Examples
+    --------
+    >>> Joined([0.25, CosineDecay(1.0, decay_steps=10), 0.125], milestones=[4, 14])([0, 4, 9, 13, 14])
+    array([0.25      , 1.        , 0.5       , 0.02447174, 0.125     ])
+    """
+
+    def __init__(self, schedules: Iterable[float | Rate], milestones: Iterable[int]) -> None:
+        try:
+            self.schedules = [_rule(f"schedules[{i}]", schedule) for i, schedule in enumerate(schedules)]
+        except TypeError as error:
+            raise TypeError(f"schedules is {schedules!r}; it must be rates or schedules ({error})") from None
+        self.milestones = _increasing("milestones", milestones, 1)
+        if len(self.schedules) != len(self.milestones) + 1:
+            raise ValueError(
+                f"milestones is {self.milestones}, of {len(self.milestones)}; of {len(self.schedules)} schedules there "
+                f"must be {len(self.schedules) - 1}"
+            )
+
+    def rates(self, steps: np.ndarray) -> np.ndarray:
+        """Return the rates of an array of step numbers."""
+        which = np.searchsorted(self.milestones, steps, side="right")
+        found = np.empty(steps.shape)
+        for k, (schedule, start) in enumerate(zip(self.schedules, [0, *self.milestones], strict=True)):
+            found[which == k] = _later(schedule, steps[which == k], start)
+        return found
+
+
+class Cyclic(Schedule):
+    """Up and down again and again, the policy of Smith [1]_: PyTorch's CyclicLR, counted in steps.
+
+    Each cycle goes up from `lr` to its top in `step_size_up` steps and down again in `step_size_down`, on straight
+    lines. The top is `max_lr`; with "triangular2" its height above `lr` is halved after each cycle, with "exp_range"
+    it is multiplied by `gamma` after each step.
+
+    Parameters
+    ----------
+    lr : float
+        May be 0.
+    max_lr : float
+        At least `lr`.
+    step_size_up : int
+        The paper advises 2 to 10 epochs.
+    step_size_down : int, optional
+        By default `step_size_up`.
+    mode : {"triangular", "triangular2", "exp_range"}
+    gamma : float
+        In (0, 1]; of "exp_range".
+
+    References
+    ----------
+    .. [1] Smith 2017, WACV, section 3
+
+    Examples
+    --------
+    >>> Cyclic(0.5, 1.0, step_size_up=4, mode="triangular2")([0, 2, 4, 6, 8, 12])
+    array([0.5 , 0.75, 1.  , 0.75, 0.5 , 0.75])
+    """
+
+    def __init__(
+        self,
+        lr: float,
+        max_lr: float,
+        step_size_up: int = 2000,
+        step_size_down: int | None = None,
+        mode: str = "triangular",
+        gamma: float = 1.0,
+    ) -> None:
+        self.lr = _rate("lr", lr, zero=True)
+        self.max_lr = number("max_lr", max_lr, self.lr, math.inf)
+        self.step_size_up = integer("step_size_up", step_size_up, 1)
+        self.step_size_down = None if step_size_down is None else integer("step_size_down", step_size_down, 1)
+        check_name("mode", mode, ("triangular", "triangular2", "exp_range"))
+        self.mode = mode
+        self.gamma = number("gamma", gamma, 0, 1, closed_low=False, closed_high=True)
+
+    def rates(self, steps: np.ndarray) -> np.ndarray:
+        """Return the rates of an array of step numbers."""
+        up, down = self.step_size_up, self.step_size_down or self.step_size_up
+        cycle = np.floor(steps / (up + down))
+        at = steps - cycle * (up + down)
+        share = np.where(at <= up, at / up, (up + down - at) / down)
+        if self.mode != "triangular":
+            share = share * (_power(0.5, cycle) if self.mode == "triangular2" else _power(self.gamma, steps))
+        return np.where(share == 1, self.max_lr, self.lr + (self.max_lr - self.lr) * share)
 
 
 class OneCycle(Schedule):
@@ -611,7 +800,13 @@ def to_config(schedule: Rate) -> list[Any]:
     if not isinstance(schedule, Schedule):
         raise ValueError(f"lr is {schedule!r}; a file holds numbers and objects of Schedule only")
     config = schedule.get_config()
-    return [name_of(type(schedule)), {k: to_config(v) if callable(v) else v for k, v in config.items()}]
+    return [name_of(type(schedule)), {k: _plain(v) for k, v in config.items()}]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return to_config(value) if callable(value) else value
 
 
 def from_config(kind: str, config: dict[str, Any]) -> Schedule:
@@ -624,6 +819,8 @@ def from_config(kind: str, config: dict[str, Any]) -> Schedule:
     """
     if "schedule" in config:
         config = {**config, "schedule": from_config(*config["schedule"])}
+    if "schedules" in config:
+        config = {**config, "schedules": [from_config(*one) for one in config["schedules"]]}
     return restore(Schedule, kind, config)
 
 

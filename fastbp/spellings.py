@@ -240,11 +240,6 @@ CLASSES = (
     # schedules
     Class("schedule", "LearningRateSchedule", KERAS, "Schedule"),
     Class(
-        "schedule", "PiecewiseConstantDecay", KERAS,
-        advice="MultiStepDecay multiplies by one factor at each milestone; of other values write a function of the "
-        "step, such as SGD(lr=lambda step: 0.1 if step <= 1000 else 0.01)",
-    ),
-    Class(
         "schedule", "StepLR", PYTORCH,
         advice=f"{_STEPS}: StepLR(optimizer, k, gamma) is Adam(lr=StepDecay(lr, step_size=k * steps, gamma=gamma)) of "
         "as many steps an epoch",
@@ -268,6 +263,16 @@ CLASSES = (
         "schedule", "CosineAnnealingWarmRestarts", PYTORCH,
         advice=f"{_STEPS}: it is Adam(lr=CosineDecayRestarts(lr, T_0 * steps, t_mul=T_mult, alpha=eta_min / lr)) of as "
         "many steps an epoch",
+    ),
+    Class(
+        "schedule", "CyclicLR", PYTORCH,
+        advice="CyclicLR(optimizer, base_lr, max_lr, step_size_up) is SGD(lr=Cyclic(base_lr, max_lr, step_size_up)); "
+        "the momentum is not scheduled: cycle_momentum=False",
+    ),
+    Class(
+        "schedule", "SequentialLR", PYTORCH,
+        advice=f"{_STEPS}: SequentialLR(optimizer, schedulers, milestones) is Adam(lr=Joined(schedules, [m * steps for "
+        "m in milestones])) of as many steps an epoch",
     ),
     Class(
         "schedule", "OneCycleLR", PYTORCH,

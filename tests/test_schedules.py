@@ -14,10 +14,14 @@ from fastbp.schedules import (
     Constant,
     CosineDecay,
     CosineDecayRestarts,
+    Cyclic,
+    Delayed,
     ExponentialDecay,
     InverseTimeDecay,
+    Joined,
     MultiStepDecay,
     OneCycle,
+    PiecewiseConstantDecay,
     PolynomialDecay,
     Schedule,
     StepDecay,
@@ -52,6 +56,17 @@ def restarts(s, first=10, t_mul=1.5, m_mul=0.7, lr=0.2, alpha=0.1):
     return top * (alpha + (1 - alpha) * (1 + math.cos(PI * s / length)) / 2)
 
 
+def up_and_down(s, up=12, down=12, scale=lambda s, cycle: 1):
+    # PyTorch's form
+    cycle = math.floor(1 + s / (up + down))
+    x, ratio = 1 + s / (up + down) - cycle, up / (up + down)
+    return 0.02 + 0.28 * (x / ratio if x <= ratio else (x - 1) / (ratio - 1)) * scale(s, cycle)
+
+
+def joined(s):
+    return 0.3 if s < 20 else 0.2 * 0.6 ** ((s - 20) / 30) if s < 90 else 0.1 + 0.2 * (s - 90) / 20 if s < 110 else 0.3
+
+
 def cyclic(s):
     length = 30 * max(math.ceil(s / 30), 1)
     return 0.01 + 0.19 * (1 - s / length) ** 0.5
@@ -65,7 +80,6 @@ CASES = {
     "exponential": (ExponentialDecay(0.2, 30, 0.6), lambda s: 0.2 * 0.6 ** (s / 30)),
     "exponential staircase": (ExponentialDecay(0.2, 30, 0.6, staircase=True), lambda s: 0.2 * 0.6 ** (s // 30)),
     "inverse time": (InverseTimeDecay(0.2, 30, 0.7), lambda s: 0.2 / (1 + 0.7 * s / 30)),
-    "inverse power": (InverseTimeDecay(0.2, 30, 0.7, power=0.75), lambda s: 0.2 / (1 + 0.7 * s / 30) ** 0.75),
     "inverse staircase": (InverseTimeDecay(0.2, 30, 0.7, True), lambda s: 0.2 / (1 + 0.7 * (s // 30))),
     "line": (PolynomialDecay(0.2, 60, 0.05), lambda s: 0.05 + 0.15 * (1 - min(s, 60) / 60)),
     "polynomial": (PolynomialDecay(0.2, 60, 0, power=2.3), lambda s: 0.2 * (1 - min(s, 60) / 60) ** 2.3),
@@ -83,6 +97,18 @@ CASES = {
     "one cycle of lines": (
         OneCycle(0.5, 100, 0.2, "linear", 5, 10),
         lambda s: 0.1 + 0.4 * s / 19 if s < 19 else 0.5 - 0.49 * min((s - 19) / 80, 1),
+    ),
+    "inverse power": (InverseTimeDecay(0.2, 30, 0.7, power=0.75), lambda s: 0.2 / (1 + 0.7 * s / 30) ** 0.75),
+    "piecewise": (PiecewiseConstantDecay([0, 40], [0.2, 0, 0.7]), lambda s: (0.2, 0, 0.7)[(s > 0) + (s > 40)]),
+    "delayed": (Delayed(ExponentialDecay(0.2, 30, 0.6), 20), lambda s: 0.2 * 0.6 ** (max(s - 20, 0) / 30)),
+    "held": (Delayed(CosineDecay(0.2, 80), 7, 0), lambda s: 0.1 * (1 + math.cos(PI * min(s - 7, 80) / 80)) * (s >= 7)),
+    "joined": (Joined([0.3, ExponentialDecay(0.2, 30, 0.6), WarmUp(0.3, 20, 0.1)], [20, 90]), joined),
+    "triangular": (Cyclic(0.02, 0.3, 12), up_and_down),
+    "triangular2": (
+        Cyclic(0.02, 0.3, 12, 31, "triangular2"), lambda s: up_and_down(s, 12, 31, lambda s, cycle: 0.5 ** (cycle - 1)),
+    ),
+    "exp range": (
+        Cyclic(0.02, 0.3, 9, 4, "exp_range", 0.97), lambda s: up_and_down(s, 9, 4, lambda s, cycle: 0.97**s),
     ),
 }  # fmt: skip
 
@@ -129,7 +155,7 @@ def test_the_same_bits_on_every_machine():
     digest = hashlib.sha256()
     for schedule, _ in CASES.values():
         digest.update(schedule(np.arange(200)).astype("<f8").tobytes())
-    assert digest.hexdigest() == "34e2f5c72189b203c58a5942830c8d337d9b60a3e22ca4c5a5e629d5e940efe9"
+    assert digest.hexdigest() == "73f81c314c4fa591961ae7dec7d88c344bcad79c06564ca25350cf52ae8299cf"
 
 
 def test_the_source_calls_no_function_whose_bits_a_cpu_chooses():
@@ -159,7 +185,8 @@ def test_ends_are_exact():
     for schedule, first, last in (
         (CosineDecay(0.3, 7), 0.3, 0.0), (CosineDecay(0.3, 7, 0.5), 0.3, 0.15),
         (PolynomialDecay(0.3, 7, 0.1, 1.7), 0.3, 0.1), (OneCycle(0.3, 10, div_factor=3), 0.3 / 3, 0.3 / 3 / 1e4),
-        (ExponentialDecay(0.3, 7, 0.1), 0.3, None), (WarmUp(0.3, 7), 0.0, 0.3),
+        (ExponentialDecay(0.3, 7, 0.1), 0.3, None), (WarmUp(0.3, 7), 0.0, 0.3), (Delayed(0.3, 7, 0.1), 0.1, 0.3),
+        (Cyclic(0.1, 0.3, 50), 0.1, 0.1), (Cyclic(0.1, 0.3, 20), 0.1, 0.3),
     ):  # fmt: skip
         assert schedule(0) == first and (last is None or schedule(100) == last)
     assert OneCycle(0.3, 11, pct_start=6 / 11)(5) == 0.3
@@ -343,6 +370,24 @@ def test_what_a_file_cannot_hold(lr, tmp_path):
         (lambda: OneCycle(0.1, 1), ValueError, "total_steps is 1; it must be at least 2"),
         (lambda: OneCycle(0.1, 9, pct_start=1), ValueError, r"pct_start is 1; it must be in \(0, 1\)"),
         (lambda: OneCycle(0.1, 9, anneal_strategy="cosine"), ValueError, "no anneal_strategy 'cosine'.*'cos'"),
+        (lambda: InverseTimeDecay(0.1, 5, 1, power=0), ValueError, "power is 0"),
+        (lambda: PiecewiseConstantDecay([], [0.1]), ValueError, r"boundaries is \[\]; it must be increasing"),
+        (lambda: PiecewiseConstantDecay([5, 5], [1, 2, 3]), ValueError, r"boundaries is \[5, 5\]"),
+        (lambda: PiecewiseConstantDecay([5], [1.0]), ValueError, r"values is \[1.0\], of 1; of 1 boundaries there m"),
+        (lambda: PiecewiseConstantDecay([5], 0.1), TypeError, "values is 0.1; it must be rates"),
+        (lambda: PiecewiseConstantDecay([5], [1, -1]), ValueError, r"values\[1\] is -1"),
+        (lambda: Delayed("cosine", 5), TypeError, "schedule is 'cosine'; it must be a number"),
+        (lambda: Delayed(0.1, 0), ValueError, "delay_steps is 0; it must be at least 1"),
+        (lambda: Delayed(0.1, 5, -1), ValueError, "start_lr is -1"),
+        (lambda: Joined([0.1, 0.2], []), ValueError, r"milestones is \[\]; it must be increasing"),
+        (lambda: Joined([0.1, 0.2], [3, 5]), ValueError, r"milestones is \[3, 5\], of 2; of 2 schedules there"),
+        (lambda: Joined([0.1, "fast"], [3]), TypeError, r"schedules is .*schedules\[1\] is 'fast'; it must be"),
+        (lambda: Joined(0.1, [3]), TypeError, "schedules is 0.1; it must be rates or schedules"),
+        (lambda: Cyclic(0.1, 0.05), ValueError, r"max_lr is 0.05; it must be in \[0.1, inf\)"),
+        (lambda: Cyclic(0.1, 0.5, 0), ValueError, "step_size_up is 0"),
+        (lambda: Cyclic(0.1, 0.5, 5, 0), ValueError, "step_size_down is 0"),
+        (lambda: Cyclic(0.1, 0.5, mode="square"), ValueError, "no mode 'square'; there are triangular, triangular2"),
+        (lambda: Cyclic(0.1, 0.5, gamma=2), ValueError, r"gamma is 2; it must be in \(0, 1\]"),
         (lambda: CosineDecay(0.1, 5)(-1), ValueError, "step is -1; it must be whole numbers from 0"),
         (lambda: CosineDecay(0.1, 5)([0, 1.5]), ValueError, r"step is \[0, 1.5\]"),
         (lambda: CosineDecay(0.1, 5)(np.inf), ValueError, "step is inf"),
