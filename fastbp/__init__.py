@@ -66,6 +66,7 @@ __all__ = [
     "layers",
     "load_model",
     "losses",
+    "lr_range_test",
     "metrics",
     "minimize",
     "optimizers",
@@ -89,7 +90,7 @@ def __getattr__(name: str) -> Any:
         from ._minimize import minimize
 
         return minimize
-    if name in ("BlameLog", "blame", "gradient_check"):
+    if name in ("BlameLog", "blame", "gradient_check", "lr_range_test"):
         return getattr(importlib.import_module(f"{__name__}.insight"), name)
     if name == "selfcheck":
         from ._selfcheck import selfcheck

@@ -1,4 +1,4 @@
-"""Seeing the gradients: who is to blame for the loss, what is wrong with that, and whether it is computed right."""
+"""Looking into training: who is to blame for the loss, whether gradients are right, and which learning rate suits."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from .kernels.caller import warn
 from .kernels.table import TABLE
 from .model import Model
 from .naming import spelled
+from .optimizers import Rprop
 from .training import inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     from .backends import Executor
@@ -28,7 +29,17 @@ if TYPE_CHECKING:
 
     Seed = int | np.random.Generator | None
 
-__all__ = ["Blame", "BlameLog", "Finding", "GradientCheck", "LayerBlame", "blame", "gradient_check"]
+__all__ = [
+    "Blame",
+    "BlameLog",
+    "Finding",
+    "GradientCheck",
+    "LayerBlame",
+    "RangeTest",
+    "blame",
+    "gradient_check",
+    "lr_range_test",
+]
 
 #: The thresholds of `Blame.findings`; the docstring of `Blame` says why.
 VANISHING, EXPLODING, STEP, DEAD, SATURATED, ENOUGH_ROWS = 1e-3, 1e2, 1.0, 0.8, 0.9, 32
@@ -849,3 +860,239 @@ def gradient_check(
                     at = tuple(int(n) for n in np.unravel_index(i - offset, shape))
                     check.worst[label] = at, got, want
     return check
+
+
+# ------------------------------------------------------------------------------------------ which learning rate
+
+#: Diverged is a loss above the least one by so many times the larger of that and of what it had fallen.
+DIVERGED = 3.0
+
+
+class _Rising(Callback):
+    """Lets the learning rate rise with each update, notes the losses, and stops once they diverge."""
+
+    def __init__(self, rates: np.ndarray) -> None:
+        self.rates: list[float] = rates.tolist()
+        self.losses: list[float] = []
+        self.diverged = False
+        #: Of how many updates the mean counts, so that one batch alone does not stop the test.
+        self.width = 1 + len(rates) // 20
+        self._least = math.inf
+        self._batches: list[float] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Give the optimizer its rates."""
+        self.model.optimizer.lr = self._rate
+
+    def _rate(self, step: int) -> float:
+        return self.rates[min(step, len(self.rates) - 1)]
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Note the loss of the batches before, where the end of an epoch made an update of them."""
+        self._note()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Note the loss of the batches that made an update."""
+        self._batches.append(logs["loss"])
+        self._note()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Note the loss of the last batches."""
+        self._note()
+
+    def _note(self) -> None:
+        finite = all(map(math.isfinite, self._batches))
+        if not self._batches or (finite and self.model.optimizer.iterations == len(self.losses)):
+            return
+        self.losses.append(sum(self._batches) / len(self._batches))
+        self._batches = []
+        mean = float(np.mean(self.losses[-self.width :]))
+        self._least = min(self._least, mean)
+        scale = max(abs(self._least), self.losses[0] - self._least)
+        self.diverged = not finite or mean - self._least > DIVERGED * scale
+        self.model.stop_training = self.diverged or len(self.losses) == len(self.rates)
+
+
+class RangeTest:
+    """What `lr_range_test` returns: print it, `plot` it, take its `suggestion`.
+
+    Attributes
+    ----------
+    rates, losses : ndarray of float64
+        Of each update; the last loss may be NaN or infinite.
+    smoothed : ndarray of float64
+        Means of the losses around each one: of a twentieth of them to either side, fewer at the ends.
+    diverged : bool
+        Whether the test ended because the loss did.
+    suggestion : float or None
+        A tenth of `least`; None where the loss never fell.
+    least : float
+        The rate with the least smoothed loss.
+    """
+
+    def __init__(self, rates: np.ndarray, losses: np.ndarray, width: int, diverged: bool) -> None:
+        self.rates, self.losses, self.diverged = rates, losses, diverged
+        finite = losses[np.isfinite(losses)]
+        reach = width - 1
+        self.smoothed = np.full(losses.shape, math.nan)
+        for k in range(len(finite)):
+            self.smoothed[k] = finite[max(k - reach, 0) : k + reach + 1].mean()
+        at = int(np.nanargmin(self.smoothed)) if len(finite) else 0
+        self.least = float(rates[at])
+        # by more than rounding makes of a loss that stays as it is
+        fell = len(finite) > 0 and self.smoothed[at] < self.smoothed[0] - 1e-6 * abs(self.smoothed[0])
+        self.suggestion = max(self.least / 10, float(rates[0])) if fell else None
+
+    @property
+    def advice(self) -> str:
+        """What to do where the test says little; else an empty string."""
+        if self.suggestion is None:
+            return (
+                f"The loss never fell, from a learning rate of {self.rates[0]:.3g} on: test with a smaller start_lr, "
+                "or look for another cause."
+            )
+        if not self.diverged and self.least >= self.rates[-len(self.rates) // 20 - 1]:
+            return f"The loss was still falling at {self.rates[-1]:.3g}: test with a larger end_lr."
+        return ""
+
+    def __str__(self) -> str:
+        end = "where the loss diverged" if self.diverged else "the last"
+        first = f"{len(self.rates)} learning rates from {self.rates[0]:.3g} to {self.rates[-1]:.3g}, {end}."
+        if self.suggestion is None:
+            return f"{first} {self.advice}"
+        least = f"{np.nanmin(self.smoothed):.4g} at {self.least:.3g}"
+        fell = f"The smoothed loss fell from {self.smoothed[0]:.4g} to {least}"
+        return f"{first} {fell}; suggestion: {self.suggestion:.3g}.{f' {self.advice}' if self.advice else ''}"
+
+    def __repr__(self) -> str:
+        found = "none" if self.suggestion is None else f"{self.suggestion:.3g}"
+        return f"<RangeTest of {len(self.rates)} learning rates: suggestion {found}>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<div>{escape(str(self))}</div>"
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the losses over the learning rates, and the suggestion.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+            Such axes keep their own style.
+
+        Returns
+        -------
+        matplotlib axes
+        """
+        from .plotting import ALARM, canvas
+
+        with canvas("RangeTest.plot", ax) as ax:
+            (line,) = ax.plot(self.rates, self.losses, alpha=0.3, linewidth=1, label="loss of the batch")
+            ax.plot(self.rates, self.smoothed, color=line.get_color(), label="smoothed")
+            if self.suggestion is not None:
+                ax.axvline(self.suggestion, color=ALARM, linestyle=":", label=f"suggestion {self.suggestion:.2g}")
+            ax.set(xlabel="learning rate", ylabel="loss", xscale="log")
+            if np.isfinite(self.smoothed).any():
+                # where it diverges it is as high as one likes
+                first, least = self.smoothed[0], np.nanmin(self.smoothed)
+                room = max(first - least, 0.1 * abs(first)) or 1.0
+                ax.set_ylim(least - 0.2 * room, first + 0.5 * room)
+            ax.set_title("Learning-rate range test")
+            ax.legend()
+        return ax
+
+
+@spelled
+def lr_range_test(
+    model: Model,
+    x: Any,
+    y: Any = None,
+    start_lr: float = 1e-7,
+    end_lr: float = 10.0,
+    steps: int = 100,
+    batch_size: int | None = 32,
+    sample_weight: Any = None,
+    class_weight: Mapping[int, float] | str | None = None,
+    seed: Seed = 0,
+) -> RangeTest:
+    """Train a copy of a model while the learning rate rises from update to update, and see where the loss falls.
+
+    The learning-rate range test of Smith [1]_, with rates that rise by a factor: fast.ai's and others' ``lr_find``.
+
+    Parameters
+    ----------
+    model : Model
+        Compiled. It stays as it is: a copy is trained, with its weights and an optimizer of the same settings that
+        begins anew.
+    x, y : array_like
+        As for `Model.fit`, which begins anew with the data as often as it takes; also an iterable of batches.
+    start_lr, end_lr : float
+        The first rate and the last.
+    steps : int
+        How many rates, and so updates. Batches that wait for an update count as one, by the mean of their losses.
+    batch_size : int or None
+        As for `Model.fit`; that of the training that is to come.
+    sample_weight : array_like, optional
+        As for `Model.fit`.
+    class_weight : dict of int to float or "balanced", optional
+        As for `Model.fit`.
+    seed : int or numpy.random.Generator
+        Of the order of the rows.
+
+    Returns
+    -------
+    RangeTest
+        ``.suggestion`` is a learning rate to begin with, ``.plot()`` shows what it is taken from.
+
+    Raises
+    ------
+    TypeError
+        If the model is compiled with `fastbp.optimizers.Rprop`, which has no learning rate.
+
+    Warns
+    -----
+    UserWarning
+        If the loss never fell, or was still falling at the end.
+
+    Notes
+    -----
+    The test ends once the loss is not finite, or where the mean of the last losses is above the least one by three
+    times that or what it had fallen, whichever is more. The suggestion is a tenth of the rate with the least smoothed
+    loss, which is often too large itself. For `fastbp.schedules.OneCycle` and `fastbp.schedules.Cyclic` it may be the
+    maximum. Which one it is depends on the batches: with another seed it may be twice as large.
+
+    References
+    ----------
+    .. [1] Smith 2017, WACV, section 3.3
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> x, _, y, _ = fastbp.datasets.load_digits(split=True)
+    >>> model = fastbp.Sequential([fastbp.Dense(32, activation="relu"), fastbp.Dense(10)], seed=0)
+    >>> model.compile("adam", "sparse_categorical_crossentropy", numerics="portable")
+    >>> found = fastbp.lr_range_test(model, x, y)
+    >>> f"{found.suggestion:.1g}"
+    '0.01'
+    >>> model.optimizer.lr = found.suggestion
+    """
+    check_kind("model", model, Model, "a fastbp.Model or fastbp.Sequential")
+    start = number("start_lr", start_lr, 0, math.inf, closed_low=False)
+    end = number("end_lr", end_lr, start, math.inf, closed_low=False)
+    count = integer("steps", steps, 2)
+    if isinstance(model.optimizer, Rprop):
+        raise TypeError("model is compiled with Rprop, whose lr is its first step size alone: there is no rate to find")
+    twin = model.clone()
+    rising = _Rising(np.geomspace(start, end, count))
+    batches = 1 if twin.optimizer is None else twin.optimizer.gradient_accumulation_steps
+    with np.errstate(all="ignore"):
+        twin.fit(
+            x, y, batch_size, count * batches, seed=seed, verbose=0, callbacks=rising, stop_on_nan=False,
+            sample_weight=sample_weight, class_weight=class_weight,
+        )  # fmt: skip
+    losses = np.array(rising.losses)
+    found = RangeTest(np.array(rising.rates[: len(losses)]), losses, rising.width, rising.diverged)
+    if found.advice:
+        warn(found.advice, UserWarning)
+    return found
