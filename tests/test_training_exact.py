@@ -285,7 +285,8 @@ LOSSES = [
     if cls.__name__[0] != "_" and cls is not losses.Loss and not issubclass(cls, losses.CustomLoss)
 ]  # fmt: skip
 CLASSES = [cls for cls in vars(optimizers).values() if isinstance(cls, type) and issubclass(cls, optimizers.Optimizer)]
-OPTIMIZERS = [cls for cls in CLASSES if cls is not optimizers.Optimizer]
+OPTIMIZERS = [cls for cls in CLASSES if cls is not optimizers.Optimizer and cls.__name__[0] != "_"]
+DECAYING = optimizers.AdamW, optimizers.AMSGrad, optimizers.Lion
 
 
 #: What must come last where the loss takes no other outputs.
@@ -326,13 +327,18 @@ def trained(backend, numerics, dtype, activation="tanh", loss="mse", optimizer="
     + [{"loss": cls(label_smoothing=0.3)} for cls in LOSSES if getattr(cls, "link", "") == "softmax"]
     + [{"loss": cls(from_logits=False), "last": "softmax"} for cls in LOSSES if getattr(cls, "link", "") == "softmax"]
     + [{"activation": fastbp.Activation("leaky_relu", alpha=0.2)}, {"activation": fastbp.Activation("elu", alpha=0.5)}]
+    + [{"activation": fastbp.Activation("softplus", beta=2.5)}, {"norm": fastbp.GLU}]
     + [{"norm": functools.partial(fastbp.Dropout, 0.4)}, {"norm": functools.partial(fastbp.AlphaDropout, 0.1)}]
     + [{"norm": functools.partial(fastbp.GaussianNoise, 0.5)}]
     + [{"norm": functools.partial(fastbp.BatchNorm, center=c, scale=s)} for c in (True, False) for s in (True, False)]
     + [{"norm": fastbp.PReLU}, {"norm": fastbp.LayerNorm}, {"norm": functools.partial(fastbp.RMSNorm, eps=1e-3)}]
     + [{"optimizer": cls} for cls in OPTIMIZERS]
     + [{"optimizer": functools.partial(optimizers.RMSprop, momentum=0.9, centered=True)}]
-    + [{"optimizer": functools.partial(optimizers.SGD, momentum=0.9)}],
+    + [{"optimizer": functools.partial(optimizers.SGD, momentum=0.9)}]
+    + [{"optimizer": functools.partial(optimizers.SGD, momentum=0.9, dampening=0.3)}]
+    + [{"optimizer": functools.partial(optimizers.ASGD, t0=2)}]
+    + [{"optimizer": functools.partial(cls, weight_decay=0.1, decay_biases=False)} for cls in DECAYING]
+    + [{"optimizer": functools.partial(optimizers.AMSGrad, weight_decay=0.1)}],
     ids=repr,
 )
 def test_all_backends_train_with_the_bits_of_the_reference(what, numerics, dtype):
@@ -352,5 +358,5 @@ def test_every_row_is_trained_here():
     kinds |= {losses.Poisson(log_input=True).row.name}
     kinds |= {losses.BinaryCrossEntropy(from_logits=logits, pos_weight=3.0).row.name for logits in (False, True)}
     assert kinds == {r.name for r in fastbp.kernels.table.TABLE.values() if r.family == "loss" and r.differentiable}
-    updates = {cls().row for cls in OPTIMIZERS} | {"momentum"}
+    updates = {cls().row for cls in OPTIMIZERS} | {"momentum", "dampened"}
     assert updates == {r.name for r in fastbp.kernels.table.TABLE.values() if r.family == "optimizer"}
