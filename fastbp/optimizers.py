@@ -1229,8 +1229,8 @@ class ASGD(Optimizer, names=("asgd",)):
     Parameters
     ----------
     lr : float or Schedule or callable
-        Of a number the rates follow as above, `fastbp.schedules.InverseTimeDecay` with a power; others are taken as
-        they are.
+        Of a number the rates follow as above, `fastbp.schedules.InverseTimeDecay` with a power, and so `lr` is the
+        rate of the next step. Other rules are taken as they are.
     lambd : float
         Not negative: the decay of weights and rates.
     alpha : float

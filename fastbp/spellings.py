@@ -265,6 +265,26 @@ CLASSES = (
         "many steps an epoch",
     ),
     Class(
+        "schedule", "PolynomialLR", PYTORCH,
+        advice=f"{_STEPS}: PolynomialLR(optimizer, n, power) is SGD(lr=PolynomialDecay(lr, n * steps, 0.0, power)) of "
+        "as many steps an epoch",
+    ),
+    Class(
+        "schedule", "LinearLR", PYTORCH,
+        advice=f"{_STEPS}: LinearLR(optimizer, factor, total_iters=n) is SGD(lr=WarmUp(lr, n * steps, factor * lr)) of "
+        "as many steps an epoch",
+    ),
+    Class(
+        "schedule", "ConstantLR", PYTORCH,
+        advice=f"{_STEPS}: ConstantLR(optimizer, factor, n) is SGD(lr=Delayed(lr, n * steps, factor * lr)) of as many "
+        "steps an epoch",
+    ),
+    Class(
+        "schedule", "LambdaLR", PYTORCH,
+        advice="LambdaLR(optimizer, f), where f is of epochs, is the callback LearningRateScheduler(lambda epoch: lr * "
+        "f(epoch)); a function of steps is SGD(lr=lambda step: ...)",
+    ),
+    Class(
         "schedule", "CyclicLR", PYTORCH,
         advice="CyclicLR(optimizer, base_lr, max_lr, step_size_up) is SGD(lr=Cyclic(base_lr, max_lr, step_size_up)); "
         "the momentum is not scheduled: cycle_momentum=False",
