@@ -736,6 +736,8 @@ def test_schedules_are_keras_s():
         own = getattr(optimizers.schedules, name)(initial_learning_rate=0.5, **options)
         theirs = getattr(others, name)(initial_learning_rate=0.5, **options)
         close(own(steps), [float(theirs(int(step))) for step in steps], 1e-5)
+    own, theirs = (place.PiecewiseConstantDecay([0, 7, 20], [0.5, 0.25, 1.0, 0.125]) for place in (schedules, others))
+    close(own(steps), [float(theirs(int(step))) for step in steps])
     theirs = others.CosineDecay(0.1, 20, warmup_target=0.5, warmup_steps=6)
     own = schedules.WarmUp(schedules.CosineDecay(0.5, 20), 6, start_lr=0.1)
     close(own(steps), [float(theirs(int(step))) for step in steps], 1e-5)
@@ -768,6 +770,52 @@ def test_schedules_of_pytorch():
     close(cosine(steps[::k]), rates(lambda o: torch_schedules.CosineAnnealingLR(o, 8, 0.1))[::k])
     restarts = schedules.CosineDecayRestarts(lr, 3 * k, t_mul=2, alpha=0.1 / lr)
     close(restarts(steps[::k]), rates(lambda o: torch_schedules.CosineAnnealingWarmRestarts(o, 3, 2, 0.1))[::k])
+    for own, make in (
+        (schedules.PolynomialDecay(lr, 5 * k, 0.0, 2.0), lambda o: torch_schedules.PolynomialLR(o, 5, 2.0)),
+        (schedules.WarmUp(lr, 4 * k, 0.25 * lr), lambda o: torch_schedules.LinearLR(o, 0.25, total_iters=4)),
+        (schedules.Delayed(lr, 4 * k, 0.25 * lr), lambda o: torch_schedules.ConstantLR(o, 0.25, 4)),
+        (
+            schedules.Joined([0.25 * lr, schedules.ExponentialDecay(lr, k, 0.7)], [3 * k]),
+            lambda o: torch_schedules.SequentialLR(
+                o, [torch_schedules.ConstantLR(o, 0.25, 99), torch_schedules.ExponentialLR(o, 0.7)], [3]
+            ),
+        ),
+    ):
+        close(own(steps[::k]), rates(make)[::k], 1e-6)
+    # a step is what PyTorch's counts, too
+    for mode in ("triangular", "triangular2", "exp_range"):
+        for down in (None, 3):
+            own = schedules.Cyclic(0.1, lr, 2, down, mode, 0.9)
+            options = {"step_size_down": down, "mode": mode, "gamma": 0.9, "cycle_momentum": False}
+            theirs = rates(lambda o, options=options: torch_schedules.CyclicLR(o, 0.1, lr, 2, **options))[::k]
+            close(own(np.arange(len(theirs))), theirs)
+
+
+def test_early_stopping_is_keras_s():
+    class Model:
+        stop_training = False
+
+    def stopped(callback):
+        for epoch, value in enumerate(values):
+            callback.on_epoch_end(epoch, {"loss": float(value)})
+            if callback.model.stop_training:
+                return epoch
+        return None
+
+    rng, found = np.random.default_rng(0), []
+    for _ in range(300):
+        values = rng.integers(0, 8, size=12)
+        names = ("patience", "min_delta", "baseline", "start_from_epoch")
+        options = dict(zip(names, rng.integers(0, [4, 2, 8, 3]).tolist(), strict=True))
+        options |= {"monitor": "loss", "mode": str(rng.choice(["min", "max"]))}
+        own, theirs = (place.EarlyStopping(**options) for place in (callbacks, keras().callbacks))
+        own.model, own.params = Model(), {"more": False, "metrics": ["loss"]}
+        theirs.set_model(Model())
+        for callback in (own, theirs):
+            callback.on_train_begin()
+        found.append(stopped(own))
+        assert found[-1] == stopped(theirs), (options, values)
+    assert len(set(found)) > 8
 
 
 def test_initializers_are_pytorch_s():
