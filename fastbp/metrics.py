@@ -6,7 +6,7 @@ an epoch, in float64. So `fit` runs an epoch without Python, and its metrics are
 that batch's update: `AUC`, too, ranks every row by the score that it had then. The metrics of ``evaluate`` and of
 validation data are of one set of parameters. A row is one of the last axis: outputs (batch, t, n) are batch * t rows.
 
-The functions have scikit-learn's names and take arrays of targets and predictions.
+The functions have scikit-learn's names, arguments and results, and take arrays of targets and predictions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import kernels
-from .checks import as_array, as_numbers, check_name
+from .checks import as_array, as_numbers, check_name, number, weights_of
 from .frames import object_numbers
 from .kernels.dtypes import REALS
 from .kernels.table import KERNELS
@@ -53,15 +53,23 @@ __all__ = [
     "SparseTopKCategoricalAccuracy",
     "TopKCategoricalAccuracy",
     "accuracy_score",
+    "average_precision_score",
+    "balanced_accuracy_score",
     "confusion_matrix",
     "f1_score",
+    "fbeta_score",
     "get",
+    "log_loss",
     "mean_absolute_error",
+    "mean_absolute_percentage_error",
     "mean_squared_error",
+    "mean_squared_log_error",
+    "precision_recall_curve",
     "precision_score",
     "r2_score",
     "recall_score",
     "roc_auc_score",
+    "roc_curve",
     "root_mean_squared_error",
     "top_k_accuracy_score",
 ]
@@ -69,6 +77,9 @@ __all__ = [
 AVERAGES = ("macro", "micro", "weighted")
 #: Labels of as many classes are counted before anybody looks how many there are.
 _FEW = 16
+#: How many rows, or what they weigh: those that are rightly given a class, are given it, and have it.
+if TYPE_CHECKING:
+    Tallies = tuple[Any, Any, Any]
 
 
 # ------------------------------------------------------------------------------------------ of arrays
@@ -105,6 +116,33 @@ def _label_pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.nd
     return t, p
 
 
+def _weights(sample_weight: ArrayLike | None, rows: int) -> np.ndarray | None:
+    """Return a weight for each row in float64, or None where all are alike."""
+    if sample_weight is None:
+        return None
+    weights = weights_of("sample_weight", sample_weight, (rows,)).astype(np.float64)
+    bad = ~((weights >= 0) & (weights < np.inf))
+    if bad.any():
+        at = int(bad.argmax())
+        raise ValueError(f"sample_weight[{at}] is {weights[at]}; weights must be finite and not negative")
+    return weights
+
+
+def _mean(values: np.ndarray, weights: np.ndarray | None) -> float:
+    """Return the mean of rows of numbers, each row with its weight; NaN where nothing weighs."""
+    if weights is None:
+        return float(values.mean())
+    with np.errstate(invalid="ignore"):
+        return float(weights @ values.reshape(len(values), -1).mean(axis=1) / weights.sum())
+
+
+def _class_pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    t, p = _label_pair(y_true, y_pred)
+    if t.ndim != 1:
+        raise ValueError(f"y_true has shape {t.shape}; classes must be one label a row (one-hot: argmax(axis=1))")
+    return t, p
+
+
 def _counted(t: np.ndarray, p: np.ndarray, n: int) -> np.ndarray | None:
     """Return how many elements of class i are given class j, or None where one is none of 0 to n - 1."""
     if t.dtype.kind not in "biu" or p.dtype.kind not in "biu":
@@ -117,22 +155,36 @@ def _counted(t: np.ndarray, p: np.ndarray, n: int) -> np.ndarray | None:
     return counts
 
 
-def _tallied(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
+def _tallied(t: np.ndarray, p: np.ndarray) -> np.ndarray:
     """Return the confusion matrix of the classes that occur in either array."""
-    t, p = _label_pair(y_true, y_pred)
-    if t.ndim != 1:
-        raise ValueError(f"y_true has shape {t.shape}; classes must be one label a row (one-hot: argmax(axis=1))")
     counts = _counted(t, p, _FEW)
     if counts is None and {t.dtype.kind, p.dtype.kind} <= set("iu"):
         n = int(max(t.max(), p.max())) + 1
         # a matrix that is not much larger than the labels
         counts = _counted(t, p, n) if 0 < n * n <= 4 * t.size else None
     if counts is None:
-        found, numbers = np.unique(np.concatenate([t, p]), return_inverse=True)
+        found, (t, p) = _numbered(t, p)
         n = len(found)
-        return np.bincount(n * numbers[: len(t)] + numbers[len(t) :], minlength=n * n).reshape(n, n)
+        return np.bincount(n * t + p, minlength=n * n).reshape(n, n)
     occur = np.flatnonzero(counts.any(axis=0) | counts.any(axis=1))
     return counts[np.ix_(occur, occur)]
+
+
+def _numbered(t: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Return the classes that occur in either array, in order, and the number of each row's."""
+    found, numbers = np.unique(np.concatenate([t, p]), return_inverse=True)
+    return found, (numbers[: len(t)], numbers[len(t) :])
+
+
+def _chosen(found: np.ndarray, labels: ArrayLike) -> np.ndarray:
+    """Return the numbers of labels among those that occur; one that does not has the number after the last."""
+    wanted = _labels("labels", labels)
+    if wanted.ndim != 1 or not wanted.size:
+        raise ValueError(f"labels has shape {wanted.shape}; it must be a list of labels, one at least")
+    if (wanted.dtype.kind in "US") != (found.dtype.kind in "US"):
+        raise ValueError(f"labels holds {wanted.dtype} and y_true {found.dtype}; both must be text or both numbers")
+    place = {label: k for k, label in enumerate(found.tolist())}
+    return np.array([place.get(label, len(found)) for label in wanted.tolist()])
 
 
 def _columns(y: np.ndarray) -> np.ndarray:
@@ -146,54 +198,162 @@ def _binary(name: str, y: np.ndarray) -> np.ndarray:
     return y.astype(bool)
 
 
-def _tallies(true: np.ndarray, predicted: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _tallies(true: np.ndarray, predicted: np.ndarray, n: int, weights: np.ndarray | None = None) -> Tallies:
     """Return, for each of n classes, how many rows are rightly given it, are given it, and have it."""
-    true_positives = np.bincount(true[true == predicted], minlength=n)
-    return true_positives, np.bincount(predicted, minlength=n), np.bincount(true, minlength=n)
+    hits = true == predicted
+    true_positives = np.bincount(true[hits], None if weights is None else weights[hits], n)
+    return true_positives, np.bincount(predicted, weights, n), np.bincount(true, weights, n)
 
 
-def _precision(true_positives: Any, n_predicted: Any, n_true: Any) -> Any:
-    return true_positives / np.maximum(n_predicted, 1)
+def _ratio(part: Any, whole: Any, zero: float) -> Any:
+    """Return part / whole, or what is agreed on where there is nothing."""
+    if not isinstance(whole, np.ndarray):
+        return part / whole if whole else zero
+    # where there is nothing, part is 0 as well
+    share = part / (np.maximum(whole, 1) if whole.dtype.kind in "iu" else whole + (whole == 0))
+    return np.where(whole == 0, zero, share) if zero != 0 else share
 
 
-def _recall(true_positives: Any, n_predicted: Any, n_true: Any) -> Any:
-    return true_positives / np.maximum(n_true, 1)
+def _precision(tallies: Tallies, zero: float = 0.0) -> Any:
+    true_positives, n_predicted, _ = tallies
+    return _ratio(true_positives, n_predicted, zero)
 
 
-def _f1(true_positives: Any, n_predicted: Any, n_true: Any) -> Any:
-    return 2 * true_positives / np.maximum(n_predicted + n_true, 1)
+def _recall(tallies: Tallies, zero: float = 0.0) -> Any:
+    true_positives, _, n_true = tallies
+    return _ratio(true_positives, n_true, zero)
 
 
-def _averaged(score: Callable[..., Any], tallies: tuple[np.ndarray, np.ndarray, np.ndarray], average: str) -> float:
+def _f_beta(beta: float) -> Callable[..., Any]:
+    """Return the harmonic mean of precision and recall, in which recall counts beta times as much."""
+    square = beta * beta
+
+    def score(tallies: Tallies, zero: float = 0.0) -> Any:
+        true_positives, n_predicted, n_true = tallies
+        return _ratio((1 + square) * true_positives, n_predicted + square * n_true, zero)
+
+    return _recall if square == math.inf else score
+
+
+def _f1(tallies: Tallies, zero: float = 0.0) -> Any:
+    true_positives, n_predicted, n_true = tallies
+    return _ratio(2 * true_positives, n_predicted + n_true, zero)
+
+
+def _beta(beta: Any) -> float:
+    return math.inf if beta == math.inf else number("beta", beta, 0, math.inf)
+
+
+def _averaged(score: Callable[..., Any], tallies: Tallies, average: str) -> float:
     true_positives, n_predicted, n_true = tallies
     if average == "micro":
-        return float(score(true_positives.sum(), n_predicted.sum(), n_true.sum()))
+        return float(score((true_positives.sum(), n_predicted.sum(), n_true.sum())))
     # a class that neither occurs nor is predicted is ignored
     weights = n_true if average == "weighted" else (n_predicted + n_true > 0).astype(np.int64)
-    return math.fsum((score(true_positives, n_predicted, n_true) * weights).tolist()) / int(weights.sum())
+    return math.fsum((score(tallies) * weights).tolist()) / weights.sum().item()
 
 
-def _score_of(score: Callable[..., Any], y_true: ArrayLike, y_pred: ArrayLike, average: str) -> float:
-    check_name("average", average, ("binary", *AVERAGES))
-    if average != "binary":
-        matrix = _tallied(y_true, y_pred)
-        return _averaged(score, (matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)), average)
+def _mean_of_classes(scores: np.ndarray, weights: np.ndarray | None) -> float:
+    """Return the mean of scores that are numbers; where their weights are all 0 that of all alike."""
+    there = ~np.isnan(scores)
+    scores, weights = scores[there], None if weights is None else weights[there]
+    if not scores.size:
+        return math.nan
+    return float(scores.mean() if weights is None or weights.sum() == 0 else weights @ scores / weights.sum())
+
+
+def _zero(zero_division: Any) -> float:
+    if zero_division is None or (isinstance(zero_division, str) and zero_division == "warn"):
+        return 0.0
+    if isinstance(zero_division, str) or not (zero_division in (0, 1) or zero_division != zero_division):
+        raise ValueError(f"zero_division is {zero_division!r}; it must be 0, 1, nan or 'warn'")
+    return float(zero_division)
+
+
+def _two_classes(t: np.ndarray, p: np.ndarray, pos_label: Any, weights: np.ndarray | None) -> Tallies:
+    """Return the tallies of one of two classes, of arrays of any shape."""
+    counts = _counted(t, p, 2) if weights is None and isinstance(pos_label, int) and pos_label == 1 else None
+    if counts is not None:
+        (_, false_positives), (false_negatives, true_positives) = counts.tolist()
+        return true_positives, true_positives + false_positives, true_positives + false_negatives
+    found = np.unique([*np.unique(t), *np.unique(p)])
+    if len(found) > 2 or (pos_label not in found.tolist() and len(found) == 2):
+        if pos_label == 1 and t.dtype.kind not in "US":
+            for name, y in (("y_true", t), ("y_pred", p)):
+                _binary(f"average is 'binary' and {name}", y)
+        classes = ", ".join(map(repr, found[:5].tolist()))
+        what = f"average is 'binary' and pos_label is {pos_label!r}"
+        raise ValueError(f"{what}; the classes are {classes}, not it and one other")
+    t, p = (y == pos_label for y in (t, p))
+    parts = (t & p, p, t)
+    if weights is None:
+        return tuple(int(np.count_nonzero(part)) for part in parts)  # type: ignore[return-value]
+    return tuple(float((weights @ part.reshape(len(t), -1)).sum()) for part in parts)  # type: ignore[return-value]
+
+
+def _indicators(t: np.ndarray, p: np.ndarray, average: str | None, labels: ArrayLike | None, w: Any) -> Tallies:
+    """Return the tallies of columns of 0 and 1, each of which is a class, or of their rows."""
+    t, p = _binary("y_true", t), _binary("y_pred", p)
+    if labels is not None:
+        chosen, n = _labels("labels", labels), t.shape[1]
+        if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or not ((chosen >= 0) & (chosen < n)).all():
+            raise ValueError(f"labels is {labels!r}; of {n} columns it must be a list of numbers in 0 .. {n - 1}")
+        t, p = t[:, chosen], p[:, chosen]
+    parts = (t & p, p, t)
+    if average == "samples":
+        return tuple(part.sum(axis=1) for part in parts)  # type: ignore[return-value]
+    return tuple(part.sum(axis=0) if w is None else w @ part for part in parts)  # type: ignore[return-value]
+
+
+def _score_of(
+    score: Callable[..., Any],
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    average: str | None,
+    labels: ArrayLike | None = None,
+    pos_label: Any = 1,
+    sample_weight: ArrayLike | None = None,
+    zero_division: Any = None,
+) -> Any:
+    if average is not None:
+        check_name("average", average, ("binary", *AVERAGES, "samples"))
+    zero = _zero(zero_division)
     t, p = _label_pair(y_true, y_pred)
-    counts = _counted(t, p, 2)
-    if counts is None:
-        t, p = (_binary(f"average is 'binary' and {name}", y) for name, y in (("y_true", t), ("y_pred", p)))
-        counts = np.bincount((2 * t + p).reshape(-1), minlength=4).reshape(2, 2)
-    (_, false_positives), (false_negatives, true_positives) = counts.tolist()
-    return float(score(true_positives, true_positives + false_positives, true_positives + false_negatives))
+    weights = _weights(sample_weight, len(t))
+    if average == "binary":
+        return float(score(_two_classes(t, p, pos_label, weights), zero))
+    several = t.ndim == 2 and t.shape[1] > 1
+    if not several:
+        if average == "samples":
+            raise ValueError(f"average is 'samples' and y_true has shape {t.shape}; it must be (rows, n) of 0 and 1")
+        t, p = _class_pair(t.reshape(-1) if t.ndim == 2 else t, p.reshape(-1) if p.ndim == 2 else p)
+        if average is not None and labels is None and weights is None and not zero:
+            matrix = _tallied(t, p)
+            return _averaged(score, (matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)), average)
+        found, numbers = _numbered(t, p)
+        tallies = _tallies(*numbers, len(found) + 1, weights)
+        chosen = np.arange(len(found)) if labels is None else _chosen(found, labels)
+        tallies = tuple(tally[chosen] for tally in tallies)  # type: ignore[assignment]
+    else:
+        tallies = _indicators(t, p, average, labels, weights)
+    if average == "micro":
+        return float(score(tuple(tally.sum() for tally in tallies), zero))
+    scores = np.asarray(score(tallies, zero), np.float64)
+    if average is None:
+        return scores
+    return _mean_of_classes(scores, {"weighted": tallies[2], "samples": weights}.get(average))
 
 
-def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """Return the share of elements that are equal, ``(y_true == y_pred).mean()``.
 
     Parameters
     ----------
     y_true, y_pred : array_like
-        Labels, whole numbers or text, of one shape.
+        Labels, whole numbers or text, of one shape. Of rows of several labels each label counts; scikit-learn counts
+        the rows in which all are right.
+    sample_weight : array_like, shape (rows,), optional
+        What each row counts; the mean is over their sum, as in all functions here.
 
     Returns
     -------
@@ -201,14 +361,51 @@ def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 
     Examples
     --------
-    >>> accuracy_score([0, 1, 2, 2], [0, 2, 2, 2])
-    0.75
+    >>> accuracy_score([0, 1, 2, 2], [0, 2, 2, 2]), accuracy_score([0, 1, 2, 2], [0, 2, 2, 2], [1, 4, 1, 2])
+    (0.75, 0.5)
     """
     t, p = _label_pair(y_true, y_pred)
+    if sample_weight is not None:
+        return _mean(t == p, _weights(sample_weight, len(t)))
     return float(np.count_nonzero(t == p) / t.size)
 
 
-def top_k_accuracy_score(y_true: ArrayLike, y_score: ArrayLike, k: int) -> float:
+def balanced_accuracy_score(
+    y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None, adjusted: bool = False
+) -> float:
+    """Return the mean of the recalls of all classes that occur in y_true [1]_.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like, shape (rows,)
+    sample_weight : array_like, shape (rows,), optional
+    adjusted : bool
+        Whether to shift and scale it, so that chance is 0.
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    .. [1] Brodersen, Ong, Stephan & Buhmann 2010, ICPR
+
+    Examples
+    --------
+    >>> balanced_accuracy_score([0, 0, 0, 1], [0, 0, 1, 1])
+    0.8333333333333333
+    """
+    found, (t, p) = _numbered(*_class_pair(y_true, y_pred))
+    tallies = _tallies(t, p, len(found), _weights(sample_weight, len(t)))
+    occurs = tallies[2] > 0
+    recall = float(_recall(tallies)[occurs].mean()) if occurs.any() else math.nan
+    chance = 1 / max(np.count_nonzero(occurs), 1)
+    return (recall - chance) / (1 - chance) if adjusted and chance < 1 else recall
+
+
+def top_k_accuracy_score(
+    y_true: ArrayLike, y_score: ArrayLike, k: int, sample_weight: ArrayLike | None = None
+) -> float:
     """Return the share of rows whose label's score is among their k largest.
 
     Parameters
@@ -218,6 +415,7 @@ def top_k_accuracy_score(y_true: ArrayLike, y_score: ArrayLike, k: int) -> float
     y_score : array_like, shape (rows, n)
         Of equal scores the first comes first, as in argmax; scikit-learn takes the last first.
     k : int
+    sample_weight : array_like, shape (rows,), optional
 
     Returns
     -------
@@ -239,75 +437,181 @@ def top_k_accuracy_score(y_true: ArrayLike, y_score: ArrayLike, k: int) -> float
         where = f"y_true[{', '.join(map(str, at))}] is {t[at]}"
         raise ValueError(f"{where}; labels must be in 0 .. {n - 1}, y_score has {n} columns")
     labels, rows = t.astype(np.int64, copy=False).reshape(-1), _real(scores).reshape(-1, n)
-    return float(kernels.sparse_top_k_categorical_accuracy(rows, labels, k=float(min(_k(k), n))) / t.size)
+    k = min(_k(k), n)
+    if sample_weight is not None:
+        return _mean(_in_first(rows, labels, k).reshape(t.shape), _weights(sample_weight, len(t)))
+    return float(kernels.sparse_top_k_categorical_accuracy(rows, labels, k=float(k)) / t.size)
 
 
-def precision_score(y_true: ArrayLike, y_pred: ArrayLike, average: str = "binary") -> float:
+def _in_first(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+    """Return of each row whether its label's score is among the k largest."""
+    order = (-scores).argsort(axis=1, kind="stable")[:, :k]
+    found: np.ndarray = (order == labels[:, None]).any(axis=1)
+    return found
+
+
+def precision_score(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    average: str | None = "binary",
+    *,
+    labels: ArrayLike | None = None,
+    pos_label: Any = 1,
+    sample_weight: ArrayLike | None = None,
+    zero_division: Any = None,
+) -> Any:
     """Return the precision: of the rows that are given a class, the share that has it; 0 if there are none.
 
     Parameters
     ----------
     y_true, y_pred : array_like
-        Labels (rows,), for "binary" 0 and 1 of any shape.
-    average : {"binary", "macro", "micro", "weighted"}
-        "binary": of class 1. "macro": the mean over the classes that occur in either array. "micro": of all classes
-        together, which is the accuracy. "weighted": the mean over the rows' true classes.
+        Labels (rows,), or of several labels a row 0 and 1, (rows, n): then each column is a class. For "binary" two
+        labels in arrays of any shape.
+    average : {"binary", "macro", "micro", "weighted", "samples", None}
+        "binary": of the class `pos_label`. "macro": the mean over the classes that occur in either array. "micro": of
+        all classes together, which is the accuracy where rows have one label and all count. "weighted": the mean
+        over the rows' true classes. "samples": of several labels a row the mean of the rows' scores. None: an array,
+        a number for each class.
+    labels : array_like, shape (k,), optional
+        The classes that count, in this order; of several labels a row the columns. By default all that occur.
+    pos_label : int or str
+        The class that "binary" is of.
+    sample_weight : array_like, shape (rows,), optional
+        What each row counts.
+    zero_division : {0, 1, nan}, optional
+        The score where nothing is divided; nan leaves it out of a mean. By default, and for scikit-learn's "warn", 0.
 
     Returns
     -------
-    float
+    float, or ndarray of float64, shape (k,), with ``average=None``
 
     Examples
     --------
     >>> precision_score([0, 1, 1, 1], [1, 1, 1, 0]), precision_score([0, 1, 2], [0, 2, 2], average="macro")
     (0.6666666666666666, 0.5)
+    >>> precision_score([0, 1, 2], [0, 2, 2], average=None, labels=[2, 0])
+    array([0.5, 1. ])
+    >>> precision_score([[1, 0, 1], [0, 1, 1]], [[1, 1, 0], [0, 1, 1]], average="samples")
+    0.75
     """
-    return _score_of(_precision, y_true, y_pred, average)
+    return _score_of(_precision, y_true, y_pred, average, labels, pos_label, sample_weight, zero_division)
 
 
-def recall_score(y_true: ArrayLike, y_pred: ArrayLike, average: str = "binary") -> float:
+def recall_score(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    average: str | None = "binary",
+    *,
+    labels: ArrayLike | None = None,
+    pos_label: Any = 1,
+    sample_weight: ArrayLike | None = None,
+    zero_division: Any = None,
+) -> Any:
     """Return the recall: of the rows that have a class, the share that is given it; 0 if there are none.
 
     Parameters
     ----------
     y_true, y_pred : array_like
-    average : {"binary", "macro", "micro", "weighted"}
+    average : {"binary", "macro", "micro", "weighted", "samples", None}
+    labels, pos_label, sample_weight, zero_division : object
         As for `precision_score`.
 
     Returns
     -------
-    float
+    float or ndarray
+        As for `precision_score`.
 
     Examples
     --------
     >>> recall_score([0, 1, 1, 1, 1], [1, 1, 1, 0, 1])
     0.75
     """
-    return _score_of(_recall, y_true, y_pred, average)
+    return _score_of(_recall, y_true, y_pred, average, labels, pos_label, sample_weight, zero_division)
 
 
-def f1_score(y_true: ArrayLike, y_pred: ArrayLike, average: str = "binary") -> float:
+def f1_score(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    average: str | None = "binary",
+    *,
+    labels: ArrayLike | None = None,
+    pos_label: Any = 1,
+    sample_weight: ArrayLike | None = None,
+    zero_division: Any = None,
+) -> Any:
     """Return the harmonic mean of precision and recall, ``2 * tp / (2 * tp + fp + fn)``; 0 if there is nothing.
 
     Parameters
     ----------
     y_true, y_pred : array_like
-    average : {"binary", "macro", "micro", "weighted"}
+    average : {"binary", "macro", "micro", "weighted", "samples", None}
+    labels, pos_label, sample_weight, zero_division : object
         As for `precision_score`.
 
     Returns
     -------
-    float
+    float or ndarray
+        As for `precision_score`.
 
     Examples
     --------
     >>> f1_score([0, 1, 1], [1, 1, 0])
     0.5
     """
-    return _score_of(_f1, y_true, y_pred, average)
+    return _score_of(_f1, y_true, y_pred, average, labels, pos_label, sample_weight, zero_division)
 
 
-def roc_auc_score(y_true: ArrayLike, y_score: ArrayLike) -> float:
+def fbeta_score(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    beta: float,
+    average: str | None = "binary",
+    *,
+    labels: ArrayLike | None = None,
+    pos_label: Any = 1,
+    sample_weight: ArrayLike | None = None,
+    zero_division: Any = None,
+) -> Any:
+    """Return ``(1 + b**2) * tp / ((1 + b**2) * tp + fp + b**2 * fn)``: recall counts b times as much as precision [1]_.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like
+    beta : float
+        Not negative: 0 is the precision, 1 `f1_score`, infinity the recall.
+    average : {"binary", "macro", "micro", "weighted", "samples", None}
+    labels, pos_label, sample_weight, zero_division : object
+        As for `precision_score`.
+
+    Returns
+    -------
+    float or ndarray
+        As for `precision_score`.
+
+    References
+    ----------
+    .. [1] van Rijsbergen 1979, Information Retrieval, chapter 7
+
+    Examples
+    --------
+    >>> fbeta_score([0, 1, 1, 1], [1, 1, 1, 0], beta=2)
+    0.6666666666666666
+    >>> fbeta_score([0, 1, 2], [0, 2, 2], beta=0.5, average=None)
+    array([1.        , 0.        , 0.55555556])
+    """
+    score = _f_beta(_beta(beta))
+    return _score_of(score, y_true, y_pred, average, labels, pos_label, sample_weight, zero_division)
+
+
+def roc_auc_score(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    average: str | None = "macro",
+    *,
+    sample_weight: ArrayLike | None = None,
+    multi_class: str = "raise",
+    labels: ArrayLike | None = None,
+) -> Any:
     """Return the area under the ROC curve: how often a row of class 1 has a higher score than one of class 0 [1]_.
 
     Equal scores count half. Of two columns or more, which are the last axis, it is the mean of theirs. NaN where there
@@ -316,27 +620,116 @@ def roc_auc_score(y_true: ArrayLike, y_score: ArrayLike) -> float:
     Parameters
     ----------
     y_true : array_like, shape (rows,) or (rows, n)
-        0 and 1.
-    y_score : array_like
-        Likewise, any numbers.
+        0 and 1; labels (rows,) of n classes where `multi_class` says how.
+    y_score : array_like, shape (rows,) or (rows, n)
+        Any numbers.
+    average : {"macro", "micro", "weighted", "samples", None}
+        Over columns or classes: "macro", their mean; "weighted", the mean with how often each is 1; "micro", of all
+        elements together; "samples", the mean over rows; None, an array.
+    sample_weight : array_like, shape (rows,), optional
+        What each row counts; the weight of a pair is the product of both.
+    multi_class : {"raise", "ovr", "ovo"}
+        Of more than two classes: "ovr", each against all others; "ovo", each against each other [2]_, for which a mean
+        may be "macro" or "weighted" and rows weigh alike.
+    labels : array_like, shape (n,), optional
+        The classes, in the order of the columns of y_score. By default those that occur, in order.
 
     Returns
     -------
-    float
+    float, or ndarray of float64, shape (n,), with ``average=None``
 
     References
     ----------
     .. [1] Hanley & McNeil 1982, Radiology 143
+    .. [2] Hand & Till 2001, Machine Learning 45
 
     Examples
     --------
     >>> roc_auc_score([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     0.75
+    >>> scores = [[0.8, 0.1, 0.1], [0.5, 0.3, 0.2], [0.2, 0.2, 0.6], [0.3, 0.1, 0.6]]
+    >>> roc_auc_score([0, 1, 2, 1], scores, multi_class="ovr", average=None)
+    array([1.        , 0.625     , 0.83333333])
     """
-    t, scores = _pair("y_true", as_numbers("y_true", y_true), "y_score", as_numbers("y_score", y_score))
-    t, scores = _columns(t), _columns(_ordered(scores))
-    found = [_area(t[:, j], scores[:, j]) for j in range(t.shape[1])]
+    if average is not None:
+        check_name("average", average, (*AVERAGES, "samples"))
+    check_name("multi_class", multi_class, ("raise", "ovr", "ovo"))
+    scores = as_numbers("y_score", y_score)
+    if scores.ndim == 2 and scores.shape[1] > 2 and np.ndim(y_true) == 1:  # type: ignore[arg-type]
+        return _area_of_classes(y_true, scores, average, sample_weight, multi_class, labels)
+    t, scores = _pair("y_true", as_numbers("y_true", y_true), "y_score", scores)
+    return _by_columns(_area, _columns(t), _columns(_ordered(scores)), average, _weights(sample_weight, len(t)))
+
+
+def _by_columns(
+    score: Callable[..., float], t: np.ndarray, scores: np.ndarray, average: str | None, weights: np.ndarray | None
+) -> Any:
+    """Return a score of columns of 0 and 1, averaged over them, over rows or over all elements."""
+    if weights is not None and len(weights) != len(t):  # of several positions a row
+        weights = np.repeat(weights, len(t) // len(weights))
+    n = t.shape[1]
+    if n > 1 and average == "micro":
+        each = None if weights is None else np.repeat(weights, n)
+        return score(np.ascontiguousarray(t).reshape(-1), scores.reshape(-1), each)
+    if n > 1 and average == "samples":
+        found = np.array([score(a, b, None) for a, b in zip(t, scores, strict=True)])
+        return float(found.mean() if weights is None else weights @ found / weights.sum())
+    found = [score(t[:, j], scores[:, j], weights) for j in range(n)]
+    if n > 1 and average is None:
+        return np.array(found)
+    if n > 1 and average == "weighted":
+        share = (np.ones(len(t)) if weights is None else weights) @ (t > 0)
+        return float(share @ np.array(found) / share.sum()) if share.sum() else 0.0
     return math.fsum(found) / len(found)
+
+
+def _one_of(y_true: ArrayLike, n: int, labels: ArrayLike | None) -> np.ndarray:
+    """Return the class of each row as a number in 0 .. n - 1, the column of its score."""
+    t = _labels("y_true", y_true)
+    known = np.unique(t if labels is None else _labels("labels", labels))
+    if labels is not None and not np.array_equal(known, _labels("labels", labels)):
+        raise ValueError(f"labels is {labels!r}; the classes must be in order, each once")
+    if len(known) != n:
+        what = "classes in y_true" if labels is None else "labels"
+        hint = "; labels=range(n) names those that do not occur" if labels is None else ""
+        raise ValueError(f"there are {n} columns of scores and {len(known)} {what}{hint}")
+    numbers = _chosen(known, t)
+    if (numbers == n).any():
+        at = int((numbers == n).argmax())
+        raise ValueError(f"y_true[{at}] is {t[at].item()!r}; it must be one of labels, {known.tolist()!r}")
+    return numbers
+
+
+def _area_of_classes(
+    y_true: ArrayLike,
+    scores: np.ndarray,
+    average: str | None,
+    sample_weight: ArrayLike | None,
+    multi_class: str,
+    labels: ArrayLike | None,
+) -> Any:
+    n = scores.shape[1]
+    if multi_class == "raise":
+        what = f"y_score has {n} columns and y_true one label a row"
+        raise ValueError(f"multi_class is 'raise'; {what}: it must be 'ovr' or 'ovo'")
+    _pair("y_true", np.asarray(y_true), "y_score", scores, like=False)
+    t, scores, weights = _one_of(y_true, n, labels), _ordered(scores), _weights(sample_weight, len(scores))
+    if multi_class == "ovr":
+        return _by_columns(_area, (t[:, None] == np.arange(n)).astype(np.int64), scores, average, weights)
+    if average not in ("macro", "weighted"):
+        raise ValueError(f"average is {average!r}; for multi_class='ovo' it must be 'macro' or 'weighted'")
+    if weights is not None:
+        raise ValueError("sample_weight is given; with multi_class='ovo' rows weigh alike")
+    areas, shares = [], []
+    for a in range(n):
+        for b in range(a + 1, n):
+            both = (t == a) | (t == b)
+            first = t[both] == a
+            areas.append((_area(first, scores[both, a]) + _area(~first, scores[both, b])) / 2)
+            shares.append(np.count_nonzero(both))
+    if average == "macro":
+        return math.fsum(areas) / len(areas)
+    return float(np.dot(shares, areas) / sum(shares))
 
 
 def _ordered(scores: np.ndarray) -> np.ndarray:
@@ -347,9 +740,11 @@ def _ordered(scores: np.ndarray) -> np.ndarray:
     return np.unique(scores, return_inverse=True)[1].reshape(scores.shape).astype(np.float64)
 
 
-def _area(labels: np.ndarray, scores: np.ndarray) -> float:
-    if labels.dtype.kind not in "biu":
+def _area(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
+    if labels.dtype.kind not in "biu" or weights is not None:
         labels = _binary("y_true", labels)
+    if weights is not None:
+        return _weighted_area(labels, scores, weights)
     parted, (n, others) = kernels.part_by_label(scores, labels.astype(np.int64, copy=False))
     if others:
         _binary("y_true", labels)
@@ -362,33 +757,223 @@ def _area(labels: np.ndarray, scores: np.ndarray) -> float:
     return int(kernels.count_wins(positive, negative)) / (2 * len(positive) * len(negative))
 
 
-def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
-    """Return how many rows of each class (a row of the matrix) are given each class (a column).
+def _weighted_area(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
+    if np.isnan(scores).any():
+        return math.nan
+    _, place = np.unique(scores, return_inverse=True)
+    up, down = (np.bincount(place, weights * which) for which in (labels, ~labels))
+    whole = up.sum() * down.sum()
+    below = np.cumsum(down) - down
+    return float(up @ (below + down / 2) / whole) if whole else math.nan
+
+
+def _ranks(
+    y_true: ArrayLike, y_score: ArrayLike, pos_label: Any, sample_weight: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the scores that occur, highest first, and how many rows of either class have one as high at least."""
+    t, scores = _pair("y_true", _labels("y_true", y_true), "y_score", as_numbers("y_score", y_score))
+    if t.ndim != 1:
+        raise ValueError(f"y_true has shape {t.shape}; it must be (rows,), one label a row")
+    if np.isnan(scores).any():
+        at = int(np.isnan(scores).argmax())
+        raise ValueError(f"y_score[{at}] is nan; scores must be numbers")
+    if pos_label is None:
+        found = set(np.unique(t).tolist())
+        if not (found <= {0, 1} or found <= {-1, 1}):
+            raise ValueError(f"y_true holds {sorted(found)[:5]}; pos_label must say which class is the positive one")
+        pos_label = 1
+    positive, weights = t == pos_label, _weights(sample_weight, len(t))
+    if weights is not None:  # a row that does not count makes no point
+        scores, positive, weights = scores[weights > 0], positive[weights > 0], weights[weights > 0]
+    order = scores.argsort(kind="stable")[::-1]
+    scores, positive = scores[order], positive[order]
+    each = np.ones(len(order)) if weights is None else weights[order]
+    last = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1) if len(scores) else np.zeros(0, int)
+    return scores[last], np.cumsum(each * positive)[last], np.cumsum(each * ~positive)[last]
+
+
+def roc_curve(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    pos_label: Any = None,
+    sample_weight: ArrayLike | None = None,
+    drop_intermediate: bool = True,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the ROC curve: the shares of both classes with a score of at least each threshold [1]_.
 
     Parameters
     ----------
-    y_true, y_pred : array_like, shape (rows,)
-        Labels. The classes are those that occur in either, in order.
+    y_true : array_like, shape (rows,)
+        Labels: 0 and 1, -1 and 1, or any where `pos_label` says which is the positive class.
+    y_score : array_like, shape (rows,)
+    pos_label : int or str, optional
+    sample_weight : array_like, shape (rows,), optional
+        What each row counts.
+    drop_intermediate : bool
+        Whether points on a straight line between their neighbours are left out.
 
     Returns
     -------
-    ndarray of int64, shape (n, n)
+    fpr, tpr : ndarray of float64, shape (k,)
+        The share of the others, and of the positive class; NaN where there is none of it. Both begin at 0.
+    thresholds : ndarray of float64, shape (k,)
+        From infinity down.
+
+    References
+    ----------
+    .. [1] Fawcett 2006, Pattern Recognition Letters 27
 
     Examples
     --------
-    >>> confusion_matrix([0, 1, 1], [0, 0, 1])
-    array([[1, 0],
-           [1, 1]])
+    >>> fpr, tpr, thresholds = roc_curve([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    >>> fpr, tpr
+    (array([0. , 0. , 0.5, 0.5, 1. ]), array([0. , 0.5, 0.5, 1. , 1. ]))
+    >>> thresholds
+    array([ inf, 0.8 , 0.4 , 0.35, 0.1 ])
     """
-    return _tallied(y_true, y_pred)
+    thresholds, up, down = _ranks(y_true, y_score, pos_label, sample_weight)
+    if drop_intermediate and len(up) > 2:
+        corner = np.concatenate([[True], (np.diff(up, 2) != 0) | (np.diff(down, 2) != 0), [True]])
+        thresholds, up, down = thresholds[corner], up[corner], down[corner]
+    first = np.zeros(1)
+    up, down = np.append(first, up), np.append(first, down)
+    with np.errstate(invalid="ignore"):
+        return down / down[-1], up / up[-1], np.append(np.inf, thresholds)
 
 
-def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Return ``abs(y_true - y_pred).mean()`` over all elements, in float64.
+def precision_recall_curve(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    pos_label: Any = None,
+    sample_weight: ArrayLike | None = None,
+    drop_intermediate: bool = False,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return precision and recall of the rows with a score of at least each threshold.
 
     Parameters
     ----------
-    y_true, y_pred : array_like
+    y_true, y_score : array_like, shape (rows,)
+    pos_label : int or str, optional
+    sample_weight : array_like, shape (rows,), optional
+        As for `roc_curve`.
+    drop_intermediate : bool
+        Whether thresholds are left out at which the recall is that of both neighbours.
+
+    Returns
+    -------
+    precision, recall : ndarray of float64, shape (k + 1,)
+        Of each threshold; the last ones, without a threshold, are 1 and 0. Without a positive row recall is 1.
+    thresholds : ndarray, shape (k,)
+        The scores that occur, ascending.
+
+    Examples
+    --------
+    >>> precision, recall, thresholds = precision_recall_curve([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    >>> precision, recall
+    (array([0.5       , 0.66666667, 0.5       , 1.        , 1.        ]), array([1. , 1. , 0.5, 0.5, 0. ]))
+    >>> thresholds
+    array([0.1 , 0.35, 0.4 , 0.8 ])
+    """
+    thresholds, up, down = _ranks(y_true, y_score, pos_label, sample_weight)
+    if drop_intermediate and len(up) > 2:
+        corner = np.concatenate([[True], (np.diff(up[:-1]) != 0) | (np.diff(up[1:]) != 0), [True]])
+        thresholds, up, down = thresholds[corner], up[corner], down[corner]
+    precision, recall = _precisions(up, down)
+    return np.append(precision[::-1], 1.0), np.append(recall[::-1], 0.0), thresholds[::-1]
+
+
+def _precisions(up: np.ndarray, down: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    recall = up / up[-1] if len(up) and up[-1] > 0 else np.ones(len(up))
+    return _ratio(up, up + down, 0.0), recall
+
+
+def _average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
+    if np.isnan(scores).any():
+        return math.nan
+    _, up, down = _ranks(labels, scores, 1, weights)
+    precision, recall = _precisions(up, down)
+    return max(0.0, float(np.diff(recall, prepend=0.0) @ precision))
+
+
+def average_precision_score(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    average: str | None = "macro",
+    *,
+    pos_label: Any = 1,
+    sample_weight: ArrayLike | None = None,
+) -> Any:
+    """Return the mean of the precisions at all thresholds, each weighing as much as the recall grows there [1]_.
+
+    Parameters
+    ----------
+    y_true : array_like, shape (rows,) or (rows, n)
+        Labels of two classes; of several labels a row, 0 and 1; or labels of n classes, each against all others.
+    y_score : array_like, shape (rows,) or (rows, n)
+        Any numbers. NaN makes NaN.
+    average : {"macro", "micro", "weighted", "samples", None}
+        Over columns or classes, as for `roc_auc_score`.
+    pos_label : int or str
+        The positive one of two classes.
+    sample_weight : array_like, shape (rows,), optional
+        What each row counts.
+
+    Returns
+    -------
+    float, or ndarray of float64, shape (n,), with ``average=None``
+
+    References
+    ----------
+    .. [1] Zhu 2004, Recall, precision and average precision, University of Waterloo
+
+    Examples
+    --------
+    >>> average_precision_score([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    0.8333333333333333
+    """
+    if average is not None:
+        check_name("average", average, (*AVERAGES, "samples"))
+    scores, t = as_numbers("y_score", y_score), _labels("y_true", y_true)
+    if scores.ndim == 2 and scores.shape[1] > 1 and t.ndim == 1:
+        _pair("y_true", t, "y_score", scores, like=False)
+        n = scores.shape[1]
+        t = (_one_of(t, n, None)[:, None] == np.arange(n)).astype(np.int64)
+    _pair("y_true", t, "y_score", scores)
+    weights = _weights(sample_weight, len(t))
+    if t.ndim > 1 and t.shape[1] > 1:
+        return _by_columns(_average_precision, _binary("y_true", t).astype(np.int64), scores, average, weights)
+    found = np.unique(t)
+    if len(found) > 2 or (len(found) == 2 and pos_label not in found.tolist()):
+        classes = ", ".join(map(repr, found[:5].tolist()))
+        raise ValueError(f"pos_label is {pos_label!r}; the classes are {classes}, not it and one other")
+    return _average_precision((t.reshape(-1) == pos_label).astype(np.int64), scores.reshape(-1), weights)
+
+
+def log_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    normalize: bool = True,
+    sample_weight: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+) -> float:
+    """Return the mean of ``-log(p)``, p being the probability that is given to a row's class.
+
+    Parameters
+    ----------
+    y_true : array_like, shape (rows,)
+        Labels; or 0 and 1, (rows, n), one-hot.
+    y_pred : array_like, shape (rows,) or (rows, n)
+        Of two classes the probability of the second one, of n the probabilities in the order of the labels. They are
+        clipped to [eps, 1 - eps], eps that of their dtype, and not divided by their sum.
+    normalize : bool
+        Whether it is the mean, or the sum.
+    sample_weight : array_like, shape (rows,), optional
+        What each row counts.
+    labels : array_like, shape (n,), optional
+        The classes, in order; by default those that occur.
 
     Returns
     -------
@@ -396,19 +981,115 @@ def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 
     Examples
     --------
-    >>> mean_absolute_error([1, 2], [1, 4])
-    1.0
+    >>> round(log_loss([0, 1], [0.2, 0.8]), 6), round(log_loss(["b", "a"], [[0.5, 0.5], [0.8, 0.2]]), 6)
+    (0.223144, 0.458145)
+    """
+    p, t = as_numbers("y_pred", y_pred), as_array("y_true", y_true)
+    _pair("y_true", t, "y_pred", p, like=False)
+    p = p if p.dtype.kind == "f" else p.astype(np.float64)
+    bad = ~((p >= 0) & (p <= 1))
+    if bad.any():
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        where = f"y_pred[{', '.join(map(str, at))}] is {p[at]}"
+        raise ValueError(f"{where}; probabilities must be in 0 .. 1")
+    eps = np.finfo(p.dtype).eps
+    p = p.reshape(len(p), -1)
+    p = (np.hstack([1 - p, p]) if p.shape[1] == 1 else p).clip(eps, 1 - eps)
+    if t.ndim == 2 and t.shape[1] > 1:
+        _pair("y_true", t, "y_pred", p)
+        own = (_binary("y_true", t) * p).sum(axis=1)
+    else:
+        own = p[np.arange(len(p)), _one_of(t.reshape(-1), p.shape[1], labels)]
+    each, weights = -np.log(own.astype(np.float64)), _weights(sample_weight, len(p))
+    if normalize:
+        return _mean(each, weights)
+    return float(each.sum() if weights is None else weights @ each)
+
+
+def confusion_matrix(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    normalize: str | None = None,
+) -> np.ndarray:
+    """Return how many rows of each class (a row of the matrix) are given each class (a column).
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like, shape (rows,)
+        Labels. The classes are those that occur in either, in order.
+    labels : array_like, shape (n,), optional
+        The classes instead, in this order; rows of others are left out.
+    sample_weight : array_like, shape (rows,), optional
+        What each row counts.
+    normalize : {"true", "pred", "all"}, optional
+        What the counts are divided by: the sum of each row, of each column, or of all; 0 where that is 0.
+
+    Returns
+    -------
+    ndarray of int64, shape (n, n), or of float64 where rows weigh or counts are divided
+
+    Examples
+    --------
+    >>> confusion_matrix([0, 1, 1], [0, 0, 1])
+    array([[1, 0],
+           [1, 1]])
+    >>> confusion_matrix([0, 1, 1], [0, 0, 1], normalize="true")
+    array([[1. , 0. ],
+           [0.5, 0.5]])
+    """
+    t, p = _class_pair(y_true, y_pred)
+    weights = _weights(sample_weight, len(t))
+    if labels is None and weights is None:
+        counts = _tallied(t, p)
+    else:
+        found, numbers = _numbered(t, p)
+        chosen = np.arange(len(found)) if labels is None else _chosen(found, labels)
+        n = len(found) + 1
+        whole = np.bincount(n * numbers[0] + numbers[1], weights, n * n).reshape(n, n)
+        counts = whole[np.ix_(chosen, chosen)]
+    if normalize is None:
+        return counts
+    check_name("normalize", normalize, ("true", "pred", "all"))
+    axis = {"true": 1, "pred": 0, "all": None}[normalize]
+    shares: np.ndarray = _ratio(counts, np.broadcast_to(counts.sum(axis=axis, keepdims=True), counts.shape), 0.0)
+    return shares
+
+
+def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    """Return ``abs(y_true - y_pred).mean()`` over all elements, in float64.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like
+    sample_weight : array_like, shape (rows,), optional
+        What each row counts.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> mean_absolute_error([1, 2], [1, 4]), mean_absolute_error([1, 2], [1, 4], [3, 1])
+    (1.0, 0.5)
     """
     t, p = _number_pair(y_true, y_pred)
+    if sample_weight is not None:
+        return _mean(np.abs(_error(t, p)), _weights(sample_weight, len(t)))
     return float(kernels.error_sums(t, p)[0] / t.size)
 
 
-def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """Return ``((y_true - y_pred)**2).mean()`` over all elements, in float64.
 
     Parameters
     ----------
     y_true, y_pred : array_like
+    sample_weight : array_like, shape (rows,), optional
+        What each row counts.
 
     Returns
     -------
@@ -420,15 +1101,19 @@ def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     2.0
     """
     t, p = _number_pair(y_true, y_pred)
+    if sample_weight is not None:
+        return _mean(_error(t, p) ** 2, _weights(sample_weight, len(t)))
     return float(kernels.error_sums(t, p)[1] / t.size)
 
 
-def root_mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+def root_mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """Return the square root of `mean_squared_error`; of several columns scikit-learn averages the roots.
 
     Parameters
     ----------
     y_true, y_pred : array_like
+    sample_weight : array_like, shape (rows,), optional
+        What each row counts.
 
     Returns
     -------
@@ -439,10 +1124,62 @@ def root_mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> root_mean_squared_error([1, 2], [1, 4])
     1.4142135623730951
     """
-    return math.sqrt(mean_squared_error(y_true, y_pred))
+    return math.sqrt(mean_squared_error(y_true, y_pred, sample_weight))
 
 
-def r2_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+def mean_absolute_percentage_error(
+    y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+) -> float:
+    """Return the mean of ``abs(y_true - y_pred) / max(abs(y_true), 2**-52)``, a share and not in percent.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like
+    sample_weight : array_like, shape (rows,), optional
+        What each row counts.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> mean_absolute_percentage_error([2, 4], [1, 5])
+    0.375
+    """
+    t, p = _number_pair(y_true, y_pred)
+    share = np.abs(_error(t, p)) / np.maximum(np.abs(t.astype(np.float64)), 2.0**-52)
+    return _mean(share, _weights(sample_weight, len(t)))
+
+
+def mean_squared_log_error(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    """Return ``((log(1 + y_true) - log(1 + y_pred))**2).mean()`` over all elements, in float64.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like
+        Greater than -1.
+    sample_weight : array_like, shape (rows,), optional
+        What each row counts.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> round(mean_squared_log_error([0, 3], [1, 3]), 6)
+    0.240227
+    """
+    t, p = (y.astype(np.float64) for y in _number_pair(y_true, y_pred))
+    for name, y in (("y_true", t), ("y_pred", p)):
+        if (y <= -1).any():
+            at = tuple(int(i) for i in np.argwhere(y <= -1)[0])
+            raise ValueError(f"{name}[{', '.join(map(str, at))}] is {y[at]}; it must be greater than -1")
+    return _mean((np.log1p(t) - np.log1p(p)) ** 2, _weights(sample_weight, len(t)))
+
+
+def r2_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """Return the share of the variance that is explained, ``1 - sum((y - p)**2) / sum((y - mean(y))**2)``.
 
     Of two columns or more, which are the last axis, it is the mean of theirs. Where y is constant it is 1 for exact
@@ -451,6 +1188,8 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Parameters
     ----------
     y_true, y_pred : array_like, shape (rows,) or (rows, n)
+    sample_weight : array_like, shape (rows,), optional
+        What each row counts in both sums and in the mean.
 
     Returns
     -------
@@ -461,9 +1200,26 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> r2_score([1, 2, 3], [1, 2, 4])
     0.5
     """
-    t, p = map(_columns, _number_pair(y_true, y_pred))
-    error, spread, _ = kernels.column_errors(t, p)
+    t, p = _number_pair(y_true, y_pred)
+    weights = _weights(sample_weight, len(t))
+    t, p = _columns(t), _columns(p)
+    if weights is None:
+        error, spread, _ = kernels.column_errors(t, p)
+    else:
+        error, spread = _weighted_errors(t, p, np.repeat(weights, len(t) // len(weights)))
     return _explained(error, spread, len(t))
+
+
+def _weighted_errors(t: np.ndarray, p: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each column sums of squares: of the errors, and of the targets less their mean."""
+    t = t.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        center = weights @ t / weights.sum()
+    return weights @ _error(t, p) ** 2, weights @ (t - center) ** 2
+
+
+def _error(t: np.ndarray, p: np.ndarray) -> np.ndarray:
+    return t.astype(np.float64) - p.astype(np.float64)
 
 
 def _real(numbers: np.ndarray) -> np.ndarray:
@@ -840,7 +1596,8 @@ class Precision(Metric, names=("precision",)):
 
             def of_counts(rows, counts):
                 (_, false_positives), (false_negatives, true_positives) = counts.sum(axis=0)
-                return float(score(true_positives, true_positives + false_positives, true_positives + false_negatives))
+                tallies = true_positives, true_positives + false_positives, true_positives + false_negatives
+                return float(score(tallies))
 
             return [counts], of_counts
         n = y_pred.shape[-1]

@@ -238,6 +238,231 @@ def test_errors_are_summed_in_float64(dtypes, shape):
     assert metrics.r2_score(t, p) == pytest.approx(want, rel=1e-12)
 
 
+# ------------------------------------------------------------------ every argument, against scikit-learn
+def assert_like(got, want, what):
+    got, want = ((x,) if not isinstance(x, tuple) else x for x in (got, want))
+    for ours, theirs in zip(got, want, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14, err_msg=str(what))
+
+
+def weights_of(rng, rows):
+    """Return weights with zeros among them, none of the first few."""
+    weights = rng.integers(0, 4, rows).astype(float)
+    weights[:4] = 1, 2, 1, 3
+    return weights
+
+
+every_weight = pytest.mark.parametrize("weighted", [False, True])
+warns = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+@warns
+@every_weight
+@pytest.mark.parametrize("zero", [0, 1, math.nan])
+@pytest.mark.parametrize("average", [None, "micro", "macro", "weighted"])
+def test_scores_of_classes_like_sklearn(oracle, average, zero, weighted):
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        t, p = labels_of(seed, 5 + seed, 2 + seed % 4)
+        for labels in (None, [1, 0], [0, 9]):
+            options = {"average": average, "labels": labels, "zero_division": zero}
+            options["sample_weight"] = weights_of(rng, len(t)) if weighted else None
+            for name in ("precision_score", "recall_score", "f1_score"):
+                got = getattr(metrics, name)(t, p, **options)
+                assert type(got) is (np.ndarray if average is None else float)
+                assert_like(got, getattr(oracle, name)(t, p, **options), (name, seed, options))
+            for beta in (0, 0.5, 2, math.inf):
+                got = metrics.fbeta_score(t, p, beta, **options)
+                assert_like(got, oracle.fbeta_score(t, p, beta=beta, **options), (beta, seed, options))
+
+
+@warns
+@every_weight
+@pytest.mark.parametrize("zero", [0, 1, math.nan])
+@pytest.mark.parametrize("average", [None, "micro", "macro", "weighted", "samples"])
+def test_scores_of_several_labels_like_sklearn(oracle, average, zero, weighted):
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        t, p = rng.integers(2, size=(2, 9, 4)) * (rng.random(4) < 0.7)
+        for labels in (None, [2, 0]):
+            options = {"average": average, "labels": labels, "zero_division": zero}
+            options["sample_weight"] = weights_of(rng, 9) if weighted else None
+            for name in ("precision_score", "recall_score", "f1_score"):
+                want = getattr(oracle, name)(t, p, **options)
+                assert_like(getattr(metrics, name)(t, p, **options), want, (name, seed, options))
+            want = oracle.fbeta_score(t, p, beta=2, **options)
+            assert_like(metrics.fbeta_score(t, p, 2, **options), want, (seed, options))
+
+
+@warns
+@every_weight
+@pytest.mark.parametrize(
+    ("classes", "positive"), [((0, 1), 1), ((0, 1), 0), ((-1, 1), 1), (("a", "b"), "b"), ((3, 7), 3)]
+)
+def test_one_of_two_classes_like_sklearn(oracle, classes, positive, weighted):
+    rng = np.random.default_rng(7)
+    t, p = (np.array(classes)[bits] for bits in rng.integers(2, size=(2, 20)))
+    options = {"pos_label": positive, "sample_weight": weights_of(rng, 20) if weighted else None}
+    for name in ("precision_score", "recall_score", "f1_score"):
+        assert_like(getattr(metrics, name)(t, p, **options), getattr(oracle, name)(t, p, **options), name)
+    got, scores = metrics.fbeta_score(t, p, 3, **options), rng.integers(6, size=20)
+    assert_like(got, oracle.fbeta_score(t, p, beta=3, **options), "fbeta")
+    for name in ("roc_curve", "precision_recall_curve", "average_precision_score"):
+        assert_like(getattr(metrics, name)(t, scores, **options), getattr(oracle, name)(t, scores, **options), name)
+
+
+@every_weight
+def test_sample_weights_like_sklearn(oracle, weighted):
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        t, p = labels_of(seed, 25, 4)
+        t[:4], w = range(4), {"sample_weight": weights_of(rng, 25) if weighted else None}
+        assert_like(metrics.accuracy_score(t, p, **w), oracle.accuracy_score(t, p, **w), seed)
+        for adjusted in (False, True):
+            want = oracle.balanced_accuracy_score(t, p, adjusted=adjusted, **w)
+            assert_like(metrics.balanced_accuracy_score(t, p, adjusted=adjusted, **w), want, seed)
+        for normalize in (None, "true", "pred", "all"):
+            for labels in (None, [3, 1]):
+                options = {"labels": labels, "normalize": normalize, **w}
+                want = oracle.confusion_matrix(t, p, **options)
+                assert_like(metrics.confusion_matrix(t, p, **options), want, (seed, options))
+        scores = rng.random((25, 4))
+        want = oracle.top_k_accuracy_score(t, scores, k=2, **w)
+        assert_like(metrics.top_k_accuracy_score(t, scores, 2, **w), want, seed)
+        a, b = rng.random((2, 25, 3))
+        for y, z in ((a[:, 0], b[:, 0]), (a, b)):
+            for name in (
+                "mean_absolute_error", "mean_squared_error", "mean_absolute_percentage_error", "r2_score",
+                "mean_squared_log_error",
+            ):  # fmt: skip
+                assert_like(getattr(metrics, name)(y, z, **w), getattr(oracle, name)(y, z, **w), (name, seed))
+    assert metrics.root_mean_squared_error([1, 2, 5], [1, 4, 5], [2, 1, 1]) == 1
+    assert metrics.mean_absolute_percentage_error([0.0], [1.0]) == oracle.mean_absolute_percentage_error([0.0], [1.0])
+
+
+@every_weight
+def test_curves_and_areas_like_sklearn(oracle, weighted):
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        rows = 4 + 3 * seed
+        t, w = rng.integers(2, size=rows), {"sample_weight": weights_of(rng, rows) if weighted else None}
+        t[:2] = 0, 1
+        scores = rng.integers(5, size=rows) / 4 if seed % 2 else rng.standard_normal(rows)
+        for drop in (False, True):
+            for name in ("roc_curve", "precision_recall_curve"):
+                want = getattr(oracle, name)(t, scores, drop_intermediate=drop, **w)
+                assert_like(getattr(metrics, name)(t, scores, drop_intermediate=drop, **w), want, (name, seed))
+        for name in ("average_precision_score", "roc_auc_score"):
+            assert_like(getattr(metrics, name)(t, scores, **w), getattr(oracle, name)(t, scores, **w), (name, seed))
+        several, columns = rng.integers(2, size=(rows, 3)), rng.standard_normal((rows, 3))
+        several[:2] = [[0], [1]]
+        several[2:] |= several[2:].sum(axis=1, keepdims=True) == 0
+        several[2:, 0] &= several[2:].sum(axis=1) < 3
+        for average in (None, "micro", "macro", "weighted"):
+            for name in ("average_precision_score", "roc_auc_score"):
+                want = getattr(oracle, name)(several, columns, average=average, **w)
+                assert_like(getattr(metrics, name)(several, columns, average, **w), want, (name, seed, average))
+        w = {name: None if found is None else found[2:] for name, found in w.items()}
+        for name in ("average_precision_score", "roc_auc_score"):
+            want = getattr(oracle, name)(several[2:], columns[2:], average="samples", **w)
+            assert_like(getattr(metrics, name)(several[2:], columns[2:], "samples", **w), want, (name, seed))
+
+
+@every_weight
+def test_areas_of_classes_like_sklearn(oracle, weighted):
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        n = 3 + seed % 3
+        t = np.concatenate([np.arange(n), np.arange(n), rng.integers(n, size=10)])
+        p = rng.integers(1, 5, (len(t), n)).astype(float)
+        w = {"sample_weight": weights_of(rng, len(t)) if weighted else None}
+        p /= p.sum(axis=1, keepdims=True)
+        for average in (None, "macro", "micro", "weighted"):
+            want = oracle.roc_auc_score(t, p, multi_class="ovr", average=average, **w)
+            assert_like(metrics.roc_auc_score(t, p, average, multi_class="ovr", **w), want, (seed, average))
+            want = oracle.average_precision_score(t, p, average=average, **w)
+            assert_like(metrics.average_precision_score(t, p, average, **w), want, (seed, average))
+        names = np.array(["d", "a", "c", "b", "e"])[:n]
+        for average in ("macro", "weighted"):
+            want = oracle.roc_auc_score(names[t], p, multi_class="ovo", average=average)
+            assert_like(metrics.roc_auc_score(names[t], p, average, multi_class="ovo"), want, (seed, average))
+        for normalize in (True, False):
+            want = oracle.log_loss(t, p, normalize=normalize, **w)
+            assert_like(metrics.log_loss(t, p, normalize=normalize, **w), want, seed)
+            assert_like(metrics.log_loss(np.eye(n)[t], p, normalize=normalize, **w), want, seed)
+        want = oracle.log_loss(t, p.astype("f4"), labels=range(n), **w)
+        np.testing.assert_allclose(metrics.log_loss(t, p.astype("f4"), labels=range(n), **w), want, rtol=1e-6)
+        bits = t % 2
+        assert_like(metrics.log_loss(bits, p[:, 0], **w), oracle.log_loss(bits, p[:, 0], **w), seed)
+    # sure and wrong: as far from 0 and 1 as the dtype tells apart
+    for dtype in ("f4", "f8"):
+        sure = np.array([[0, 1], [0, 1]], dtype)
+        np.testing.assert_allclose(metrics.log_loss([0, 1], sure), oracle.log_loss([0, 1], sure), rtol=1e-6)
+
+
+def test_scores_of_what_does_not_occur():
+    assert metrics.f1_score([0, 0], [0, 0], zero_division=1) == 1 and metrics.f1_score([0, 0], [0, 0]) == 0
+    assert math.isnan(metrics.recall_score([0, 0], [1, 1], zero_division=math.nan))
+    assert metrics.precision_score([0, 0], [0, 0], zero_division="warn") == 0
+    fpr, tpr, _ = metrics.roc_curve([0, 0], [0.1, 0.2])
+    assert np.isnan(tpr).all() and fpr[-1] == 1
+    assert metrics.average_precision_score([0, 0], [0.1, 0.2]) == 0
+    assert math.isnan(metrics.average_precision_score([0, 1], [0.1, math.nan]))
+    assert math.isnan(metrics.roc_auc_score([0, 1], [0.1, math.nan], sample_weight=[1, 2]))
+    assert math.isnan(metrics.roc_auc_score([0, 1], [0.1, 0.3], sample_weight=[1, 0]))
+    # of rows that all weigh nothing there is no mean
+    for score in (metrics.accuracy_score, metrics.mean_absolute_error, metrics.r2_score):
+        assert math.isnan(score([0, 1], [1, 1], sample_weight=[0, 0]))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: metrics.f1_score([0, 1], [0, 1], zero_division=2), "zero_division is 2; it must be 0, 1, nan"),
+        (lambda: metrics.f1_score([0, 1], [0, 1], "samples"), r"average is 'samples' and y_true has shape \(2,\)"),
+        (lambda: metrics.f1_score([[0, 2]], [[0, 1]], "macro"), "y_true holds 2; it must hold 0 and 1 only"),
+        (lambda: metrics.f1_score([[0, 1]], [[0, 1]], None, labels=[2]), r"labels is \[2\]; of 2 columns it must be a"),
+        (lambda: metrics.f1_score([0, 1], [0, 1], None, labels=["a"]), "labels holds <U1 and y_true int64; both must"),
+        (lambda: metrics.f1_score([0, 1], [0, 1], None, labels=[]), r"labels has shape \(0,\); it must be a list"),
+        (lambda: metrics.f1_score(["a", "b"], ["a", "b"]), "pos_label is 1; the classes are"),
+        (lambda: metrics.f1_score([1, 2], [1, 3], pos_label=2), "pos_label is 2; the classes are 1, 2, 3, not"),
+        (lambda: metrics.fbeta_score([0, 1], [0, 1], -1), r"beta is -1; it must be in \[0, inf\)"),
+        (lambda: metrics.accuracy_score([0, 1], [0, 1], [1, -1]), r"sample_weight\[1\] is -1.0; weights must"),
+        (lambda: metrics.accuracy_score([0, 1], [0, 1], [1, math.nan]), r"sample_weight\[1\] is nan"),
+        (lambda: metrics.accuracy_score([0, 1], [0, 1], [1]), r"sample_weight has shape \(1,\); it must be \(2,\)"),
+        (lambda: metrics.roc_auc_score([0, 1, 2], np.eye(3)), "multi_class is 'raise'; y_score has 3"),
+        (lambda: metrics.roc_auc_score([0, 1, 1], np.eye(3), multi_class="ovr"), "there are 3 columns of scores and 2"),
+        (
+            lambda: metrics.roc_auc_score([0, 1, 5], np.eye(3), multi_class="ovr", labels=[0, 1, 2]),
+            r"y_true\[2\] is 5; it must be one of labels, \[0, 1, 2\]",
+        ),
+        (
+            lambda: metrics.roc_auc_score([0, 1, 2], np.eye(3), "micro", multi_class="ovo"),
+            "average is 'micro'; for multi_class='ovo' it must be 'macro' or 'weighted'",
+        ),
+        (
+            lambda: metrics.roc_auc_score([0, 1, 2], np.eye(3), multi_class="ovo", sample_weight=[1, 1, 1]),
+            "sample_weight is given; with multi_class='ovo' rows weigh alike",
+        ),
+        (
+            lambda: metrics.roc_auc_score([0, 1, 2], np.eye(3), multi_class="ovr", labels=[1, 0, 2]),
+            r"labels is \[1, 0, 2\]; the classes must be in order, each once",
+        ),
+        (lambda: metrics.roc_curve([0, 2], [0, 1]), r"y_true holds \[0, 2\]; pos_label must say which class is the"),
+        (lambda: metrics.roc_curve([0, 1], [0, math.nan]), r"y_score\[1\] is nan; scores must be numbers"),
+        (lambda: metrics.precision_recall_curve([[0, 1]], [[0, 1]]), r"y_true has shape \(1, 2\); it must"),
+        (lambda: metrics.average_precision_score([0, 2], [0, 1]), "pos_label is 1; the classes are 0, 2"),
+        (lambda: metrics.log_loss([0, 1], [0.5, 1.5]), r"y_pred\[1\] is 1.5; probabilities must be in 0 .. 1"),
+        (lambda: metrics.log_loss([0, 0], [0.5, 0.5]), "there are 2 columns of scores and 1 classes in y_true"),
+        (lambda: metrics.confusion_matrix([0], [0], normalize="rows"), "no normalize 'rows'; there are"),
+        (lambda: metrics.mean_squared_log_error([0, -1], [0, 1]), r"y_true\[1\] is -1.0; it must be greater than -1"),
+    ],
+)
+def test_what_is_wrong_with_arguments_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
 # ------------------------------------------------------------------------------------ in a program
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((700, 6)).astype("float32")
