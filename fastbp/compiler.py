@@ -881,9 +881,13 @@ def _of_data(
         return None
     program, losses = network.program, [head.loss for head in heads]
     of_sum = any(loss.reduction == "sum" for loss in losses)
-    alike = len({loss.reduction for loss in losses}) == 1 and all(loss.ignore_index is None for loss in losses)
+    alike = len({loss.reduction for loss in losses}) == 1 and all(loss.counts_all for loss in losses)
+    what = ""
     if len(losses) > 1 and not alike:
-        what = "of several losses all must be sums, or all means over all rows: without ignore_index"
+        what = "of several losses all must be sums, or all means over all rows: without ignore_index and class_weight"
+    elif not of_sum and any(loss.class_weight is not None for loss in losses):
+        what = "a mean over the weights of classes is one of a batch: give fit(class_weight=...), or reduction='sum'"
+    if what:
         raise ValueError(f"gradient_accumulation_steps is {optimizer.gradient_accumulation_steps}; {what}")
 
     def insert(phase: str, name: str, *inputs: Buffer, **options: Any) -> Buffer:

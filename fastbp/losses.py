@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -19,29 +19,41 @@ from .registry import Registered, check_row, make, restore, row_of
 if TYPE_CHECKING:
     from typing import Any
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, DTypeLike
 
     from .kernels.table import Kernel, Row
     from .program import Buffer, Program
 
 __all__ = [
+    "NLL",
     "BinaryCrossEntropy",
     "BinaryFocalCrossEntropy",
     "CategoricalCrossEntropy",
+    "CategoricalFocalCrossEntropy",
     "CategoricalHinge",
     "Contrastive",
+    "CosineEmbedding",
     "CosineSimilarity",
     "CustomLoss",
+    "Dice",
     "GaussianNLL",
     "Hinge",
+    "HingeEmbedding",
     "Huber",
     "JointLoss",
     "KLDivergence",
     "LogCosh",
     "Loss",
+    "MarginRanking",
     "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
     "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "MultiLabelMargin",
+    "MultiMargin",
     "Poisson",
+    "SmoothL1",
+    "SoftMargin",
     "SparseCategoricalCrossEntropy",
     "SquaredHinge",
     "TripletMargin",
@@ -90,11 +102,15 @@ class Loss(Registered, kind="loss"):
     targets = "real"
     #: How many rows in succession are one sample: neither batches nor shuffling part them.
     rows_per_sample = 1
+    #: Whether an output tells how far apart, or how alike, a pair is.
+    of_pairs = False
     #: The activation whose output is a probability for this loss, where it has a form on logits.
     link: str | None = None
     from_logits: bool | None = False
     #: A label whose rows do not count.
     ignore_index: int | None = None
+    #: What classes weigh in the loss, and in what its mean is over: by label, those that are left out 1, or of all.
+    class_weight: dict[int, float] | list[float] | None = None
     #: Of a loss that takes several outputs of a model together: how many, or what they are called; see `JointLoss`.
     outputs: list[int | None] | dict[str, int | None] | None = None
 
@@ -189,7 +205,8 @@ class Loss(Registered, kind="loss"):
             remedy = away if row.name in self._probable else f"{end} or None"
             return f"{name} takes logits, but the outputs are {given}: {remedy}"
         if self._takes_probabilities and row.name not in self._probable:
-            remedy = f"leave away from_logits=False or {end}" if self.link else end
+            either = self.link and "from_logits" in self.get_config()
+            remedy = f"leave away from_logits=False or {end}" if either else end
             return f"{name} takes probabilities, but the outputs are {given}: {remedy}"
         return None
 
@@ -253,7 +270,8 @@ class Loss(Registered, kind="loss"):
         """
         link = self.link or ("softmax" if self._takes_probabilities else None)
         if link is None:
-            name, instead = type(self).__name__, _WITHOUT_LINK.get(self.targets, "model.predict(x) returns the outputs")
+            name, instead = type(self).__name__, "model.predict(x) returns the outputs"
+            instead = instead if self.of_pairs else _WITHOUT_LINK.get(self.targets, instead)
             raise ValueError(f"{what} needs a loss on probabilities, such as a cross-entropy; of {name} {instead}")
         return link
 
@@ -334,8 +352,13 @@ class Loss(Registered, kind="loss"):
         """Whether y_true holds one integer for each row of the last axis."""
         return self.targets in ("labels", "groups")
 
+    @property
+    def counts_all(self) -> bool:
+        """Whether a mean is over the number of all rows: no label is ignored, and no class has a weight."""
+        return self.ignore_index is None and self.class_weight is None
+
     def counting(self, y_true: np.ndarray) -> np.ndarray | None:
-        """Return which targets count in the loss, or None where all do.
+        """Return which targets count in the loss, or how much each does, or None where all do alike.
 
         Parameters
         ----------
@@ -344,7 +367,7 @@ class Loss(Registered, kind="loss"):
 
         Returns
         -------
-        ndarray of bool, shape of `y_true`, or None
+        ndarray of bool or float64, an element for each row of the last axis of the outputs, or None
 
         Examples
         --------
@@ -352,7 +375,52 @@ class Loss(Registered, kind="loss"):
         >>> SparseCategoricalCrossEntropy(ignore_index=-1).counting(np.array([0, -1, 2]))
         array([ True, False,  True])
         """
-        return None if self.ignore_index is None else y_true != self.ignore_index
+        counted = None if self.ignore_index is None else y_true != self.ignore_index
+        if self.class_weight is None:
+            return counted
+        if not self.takes_integers:
+            weights: np.ndarray = y_true @ self.weights_of_classes(y_true.shape[-1])
+            return weights
+        labels = y_true if counted is None else np.where(counted, y_true, 0)
+        # of a dict the classes that it leaves out weigh 1, however many there are
+        known = max(self.class_weight, default=0) + 1 if isinstance(self.class_weight, dict) else 0
+        n = max(known, int(labels.max(initial=0)) + 1) if known else len(self.class_weight)
+        each = self.weights_of_classes(n)
+        return each[labels] if counted is None else each[labels] * counted
+
+    def weights_of_classes(self, n: int) -> np.ndarray:
+        """Return what each of n classes weighs, of a loss that has a `class_weight`.
+
+        Parameters
+        ----------
+        n : int
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+
+        Raises
+        ------
+        ValueError
+            If there are more weights than classes, or of a list less.
+
+        Examples
+        --------
+        >>> SparseCategoricalCrossEntropy(class_weight={2: 0.5}).weights_of_classes(3)
+        array([1. , 1. , 0.5])
+        """
+        given = self.class_weight
+        if not isinstance(given, dict):
+            if given is None or len(given) != n:
+                has = 0 if given is None else len(given)
+                raise ValueError(f"class_weight has {has} weights; the outputs are of {n} classes")
+            return np.array(given)
+        beyond = [label for label in given if label >= n]
+        if beyond:
+            raise ValueError(f"class_weight has a weight for class {beyond[0]}; the classes are 0 .. {n - 1}")
+        weights = np.ones(n)
+        weights[list(given)] = list(given.values())
+        return weights
 
     def check_groups(self, name: str, y_true: np.ndarray) -> None:
         """Raise ValueError if the groups of the rows are not as the loss needs them.
@@ -395,6 +463,8 @@ class Loss(Registered, kind="loss"):
         """
         if self.targets == "groups" and len(output_shape) != 1:
             raise ValueError(f"{self!r} takes rows of one dimension, got outputs of shape {output_shape}")
+        if self.class_weight is not None:
+            self.weights_of_classes(output_shape[-1])
         return output_shape[:-1] if self.takes_integers else output_shape
 
     def emit(
@@ -442,6 +512,47 @@ class Loss(Registered, kind="loss"):
     ) -> tuple[Buffer, Buffer | None]:
         """Return targets and weights as the kernels are to have them."""
         return y_true, weight
+
+    def _one_hot(
+        self, program: Program, y_pred: Buffer, y_true: Buffer, weight: Buffer | None, smoothing: float = 0.0
+    ) -> tuple[Buffer, Buffer | None]:
+        """Return labels as one-hot rows, smoothed or not, and weights of samples that are 0 where one is ignored."""
+
+        def rows(smoothing: float) -> Buffer:
+            made: Buffer = program.call("smooth_one_hot", y_pred, y_true, layer="loss", smoothing=smoothing)
+            return made if weighing is None else self._times(program, made, weighing)
+
+        weighing: Any = None
+        if self.ignore_index is not None:
+            y_true, counted = self._without_ignored(program, y_pred, y_true)
+            if self.class_weight is None:
+                weight = counted if weight is None else self._times(program, counted, weight)
+            else:  # a row of zeros has no class, and no weight
+                weighing = counted
+        targets = rows(smoothing)
+        if self.class_weight is not None:
+            targets = self._of_weighted_classes(program, rows(0.0) if smoothing else targets, targets)
+        return targets, weight
+
+    def _without_ignored(self, program: Program, y_pred: Buffer, y_true: Buffer) -> tuple[Buffer, Buffer]:
+        """Return labels of classes, and what each row weighs: 0 where its label is ignored."""
+        # the mean over weights of classes is made later
+        mean = self.reduction == "mean" and self.class_weight is None
+        options: dict[str, Any] = {"mean": float(mean), "ignored": float(cast("int", self.ignore_index))}
+        kept, counted = program.call("ignore_label", y_pred, y_true, layer="loss", **options)
+        return kept, counted
+
+    def _of_weighted_classes(self, program: Program, y_true: Buffer, targets: Buffer) -> Buffer:
+        """Return rows of targets times the weights of the classes, over the mean weight of the true ones for a mean."""
+        each = program.constant("class_weight", self.weights_of_classes(targets.shape[-1]))
+        weighed: Buffer = program.call("scale_forward", targets, each, layer="loss")
+        if self.reduction != "mean":
+            return weighed
+        own = weighed if targets is y_true else program.call("scale_forward", y_true, each, layer="loss")
+        options: dict[str, Any] = {"mean": 0.0, "others": 0.0}
+        total = program.call("reduce_loss", own, layer="loss", **options)
+        shared: Buffer = program.call("share_weights", weighed, total, layer="loss")
+        return shared
 
     def _forward(self, program: Program, y_pred: Buffer, y_true: Buffer) -> dict[str, Buffer]:
         """Add the forward call; return its operands by name."""
@@ -569,12 +680,12 @@ class Loss(Registered, kind="loss"):
         numerics: str,
     ) -> tuple[Any, Callable[[], Any]]:
         """Return the loss and a function for the gradient: what `emit` adds to a program, done at once."""
-        program: Any = _Arrays(backend, numerics)
         y: Any = as_numbers("y_pred", y_pred)
         t: Any = as_numbers("y_true", y_true)
         # float32 where all is
         narrow = y.dtype == np.float32 and (self.takes_integers or t.dtype == np.float32)
         y = y.astype(np.float32 if narrow else np.float64, copy=False)
+        program: Any = _Arrays(backend, numerics, y.dtype)
         t = t if self.takes_integers else t.astype(y.dtype, copy=False)
         # of one axis, or none, each element is a sample
         shape, samples, weight = y.shape, y.shape[:-1] or y.shape, None
@@ -634,8 +745,11 @@ def _reshaped(x: Any, shape: tuple[Any, ...]) -> Any:
 class _Arrays:
     """Stands for a program where there are arrays: a call is made at once."""
 
-    def __init__(self, backend: str | None, numerics: str) -> None:
-        self.backend, self.numerics = backend, numerics
+    def __init__(self, backend: str | None, numerics: str, dtype: DTypeLike) -> None:
+        self.backend, self.numerics, self.dtype = backend, numerics, dtype
+
+    def constant(self, name: str, array: np.ndarray) -> np.ndarray:
+        return array.astype(self.dtype)
 
     def call(self, name: str, *inputs: Any, layer: str = "", **attributes: float) -> Any:
         from . import kernels
@@ -745,6 +859,56 @@ class MeanAbsoluteError(Loss, names=("mean_absolute_error", "mae")):
     row_name = "mean_absolute_error"
 
 
+class MeanAbsolutePercentageError(Loss, names=("mean_absolute_percentage_error", "mape")):
+    """``mean(100 * |y_pred - y_true| / max(|y_true|, eps))`` over all elements: in percent, as in Keras.
+
+    Parameters
+    ----------
+    eps : float
+        Positive. Keras' 1e-7.
+    reduction : {"mean", "sum"}
+
+    Notes
+    -----
+    The derivative at a difference of 0 is 0. `fastbp.metrics.mean_absolute_percentage_error` is scikit-learn's: a
+    share.
+
+    Examples
+    --------
+    >>> float(MeanAbsolutePercentageError()([2.0, 4.0], [1.0, 5.0]))
+    37.5
+    """
+
+    row_name, options = "mean_absolute_percentage_error", ("eps",)
+
+    def __init__(self, eps: float = 1e-7, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.eps = number("eps", eps, 0, math.inf, closed_low=False)
+
+
+class MeanSquaredLogarithmicError(Loss, names=("mean_squared_logarithmic_error", "msle")):
+    """``mean((log(1 + y_pred) - log(1 + y_true))**2)`` over all elements, of numbers from 0 on.
+
+    Parameters
+    ----------
+    eps : float
+        Not negative. What is less, also below 0, counts as eps, and has a derivative of 0: Keras' 1e-7.
+    reduction : {"mean", "sum"}
+
+    Examples
+    --------
+    >>> round(float(MeanSquaredLogarithmicError(eps=0)([0.0, 3.0], [1.0, 3.0])), 6)
+    0.240227
+    """
+
+    row_name, options = "mean_squared_logarithmic_error", ("eps",)
+
+    def __init__(self, eps: float = 1e-7, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.eps = number("eps", eps, 0, math.inf)
+
+
+
 class Huber(Loss, names=("huber",)):
     """Half the square of the difference up to `delta`, ``delta * (|d| - delta / 2)`` beyond, mean over all elements.
 
@@ -756,7 +920,7 @@ class Huber(Loss, names=("huber",)):
 
     Notes
     -----
-    As in Keras and PyTorch's ``HuberLoss``; PyTorch's ``SmoothL1Loss`` is this divided by delta.
+    As in Keras and PyTorch's ``HuberLoss``; `SmoothL1` is this divided by delta.
 
     Examples
     --------
@@ -769,6 +933,33 @@ class Huber(Loss, names=("huber",)):
     def __init__(self, delta: float = 1.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.delta = number("delta", delta, 0, math.inf, closed_low=False)
+
+
+class SmoothL1(Loss, names=("smooth_l1",)):
+    """Half the square of the difference over `beta` up to it, ``|d| - beta / 2`` beyond, mean over all elements [1]_.
+
+    Parameters
+    ----------
+    beta : float
+        Positive; with 0 it would be `MeanAbsoluteError`.
+    reduction : {"mean", "sum"}
+
+    References
+    ----------
+    .. [1] Girshick 2015, ICCV
+
+    Examples
+    --------
+    >>> float(SmoothL1(beta=2.0)([0.0, 0.0], [1.0, 3.0]))
+    1.125
+    """
+
+    row_name, options = "smooth_l1", ("beta",)
+
+    def __init__(self, beta: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.beta = number("beta", beta, 0, math.inf, closed_low=False)
+
 
 
 class LogCosh(Loss, names=("log_cosh",)):
@@ -825,6 +1016,97 @@ class SquaredHinge(Hinge, names=("squared_hinge",)):
     row_name = "squared_hinge"
 
 
+class SoftMargin(Loss, names=("soft_margin",)):
+    """``mean(log(1 + exp(-y_true * y_pred)))`` over all elements; y_true holds -1 and 1.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+
+    Notes
+    -----
+    It is the binary cross-entropy of logits, with -1 in the place of 0.
+
+    Examples
+    --------
+    >>> round(float(SoftMargin()([1.0, -1.0], [2.0, 0.0])), 6)
+    0.410038
+    """
+
+    targets = "signs"
+    row_name = "soft_margin"
+
+
+class MultiMargin(Loss, names=("multi_margin",)):
+    """``mean(sum(max(margin - y_pred[label] + y_pred, 0)**p) / n)`` of integer labels, over the other classes [1]_.
+
+    Parameters
+    ----------
+    margin : float
+    p : {1, 2}
+    reduction : {"mean", "sum"}
+
+    Notes
+    -----
+    PyTorch's ``MultiMarginLoss``, whose ``weight`` is ``fit(class_weight=...)``: its mean is over the number of rows. n
+    is the number of all classes. The derivative where the margin is just kept is 0.
+
+    References
+    ----------
+    .. [1] Weston & Watkins 1999, ESANN
+
+    Examples
+    --------
+    >>> float(MultiMargin()([0], [[0.5, 0.0, 2.0, -3.0]]))
+    0.75
+    """
+
+    targets = "labels"
+    row_name, options = "multi_margin", ("margin",)
+
+    def __init__(self, margin: float = 1.0, p: int = 1, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.margin, self.p = number("margin", margin, -math.inf, math.inf), integer("p", p, 1, 2)
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the row's attributes."""
+        return {**super().attributes(), "squared": float(self.p == 2)}
+
+    def _selected(
+        self, program: Program, y_pred: Buffer, y_true: Buffer, weight: Buffer | None
+    ) -> tuple[Buffer, Buffer | None]:
+        return self._one_hot(program, y_pred, y_true, weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"p": self.p, **super().get_config()}
+
+
+class MultiLabelMargin(Loss, names=("multi_label_margin",)):
+    """The hinges ``max(1 - (y_pred[j] - y_pred[k]), 0)`` of all classes j of a row and k that are none, over n.
+
+    y_true holds 0 and 1 for each of the n classes; the mean is over rows.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+
+    Notes
+    -----
+    PyTorch's ``MultiLabelMarginLoss``, whose targets are lists of labels with -1 behind them. The derivative at a
+    margin of 1 is 0.
+
+    Examples
+    --------
+    >>> float(MultiLabelMargin()([[1.0, 0.0, 0.0, 1.0]], [[0.1, 0.2, 0.4, 0.8]]))
+    0.85
+    """
+
+    targets = "binary"
+    row_name = "multi_label_margin"
+
+
+
 class CategoricalHinge(Loss, names=("categorical_hinge",)):
     """``mean(max(1 + max((1 - y_true) * y_pred) - sum(y_true * y_pred), 0))`` of one-hot rows, the mean over rows.
 
@@ -835,9 +1117,9 @@ class CategoricalHinge(Loss, names=("categorical_hinge",)):
     Notes
     -----
     Keras' definition, to the letter: in the inner maximum the true class counts with 0, so that other outputs push only
-    where they are positive. PyTorch's ``MultiMarginLoss`` takes labels and is another function: the sum of the
-    hinges of all other classes over their number. Of equal largest outputs the first has the slope; the derivative at
-    a margin of 1 is 0. ``np.eye(n)[labels]`` makes one-hot rows of labels.
+    where they are positive. PyTorch's ``MultiMarginLoss``, which is `MultiMargin`, takes labels and is another
+    function: the sum of the hinges of all other classes over their number. Of equal largest outputs the first
+    has the slope; the derivative at a margin of 1 is 0. ``np.eye(n)[labels]`` makes one-hot rows of labels.
 
     Examples
     --------
@@ -860,10 +1142,9 @@ class CosineSimilarity(Loss, names=("cosine_similarity",)):
 
     Notes
     -----
-    The sign is Keras', eps the one of PyTorch's ``cosine_similarity``. PyTorch's ``CosineEmbeddingLoss`` is 1 minus the
-    cosine for pairs that belong together, and has a third argument that says which do: its gradient is this one's,
-    and `Contrastive` is for pairs. Below eps the loss is linear in y_pred, so that its gradient at a zero vector is
-    ``-y_true / (norm(y_true) * eps)``, which points the right way and is large: a layer in front that can put out
+    The sign is Keras', eps the one of PyTorch's ``cosine_similarity``. `CosineEmbedding` and `Contrastive` are for
+    pairs that belong together or do not. Below eps the loss is linear in y_pred, so that its gradient at a zero vector
+    is ``-y_true / (norm(y_true) * eps)``, which points the right way and is large: a layer in front that can put out
     zeros for all units, such as relu, is better left away. It is the derivative of the loss as it is defined;
     PyTorch's below eps, but for the zero vector itself, is that of a norm without eps.
 
@@ -895,7 +1176,7 @@ class Contrastive(Loss, names=("contrastive",)):
     Notes
     -----
     As TensorFlow Addons' ``ContrastiveLoss``. The paper has half of this, and its Y is 1 for pairs that do not belong
-    together. PyTorch's ``CosineEmbeddingLoss`` and ``HingeEmbeddingLoss`` are other functions: neither squares.
+    together. `CosineEmbedding` and `HingeEmbedding` are other functions: neither squares.
 
     References
     ----------
@@ -913,6 +1194,106 @@ class Contrastive(Loss, names=("contrastive",)):
     def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.margin = number("margin", margin, 0, math.inf, closed_low=False)
+
+
+class CosineEmbedding(Loss, names=("cosine_embedding",)):
+    """``mean(1 - y_pred)`` of pairs that belong together, ``mean(max(y_pred - margin, 0))`` of others, y_pred a cosine.
+
+    y_true holds 1 for pairs that belong together, and -1. ``Dot(-1, normalize=True)`` makes the cosines of two outputs.
+
+    Parameters
+    ----------
+    margin : float
+        In [-1, 1].
+    reduction : {"mean", "sum"}
+        Over all elements.
+
+    Notes
+    -----
+    PyTorch's ``CosineEmbeddingLoss`` makes the cosines itself, of two inputs. The derivative at the margin is 0.
+
+    Examples
+    --------
+    >>> float(CosineEmbedding(margin=0.5)([1.0, -1.0, -1.0], [0.25, 0.75, 0.0])) * 3
+    1.0
+    """
+
+    targets = "signs"
+    of_pairs = True
+    row_name, options = "cosine_embedding", ("margin",)
+
+    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.margin = number("margin", margin, -1, 1, closed_high=True)
+
+
+class HingeEmbedding(Loss, names=("hinge_embedding",)):
+    """``mean(y_pred)`` of pairs that belong together, ``mean(max(margin - y_pred, 0))`` of others, y_pred a distance.
+
+    y_true holds 1 for pairs that belong together, and -1.
+
+    Parameters
+    ----------
+    margin : float
+        Positive.
+    reduction : {"mean", "sum"}
+        Over all elements.
+
+    Notes
+    -----
+    PyTorch's ``HingeEmbeddingLoss``; `Contrastive` squares both terms. The derivative at the margin is 0.
+
+    Examples
+    --------
+    >>> float(HingeEmbedding()([1.0, -1.0, -1.0], [0.5, 0.5, 2.0])) * 3
+    1.0
+    """
+
+    targets = "signs"
+    of_pairs = True
+    row_name, options = "hinge_embedding", ("margin",)
+
+    def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.margin = number("margin", margin, 0, math.inf, closed_low=False)
+
+
+class MarginRanking(Loss, names=("margin_ranking",)):
+    """``mean(max(margin - y_true * y_pred, 0))``, y_pred being the difference of the scores of a pair [1]_.
+
+    y_true holds 1 where the first of both is to have the higher score, and -1 where the second one is.
+    ``Subtract()([first, second])`` makes the differences of two outputs.
+
+    Parameters
+    ----------
+    margin : float
+        Not negative.
+    reduction : {"mean", "sum"}
+        Over all elements.
+
+    Notes
+    -----
+    PyTorch's ``MarginRankingLoss`` takes both scores; with a margin of 1 it is `Hinge`. The derivative where the margin
+    is just kept is 0.
+
+    References
+    ----------
+    .. [1] Herbrich, Graepel & Obermayer 1999, ICANN
+
+    Examples
+    --------
+    >>> float(MarginRanking(margin=0.5)([1.0, -1.0], [0.25, 0.25]))
+    0.5
+    """
+
+    targets = "signs"
+    of_pairs = True
+    row_name, options = "margin_ranking", ("margin",)
+
+    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.margin = number("margin", margin, 0, math.inf)
+
 
 
 class TripletMargin(Loss, names=("triplet_margin",)):
@@ -1215,8 +1596,16 @@ class _CrossEntropy(Loss):
     on_probabilities: str
     on_logits: str
 
-    def __init__(self, from_logits: bool | None = None, label_smoothing: float = 0.0, reduction: str = "mean") -> None:
+    def __init__(
+        self,
+        from_logits: bool | None = None,
+        label_smoothing: float = 0.0,
+        reduction: str = "mean",
+        class_weight: Any = None,
+    ) -> None:
         super().__init__(reduction)
+        if class_weight is not None:
+            self.class_weight = as_class_weight(class_weight)
         if from_logits not in (True, False, None):
             raise ValueError(f"from_logits is {from_logits!r}; it must be True, False or None")
         self.from_logits = from_logits
@@ -1236,8 +1625,11 @@ class _CrossEntropy(Loss):
     def _selected(
         self, program: Program, y_pred: Buffer, y_true: Buffer, weight: Buffer | None
     ) -> tuple[Buffer, Buffer | None]:
-        """Return the targets smoothed."""
-        return self._smoothed(program, y_pred, y_true) if self.label_smoothing else y_true, weight
+        """Return the targets smoothed and times the weights of their classes."""
+        targets = self._smoothed(program, y_pred, y_true) if self.label_smoothing else y_true
+        if self.class_weight is not None:
+            targets = self._of_weighted_classes(program, y_true, targets)
+        return targets, weight
 
     def _smoothed(self, program: Program, y_pred: Buffer, y_true: Buffer) -> Buffer:
         options: dict[str, Any] = {"smoothing": self.label_smoothing, "share": 1 / y_pred.shape[-1]}
@@ -1246,7 +1638,8 @@ class _CrossEntropy(Loss):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
-        return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing, **super().get_config()}
+        own = {} if self.class_weight is None else {"class_weight": _as_saved(self.class_weight)}
+        return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing, **super().get_config(), **own}
 
 
 class BinaryCrossEntropy(_CrossEntropy, names=("binary_crossentropy", "binary_cross_entropy")):
@@ -1318,10 +1711,14 @@ class CategoricalCrossEntropy(_CrossEntropy, names=("categorical_crossentropy", 
         In [0, 1]: targets of n classes become ``y * (1 - label_smoothing) + label_smoothing / n`` first [1]_, as in
         Keras and PyTorch.
     reduction : {"mean", "sum"}
+    class_weight : dict of int to float or list of float, optional
+        As for `SparseCategoricalCrossEntropy`.
 
     Notes
     -----
     Probabilities are clipped as for `BinaryCrossEntropy`, not divided by their sum first, which Keras does.
+    With `class_weight` the loss is that of `SparseCategoricalCrossEntropy` for the same classes; PyTorch's, of rows of
+    probabilities, is a mean over the number of rows.
 
     References
     ----------
@@ -1355,6 +1752,10 @@ class SparseCategoricalCrossEntropy(
     ignore_index : int, optional
         A label, of a class or not, whose rows count neither in the loss nor in the number of rows of its mean, as in
         PyTorch, and like Keras' ``ignore_class``. If all rows are ignored the loss is 0, where PyTorch has NaN.
+    class_weight : dict of int to float or list of float, optional
+        What a row of each class counts, as PyTorch's ``weight``: a mean is ``sum(w[y] * loss) / sum(w[y])``, of a batch
+        and of an epoch. Classes that a dict leaves out weigh 1. A mean with ``fit(class_weight=...)`` is over the
+        number of rows instead, as in Keras.
 
     Examples
     --------
@@ -1362,6 +1763,9 @@ class SparseCategoricalCrossEntropy(
     0.693147
     >>> loss = SparseCategoricalCrossEntropy(from_logits=True, ignore_index=-1)
     >>> round(float(loss([1, -1], [[0.0, 0.0], [5.0, 0.0]])), 6)
+    0.693147
+    >>> loss = SparseCategoricalCrossEntropy(class_weight={0: 3.0})
+    >>> round(float(loss([0, 1], [[0.5, 0.5], [0.5, 0.5]])), 6)  # (3 * log(2) + log(2)) / (3 + 1)
     0.693147
     """
 
@@ -1375,11 +1779,11 @@ class SparseCategoricalCrossEntropy(
         label_smoothing: float = 0.0,
         reduction: str = "mean",
         ignore_index: int | None = None,
+        class_weight: Any = None,
     ) -> None:
-        super().__init__(from_logits, label_smoothing, reduction)
-        # a label is an integer that a float64, as attributes are, holds
-        self.ignore_index = None if ignore_index is None else integer("ignore_index", ignore_index, -(2**53), 2**53)
-        if self.label_smoothing:
+        super().__init__(from_logits, label_smoothing, reduction, class_weight)
+        self.ignore_index = _as_ignored(ignore_index)
+        if self.label_smoothing or self.class_weight is not None:
             self.on_probabilities = CategoricalCrossEntropy.on_probabilities
             self.on_logits = CategoricalCrossEntropy.on_logits
 
@@ -1391,17 +1795,177 @@ class SparseCategoricalCrossEntropy(
     def _selected(
         self, program: Program, y_pred: Buffer, y_true: Buffer, weight: Buffer | None
     ) -> tuple[Buffer, Buffer | None]:
-        """Return labels of classes, smoothed or not, and weights that are 0 where the label is ignored."""
+        """Return labels, or rows where they are smoothed or weigh, and weights that are 0 where a label is ignored."""
+        if self.label_smoothing or self.class_weight is not None:
+            return self._one_hot(program, y_pred, y_true, weight, self.label_smoothing)
         if self.ignore_index is not None:
-            options: dict[str, Any] = {"mean": float(self.reduction == "mean"), "ignored": float(self.ignore_index)}
-            y_true, counted = program.call("ignore_label", y_pred, y_true, layer="loss", **options)
+            y_true, counted = self._without_ignored(program, y_pred, y_true)
             weight = counted if weight is None else self._times(program, counted, weight)
-        return super()._selected(program, y_pred, y_true, weight)
+        return y_true, weight
 
-    def _smoothed(self, program: Program, y_pred: Buffer, y_true: Buffer) -> Buffer:
-        smoothing: Any = self.label_smoothing
-        smoothed: Buffer = program.call("smooth_one_hot", y_pred, y_true, layer="loss", smoothing=smoothing)
-        return smoothed
+
+class CategoricalFocalCrossEntropy(
+    _CrossEntropy, names=("categorical_focal_crossentropy", "categorical_focal_cross_entropy")
+):
+    """Categorical cross-entropy with less weight for what is easy [1]_.
+
+    ``-mean(sum(alpha * (1 - p)**gamma * y * log(p)))``, the mean over the rows of the batch.
+
+    Parameters
+    ----------
+    from_logits : bool, optional
+        As for `CategoricalCrossEntropy`.
+    label_smoothing : float
+        Likewise.
+    alpha : float or list of float
+        Not negative: for all classes, or of each.
+    gamma : float
+        Not negative; 0 is the plain cross-entropy times alpha.
+    reduction : {"mean", "sum"}
+
+    Notes
+    -----
+    Keras' ``CategoricalFocalCrossentropy``, which divides probabilities by their sum first; they are clipped as for
+    `BinaryCrossEntropy`.
+
+    References
+    ----------
+    .. [1] Lin et al. 2017, ICCV, eq. 5
+
+    Examples
+    --------
+    >>> round(float(CategoricalFocalCrossEntropy()([[0.0, 1.0]], [[0.5, 0.5]])), 6)
+    0.043322
+    """
+
+    link = "softmax"
+    on_probabilities, on_logits = "categorical_focal", "softmax_focal"
+    options = ("gamma",)
+
+    def __init__(
+        self,
+        from_logits: bool | None = None,
+        label_smoothing: float = 0.0,
+        alpha: float | list[float] = 0.25,
+        gamma: float = 2.0,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(from_logits, label_smoothing, reduction)
+        self.gamma = number("gamma", gamma, 0, math.inf)
+        self.alpha = _numbers("alpha", alpha) if np.ndim(cast("Any", alpha)) else number("alpha", alpha, 0, math.inf)
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the row's attributes."""
+        # those of the classes are in the targets, of which the loss is a sum
+        return {**super().attributes(), "alpha": 1.0 if isinstance(self.alpha, list) else self.alpha}
+
+    def target_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the outputs."""
+        if isinstance(self.alpha, list) and len(self.alpha) != output_shape[-1]:
+            raise ValueError(f"alpha has {len(self.alpha)} numbers; the outputs are of {output_shape[-1]} classes")
+        return super().target_shape(output_shape)
+
+    def _selected(
+        self, program: Program, y_pred: Buffer, y_true: Buffer, weight: Buffer | None
+    ) -> tuple[Buffer, Buffer | None]:
+        targets, weight = super()._selected(program, y_pred, y_true, weight)
+        if isinstance(self.alpha, list):
+            self.target_shape(targets.shape[1:])
+            targets = program.call(
+                "scale_forward", targets, program.constant("alpha", np.array(self.alpha)), layer="loss"
+            )
+        return targets, weight
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"alpha": self.alpha, **super().get_config()}
+
+
+class NLL(Loss, names=("nll",)):
+    """``-mean(y_pred[label])`` of integer labels, y_pred being logarithms of probabilities, as of a log_softmax.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+    ignore_index, class_weight : object, optional
+        As for `SparseCategoricalCrossEntropy`, which takes the logits themselves and does both in one.
+
+    Notes
+    -----
+    PyTorch's ``NLLLoss``, which ignores the label -100 unless it is told otherwise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(float(NLL()([1, 0], np.log([[0.2, 0.8], [0.5, 0.5]]))), 6)
+    0.458145
+    """
+
+    targets = "labels"
+    # the softmax of logarithms of probabilities are these
+    link, from_logits = "softmax", True
+    row_name = "nll"
+
+    def __init__(self, reduction: str = "mean", ignore_index: int | None = None, class_weight: Any = None) -> None:
+        super().__init__(reduction)
+        self.ignore_index = _as_ignored(ignore_index)
+        if class_weight is not None:
+            self.class_weight = as_class_weight(class_weight)
+
+    def doubt(self, last_activation: str | None) -> str | None:
+        """Return why a model's outputs cannot be logarithms of probabilities, or None."""
+        row = TABLE.get(last_activation or "")
+        if row is None or row.name == "log_softmax" or any(k.code or k.foreign for k in row.kernels.values()):
+            return None
+        given = "linear" if row.name == "identity" else f"a {row.name}'s"
+        remedy = "end the model with activation='log_softmax', or of logits take SparseCategoricalCrossEntropy()"
+        return f"NLL takes logarithms of probabilities, but the outputs are {given}: {remedy}"
+
+    def _selected(
+        self, program: Program, y_pred: Buffer, y_true: Buffer, weight: Buffer | None
+    ) -> tuple[Buffer, Buffer | None]:
+        return self._one_hot(program, y_pred, y_true, weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        own = {"ignore_index": self.ignore_index, "class_weight": _as_saved(self.class_weight)}
+        return {**super().get_config(), **{name: value for name, value in own.items() if value is not None}}
+
+
+class Dice(Loss, names=("dice",)):
+    """``mean(1 - (2 * sum(y_true * y_pred) + eps) / (sum(y_true) + sum(y_pred) + eps))``, sums over rows [1]_.
+
+    y_pred are probabilities, y_true 0 and 1 or probabilities, as of the masks of a segmentation.
+
+    Parameters
+    ----------
+    eps : float
+        Positive: the loss of a row in which both are empty is 0.
+    reduction : {"mean", "sum"}
+        Over rows.
+
+    Notes
+    -----
+    Keras' ``Dice(axis=-1)``; its default sums over all of a batch, so that the value depends on the batches. A mask is
+    one row: ``Flatten()`` makes one of an image.
+
+    References
+    ----------
+    .. [1] Milletari, Navab & Ahmadi 2016, 3DV
+
+    Examples
+    --------
+    >>> round(float(Dice()([[1.0, 1.0, 0.0, 0.0]], [[1.0, 0.0, 0.0, 0.0]])), 6)
+    0.333333
+    """
+
+    link = "sigmoid"
+    row_name, options = "dice", ("eps",)
+
+    def __init__(self, eps: float = 1e-7, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.eps = number("eps", eps, 0, math.inf, closed_low=False)
+
 
 
 class KLDivergence(Loss, names=("kl_divergence",)):
@@ -1630,7 +2194,7 @@ class JointLoss(CustomLoss):
         weight = None
         if sample_weight is not None:
             weight = weights_of("sample_weight", sample_weight, samples).astype(real).reshape(-1, 1)
-        loss, backward = self._of_rows(_Arrays(backend, numerics), rows(ys), rows(ts), weight)
+        loss, backward = self._of_rows(_Arrays(backend, numerics, real), rows(ys), rows(ts), weight)
 
         def gradients() -> Any:
             return self._named([dy.reshape(y.shape) for dy, y in zip(backward(), ys, strict=True)])
@@ -1640,6 +2204,45 @@ class JointLoss(CustomLoss):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
         return {**super().get_config(), "outputs": self.outputs}
+
+
+def _numbers(name: str, values: Any) -> list[float]:
+    """Return a list of numbers that are not negative."""
+    return [number(f"{name}[{k}]", value, 0, math.inf) for k, value in enumerate(as_numbers(name, values).tolist())]
+
+
+def _as_ignored(ignore_index: Any) -> int | None:
+    # a label is an integer that a float64, as attributes are, holds
+    return None if ignore_index is None else integer("ignore_index", ignore_index, -(2**53), 2**53)
+
+
+def as_class_weight(class_weight: Any) -> dict[int, float] | list[float]:
+    """Return what a loss has as `class_weight`, of a dict by label or of a list of a number for each class.
+
+    Examples
+    --------
+    >>> as_class_weight({2: 0.5, "0": 3}), as_class_weight([1, 2])
+    ({2: 0.5, 0: 3.0}, [1.0, 2.0])
+    """
+    if isinstance(class_weight, str):
+        counted = "fit(class_weight='balanced') counts them"
+        raise ValueError(f"class_weight is {class_weight!r}; a loss does not know the rows: give weights, or {counted}")
+    if not isinstance(class_weight, Mapping):
+        if np.ndim(class_weight) != 1 or not len(class_weight):
+            raise ValueError(f"class_weight is {class_weight!r}; it must be a dict of weights by class or a list")
+        return _numbers("class_weight", class_weight)
+    # JSON has text for keys
+    labels = {key: int(key) if isinstance(key, str) and key.isdigit() else key for key in class_weight}
+    return {
+        integer("a class of class_weight", labels[key], 0): number(f"class_weight[{key!r}]", value, 0, math.inf)
+        for key, value in class_weight.items()
+    }
+
+
+
+def _as_saved(class_weight: Any) -> Any:
+    """Return weights of classes as JSON has them: keys are text."""
+    return {str(k): w for k, w in class_weight.items()} if isinstance(class_weight, dict) else class_weight
 
 
 def as_outputs(outputs: Any) -> list[int | None] | dict[str, int | None]:

@@ -354,7 +354,8 @@ def _counted(
 ) -> np.ndarray:
     if counting is None:
         return counts
-    sums = np.add.reduceat(counting[which(order, start, stop)], np.cumsum(counts) - counts, dtype=np.int64)
+    kind = np.int64 if counting.dtype == bool else np.float64
+    sums = np.add.reduceat(counting[which(order, start, stop)], np.cumsum(counts) - counts, dtype=kind)
     return sums.reshape(len(counts), -1).sum(axis=1)
 
 
@@ -415,7 +416,7 @@ def logs_of(
             continue
         head, data, counted_ones = objective.head, results[objective.loss], counting[k]
         if head.loss.reduction == "mean":
-            n = rows if counted_ones is counts else max(int(counted_ones.sum()), 1)
+            n = rows if counted_ones is counts else counted_ones.sum().item() or 1
             value = _times(data, counted_ones) / n
         else:
             value = float(data.astype(np.float64).sum())
@@ -521,7 +522,7 @@ def evaluate(
 def quick_evaluation(engine: Engine, network: Network, executor: Executor) -> Callable[..., dict[str, Any] | None]:
     """Return a function of inputs, targets and a block: loss and metrics where these are one block, or None."""
     ports = engine.ports(network)
-    if ports is None or any(head.loss.ignore_index is not None for head in engine.setup.heads):
+    if ports is None or not all(head.loss.counts_all for head in engine.setup.heads):
         return refuse
     run = executor.entry(Turn(engine.turns), [*ports[0], *ports[1]], network.loss)[0]
     # results stay where the executor has memory for them

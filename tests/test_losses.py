@@ -373,6 +373,164 @@ def test_label_smoothing_in_a_model(cls, y, share, backend):
     smooth.program.run(check="numpy")
 
 
+# ------------------------------------------------------------------------------- weights of classes
+WEIGHTS = {0: 4.0, 2: 0.5}
+
+
+def weighted(kind, **options):
+    """Return a loss whose classes weigh, its targets, what each row weighs, and the same loss without."""
+    y = np.arange(12) % 3
+    each = np.array([4.0, 1.0, 0.5])[y]
+    if kind == "labels":
+        return losses.SparseCategoricalCrossEntropy(class_weight=WEIGHTS, **options), y, each
+    if kind == "rows":
+        return losses.CategoricalCrossEntropy(class_weight=WEIGHTS, **options), np.eye(3)[y], each
+    options["ignore_index"] = 1
+    return losses.SparseCategoricalCrossEntropy(class_weight=WEIGHTS, **options), y, each * (y != 1)
+
+
+def without(loss):
+    """Return a loss without its class weights."""
+    config = {name: value for name, value in loss.get_config().items() if name not in ("class_weight", "ignore_index")}
+    return type(loss)(**config)
+
+
+every_kind = pytest.mark.parametrize("kind", ["labels", "rows", "ignored"])
+
+
+@every_backend
+@every_kind
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_mean_is_over_the_weights_of_the_classes(kind, reduction, backend):
+    loss, y, each = weighted(kind, reduction=reduction)
+    model = model_of(loss, backend=backend)
+    rows = without(model.loss_function)
+    rows.reduction = "none"
+    losses_of_rows = rows(y, model.predict(X))
+    want = (each * losses_of_rows).sum() / (each.sum() if reduction == "mean" else 1)
+    for size in (1, 5, 12):
+        np.testing.assert_allclose(model.evaluate(X, y, batch_size=size)["loss"], want, rtol=1e-13)
+    # of a sample that weighs besides, the mean is still over the classes
+    given = np.arange(12) / 4
+    want = (given * each * losses_of_rows).sum() / (each.sum() if reduction == "mean" else 1)
+    np.testing.assert_allclose(model.evaluate(X, y, sample_weight=given, batch_size=5)["loss"], want, rtol=1e-13)
+    # a batch has its own sum
+    for part in (slice(0, 4), slice(3, 10)):
+        want = (each * losses_of_rows)[part].sum() / (each[part].sum() if reduction == "mean" else 1)
+        np.testing.assert_allclose(model.loss_function(y[part], model.predict(X[part])), want, rtol=1e-13)
+
+
+@every_backend
+@every_kind
+def test_training_with_weights_of_classes(kind, backend):
+    loss, y, each = weighted(kind)
+    model, twin = model_of(loss, backend=backend), model_of(without(loss), backend=backend)
+    # over all rows the step is that of rows that weigh as much, over their mean weight
+    for _ in range(3):
+        first = model.train_on_batch(X, y)
+        np.testing.assert_allclose(first, twin.train_on_batch(X, y, sample_weight=each / each.mean()), rtol=1e-12)
+    for got, want in zip(model.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-13)
+    model.program.run(check="numpy")
+    history = model.fit(X, y, batch_size=5, epochs=2, shuffle=False, seed=0, verbose=0).history
+    sums = np.array([each[start : start + 5].sum() for start in (0, 5, 10)])
+    np.testing.assert_allclose(history["loss"][-1], model.batch_losses[-3:] @ sums / sums.sum(), rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:NLL takes logarithms")
+def test_rows_of_no_weight_have_no_loss():
+    for loss in (losses.SparseCategoricalCrossEntropy(True, class_weight=[0, 1]), losses.NLL(class_weight=[0, 1])):
+        assert loss([0, 0], [[1.0, 2.0], [0.5, 0.0]]) == 0
+        assert not loss.gradient([0, 0], [[1.0, 2.0], [0.5, 0.0]]).any()
+        assert model_of(loss, 2).evaluate(X, np.zeros(12, int))["loss"] == 0
+
+
+@pytest.mark.filterwarnings("ignore:NLL takes logarithms")
+def test_weights_of_classes_that_do_not_fit():
+    for given, message in (({3: 1.0}, "a weight for class 3; the classes are 0 .. 2"), ([1, 2], "2 weights; the out")):
+        with pytest.raises(ValueError, match=f"class_weight has {message}"):
+            model_of(losses.SparseCategoricalCrossEntropy(class_weight=given)).evaluate(X, np.zeros(12, int))
+    model = Sequential([Dense(3)], input_shape=4)
+    for loss in (losses.SparseCategoricalCrossEntropy(class_weight=WEIGHTS), losses.NLL(class_weight=WEIGHTS)):
+        model.compile(fastbp.optimizers.SGD(gradient_accumulation_steps=2), loss)
+        with pytest.raises(ValueError, match="gradient_accumulation_steps is 2; a mean over the weights of classes is"):
+            model.fit(X, np.zeros(12, int), verbose=0)
+
+
+@every_backend
+def test_logarithms_of_probabilities(backend):
+    ends = {"log_softmax": losses.NLL(), None: losses.SparseCategoricalCrossEntropy()}
+    models = [Sequential([Dense(5), Dense(3, activation=end)], input_shape=4, seed=0) for end in ends]
+    y = np.arange(12) % 3
+    for model, loss in zip(models, ends.values(), strict=True):
+        model.compile("sgd", loss, ["accuracy", "f1_score"], backend, "float64")
+    for _ in range(3):
+        got, want = (model.train_on_batch(X, y) for model in models)
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+    np.testing.assert_allclose(models[0].predict_proba(X), models[1].predict_proba(X), rtol=1e-12)
+    assert models[0].evaluate(X, y)["f1_score"] == models[1].evaluate(X, y)["f1_score"]
+    # what other classes have may be -inf
+    loss = losses.NLL()([0], [[-0.5, -np.inf]], backend=backend)
+    assert loss == 0.5
+    message = r"NLL takes logarithms of probabilities, but the outputs are (linear|a softmax's): end the model with"
+    for end in (None, "softmax"):
+        with pytest.warns(UserWarning, match=message):
+            Sequential([Dense(3, activation=end)], input_shape=4).compile("sgd", losses.NLL())
+
+
+@every_backend
+def test_dice(backend):
+    y = np.array([[1.0, 1, 0, 0], [0, 0, 0, 0], [0, 1, 1, 1]])
+    p = np.array([[1.0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 1, 1]])
+    loss = losses.Dice(reduction="none")
+    np.testing.assert_allclose(loss(y, p, backend=backend), [1 / 3, 0, 0], atol=1e-7)
+    np.testing.assert_allclose(losses.Dice()(y, p, backend=backend), 1 / 9, atol=1e-7)
+    model = Sequential([Dense(4, activation="sigmoid")], input_shape=4, seed=0)
+    model.compile(fastbp.optimizers.Adam(0.1), "dice", ["accuracy"], backend)
+    masks = (X > 0) * 1.0
+    before = model.evaluate(X, masks)["loss"]
+    model.fit(X, masks, epochs=60, verbose=0, seed=0)
+    assert model.evaluate(X, masks)["loss"] < 0.3 * before
+    with pytest.warns(UserWarning, match="Dice takes probabilities, but the outputs are linear: end the"):
+        model_of("dice")
+
+
+@every_backend
+def test_labels_beside_a_margin(backend):
+    z = np.array([[0.5, 0.0, 2.0, -3.0], [1.0, 0.0, 0.0, 0.0]])
+    assert losses.MultiMargin()([0, 0], z, backend=backend) == (0.5 + 2.5) / 4 / 2
+    assert losses.MultiMargin(p=2, reduction="sum")([0, 0], z, backend=backend) == (0.25 + 6.25) / 4
+    want = np.array([[-2, 1, 1, 0], [0.0, 0, 0, 0]]) / 8
+    assert np.array_equal(losses.MultiMargin().gradient([0, 0], z, backend=backend), want)
+    bits = np.array([[1.0, 0, 1, 0], [0, 0, 0, 0]])
+    assert losses.MultiLabelMargin()(bits, z, backend=backend) == (0.5 + 0 + 0 + 0) / 4 / 2
+    found = losses.MultiLabelMargin().gradient(bits, z, backend=backend)
+    np.testing.assert_array_equal(found, [[-1 / 8, 1 / 8, 0, 0], [0, 0, 0, 0]])
+
+
+@every_backend
+def test_pairs(backend):
+    y, d = np.array([1.0, -1.0, -1.0, 1.0]), np.array([0.5, 0.25, 0.75, -0.5])
+    for loss, want, slopes in (
+        (losses.MarginRanking(0.5), [0, 0.75, 1.25, 1], [0, 1, 1, -1]),
+        (losses.HingeEmbedding(0.5), [0.5, 0.25, 0, -0.5], [1, -1, 0, 1]),
+        (losses.CosineEmbedding(0.5), [0.5, 0, 0.25, 1.5], [-1, 0, 1, -1]),
+    ):
+        assert loss(y, d, backend=backend) == sum(want) / 4
+        assert np.array_equal(loss.gradient(y, d, backend=backend), np.array(slopes) / 4)
+        with pytest.raises(ValueError, match=r"predict_classes needs .* model.predict\(x\) returns the outputs"):
+            loss.link_of("predict_classes")
+    # in a model the layers make what the loss is of
+    a, b = fastbp.Input(4), fastbp.Input(4)
+    dense = Dense(5, activation="tanh")
+    model = fastbp.Model([a, b], fastbp.layers.Dot(-1, normalize=True)([dense(a), dense(b)]), seed=0)
+    model.compile(fastbp.optimizers.Adam(0.05), losses.CosineEmbedding(), backend=backend)
+    signs = np.where(np.minimum(np.arange(12), np.arange(12)[::-1]) % 2, 1.0, -1.0)
+    before = model.evaluate([X, X[::-1]], signs)["loss"]
+    model.fit([X, X[::-1]], signs, epochs=60, verbose=0, seed=0)
+    assert model.evaluate([X, X[::-1]], signs)["loss"] < 0.7 * before
+
+
 # ------------------------------------------------------------------------------------------ options
 @pytest.mark.parametrize(
     ("make", "error", "message"),
@@ -385,6 +543,17 @@ def test_label_smoothing_in_a_model(cls, y, share, backend):
         (lambda: losses.Contrastive(margin="1 m"), TypeError, "margin is '1 m'; it must be a number"),
         (lambda: losses.BinaryCrossEntropy(pos_weight=0), ValueError, r"pos_weight is 0; it must be in \(0, inf\)"),
         (lambda: losses.BinaryCrossEntropy(pos_weight=np.nan), ValueError, "pos_weight is nan"),
+        (lambda: losses.SmoothL1(beta=0), ValueError, r"beta is 0; it must be in \(0, inf\)"),
+        (lambda: losses.MultiMargin(p=3), ValueError, "p is 3; it must be "),
+        (lambda: losses.CosineEmbedding(margin=2), ValueError, r"margin is 2; it must be in \[-1, 1\]"),
+        (lambda: losses.Dice(eps=0), ValueError, r"eps is 0; it must be in \(0, inf\)"),
+        (lambda: losses.CategoricalFocalCrossEntropy(alpha=[1, -1]), ValueError, r"alpha\[1\] is -1; it must be in"),
+        (lambda: losses.NLL(class_weight="balanced"), ValueError, r"class_weight is 'balanced'; a loss does not know"),
+        (lambda: losses.NLL(class_weight={-1: 2.0}), ValueError, "a class of class_weight is -1; it must be"),
+        (lambda: losses.NLL(class_weight={0: -2.0}), ValueError, r"class_weight\[0\] is -2.0; it must be in \[0, inf"),
+        (lambda: losses.NLL(class_weight=[]), ValueError, r"class_weight is \[\]; it must be a dict"),
+        (lambda: losses.NLL(class_weight=2.0), ValueError, "class_weight is 2.0; it must be a dict"),
+        (lambda: losses.NLL(class_weight=[1.0])([0], [[0.1, 0.2]]), ValueError, "class_weight has 1 weights; the out"),
         *(
             (lambda cls=cls, s=s: cls(None, s), ValueError, rf"label_smoothing is {s}; it must be in \[0, 1\]")
             for cls, *_ in SMOOTH for s in (-0.1, 1.5)
@@ -407,9 +576,23 @@ MADE = [
     (losses.TripletSemiHard(margin=0.2, squared=True), 3, np.arange(12) % 5 - 2),
     (losses.CategoricalCrossEntropy(label_smoothing=0.1, reduction="sum"), 3, BITS),
     (losses.SparseCategoricalCrossEntropy(label_smoothing=0.1), 3, np.arange(12) % 3),
+    (losses.SparseCategoricalCrossEntropy(class_weight={0: 2, 2: 0.5}, ignore_index=1), 3, np.arange(12) % 3),
+    (losses.CategoricalCrossEntropy(class_weight=[1, 2, 3], label_smoothing=0.1), 3, np.eye(3)[np.arange(12) % 3]),
+    (losses.NLL(ignore_index=-1, class_weight={1: 3}, reduction="sum"), 3, np.arange(12) % 4 - 1),
+    (losses.CategoricalFocalCrossEntropy(None, 0.1, alpha=[1, 2, 0], gamma=1), 3, np.eye(3)[np.arange(12) % 3]),
+    (losses.MultiMargin(margin=0.5, p=2), 3, np.arange(12) % 3),
+    (losses.MultiLabelMargin("sum"), 3, BITS),
+    (losses.MarginRanking(margin=0.5), 3, 2 * BITS - 1),
+    (losses.HingeEmbedding(margin=0.5), 3, 2 * BITS - 1),
+    (losses.CosineEmbedding(margin=0.5), 3, 2 * BITS - 1),
+    (losses.SoftMargin("sum"), 3, 2 * BITS - 1),
+    (losses.SmoothL1(beta=0.5), 3, X[:, :3]),
+    (losses.MeanAbsolutePercentageError(eps=0.5), 3, X[:, :3]),
+    (losses.MeanSquaredLogarithmicError(eps=0.5), 3, np.abs(X[:, :3])),
 ]
 
 
+@pytest.mark.filterwarnings("ignore:NLL takes logarithms")
 @pytest.mark.parametrize(("loss", "units", "y"), MADE, ids=[repr(loss) for loss, *_ in MADE])
 def test_options_come_back_from_a_file(loss, units, y, tmp_path):
     model = model_of(loss, units)
@@ -419,7 +602,8 @@ def test_options_come_back_from_a_file(loss, units, y, tmp_path):
     assert again.loss_function.get_config() == model.loss_function.get_config()
     assert repr(again.loss_function) == repr(model.loss_function)
     assert again.evaluate(X, y) == model.evaluate(X, y)
-    assert all(value == getattr(again.loss_function, name) for name, value in loss.get_config().items() if value)
+    config = {**loss.get_config(), "class_weight": loss.class_weight}
+    assert all(value == getattr(again.loss_function, name) for name, value in config.items() if value)
     for each in (model, again):
         each.fit(X, y, batch_size=6, epochs=2, seed=2, verbose=0)
     for got, want in zip(again.get_weights(), model.get_weights(), strict=True):

@@ -386,6 +386,39 @@ def sparse(p, y, reduction, from_logits, label_smoothing):
     return F.nll_loss(p.log(), y, reduction=reduction)
 
 
+def focal_rows(p, y, reduction, from_logits, label_smoothing, alpha, gamma):
+    y = y * (1 - label_smoothing) + label_smoothing / p.shape[1]
+    log_p = F.log_softmax(p, dim=1) if from_logits else p.log()
+    each = torch.tensor(alpha) * (1 - log_p.exp() if from_logits else 1 - p) ** gamma * -y * log_p
+    return over_rows(each, reduction)
+
+
+def dice(p, y, reduction, eps):
+    share = (2 * (p * y).sum(dim=1) + eps) / (p.sum(dim=1) + y.sum(dim=1) + eps)
+    return over_rows(1 - share, reduction)
+
+
+def logarithms(p, y, reduction, eps):
+    return reduced((p.clamp(min=eps).log1p() - y.clamp(min=eps).log1p()) ** 2, reduction)
+
+
+def percent(p, y, reduction, eps):
+    return reduced(100 * ((p - y) / y.abs().clamp(min=eps)).abs(), reduction)
+
+
+def cosines(p, y, reduction, margin):
+    # PyTorch's makes the cosines, of two inputs: test_pairs has it
+    return reduced(torch.where(y > 0, 1 - p, F.relu(p - margin)), reduction)
+
+
+def of_lists(p, y, reduction):
+    # PyTorch takes the labels of a row, and -1 after the last
+    lists = torch.full(y.shape, -1)
+    for k, row in enumerate(y > 0.5):
+        lists[k, : int(row.sum())] = torch.nonzero(row)[:, 0]
+    return F.multilabel_margin_loss(p, lists, reduction=reduction)
+
+
 def smoothings(*values, **others):
     return [{**others, "label_smoothing": value} for value in values]
 
@@ -395,6 +428,43 @@ LOSS_COUNTERPARTS = {
     "mean_squared_error": (losses.MeanSquaredError, [{}], F.mse_loss),
     "mean_absolute_error": (losses.MeanAbsoluteError, [{}], F.l1_loss),
     "huber": (losses.Huber, [{"delta": 1.0}, {"delta": 0.3}, {"delta": 4.0}], F.huber_loss),
+    "mean_absolute_percentage_error": (
+        losses.MeanAbsolutePercentageError, [{"eps": eps} for eps in (1e-7, 0.5)], percent,
+    ),
+    "mean_squared_logarithmic_error": (
+        losses.MeanSquaredLogarithmicError, [{"eps": eps} for eps in (1e-7, 0.0, 0.5)], logarithms,
+    ),
+    "smooth_l1": (losses.SmoothL1, [{"beta": 1.0}, {"beta": 0.3}, {"beta": 4.0}], F.smooth_l1_loss),
+    # F.soft_margin_loss overflows
+    "soft_margin": (losses.SoftMargin, [{}], lambda p, y, reduction: reduced(-F.logsigmoid(y * p), reduction)),
+    "margin_ranking": (
+        losses.MarginRanking, [{"margin": margin} for margin in (0.25, 2.5)],
+        lambda p, y, reduction, margin: F.margin_ranking_loss(p, 0 * p.detach(), y, margin, reduction=reduction),
+    ),
+    "hinge_embedding": (
+        losses.HingeEmbedding, [{"margin": margin} for margin in (0.25, 2.5)],
+        lambda p, y, reduction, margin: F.hinge_embedding_loss(p, y, margin, reduction=reduction),
+    ),
+    "cosine_embedding": (losses.CosineEmbedding, [{"margin": margin} for margin in (0.25, -0.6)], cosines),
+    "dice": (losses.Dice, [{"eps": eps} for eps in (1e-7, 1.0)], dice),
+    "categorical_focal": (
+        losses.CategoricalFocalCrossEntropy,
+        [{"from_logits": False, "label_smoothing": smoothing, "alpha": alpha, "gamma": gamma}
+         for smoothing, alpha, gamma in ((0.0, 0.25, 2.0), (0.3, 1.0, 0.0), (0.0, 0.5, 1.5))],
+        focal_rows,
+    ),
+    "softmax_focal": (
+        losses.CategoricalFocalCrossEntropy,
+        [{"from_logits": True, "label_smoothing": smoothing, "alpha": alpha, "gamma": gamma}
+         for smoothing, alpha, gamma in ((0.0, 0.25, 2.0), (0.3, 1.0, 0.0), (0.0, 0.5, 1.5))],
+        focal_rows,
+    ),
+    "nll": (losses.NLL, [{}], F.nll_loss),
+    "multi_margin": (
+        losses.MultiMargin, [{"margin": margin, "p": p} for margin in (1.0, 0.25) for p in (1, 2)],
+        lambda x, y, reduction, margin, p: F.multi_margin_loss(x, y, p, margin, reduction=reduction),
+    ),
+    "multi_label_margin": (losses.MultiLabelMargin, [{}], of_lists),
     "log_cosh": (losses.LogCosh, [{}], log_cosh),
     "hinge": (losses.Hinge, [{}], hinge),
     "squared_hinge": (losses.SquaredHinge, [{}], lambda p, y, reduction: hinge(p, y, reduction, 2)),
@@ -459,6 +529,13 @@ LOSS_COUNTERPARTS = {
 LOSS_ROWS = [name for name, row in TABLE.items() if row.family == "loss" and row.differentiable]
 
 
+def domain_of_targets(row, name):
+    """Return the domain of a row's targets, or that of labels, which its class makes rows of."""
+    domain = row.domain.get(name)
+    cls = LOSS_COUNTERPARTS[row.name][0] if row.name in LOSS_COUNTERPARTS else None
+    return "label" if domain == "one_hot" and cls and cls.targets == "labels" else domain
+
+
 def random_batch(row, rng):
     """Return y_pred and y_true from the row's domain."""
     shape = (9, 5)
@@ -478,7 +555,7 @@ def random_batch(row, rng):
         "group": lambda: rng.permutation(np.arange(9) % 3) - 1,
         "nonnegative": lambda: rng.poisson(2, shape).astype(float),
         "probability": lambda: rng.uniform(0.01, 0.99, shape),
-    }[row.domain.get(second)]()
+    }[domain_of_targets(row, second)]()
     if row.name == "gaussian_nll":
         return rng.standard_normal((9, 10)) * 3, y
     # torchvision's and the paper's focal loss are for hard targets
@@ -487,7 +564,13 @@ def random_batch(row, rng):
 
 def edge_batches(row):
     """Yield y_pred and y_true of one row each, so that no value hides beside a larger one."""
-    first, second = [*(row.domain.get(o.name) for o in row.kernels[f"{row.name}_forward"].inputs), None][:2]
+    names = [*(o.name for o in row.kernels[f"{row.name}_forward"].inputs), None][:2]
+    first, second = row.domain.get(names[0]), domain_of_targets(row, names[1])
+    if row.name == "multi_label_margin":
+        for values in np.array([[0, 0.1, 0], [1000, 0, -1000], [1e-9, -1e-9, 0.5], [37, 0, -37], [-746, 0, 2]], float):
+            for bits in itertools.product((0.0, 1.0), repeat=3):
+                yield values[None], np.array([bits])
+        return
     if row.name == "triplet_semi_hard":
         return  # PyTorch has no derivative at a distance of 0; the rest is test_losses.py's
     if row.name == "triplet_margin":
@@ -584,6 +667,77 @@ def test_smoothed_labels(smoothing):
     want.backward()
     assert_close(loss(y, z), want, smoothing)
     assert_close(loss.gradient(y, z), inputs.grad, smoothing, atol=ATOL)
+
+
+CLASS_WEIGHTS = [{0: 2.5, 3: 0.25}, [1.0, 0.0, 3.0, 0.5, 2.0]]
+
+
+@pytest.mark.parametrize("class_weight", CLASS_WEIGHTS, ids=["dict", "list"])
+@pytest.mark.parametrize("ignored", [None, 1, -100])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_weights_of_classes(smoothing, ignored, class_weight):
+    rng = np.random.default_rng(7)
+    z, y = 3 * rng.standard_normal((12, 5)), rng.integers(5, size=12)
+    if ignored == -100:
+        y[::4] = ignored
+    each = np.ones(5)
+    each[list(class_weight) if isinstance(class_weight, dict) else slice(5)] = (
+        list(class_weight.values()) if isinstance(class_weight, dict) else class_weight
+    )
+    options = {"ignore_index": ignored, "class_weight": class_weight}
+    theirs = {"weight": tensor(each), "ignore_index": -7 if ignored is None else ignored}
+    logs = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    for reduction in ("mean", "sum", "none"):
+        cases = [
+            (
+                losses.SparseCategoricalCrossEntropy(True, smoothing, reduction, **options),
+                z,
+                lambda x, r=reduction: F.cross_entropy(x, tensor(y), label_smoothing=smoothing, reduction=r, **theirs),
+            )
+        ]
+        if not smoothing:
+            nll = losses.NLL(reduction, **options)
+            cases.append((nll, logs, lambda x, r=reduction: F.nll_loss(x, tensor(y), reduction=r, **theirs)))
+            own = losses.SparseCategoricalCrossEntropy(False, 0.0, reduction, **options)
+            of = lambda x, r=reduction: F.nll_loss(x.log(), tensor(y), reduction=r, **theirs)  # noqa: E731
+            cases.append((own, np.exp(logs), of))
+        for loss, given, counterpart in cases:
+            inputs = tensor(given, True)
+            want = counterpart(inputs)
+            want.sum().backward()
+            for backend in (None, "numpy", "numba"):
+                assert_close(loss(y, given, backend), want, loss, atol=ATOL)
+                assert_close(loss.gradient(y, given, backend), inputs.grad, loss, atol=ATOL)
+    if ignored is None:
+        # one-hot rows are the same classes
+        hot = losses.CategoricalCrossEntropy(True, smoothing, class_weight=class_weight)
+        want = F.cross_entropy(tensor(z), tensor(y), label_smoothing=smoothing, **theirs)
+        assert_close(hot(np.eye(5)[y], z), want, hot)
+
+
+def test_alpha_of_classes():
+    rng = np.random.default_rng(8)
+    z, y, alpha = rng.standard_normal((9, 4)), np.eye(4)[rng.integers(4, size=9)], [0.5, 1.0, 0.0, 2.0]
+    for from_logits, p in ((True, z), (False, np.exp(z) / np.exp(z).sum(axis=1, keepdims=True))):
+        loss, inputs = losses.CategoricalFocalCrossEntropy(from_logits, 0.1, alpha, 1.5), tensor(p, True)
+        want = focal_rows(inputs, tensor(y), "mean", from_logits, 0.1, alpha, 1.5)
+        want.backward()
+        assert_close(loss(y, p), want, loss)
+        assert_close(loss.gradient(y, p), inputs.grad, loss, atol=ATOL)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_pairs(reduction):
+    """PyTorch's losses of two inputs are ours of their difference, or of their cosine."""
+    rng = np.random.default_rng(9)
+    (a, b), y = rng.standard_normal((2, 8, 5)), rng.choice([-1.0, 1.0], 8)
+    cosine = (a * b).sum(axis=1) / np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+    loss = losses.CosineEmbedding(0.1, reduction)
+    want = F.cosine_embedding_loss(tensor(a), tensor(b), tensor(y), 0.1, reduction=reduction)
+    assert_close(loss(y, cosine), want, loss)
+    loss, y = losses.MarginRanking(0.3, reduction), y[:, None]
+    want = F.margin_ranking_loss(tensor(a), tensor(b), tensor(y), 0.3, reduction=reduction)
+    assert_close(loss(np.broadcast_to(y, a.shape), a - b), want, loss)
 
 
 def test_losses_of_scikit_learn():

@@ -33,6 +33,10 @@ VALUES = {
     "lr": 0.25,
     "max_step": 9.0, "min_step": 1e-4, "output_dim": 3, "rate": 0.25, "rho": 0.5, "shrink": 0.4, "std": 0.3,
     "threshold": 0.25, "units": 5, "use_bias": False, "value": 2.0,
+    "activation": None, "alpha": 0.3, "alpha_initializer": 0.5, "beta1": 0.7, "beta2": 0.6, "class_weight": [1.0, 2.0],
+    "end_lr": 0.2, "eps": 1e-2,
+    "high": 0.5, "ignore_index": -1, "input_dim": 5, "input_shape": 3, "low": -0.5, "lr": 0.25, "output_dim": 3,
+    "rate": 0.25, "rho": 0.5, "std": 0.3, "threshold": 0.25, "units": 5, "use_bias": False, "value": 2.0,
 }  # fmt: skip
 #: For rows of a base class.
 ONE_OF = {
@@ -541,11 +545,18 @@ def test_losses_are_pytorch_s(reduction):
         ("SmoothL1Loss", Y, 3 * P, {"beta": 1.0}), ("BCELoss", BINARY, P, {}), ("BCEWithLogitsLoss", BINARY, 3 * P, {}),
         ("CrossEntropyLoss", LABELS, 3 * P, {}), ("CrossEntropyLoss", LABELS, 3 * P, {"label_smoothing": 0.1}),
         ("CrossEntropyLoss", LABELS, 3 * P, {"ignore_index": 1}), ("PoissonNLLLoss", Y, P, {}),
-        ("PoissonNLLLoss", Y, P, {"log_input": False, "eps": 1e-3}),
+        ("PoissonNLLLoss", Y, P, {"log_input": False, "eps": 1e-3}), ("SmoothL1Loss", Y, 3 * P, {"beta": 0.3}),
+        ("NLLLoss", LABELS, P, {"ignore_index": 1}), ("MultiMarginLoss", LABELS, P, {"p": 2, "margin": 0.5}),
+        ("SoftMarginLoss", 2 * BINARY - 1, P, {}), ("HingeEmbeddingLoss", 2 * BINARY - 1, P, {"margin": 0.5}),
     ):  # fmt: skip
         own = getattr(losses, name)(reduction=reduction, **options)
         theirs = getattr(torch().nn, name)(reduction=reduction, **options)
         close(own(y_true, y_pred), theirs(torch().tensor(y_pred), torch().tensor(y_true)), 1e-9)
+    weight = np.array([1.0, 2.0, 4.0])
+    for name in ("CrossEntropyLoss", "NLLLoss"):
+        theirs = getattr(torch().nn, name)(weight=torch().tensor(weight), reduction=reduction)
+        own = getattr(losses, name)(weight=weight, reduction=reduction)
+        close(own(LABELS, 3 * P), theirs(torch().tensor(3 * P), torch().tensor(LABELS)), 1e-9)
     anchor, positive, negative = P[:4], P[4:], Y[:4]
     theirs = torch().nn.TripletMarginLoss(reduction=reduction)(*map(torch().tensor, (anchor, positive, negative)))
     close(losses.TripletMarginLoss(reduction=reduction, p=2)(anchor, positive, negative), theirs, 1e-9)
@@ -556,17 +567,12 @@ def test_losses_that_are_not_pytorch_s():
     divergence = losses.KLDivergence()(y.numpy(), ROWS)
     close(divergence, torch().nn.KLDivLoss(reduction="batchmean")(logs, y), 1e-9)
     assert abs(divergence - torch().nn.KLDivLoss()(logs, y).item()) > 0.01
-    z = torch().tensor(3 * P, requires_grad=True)
-    value = torch().nn.NLLLoss()(torch().log_softmax(z, 1), torch().tensor(LABELS))
-    value.backward()
-    own = losses.SparseCategoricalCrossEntropy(from_logits=True)
-    close(own(LABELS, 3 * P), value, 1e-9)
-    close(own.gradient(LABELS, 3 * P), z.grad)
-    smooth = torch().nn.SmoothL1Loss(beta=0.3)(torch().tensor(P), torch().tensor(Y))
-    close(losses.Huber(delta=0.3)(Y, P) / 0.3, smooth, 1e-9)
-    together = torch().ones(8)
-    pairs = torch().nn.CosineEmbeddingLoss()(torch().tensor(P), torch().tensor(Y), together)
-    close(1 + losses.CosineSimilarity()(Y, P), pairs, 1e-6)
+    weight = torch().tensor([1.0, 2.0, 4.0]).double()
+    rows = torch().nn.CrossEntropyLoss(weight)(torch().tensor(3 * P), torch().tensor(ONE_HOT)) * 8
+    own = losses.CategoricalCrossEntropy(True, class_weight=[1, 2, 4])
+    close(own(ONE_HOT, 3 * P) * weight[LABELS].sum(), rows, 1e-9)
+    several = torch().nn.MultiLabelSoftMarginLoss()(torch().tensor(P), torch().tensor(BINARY))
+    close(losses.BinaryCrossEntropy(from_logits=True)(BINARY, P), several, 1e-9)
 
 
 def test_losses_are_keras_s():
@@ -581,6 +587,9 @@ def test_losses_are_keras_s():
         ("SparseCategoricalCrossentropy", LABELS, 3 * P, {"from_logits": True}),
         ("SparseCategoricalCrossentropy", LABELS, 3 * P, {"from_logits": True, "ignore_class": 1}),
         ("BinaryFocalCrossentropy", BINARY, 3 * P, {"from_logits": True, "apply_class_balancing": True}),
+        ("CategoricalFocalCrossentropy", ONE_HOT, ROWS, {"alpha": 0.5, "gamma": 1.5}), ("Dice", Y, P, {}),
+        ("CategoricalFocalCrossentropy", ONE_HOT, 3 * P, {"from_logits": True, "label_smoothing": 0.1}),
+        ("MeanAbsolutePercentageError", Y, P, {}), ("MeanSquaredLogarithmicError", Y, P, {}),
     ):  # fmt: skip
         theirs = getattr(keras().losses, name)
         own = getattr(losses, name)(**mean, **options)

@@ -180,6 +180,57 @@ cdef api int categorical_hinge_backward(
     return FASTBP_OK
 
 
+cdef api int multi_label_margin_forward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *y_pred = buffers[0]
+    cdef const real *y_true = buffers[1]
+    cdef real *elements = buffers[2]
+    cdef real *sample_loss = buffers[3]
+    cdef real half = <real>0.5, m
+    cdef intptr_t i, j, k, batch = sizes[0], n = sizes[1]
+    for i in range(batch):
+        memset(elements, 0, n * sizeof(real))
+        for j in range(n):
+            if y_true[j] > half:
+                for k in range(n):
+                    if not y_true[k] > half:
+                        m = ONE - (y_pred[j] - y_pred[k])
+                        elements[k] += 0 if m <= 0 else m  # NaN stays
+        sample_loss[i] = total(primitives, elements, n) / <real>max(n, 1)
+        y_pred += n
+        y_true += n
+        elements += n
+    buffers[4][0] = reduced(total(primitives, sample_loss, batch), attributes, batch)
+    return FASTBP_OK
+
+
+cdef api int multi_label_margin_backward(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const real *y_pred = buffers[0]
+    cdef const real *y_true = buffers[1]
+    cdef real *dy_pred = buffers[2]
+    cdef real half = <real>0.5, factor
+    cdef intptr_t i, j, k, batch = sizes[0], n = sizes[1]
+    factor = <real>(1.0 / <double>(max(n, 1) * (batch if attributes[0] != 0 else 1)))
+    for i in range(batch):
+        memset(dy_pred, 0, n * sizeof(real))
+        for j in range(n):
+            if y_true[j] > half:
+                for k in range(n):
+                    if not y_true[k] > half and ONE - (y_pred[j] - y_pred[k]) > 0:
+                        dy_pred[k] += ONE
+                        dy_pred[j] -= ONE
+        for j in range(n):
+            dy_pred[j] *= factor
+        y_pred += n
+        y_true += n
+        dy_pred += n
+    return FASTBP_OK
+
+
+
 cdef api int triplet_margin_forward(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
 ) noexcept nogil:

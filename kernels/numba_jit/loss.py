@@ -165,6 +165,46 @@ def categorical_hinge_backward(buffers, sizes, attributes, primitives):
     return OK
 
 
+def multi_label_margin_forward(buffers, sizes, attributes, primitives):
+    y_pred, y_true, elements, sample_loss = buffers[0], buffers[1], buffers[2], buffers[3]
+    batch, n = sizes[0], sizes[1]
+    zero, half, one = real(y_pred, 0), real(y_pred, 0.5), real(y_pred, 1)
+    for i in range(batch):
+        row = range(i * n, (i + 1) * n)
+        for k in row:
+            elements[k] = zero
+        for j in row:
+            if y_true[j] > half:
+                for k in row:
+                    if not y_true[k] > half:
+                        m = one - (y_pred[j] - y_pred[k])
+                        elements[k] += zero if m <= zero else m  # NaN stays
+        sample_loss[i] = total(primitives, offset(elements, i * n), n) / real(y_pred, max(n, 1))
+    buffers[4][0] = reduced(total(primitives, sample_loss, batch), attributes, batch)
+    return OK
+
+
+def multi_label_margin_backward(buffers, sizes, attributes, primitives):
+    y_pred, y_true, dy_pred = buffers[0], buffers[1], buffers[2]
+    batch, n = sizes[0], sizes[1]
+    zero, half, one = real(y_pred, 0), real(y_pred, 0.5), real(y_pred, 1)
+    factor = real(y_pred, 1 / (max(n, 1) * divisor(attributes, batch)))
+    for i in range(batch):
+        row = range(i * n, (i + 1) * n)
+        for k in row:
+            dy_pred[k] = zero
+        for j in row:
+            if y_true[j] > half:
+                for k in row:
+                    if not y_true[k] > half and one - (y_pred[j] - y_pred[k]) > zero:
+                        dy_pred[k] += one
+                        dy_pred[j] -= one
+        for k in row:
+            dy_pred[k] *= factor
+    return OK
+
+
+
 def triplet_margin_forward(buffers, sizes, attributes, primitives):
     y_pred, elements, length, sample_loss = buffers[0], buffers[1], buffers[2], buffers[3]
     batch, n = sizes[0], sizes[1]

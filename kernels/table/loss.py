@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ..words import below_one, clip, semi_hard, sigmoid, softplus
 
 _LABELS = "it goes to the elements that labels name"
+_PAIRS = "it is of all pairs of classes"
 
 _BISHOP = "Bishop 2006, Pattern Recognition and Machine Learning"
 _CLIP = (
@@ -69,6 +70,57 @@ def mean_absolute_error_backward(y_pred, y_true, mean):
     return np.where(d > 0, f, np.where(d < 0, -f, d * f))
 
 
+MEAN_ABSOLUTE_PERCENTAGE_ERROR = Row(
+    "mean_absolute_percentage_error",
+    "loss",
+    attributes={"mean": 1.0, "eps": 1e-7},
+    saved=["y_pred", "y_true"],
+    mean_over="elements",
+    sample="elements",
+    note="in percent of abs(y_true), which counts as eps where it is less; the derivative at a difference of 0 is 0",
+    source="Keras' MeanAbsolutePercentageError",
+)
+
+
+@MEAN_ABSOLUTE_PERCENTAGE_ERROR.kernel("y_pred[n], y_true[n] -> elements[n], loss[]")
+def mean_absolute_percentage_error_forward(y_pred, y_true, mean, eps):
+    elements = 100 * np.abs((y_pred - y_true) / np.maximum(np.abs(y_true), eps))
+    return elements, elements.sum() / (y_pred.size if mean else 1)
+
+
+@MEAN_ABSOLUTE_PERCENTAGE_ERROR.kernel("y_pred[n], y_true[n] -> dy_pred[n]", inplace=["dy_pred=y_pred"])
+def mean_absolute_percentage_error_backward(y_pred, y_true, mean, eps):
+    d = y_pred - y_true
+    f = 100 / (y_pred.size if mean else 1)
+    return np.where(d > 0, f, np.where(d < 0, -f, d * f)) / np.maximum(np.abs(y_true), eps)
+
+
+MEAN_SQUARED_LOGARITHMIC_ERROR = Row(
+    "mean_squared_logarithmic_error",
+    "loss",
+    attributes={"mean": 1.0, "eps": 1e-7},
+    saved=["y_pred", "y_true"],
+    mean_over="elements",
+    sample="elements",
+    note="of log1p of both; what is below eps counts as eps, with a derivative of 0",
+    source="Keras' MeanSquaredLogarithmicError",
+)
+
+
+@MEAN_SQUARED_LOGARITHMIC_ERROR.kernel("y_pred[n], y_true[n] -> elements[n], loss[]")
+def mean_squared_logarithmic_error_forward(y_pred, y_true, mean, eps):
+    d = np.log1p(np.maximum(y_pred, eps)) - np.log1p(np.maximum(y_true, eps))
+    elements = d * d
+    return elements, elements.sum() / (y_pred.size if mean else 1)
+
+
+@MEAN_SQUARED_LOGARITHMIC_ERROR.kernel("y_pred[n], y_true[n] -> dy_pred[n]", inplace=["dy_pred=y_pred"])
+def mean_squared_logarithmic_error_backward(y_pred, y_true, mean, eps):
+    d = np.log1p(np.maximum(y_pred, eps)) - np.log1p(np.maximum(y_true, eps))
+    return np.where(y_pred < eps, 0, d / (1 + y_pred)) * (2 / (y_pred.size if mean else 1))
+
+
+
 HUBER = Row(
     "huber",
     "loss",
@@ -94,6 +146,31 @@ def huber_forward(y_pred, y_true, mean, delta):
 @HUBER.kernel("y_pred[n], y_true[n] -> dy_pred[n]", inplace=["dy_pred=y_pred"])
 def huber_backward(y_pred, y_true, mean, delta):
     return clip(y_pred - y_true, -delta, delta) * (1 / (y_pred.size if mean else 1))
+
+
+SMOOTH_L1 = Row(
+    "smooth_l1",
+    "loss",
+    attributes={"mean": 1.0, "beta": 1.0},
+    saved=["y_pred", "y_true"],
+    mean_over="elements",
+    sample="elements",
+    note="half a square over beta up to beta, the distance less beta / 2 beyond: huber divided by delta",
+    source="Girshick 2015, ICCV; PyTorch's SmoothL1Loss",
+)
+
+
+@SMOOTH_L1.kernel("y_pred[n], y_true[n] -> elements[n], loss[]")
+def smooth_l1_forward(y_pred, y_true, mean, beta):
+    a = np.abs(y_pred - y_true)
+    elements = np.where(a < beta, 0.5 * (a * a) / beta, a - 0.5 * beta)
+    return elements, elements.sum() / (y_pred.size if mean else 1)
+
+
+@SMOOTH_L1.kernel("y_pred[n], y_true[n] -> dy_pred[n]", inplace=["dy_pred=y_pred"])
+def smooth_l1_backward(y_pred, y_true, mean, beta):
+    return clip((y_pred - y_true) / beta, -1, 1) * (1 / (y_pred.size if mean else 1))
+
 
 
 LOG_COSH = Row(
@@ -172,6 +249,106 @@ def squared_hinge_forward(y_pred, y_true, mean):
 def squared_hinge_backward(y_pred, y_true, mean):
     m = np.maximum(1 - y_true * y_pred, 0)
     return m * y_true * (-2 / (y_pred.size if mean else 1))
+
+
+SOFT_MARGIN = Row(
+    "soft_margin",
+    "loss",
+    attributes={"mean": 1.0},
+    domain={"y_true": "sign"},
+    saved=["y_pred", "y_true"],
+    mean_over="elements",
+    sample="elements",
+    note="log(1 + exp(-y_true y_pred)), a softplus, which cannot overflow; targets are -1 and 1",
+    source="PyTorch's SoftMarginLoss; Hastie, Tibshirani & Friedman 2009, eq. 10.18",
+)
+
+
+@SOFT_MARGIN.kernel("y_pred[n], y_true[n] -> elements[n], loss[]")
+def soft_margin_forward(y_pred, y_true, mean):
+    elements = softplus(-y_true * y_pred)
+    return elements, elements.sum() / (y_pred.size if mean else 1)
+
+
+@SOFT_MARGIN.kernel("y_pred[n], y_true[n] -> dy_pred[n]", inplace=["dy_pred=y_pred"])
+def soft_margin_backward(y_pred, y_true, mean):
+    return y_true * sigmoid(-y_true * y_pred) * (-1 / (y_pred.size if mean else 1))
+
+
+MARGIN_RANKING = Row(
+    "margin_ranking",
+    "loss",
+    attributes={"mean": 1.0, "margin": 0.0},
+    domain={"y_true": "sign"},
+    saved=["y_pred", "y_true"],
+    mean_over="elements",
+    sample="elements",
+    note="y_pred is the difference of a pair, y_true 1 where the first is to be higher; the slope at the margin is 0",
+    source="PyTorch's MarginRankingLoss; Herbrich, Graepel & Obermayer 1999, ICANN",
+)
+
+
+@MARGIN_RANKING.kernel("y_pred[n], y_true[n] -> elements[n], loss[]")
+def margin_ranking_forward(y_pred, y_true, mean, margin):
+    elements = np.maximum(margin - y_true * y_pred, 0)
+    return elements, elements.sum() / (y_pred.size if mean else 1)
+
+
+@MARGIN_RANKING.kernel("y_pred[n], y_true[n] -> dy_pred[n]", inplace=["dy_pred=y_pred"])
+def margin_ranking_backward(y_pred, y_true, mean, margin):
+    f = -1 / (y_pred.size if mean else 1)
+    return np.where(y_true * y_pred < margin, y_true * f, 0)
+
+
+HINGE_EMBEDDING = Row(
+    "hinge_embedding",
+    "loss",
+    attributes={"mean": 1.0, "margin": 1.0},
+    domain={"y_true": "sign"},
+    saved=["y_pred", "y_true"],
+    mean_over="elements",
+    sample="elements",
+    note="y_pred is the distance of a pair, y_true 1 where the two belong together; the derivative at the margin is 0",
+    source="PyTorch's HingeEmbeddingLoss",
+)
+
+
+@HINGE_EMBEDDING.kernel("y_pred[n], y_true[n] -> elements[n], loss[]")
+def hinge_embedding_forward(y_pred, y_true, mean, margin):
+    elements = np.where(y_true > 0, y_pred, np.maximum(margin - y_pred, 0))
+    return elements, elements.sum() / (y_pred.size if mean else 1)
+
+
+@HINGE_EMBEDDING.kernel("y_pred[n], y_true[n] -> dy_pred[n]", inplace=["dy_pred=y_pred"])
+def hinge_embedding_backward(y_pred, y_true, mean, margin):
+    f = 1 / (y_pred.size if mean else 1)
+    return np.where(y_true > 0, f, np.where(y_pred < margin, y_pred.dtype.type(-f), 0))
+
+
+COSINE_EMBEDDING = Row(
+    "cosine_embedding",
+    "loss",
+    attributes={"mean": 1.0, "margin": 0.0},
+    domain={"y_true": "sign"},
+    saved=["y_pred", "y_true"],
+    mean_over="elements",
+    sample="elements",
+    note="y_pred is the cosine of a pair, y_true 1 where the two belong together; the derivative at the margin is 0",
+    source="PyTorch's CosineEmbeddingLoss",
+)
+
+
+@COSINE_EMBEDDING.kernel("y_pred[n], y_true[n] -> elements[n], loss[]")
+def cosine_embedding_forward(y_pred, y_true, mean, margin):
+    elements = np.where(y_true > 0, 1 - y_pred, np.maximum(y_pred - margin, 0))
+    return elements, elements.sum() / (y_pred.size if mean else 1)
+
+
+@COSINE_EMBEDDING.kernel("y_pred[n], y_true[n] -> dy_pred[n]", inplace=["dy_pred=y_pred"])
+def cosine_embedding_backward(y_pred, y_true, mean, margin):
+    f = 1 / (y_pred.size if mean else 1)
+    return np.where(y_true > 0, -f, np.where(y_pred > margin, y_pred.dtype.type(f), 0))
+
 
 
 CONTRASTIVE = Row(
@@ -445,6 +622,65 @@ def categorical_cross_entropy_backward(y_pred, y_true, mean, eps):
     return y_true / q * (-1 / (len(y_pred) if mean else 1))
 
 
+CATEGORICAL_FOCAL = Row(
+    "categorical_focal",
+    "loss",
+    attributes={"mean": 1.0, "eps": 1e-15, "gamma": 2.0, "alpha": 0.25},
+    domain={"y_pred": "probability", "y_true": "one_hot"},
+    saved=["y_pred", "y_true"],
+    mean_over="rows",
+    sample="elements",
+    note="categorical_cross_entropy with each term times alpha (1 - p)**gamma. " + _CLIP,
+    source="Lin et al. 2017, ICCV, eq. 5; Keras' CategoricalFocalCrossentropy",
+)
+
+
+@CATEGORICAL_FOCAL.kernel("y_pred[batch,n], y_true[batch,n] -> elements[batch,n], loss[]")
+def categorical_focal_forward(y_pred, y_true, mean, eps, gamma, alpha):
+    q = clip(y_pred, eps, below_one(y_pred, eps))
+    elements = -alpha * y_true * np.exp(gamma * np.log(1 - q)) * np.log(q)
+    return elements, elements.sum() / (len(y_pred) if mean else 1)
+
+
+@CATEGORICAL_FOCAL.kernel("y_pred[batch,n], y_true[batch,n] -> dy_pred[batch,n]", inplace=["dy_pred=y_pred"])
+def categorical_focal_backward(y_pred, y_true, mean, eps, gamma, alpha):
+    q = clip(y_pred, eps, below_one(y_pred, eps))
+    slope = gamma * np.log(q) / (1 - q) - 1 / q
+    return alpha * y_true * np.exp(gamma * np.log(1 - q)) * slope * (1 / (len(y_pred) if mean else 1))
+
+
+DICE = Row(
+    "dice",
+    "loss",
+    attributes={"mean": 1.0, "eps": 1e-7},
+    domain={"y_pred": "probability", "y_true": "probability", "overlap": "nonnegative", "size": "nonnegative"},
+    saved=["y_true", "overlap", "size"],
+    mean_over="rows",
+    sample="sample_loss",
+    note="1 less twice the overlap of a row over the sum of both sizes, with eps in both parts of the fraction",
+    source="Milletari, Navab & Ahmadi 2016, 3DV; Keras' Dice(axis=-1)",
+)
+
+
+@DICE.kernel(
+    "y_pred[batch,n], y_true[batch,n] -> "
+    "elements[batch,n], overlap[batch], size[batch], sample_loss[batch], loss[]",
+    work=["elements"],
+)
+def dice_forward(y_pred, y_true, mean, eps):
+    overlap = 2 * (y_true * y_pred).sum(axis=1) + eps
+    size = (y_true + y_pred).sum(axis=1) + eps
+    sample_loss = 1 - overlap / size
+    return overlap, size, sample_loss, sample_loss.sum() / (len(y_pred) if mean else 1)
+
+
+@DICE.kernel("y_true[batch,n], overlap[batch], size[batch] -> dy_pred[batch,n]", inplace=["dy_pred=y_true"])
+def dice_backward(y_true, overlap, size, mean, eps):
+    share = (overlap / size)[:, None]
+    return (share - 2 * y_true) / size[:, None] * (1 / (len(y_true) if mean else 1))
+
+
+
 KL_DIVERGENCE = Row(
     "kl_divergence",
     "loss",
@@ -594,6 +830,151 @@ def sparse_softmax_cross_entropy_and_gradient(logits, y_true, mean):
     dlogits[own] -= 1
     dlogits *= 1 / (len(z) if mean else 1)
     return sample_loss, sample_loss.sum() / (len(z) if mean else 1), dlogits
+
+
+SOFTMAX_FOCAL = Row(
+    "softmax_focal",
+    "loss",
+    attributes={"mean": 1.0, "eps": 1e-15, "gamma": 2.0, "alpha": 0.25},
+    domain={"y_true": "one_hot", "probabilities": "probability"},
+    saved=["probabilities", "slope", "y_true"],
+    mean_over="rows",
+    sample="sample_loss",
+    note=(
+        "categorical_focal on logits, softmax included: p is clipped in (1 - p)**gamma, not in its logarithm. slope is "
+        "p times the derivative of each term by p"
+    ),
+    source="Lin et al. 2017, ICCV, eq. 5; Keras' CategoricalFocalCrossentropy",
+)
+
+
+@SOFTMAX_FOCAL.kernel(
+    "logits[batch,n], y_true[batch,n] -> "
+    "probabilities[batch,n], slope[batch,n], elements[batch,n], sample_loss[batch], loss[]",
+    work=["elements"],
+)
+def softmax_focal_forward(logits, y_true, mean, eps, gamma, alpha):
+    z = logits - logits.max(axis=1, keepdims=True)
+    e = np.exp(z)
+    s = e.sum(axis=1, keepdims=True)
+    probabilities = e / s
+    log_p = z - np.log(s)
+    q = clip(probabilities, eps, below_one(logits, eps))
+    focus = np.exp(gamma * np.log(1 - q))
+    slope = alpha * focus * (gamma * probabilities / (1 - q) * log_p - 1)
+    elements = alpha * y_true * focus * log_p
+    sample_loss = -elements.sum(axis=1)
+    return probabilities, slope, sample_loss, sample_loss.sum() / (len(z) if mean else 1)
+
+
+@SOFTMAX_FOCAL.kernel("probabilities[batch,n], slope[batch,n], y_true[batch,n] -> dlogits[batch,n]")
+def softmax_focal_backward(probabilities, slope, y_true, mean, eps, gamma, alpha):
+    elements = y_true * slope
+    return (elements - probabilities * elements.sum(axis=1, keepdims=True)) * (1 / (len(y_true) if mean else 1))
+
+
+NLL = Row(
+    "nll",
+    "loss",
+    attributes={"mean": 1.0},
+    domain={"y_true": "one_hot"},
+    saved=["y_true"],
+    mean_over="rows",
+    sample="elements",
+    note="y_pred are the logarithms of probabilities, as log_softmax makes them; those of other classes may be -inf",
+    source="PyTorch's NLLLoss",
+)
+
+
+@NLL.kernel("y_pred[batch,n], y_true[batch,n] -> elements[batch,n], loss[]")
+def nll_forward(y_pred, y_true, mean):
+    elements = np.where(y_true > 0, -y_true * y_pred, 0)
+    return elements, elements.sum() / (len(y_pred) if mean else 1)
+
+
+@NLL.kernel("y_true[batch,n] -> dy_pred[batch,n]")
+def nll_backward(y_true, mean):
+    return y_true * (-1 / (len(y_true) if mean else 1))
+
+
+MULTI_MARGIN = Row(
+    "multi_margin",
+    "loss",
+    attributes={"mean": 1.0, "margin": 1.0, "squared": 0.0},
+    domain={"y_true": "one_hot"},
+    saved=["y_pred", "y_true"],
+    mean_over="rows",
+    sample="sample_loss",
+    note="the hinges of all other classes, or their squares, over the number of classes; the slope at the margin is 0",
+    source="PyTorch's MultiMarginLoss; Weston & Watkins 1999, ESANN",
+)
+
+
+@MULTI_MARGIN.kernel(
+    "y_pred[batch,n], y_true[batch,n] -> elements[batch,n], sample_loss[batch], loss[]", work=["elements"]
+)
+def multi_margin_forward(y_pred, y_true, mean, margin, squared):
+    own = (y_true * y_pred).sum(axis=1, keepdims=True)
+    m = np.maximum(margin - own + y_pred, 0)
+    elements = (1 - y_true) * (m * m if squared else m)
+    sample_loss = elements.sum(axis=1) / y_pred.shape[1]
+    return sample_loss, sample_loss.sum() / (len(y_pred) if mean else 1)
+
+
+@MULTI_MARGIN.kernel("y_pred[batch,n], y_true[batch,n] -> dy_pred[batch,n]")
+def multi_margin_backward(y_pred, y_true, mean, margin, squared):
+    own = (y_true * y_pred).sum(axis=1, keepdims=True)
+    m = np.maximum(margin - own + y_pred, 0)
+    slope = (1 - y_true) * (2 * m if squared else np.where(m > 0, y_pred.dtype.type(1), 0))
+    f = 1 / (y_pred.shape[1] * (len(y_pred) if mean else 1))
+    return (slope - y_true * slope.sum(axis=1, keepdims=True)) * f
+
+
+MULTI_LABEL_MARGIN = Row(
+    "multi_label_margin",
+    "loss",
+    attributes={"mean": 1.0},
+    domain={"y_true": "binary"},
+    saved=["y_pred", "y_true"],
+    mean_over="rows",
+    sample="sample_loss",
+    note=(
+        "the hinges of all pairs of a class of the row, where y_true is above 1/2, and one that is none, over the "
+        "number of classes; the derivative at a margin of 1 is 0"
+    ),
+    source="PyTorch's MultiLabelMarginLoss, which takes lists of labels",
+)
+
+
+@MULTI_LABEL_MARGIN.kernel(
+    "y_pred[batch,n], y_true[batch,n] -> elements[batch,n], sample_loss[batch], loss[]",
+    work=["elements"],
+    cost=lambda batch, n: batch * n * n,
+    by_hand=_PAIRS,
+)
+def multi_label_margin_forward(y_pred, y_true, mean):
+    own = y_true > 0.5
+    elements = np.zeros_like(y_pred)
+    for j in range(y_pred.shape[1]):
+        m = np.maximum(1 - (y_pred[:, j : j + 1] - y_pred), 0)
+        elements += np.where(own[:, j : j + 1] & ~own, m, 0)
+    sample_loss = elements.sum(axis=1) / max(y_pred.shape[1], 1)
+    return sample_loss, sample_loss.sum() / (len(y_pred) if mean else 1)
+
+
+@MULTI_LABEL_MARGIN.kernel(
+    "y_pred[batch,n], y_true[batch,n] -> dy_pred[batch,n]", cost=lambda batch, n: batch * n * n, by_hand=_PAIRS
+)
+def multi_label_margin_backward(y_pred, y_true, mean):
+    own = y_true > 0.5
+    dy_pred = np.zeros_like(y_pred)
+    for j in range(y_pred.shape[1]):
+        active = own[:, j : j + 1] & ~own & (1 - (y_pred[:, j : j + 1] - y_pred) > 0)
+        dy_pred += active
+        dy_pred[:, j] -= active.sum(axis=1)
+    dy_pred *= 1 / (max(y_pred.shape[1], 1) * (len(y_pred) if mean else 1))
+    return dy_pred
+
 
 
 CATEGORICAL_HINGE = Row(

@@ -63,6 +63,22 @@ def ignore_label_rows(y_true, rows, mean, ignored):
     return np.array([rows[0] - np.count_nonzero(y_true == int(ignored))])
 
 
+SHARE_WEIGHTS = Row(
+    "share_weights",
+    "weighting",
+    domain={"x": "nonnegative", "total": "nonnegative"},
+    note="total is the sum of what each row weighs: times this, a mean over the batch is one over the sum of weights",
+    source="PyTorch's CrossEntropyLoss(weight)",
+)
+
+
+@SHARE_WEIGHTS.kernel("x[batch,n], total[] -> y[batch,n]", inplace=["y=x"], split="batch")
+def share_weights(x, total):
+    # of no weight at all it is 0
+    return x * (len(x) / np.maximum(total, 1e-30))
+
+
+
 ADD = Row(
     "add", "weighting", source="a loss and its penalty; the gradients of all uses of a parameter or an output"
 )
