@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .data import Given
 from .kernels.pcg64 import WORDS
+from .metrics import Weighted
 from .program import BATCH, ROWS, Program
 from .program.passes import PASSES
 
@@ -500,8 +501,13 @@ def _bound(network: Network, layout: Layout, objective: Objective, metrics: bool
     if objective.weighted and objective.weight is None:
         objective.weight = _weights(network, layout, objective, "sample_weight", BATCH)
     y_true = objective.y_true.reshaped(y_pred.shape[:1]) if loss.takes_integers else objective.y_true.matrix()
+    weight = None if objective.weight is None else objective.weight.matrix()
     for metric in objective.head.metrics if metrics else ():
-        objective.metrics.append((metric, *metric.emit(program, loss, y_pred, y_true)))
+        if isinstance(metric, Weighted) and weight is not None:
+            emitted = metric.emit_weighted(program, loss, y_pred, y_true, weight)
+        else:
+            emitted = metric.emit(program, loss, y_pred, y_true)
+        objective.metrics.append((metric, *emitted))
     return y_pred, y_true
 
 

@@ -12,11 +12,12 @@ The functions have scikit-learn's names, arguments and results, and take arrays 
 from __future__ import annotations
 
 import math
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import kernels
+from . import kernels, losses
 from .checks import as_array, as_numbers, check_name, number, weights_of
 from .frames import object_numbers
 from .kernels.dtypes import REALS
@@ -25,7 +26,7 @@ from .naming import elsewhere
 from .registry import Registered, make, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from numpy.typing import ArrayLike
@@ -38,12 +39,17 @@ if TYPE_CHECKING:
 __all__ = [
     "AUC",
     "Accuracy",
+    "AveragePrecision",
     "BinaryAccuracy",
     "CategoricalAccuracy",
     "ConfusionMatrix",
     "F1Score",
+    "FBetaScore",
     "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanLoss",
     "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
     "Metric",
     "Precision",
     "R2Score",
@@ -52,6 +58,7 @@ __all__ = [
     "SparseCategoricalAccuracy",
     "SparseTopKCategoricalAccuracy",
     "TopKCategoricalAccuracy",
+    "Weighted",
     "accuracy_score",
     "average_precision_score",
     "balanced_accuracy_score",
@@ -250,7 +257,7 @@ def _averaged(score: Callable[..., Any], tallies: Tallies, average: str) -> floa
         return float(score((true_positives.sum(), n_predicted.sum(), n_true.sum())))
     # a class that neither occurs nor is predicted is ignored
     weights = n_true if average == "weighted" else (n_predicted + n_true > 0).astype(np.int64)
-    return math.fsum((score(tallies) * weights).tolist()) / weights.sum().item()
+    return math.fsum((score(tallies) * weights).tolist()) / (weights.sum().item() or 1)
 
 
 def _mean_of_classes(scores: np.ndarray, weights: np.ndarray | None) -> float:
@@ -720,9 +727,14 @@ def _area_of_classes(
         raise ValueError(f"average is {average!r}; for multi_class='ovo' it must be 'macro' or 'weighted'")
     if weights is not None:
         raise ValueError("sample_weight is given; with multi_class='ovo' rows weigh alike")
+    return _of_each_two(t, scores, average)
+
+
+def _of_each_two(t: np.ndarray, scores: np.ndarray, average: str | None) -> float:
+    """Return the mean of the areas of each two classes, plain or with how many rows have one of them."""
     areas, shares = [], []
-    for a in range(n):
-        for b in range(a + 1, n):
+    for a in range(scores.shape[1]):
+        for b in range(a + 1, scores.shape[1]):
             both = (t == a) | (t == b)
             first = t[both] == a
             areas.append((_area(first, scores[both, a]) + _area(~first, scores[both, b])) / 2)
@@ -1365,6 +1377,65 @@ class Metric(Registered, kind="metric"):
         """
         raise NotImplementedError
 
+    def measure(self, loss: Loss, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: np.ndarray | None) -> Any:
+        """Return what the metric is of arrays; what `emit_weighted` makes of the rows that it keeps.
+
+        Parameters
+        ----------
+        loss : Loss
+        y_true : ndarray, shape (rows, n) or (rows,)
+            As the loss takes them.
+        y_pred : ndarray, shape (rows, n)
+        sample_weight : ndarray of float64, shape (rows,), or None
+
+        Returns
+        -------
+        float or ndarray
+
+        Examples
+        --------
+        >>> from fastbp import losses
+        >>> labels, outputs = np.array([0, 1]), np.array([[2.0, 1.0], [3.0, 0.0]])
+        >>> Accuracy().measure(losses.SparseCategoricalCrossEntropy(True), labels, outputs, np.array([3.0, 1.0]))
+        0.75
+        """
+        raise NotImplementedError
+
+    def emit_weighted(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer, weight: Buffer) -> Emitted:
+        """Add to a program what the metric is made of where rows weigh: copies of them, which `measure` takes.
+
+        Parameters
+        ----------
+        program : Program
+        loss : Loss
+        y_pred, y_true : Buffer
+            As for `emit`.
+        weight : Buffer, shape (rows, 1)
+
+        Returns
+        -------
+        results, value
+            As for `emit`.
+
+        Examples
+        --------
+        >>> from fastbp import losses
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> y_pred, y_true, weight = (program.buffer(name, (BATCH, n)) for name, n in (("p", 3), ("t", 3), ("w", 1)))
+        >>> results, value = MeanAbsoluteError().emit_weighted(program, losses.Huber(), y_pred, y_true, weight)
+        >>> value(2, np.ones((2, 3)), np.array([[1.0] * 3, [3.0] * 3]), np.array([[3.0], [1.0]]))
+        0.5
+        """
+        kept, arrays_of = _kept(program, loss, y_pred, y_true)
+        weights = _result(program, "identity_forward", weight)
+
+        def value(rows: int, *arrays: np.ndarray) -> Any:
+            y_true, y_pred = arrays_of(*arrays[:-1])
+            return self.measure(loss, y_true, y_pred, arrays[-1].reshape(-1).astype(np.float64))
+
+        return [*kept, weights], value
+
     def get_config(self) -> str | list[Any]:
         """Return what `get` needs to make the same object again: its name, or its class and its arguments.
 
@@ -1386,8 +1457,28 @@ class Metric(Registered, kind="metric"):
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
 
 
+def _kept(
+    program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer
+) -> tuple[list[Buffer], Callable[..., tuple[np.ndarray, np.ndarray]]]:
+    """Return copies of targets and outputs of every row, and what makes y_true and y_pred of their arrays."""
+    outputs = _result(program, "identity_forward", y_pred)
+    if not loss.takes_integers:
+        return [_result(program, "identity_forward", y_true), outputs], lambda t, y: (t, y)
+    n = y_pred.shape[-1]
+    # the cell of the confusion matrix tells the label
+    return [_cells(program, loss, y_pred, y_true), outputs], lambda cells, y: (cells // n, y)
+
+
 class _Hits(Metric):
     """The share of hits among what is counted."""
+
+    def _hits(self, loss: Loss, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+        """Return of each row, or element, whether it is a hit."""
+        raise NotImplementedError
+
+    def measure(self, loss: Loss, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: np.ndarray | None) -> float:
+        """Return the share of hits of arrays."""
+        return _mean(self._hits(loss, y_true, y_pred), sample_weight)
 
     def _emit(self, program: Program, kernel: str, y_pred: Buffer, y_true: Buffer, **attributes: float) -> Emitted:
         per_row = math.prod(y_pred.shape[1:]) if KERNELS[kernel].elementwise else 1
@@ -1424,6 +1515,10 @@ class BinaryAccuracy(_Hits, names=("binary_accuracy",)):
         """Add the count of hits."""
         return self._emit(program, "binary_accuracy", y_pred, y_true, threshold=_cut(self.threshold, loss))
 
+    def _hits(self, loss: Loss, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+        hits: np.ndarray = (y_pred > _cut(self.threshold, loss)) == (y_true > 0.5)
+        return hits
+
 
 class CategoricalAccuracy(_Hits, names=("categorical_accuracy",)):
     """The share of rows with the largest output where the one-hot target is, ``argmax`` against ``argmax``.
@@ -1447,6 +1542,9 @@ class CategoricalAccuracy(_Hits, names=("categorical_accuracy",)):
     def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
         """Add the count of hits."""
         return self._emit(program, "categorical_accuracy", y_pred, y_true)
+
+    def _hits(self, loss: Loss, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+        return _in_first(y_pred, y_true.argmax(axis=1), getattr(self, "k", 1))
 
 
 class SparseCategoricalAccuracy(_Hits, names=("sparse_categorical_accuracy",)):
@@ -1472,6 +1570,9 @@ class SparseCategoricalAccuracy(_Hits, names=("sparse_categorical_accuracy",)):
         """Add the count of hits."""
         return self._emit(program, "sparse_categorical_accuracy", y_pred, y_true)
 
+    def _hits(self, loss: Loss, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+        return _in_first(y_pred, y_true, getattr(self, "k", 1))
+
 
 class Accuracy(_Hits, names=("accuracy",)):
     """The accuracy that belongs to a cross-entropy: sparse categorical, categorical or binary.
@@ -1494,8 +1595,15 @@ class Accuracy(_Hits, names=("accuracy",)):
 
     def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
         """Add the count of hits."""
+        return self._kind(loss).emit(program, loss, y_pred, y_true)
+
+    def _hits(self, loss: Loss, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+        return self._kind(loss)._hits(loss, y_true, y_pred)
+
+    @staticmethod
+    def _kind(loss: Loss) -> _Hits:
         kinds = (SparseCategoricalAccuracy(), CategoricalAccuracy(), BinaryAccuracy())
-        return next(kind for kind in kinds if kind.suits(loss)).emit(program, loss, y_pred, y_true)
+        return next(kind for kind in kinds if kind.suits(loss))
 
 
 class TopKCategoricalAccuracy(CategoricalAccuracy, names=("top_k_categorical_accuracy",)):
@@ -1559,50 +1667,117 @@ def _cells(program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Buff
 class Precision(Metric, names=("precision",)):
     """`precision_score` of the predicted classes: of the rows that are given a class, the share that has it.
 
-    After a binary cross-entropy an output above the threshold is class 1, and all outputs are counted together; after a
-    categorical one a row's class is its largest output.
+    After a binary cross-entropy an output above the threshold is class 1; after a categorical one a row's class is its
+    largest output.
 
     Parameters
     ----------
     threshold : float
         A probability, for a binary cross-entropy; see `BinaryAccuracy`.
-    average : {"macro", "micro", "weighted"}
-        Over classes, for a categorical cross-entropy; see `precision_score`.
+    average : {"macro", "micro", "weighted", "samples", None}
+        Over classes; see `precision_score`. A class that neither occurs nor is predicted is ignored. "samples" is of
+        several labels a row. None is an array, a number for each class, which only `evaluate` returns.
     name : str, optional
+    labels : list of int, optional
+        The classes that count, in this order; by default all.
+    multi_label : bool
+        After a binary cross-entropy, whether each output is a class of its own, which are averaged: so it is for
+        ``average=None`` and "samples". By default all outputs are counted together. It keeps a copy of all of them.
 
     Examples
     --------
     >>> Precision(threshold=0.25)
-    Precision(name='precision', threshold=0.25, average='macro')
+    Precision(name='precision', threshold=0.25, average='macro', labels=None, multi_label=False)
     """
 
     needs = "a cross-entropy loss"
-    _score: Callable[..., Any] = staticmethod(_precision)
 
-    def __init__(self, threshold: float = 0.5, average: str = "macro", name: str | None = None) -> None:
+    def __init__(
+        self,
+        threshold: float = 0.5,
+        average: str | None = "macro",
+        name: str | None = None,
+        labels: Sequence[int] | None = None,
+        multi_label: bool = False,
+    ) -> None:
         super().__init__(name)
-        check_name("average", average, AVERAGES)
+        if average is not None:
+            check_name("average", average, (*AVERAGES, "samples"))
         self.threshold, self.average = _threshold(threshold), average
+        self.labels = None if labels is None else _class_numbers(labels)
+        self.multi_label = bool(multi_label)
+
+    @property
+    def scalar(self) -> bool:  # type: ignore[override]
+        """Whether it is one number."""
+        return self.average is not None
+
+    def _score(self, tallies: Tallies) -> Any:
+        return _precision(tallies)
 
     def suits(self, loss: Loss) -> bool:
         """Return whether the loss is a cross-entropy."""
         return loss.link is not None
 
+    def check_loss(self, loss: Loss) -> None:
+        """Raise ValueError unless the metric `suits` a loss, and its average does."""
+        super().check_loss(loss)
+        if self.average == "samples" and loss.link == "softmax":
+            raise ValueError(f"metric {self.name!r} has the average 'samples', of several labels a row; got {loss!r}")
+
     def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
         """Add what counts right and wrong classes."""
-        score, average = self._score, self.average
+        if loss.link == "sigmoid" and self._by_output:
+            kept, arrays_of = _kept(program, loss, y_pred, y_true)
+            return kept, lambda rows, *arrays: self.measure(loss, *arrays_of(*arrays), None)
         if loss.link == "sigmoid":
             counts = _result(program, "binary_confusion", y_pred, y_true, threshold=_cut(self.threshold, loss))
 
             def of_counts(rows, counts):
                 (_, false_positives), (false_negatives, true_positives) = counts.sum(axis=0)
                 tallies = true_positives, true_positives + false_positives, true_positives + false_negatives
-                return float(score(tallies))
+                return float(self._score(tallies))
 
             return [counts], of_counts
         n = y_pred.shape[-1]
         cells = _cells(program, loss, y_pred, y_true)
-        return [cells], lambda rows, cells: _averaged(score, _tallies(cells // n, cells % n, n), average)
+        return [cells], lambda rows, cells: self._of(_tallies(cells // n, cells % n, n))
+
+    def measure(self, loss: Loss, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: np.ndarray | None) -> Any:
+        """Return the score of arrays."""
+        w, n = sample_weight, y_pred.shape[-1]
+        if loss.link == "softmax":
+            true = y_true if loss.takes_integers else y_true.argmax(axis=1)
+            return self._of(_tallies(true, y_pred.argmax(axis=1), n, w))
+        t, p = y_true > 0.5, y_pred > _cut(self.threshold, loss)
+        if not self._by_output:
+            weights = None if w is None else np.repeat(w, n)
+            tallies = _tallies(t.reshape(-1).astype(int), p.reshape(-1).astype(int), 2, weights)
+            return float(self._score(tuple(tally[1] for tally in tallies)))
+        tallies = _indicators(t, p, self.average, self.labels, w)
+        if self.average == "samples":
+            return _mean(np.asarray(self._score(tallies)), w)
+        return self._of(tallies, chosen=True)
+
+    @property
+    def _by_output(self) -> bool:
+        return self.multi_label or self.average in (None, "samples")
+
+    def _of(self, tallies: Tallies, chosen: bool = False) -> Any:
+        """Return the score of the tallies of classes, of which `labels` are chosen here or were before."""
+        if self.labels is not None and not chosen:
+            tallies = tuple(tally[self.labels] for tally in tallies)  # type: ignore[assignment]
+        if self.average is None:
+            return np.asarray(self._score(tallies), np.float64)
+        return _averaged(self._score, tallies, self.average)
+
+
+def _class_numbers(labels: Sequence[int]) -> list[int]:
+    given = _labels("labels", labels)
+    if given.ndim != 1 or not given.size or given.dtype.kind not in "iu" or given.min() < 0:
+        raise ValueError(f"labels is {labels!r}; it must be a list of numbers of classes, one at least")
+    found: list[int] = given.tolist()
+    return found
 
 
 class Recall(Precision, names=("recall",)):
@@ -1611,17 +1786,20 @@ class Recall(Precision, names=("recall",)):
     Parameters
     ----------
     threshold : float
-    average : {"macro", "micro", "weighted"}
+    average : {"macro", "micro", "weighted", "samples", None}
     name : str, optional
+    labels : list of int, optional
+    multi_label : bool
         As for `Precision`.
 
     Examples
     --------
     >>> Recall()
-    Recall(name='recall', threshold=0.5, average='macro')
+    Recall(name='recall', threshold=0.5, average='macro', labels=None, multi_label=False)
     """
 
-    _score = staticmethod(_recall)
+    def _score(self, tallies: Tallies) -> Any:
+        return _recall(tallies)
 
 
 class F1Score(Precision, names=("f1_score",)):
@@ -1630,17 +1808,56 @@ class F1Score(Precision, names=("f1_score",)):
     Parameters
     ----------
     threshold : float
-    average : {"macro", "micro", "weighted"}
+    average : {"macro", "micro", "weighted", "samples", None}
     name : str, optional
+    labels : list of int, optional
+    multi_label : bool
         As for `Precision`.
 
     Examples
     --------
     >>> F1Score(average="micro")
-    F1Score(name='f1_score', threshold=0.5, average='micro')
+    F1Score(name='f1_score', threshold=0.5, average='micro', labels=None, multi_label=False)
     """
 
-    _score = staticmethod(_f1)
+    def _score(self, tallies: Tallies) -> Any:
+        return _f1(tallies)
+
+
+class FBetaScore(Precision, names=("fbeta_score",)):
+    """`fbeta_score` of the predicted classes: recall counts beta times as much as precision.
+
+    Parameters
+    ----------
+    beta : float
+        Not negative.
+    threshold : float
+    average : {"macro", "micro", "weighted", "samples", None}
+    name : str, optional
+    labels : list of int, optional
+    multi_label : bool
+        As for `Precision`.
+
+    Examples
+    --------
+    >>> FBetaScore(beta=2, average=None).scalar
+    False
+    """
+
+    def __init__(
+        self,
+        beta: float = 1.0,
+        threshold: float = 0.5,
+        average: str | None = "macro",
+        name: str | None = None,
+        labels: Sequence[int] | None = None,
+        multi_label: bool = False,
+    ) -> None:
+        super().__init__(threshold, average, name, labels, multi_label)
+        self.beta = number("beta", beta, 0, math.inf)
+
+    def _score(self, tallies: Tallies) -> Any:
+        return _f_beta(self.beta)(tallies)
 
 
 class ConfusionMatrix(Metric, names=("confusion_matrix",)):
@@ -1678,32 +1895,154 @@ class ConfusionMatrix(Metric, names=("confusion_matrix",)):
         cells = _cells(program, loss, y_pred, y_true)
         return [cells], lambda rows, cells: np.bincount(cells, minlength=n * n).reshape(n, n)
 
+    def measure(
+        self, loss: Loss, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: np.ndarray | None
+    ) -> np.ndarray:
+        """Return the counts of arrays, or the sums of their weights."""
+        if loss.link == "sigmoid":
+            n, true, predicted = 2, y_true > 0.5, y_pred > _cut(self.threshold, loss)
+            if sample_weight is not None:
+                sample_weight = np.repeat(sample_weight, y_pred.shape[-1])
+        else:
+            n, true = y_pred.shape[-1], y_true if loss.takes_integers else y_true.argmax(axis=1)
+            predicted = y_pred.argmax(axis=1)
+        return np.bincount((n * true + predicted).reshape(-1), sample_weight, n * n).reshape(n, n)
+
 
 class AUC(Metric, names=("auc",)):
     """`roc_auc_score` of the outputs: the area under the ROC curve, exact and not, as in Keras, of some thresholds.
 
-    It needs a copy of all outputs and targets. In `fit` each row has the score that it had in its batch.
+    It needs a copy of all outputs and targets. In `fit` each row has the score that it had in its batch. Of several
+    outputs of a binary cross-entropy, and of classes, it is averaged.
 
     Parameters
     ----------
     name : str, optional
+    average : {"macro", "micro", "weighted", "samples", None}
+        As for `roc_auc_score`; None is an array, which only `evaluate` returns. Of classes a mean is over those that
+        occur and are not all there is, and there is no "samples".
+    multi_class : {"ovr", "ovo"}
+        After a categorical cross-entropy: each class against all others, or each against each other.
 
     Examples
     --------
     >>> AUC()
-    AUC(name='auc')
+    AUC(name='auc', average='macro', multi_class='ovr')
     """
 
-    needs = "the binary cross-entropy"
+    needs = "a cross-entropy loss"
+
+    def __init__(self, name: str | None = None, average: str | None = "macro", multi_class: str = "ovr") -> None:
+        super().__init__(name)
+        if average is not None:
+            check_name("average", average, (*AVERAGES, "samples"))
+        check_name("multi_class", multi_class, ("ovr", "ovo"))
+        if multi_class == "ovo" and average not in ("macro", "weighted"):
+            raise ValueError(f"average is {average!r}; for multi_class='ovo' it must be 'macro' or 'weighted'")
+        self.average, self.multi_class = average, multi_class
+
+    @property
+    def scalar(self) -> bool:  # type: ignore[override]
+        """Whether it is one number."""
+        return self.average is not None
 
     def suits(self, loss: Loss) -> bool:
-        """Return whether outputs are scores of class 1."""
-        return loss.link == "sigmoid"
+        """Return whether outputs are scores of classes."""
+        return loss.link is not None and not (loss.link == "softmax" and self.average == "samples")
 
     def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
         """Add copies of outputs and targets."""
-        kept = [_result(program, "identity_forward", buffer) for buffer in (y_true, y_pred)]
-        return kept, lambda rows, y_true, y_pred: roc_auc_score(y_true > 0.5, y_pred)
+        kept, arrays_of = _kept(program, loss, y_pred, y_true)
+        return kept, lambda rows, *arrays: self.measure(loss, *arrays_of(*arrays), None)
+
+    def measure(self, loss: Loss, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: np.ndarray | None) -> Any:
+        """Return the area of arrays."""
+        if loss.link == "sigmoid":
+            return roc_auc_score(y_true > 0.5, y_pred, self.average, sample_weight=sample_weight)
+        true = y_true if loss.takes_integers else y_true.argmax(axis=1)
+        count = np.bincount(true, minlength=y_pred.shape[1])
+        there = np.flatnonzero((count > 0) & (count < len(true)))
+        if self.multi_class == "ovo":
+            if sample_weight is not None:
+                raise ValueError("multi_class is 'ovo' and rows weigh; it takes no weights")
+            known = np.zeros(y_pred.shape[1], np.int64)
+            known[there] = np.arange(len(there))
+            return _of_each_two(known[true], y_pred[:, there], self.average) if len(there) else math.nan
+        return _one_against_rest(_area, true, _ordered(y_pred), there, self.average, sample_weight)
+
+
+def _one_against_rest(
+    score: Callable[..., float],
+    true: np.ndarray,
+    scores: np.ndarray,
+    there: np.ndarray,
+    average: str | None,
+    weights: np.ndarray | None,
+) -> Any:
+    """Return a score of each class against all others, of those that are there."""
+    n = scores.shape[1]
+    hot = (true[:, None] == np.arange(n)).astype(np.int64)
+    if average == "micro":
+        return _by_columns(score, hot, scores, average, weights)
+    found = np.full(n, math.nan)
+    if len(there):
+        # of one column alone there is no array
+        found[there] = [score(hot[:, k], np.ascontiguousarray(scores[:, k]), weights) for k in there]
+    if average is None:
+        return found
+    share = hot.T @ (np.ones(len(true)) if weights is None else weights)
+    return _mean_of_classes(found, share if average == "weighted" else None)
+
+
+class AveragePrecision(Metric, names=("average_precision",)):
+    """`average_precision_score` of the outputs: the area under the steps of the precision-recall curve.
+
+    It needs a copy of all outputs and targets. Of several outputs of a binary cross-entropy, and of classes, it is
+    averaged.
+
+    Parameters
+    ----------
+    name : str, optional
+    average : {"macro", "micro", "weighted", "samples", None}
+        As for `average_precision_score`; None is an array, which only `evaluate` returns. Of classes a mean is over
+        those that occur, and there is no "samples".
+
+    Examples
+    --------
+    >>> AveragePrecision(average="micro")
+    AveragePrecision(name='average_precision', average='micro')
+    """
+
+    needs = "a cross-entropy loss"
+
+    def __init__(self, name: str | None = None, average: str | None = "macro") -> None:
+        super().__init__(name)
+        if average is not None:
+            check_name("average", average, (*AVERAGES, "samples"))
+        self.average = average
+
+    @property
+    def scalar(self) -> bool:  # type: ignore[override]
+        """Whether it is one number."""
+        return self.average is not None
+
+    def suits(self, loss: Loss) -> bool:
+        """Return whether outputs are scores of classes."""
+        return loss.link is not None and not (loss.link == "softmax" and self.average == "samples")
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add copies of outputs and targets."""
+        kept, arrays_of = _kept(program, loss, y_pred, y_true)
+        return kept, lambda rows, *arrays: self.measure(loss, *arrays_of(*arrays), None)
+
+    def measure(self, loss: Loss, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: np.ndarray | None) -> Any:
+        """Return the score of arrays."""
+        if loss.link == "sigmoid":
+            bits = (y_true > 0.5).astype(np.int64)
+            return average_precision_score(bits, y_pred, self.average, sample_weight=sample_weight)
+        true = y_true if loss.takes_integers else y_true.argmax(axis=1)
+        there = np.unique(true)
+        return _one_against_rest(_average_precision, true, y_pred, there, self.average, sample_weight)
 
 
 class _Error(Metric):
@@ -1712,6 +2051,19 @@ class _Error(Metric):
     def suits(self, loss: Loss) -> bool:
         """Return whether outputs are what targets are: no labels, no logits."""
         return loss.targets == "real" and not loss.from_logits
+
+    #: The function of arrays.
+    _of_pair: Callable[..., float]
+
+    def measure(self, loss: Loss, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: np.ndarray | None) -> float:
+        """Return the error of arrays."""
+        return self._of_pair(y_true, y_pred, sample_weight)
+
+    def _mean_of(self, program: Program, kernel: str, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add a sum of errors; what is made of it is their mean."""
+        n = math.prod(y_pred.shape[1:])
+        total = _result(program, kernel, y_pred, y_true, mean=0.0)
+        return [total], lambda rows, total: math.fsum(total.tolist()) / (rows * n)
 
 
 class MeanAbsoluteError(_Error, names=("mean_absolute_error", "mae")):
@@ -1727,11 +2079,11 @@ class MeanAbsoluteError(_Error, names=("mean_absolute_error", "mae")):
     MeanAbsoluteError(name='mean_absolute_error')
     """
 
+    _of_pair = staticmethod(mean_absolute_error)
+
     def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
         """Add the sum of absolute errors."""
-        n = math.prod(y_pred.shape[1:])
-        total = _result(program, "mean_absolute_error_forward", y_pred, y_true, mean=0.0)
-        return [total], lambda rows, total: math.fsum(total.tolist()) / (rows * n)
+        return self._mean_of(program, "mean_absolute_error_forward", y_pred, y_true)
 
 
 class MeanSquaredError(_Error, names=("mean_squared_error", "mse")):
@@ -1747,11 +2099,11 @@ class MeanSquaredError(_Error, names=("mean_squared_error", "mse")):
     MeanSquaredError(name='mse')
     """
 
+    _of_pair = staticmethod(mean_squared_error)
+
     def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
         """Add the sum of squared errors."""
-        n = math.prod(y_pred.shape[1:])
-        total = _result(program, "mean_squared_error_forward", y_pred, y_true, mean=0.0)
-        return [total], lambda rows, total: math.fsum(total.tolist()) / (rows * n)
+        return self._mean_of(program, "mean_squared_error_forward", y_pred, y_true)
 
 
 class RootMeanSquaredError(MeanSquaredError, names=("root_mean_squared_error", "rmse")):
@@ -1766,6 +2118,8 @@ class RootMeanSquaredError(MeanSquaredError, names=("root_mean_squared_error", "
     >>> RootMeanSquaredError()
     RootMeanSquaredError(name='root_mean_squared_error')
     """
+
+    _of_pair = staticmethod(root_mean_squared_error)
 
     def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
         """Add the sum of squared errors."""
@@ -1788,6 +2142,8 @@ class R2Score(_Error, names=("r2_score",)):
     R2Score(name='r2_score')
     """
 
+    _of_pair = staticmethod(r2_score)
+
     def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
         """Add the sum of squared errors of each output, and a copy of the targets."""
         elements, _ = program.call("mean_squared_error_forward", y_pred, y_true, mean=0.0, layer="metric")
@@ -1798,14 +2154,201 @@ class R2Score(_Error, names=("r2_score",)):
         )
 
 
-def get(metric: Metric | str | list[Any]) -> Metric:
-    """Return a metric from an object, from its name, or from `Metric.get_config`.
+class MeanAbsolutePercentageError(_Error, names=("mean_absolute_percentage_error", "mape")):
+    """The mean of ``100 * abs(y_pred - y_true) / max(abs(y_true), 1e-7)``: in percent, as the loss of that name.
 
-    A name is also the metric's in the history, as it is written: "acc" is the accuracy, which ``history["acc"]`` holds.
+    `mean_absolute_percentage_error`, the function, is scikit-learn's: a share.
 
     Parameters
     ----------
-    metric : Metric, str or list
+    name : str, optional
+
+    Examples
+    --------
+    >>> MeanAbsolutePercentageError(name="mape")
+    MeanAbsolutePercentageError(name='mape')
+    """
+
+    _loss = losses.MeanAbsolutePercentageError
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add the sum of errors."""
+        return self._mean_of(program, f"{self._loss.row_name}_forward", y_pred, y_true)
+
+    def measure(self, loss: Loss, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: np.ndarray | None) -> float:
+        """Return the error of arrays."""
+        return _mean(self._loss(reduction="none")(y_true, y_pred), sample_weight)
+
+
+class MeanSquaredLogarithmicError(
+    MeanAbsolutePercentageError, names=("mean_squared_logarithmic_error", "msle")
+):
+    """The mean of ``(log(1 + y_pred) - log(1 + y_true))**2``, as the loss of that name.
+
+    Parameters
+    ----------
+    name : str, optional
+
+    Examples
+    --------
+    >>> MeanSquaredLogarithmicError(name="msle")
+    MeanSquaredLogarithmicError(name='msle')
+    """
+
+    _loss = losses.MeanSquaredLogarithmicError  # type: ignore[assignment]
+
+
+class MeanLoss(Metric):
+    """The mean of a loss: what `get` makes of a loss, or of the name of one that no metric has.
+
+    Parameters
+    ----------
+    loss : Loss or str
+        Of one output; it must take targets as the model's loss does. A cross-entropy takes logits where that does,
+        unless it says.
+    name : str, optional
+        By default the loss's.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2)
+    >>> model.compile("sgd", "mse", metrics=["huber", fastbp.losses.Huber(delta=2.0, reduction="sum"), "log_cosh"])
+    Traceback (most recent call last):
+    ValueError: metrics is ['huber', 'huber', 'log_cosh']; their names must be unique, and none may be 'loss'
+    >>> model.compile("sgd", "mse", metrics=["huber", MeanLoss(fastbp.losses.Huber(delta=2.0), name="wide")])
+    >>> model.metric_names
+    ['huber', 'wide']
+    """
+
+    needs = "a loss with such targets and outputs"
+
+    def __init__(self, loss: Loss | str | list[Any], name: str | None = None) -> None:
+        made = losses.from_config(*loss) if isinstance(loss, list) else losses.get(loss)
+        if made.outputs is not None or not made.of_samples:
+            what = "it is of several outputs" if made.outputs is not None else "it is no sum over samples"
+            raise ValueError(f"the metric is the loss {made!r}; {what}")
+        if not made.counts_all:
+            raise ValueError(f"the metric is the loss {made!r}; a metric counts all rows alike")
+        super().__init__(name or (made.row.called if isinstance(made, losses.CustomLoss) else made.names[0]))
+        self.loss = copy(made)
+        # the mean is made of the sums of all batches
+        self.loss.reduction = "sum"
+
+    def _resolved(self, loss: Loss) -> Loss | None:
+        """Return the loss for outputs and targets of another one, or None where it takes no such ones."""
+        own, known = self.loss, ("real", "signs", "binary", "one_hot")
+        if own.from_logits is None and loss.from_logits is not None:
+            own = own.for_activation("softmax" if not loss.from_logits else None)
+        fits = own.targets == loss.targets or (own.targets == "real" and loss.targets in known)
+        fits |= loss.targets == "real" and (own.targets, loss.link) in (("one_hot", "softmax"), ("binary", "sigmoid"))
+        # margins are of numbers on any scale
+        scale = bool(own.from_logits) == bool(loss.from_logits) or (own.link is None and own.targets != "real")
+        return own if fits and scale else None
+
+    def suits(self, loss: Loss) -> bool:
+        """Return whether the loss takes such outputs and targets."""
+        return self._resolved(loss) is not None
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add the loss."""
+        return self._emitted(program, loss, y_pred, y_true, None)
+
+    def emit_weighted(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer, weight: Buffer) -> Emitted:
+        """Add the loss of rows that weigh."""
+        return self._emitted(program, loss, y_pred, y_true, weight)
+
+    def _emitted(
+        self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer, weight: Buffer | None
+    ) -> Emitted:
+        own: Any = self._resolved(loss)
+        n = math.prod(y_true.shape[1:]) if own.row.mean_over == "elements" else 1
+        total, _ = own.emit(program, y_pred, y_true, weight)
+        total.role = "result"
+        if weight is None:
+            return [total], lambda rows, total: math.fsum(total.tolist()) / (rows * n)
+        weights = _result(program, "identity_forward", weight)
+
+        def of_weighted(rows: int, total: np.ndarray, weights: np.ndarray) -> float:
+            whole = math.fsum(weights.reshape(-1).tolist()) * n
+            return math.fsum(total.tolist()) / whole if whole else math.nan
+
+        return [total, weights], of_weighted
+
+    def get_config(self) -> list[Any]:
+        """Return its class and its arguments."""
+        return [name_of(type(self)), {"name": self.name, "loss": [name_of(type(self.loss)), self.loss.get_config()]}]
+
+    def _check_readable(self) -> None:
+        super()._check_readable()
+        self.loss._check_readable()
+
+
+class Weighted(Metric):
+    """A metric in which rows count as much as they weigh in the loss: by `sample_weight` and `class_weight`.
+
+    ``compile(weighted_metrics=[...])`` makes them. A mean is over the sum of the weights, as in Keras. Where a call
+    has no weights it is the metric itself. But for losses it keeps a copy of all outputs, targets and weights.
+
+    Parameters
+    ----------
+    metric : Metric, Loss or str
+    name : str, optional
+        By default the metric's.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> model = fastbp.Sequential([fastbp.Dense(1)], input_shape=2)
+    >>> model.compile("sgd", "mse", metrics=["mae"], weighted_metrics=["mae", "r2_score"])
+    >>> model.metric_names
+    ['mae', 'weighted_mae', 'r2_score']
+    """
+
+    def __init__(self, metric: Any, name: str | None = None) -> None:
+        self.metric = get(metric)
+        super().__init__(name or self.metric.name)
+
+    @property
+    def scalar(self) -> bool:  # type: ignore[override]
+        """Whether it is one number."""
+        return self.metric.scalar
+
+    def check_loss(self, loss: Loss) -> None:
+        """Raise ValueError unless the metric `suits` a loss, and takes weights."""
+        kind = type(self.metric)
+        if kind.measure is Metric.measure and kind.emit_weighted is Metric.emit_weighted:
+            raise ValueError(f"weighted metric {self.name!r} takes no weights; {kind.__name__} has no measure()")
+        if isinstance(self.metric, AUC) and self.metric.multi_class == "ovo":
+            raise ValueError(f"weighted metric {self.name!r} takes no weights, with multi_class='ovo'")
+        self.metric.check_loss(loss)
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add the metric without weights."""
+        return self.metric.emit(program, loss, y_pred, y_true)
+
+    def emit_weighted(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer, weight: Buffer) -> Emitted:
+        """Add the metric of rows that weigh."""
+        return self.metric.emit_weighted(program, loss, y_pred, y_true, weight)
+
+    def get_config(self) -> list[Any]:
+        """Return its class and its arguments."""
+        return [name_of(type(self)), {"metric": self.metric.get_config(), "name": self.name}]
+
+    def _check_readable(self) -> None:
+        super()._check_readable()
+        self.metric._check_readable()
+
+
+def get(metric: Metric | Loss | str | list[Any]) -> Metric:
+    """Return a metric from an object, from its name, or from `Metric.get_config`.
+
+    A name is also the metric's in the history, as it is written: "acc" is the accuracy, which ``history["acc"]`` holds.
+    A loss, or a name of one that no metric has, is a `MeanLoss`.
+
+    Parameters
+    ----------
+    metric : Metric, Loss, str or list
 
     Returns
     -------
@@ -1821,11 +2364,27 @@ def get(metric: Metric | str | list[Any]) -> Metric:
     >>> get("mae")
     MeanAbsoluteError(name='mae')
     """
-    found = make(Metric, metric)
+    if isinstance(metric, losses.Loss):
+        return MeanLoss(metric)
+    try:
+        found = make(Metric, metric)
+    except ValueError:
+        of = _loss_called(metric)
+        if of is None:
+            raise
+        found = MeanLoss(of)
     if isinstance(metric, str):
         # the history's key is what the user wrote
         found.name = metric
     return found
+
+
+def _loss_called(name: Any) -> Loss | None:
+    """Return the loss of a name, or None where there is none."""
+    try:
+        return losses.get(name) if isinstance(name, str) else None
+    except ValueError:
+        return None
 
 
 def __getattr__(name: str) -> Any:

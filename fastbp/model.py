@@ -40,7 +40,7 @@ from .graph import Graph
 from .kernels import check_numerics, choose_backend
 from .kernels.caller import warn
 from .layers import Layer, default_name
-from .metrics import Metric
+from .metrics import Metric, Weighted
 from .metrics import get as get_metric
 from .naming import foreign, spelled, spelled_methods
 from .objectives import gradient_of_loss, pulled_back, row_gradients
@@ -803,6 +803,7 @@ class Model(Part):
         dtype: DTypeLike = "float32",
         numerics: str = "numpy",
         loss_weights: Any = None,
+        weighted_metrics: Any = (),
     ) -> None:
         """Choose how to train.
 
@@ -818,6 +819,7 @@ class Model(Part):
         metrics : list of Metric or str, or list or dict of these
             A name, such as "accuracy", "f1_score" or "mae", is also its key in the history, as it is written. Of
             several outputs each has its own, and keys begin with its name: "policy_accuracy", beside its "policy_loss".
+            Losses are metrics, too.
         backend : {"cython", "numba", "numpy"}, optional
             By default "cython"; "numpy", with one warning, where fastbp was installed without a C compiler.
         dtype : {"float32", "float64"}
@@ -828,6 +830,9 @@ class Model(Part):
         loss_weights : float, or list or dict of float, optional
             By which the losses count in their sum, ``loss_1 * weight_1 + loss_2 * weight_2 + ...`` in the order of the
             outputs; by default 1.
+        weighted_metrics : list of Metric or str, or list or dict of these
+            Metrics in which rows count as much as they weigh in the loss, see `metrics.Weighted`; those of `metrics`
+            count all rows alike. One of a name that is taken is called "weighted_" and that.
 
         Raises
         ------
@@ -849,13 +854,14 @@ class Model(Part):
         >>> model.compile(fastbp.optimizers.SGD(lr=0.1, momentum=0.9), fastbp.losses.CategoricalCrossEntropy(),
         ...               numerics="portable")
         """
-        self._turns.take("compile", self._compile, optimizer, loss, metrics, backend, dtype, numerics, loss_weights)
+        measured = metrics, weighted_metrics
+        self._turns.take("compile", self._compile, optimizer, loss, measured, backend, dtype, numerics, loss_weights)
 
     def _compile(
         self,
         optimizer: Any,
         loss: Any,
-        metrics: Any,
+        measured: tuple[Any, Any],
         backend: str | None,
         dtype: DTypeLike,
         numerics: str,
@@ -867,7 +873,7 @@ class Model(Part):
         if not self.layers:
             raise RuntimeError("the model has no layers")
         optimizer = optimizers.get(optimizer)
-        heads = self._heads(loss, metrics, loss_weights)
+        heads = self._heads(loss, *measured, loss_weights)
         together = math.lcm(*[head.loss.rows_per_sample for head in heads])
         setup = Setup(optimizer, heads, backend, dtype, numerics, together, logged_names(heads))
         memory = self._memory
@@ -901,31 +907,51 @@ class Model(Part):
                     waiting += model.layout.layers
         return found
 
-    def _heads(self, loss: Any, metrics: Any, loss_weights: Any) -> tuple[Head, ...]:
+    def _measured(self, name: str, metrics: Any, each: bool) -> list[list[Any]]:
+        """Return for each output what `compile` is given as its metrics; `each` says that one list is not for all."""
+        n = len(self._put_out.names)
+        if self._put_out.kind == "one" and not each:
+            found = [metrics]
+        elif each or (isinstance(metrics, (list, tuple, Mapping)) and metrics):
+            found = [part for _, part in self._put_out.parts(name, metrics or None, each="lists of metrics")]
+        else:
+            found = [metrics or ()] * n
+        single = str, Metric, losses.Loss
+        given = [[own] if isinstance(own, single) else () if own is None else own for own in found]
+        return [as_list(name, own, "names and metrics") for own in given]
+
+    @staticmethod
+    def _metrics_of(given: list[Any], weighted: list[Any]) -> tuple[Metric, ...]:
+        """Return the metrics of an output: those in which rows weigh behind the others."""
+        found = [get_metric(metric) for metric in given]
+        for metric in weighted:
+            own = Weighted(metric)
+            if own.name in [other.name for other in found]:
+                own.name = f"weighted_{own.name}"
+            found.append(own)
+        return tuple(found)
+
+    def _heads(self, loss: Any, metrics: Any, weighted_metrics: Any, loss_weights: Any) -> tuple[Head, ...]:
         """Return the losses if they, the metrics and the outputs go together; warn of doubts."""
         n, names = len(self._put_out.names), self._put_out.names
         if getattr(loss, "outputs", None) is not None:
-            return self._joint_heads(loss, metrics, loss_weights)
+            return self._joint_heads(loss, metrics, weighted_metrics, loss_weights)
         if self._put_out.kind == "one":
-            wanted, measured, factors = [loss], [metrics], [loss_weights]
+            wanted, factors = [loss], [loss_weights]
         else:
             each = isinstance(loss, (list, tuple, Mapping))
             wanted = [part for _, part in self._put_out.parts("loss", loss, each="losses")] if each else [loss] * n
             factors = [None] * n
             if loss_weights is not None:
                 factors = [part for _, part in self._put_out.parts("loss_weights", loss_weights, each="numbers")]
-            nested = isinstance(metrics, (list, tuple, Mapping)) and metrics
-            measured = [metrics or ()] * n
-            if nested:
-                measured = [part for _, part in self._put_out.parts("metrics", metrics, each="lists of metrics")]
+        both = ("metrics", metrics), ("weighted_metrics", weighted_metrics)
+        measured = [self._measured(name, given, False) for name, given in both]
         heads, doubts = [], []
-        for k, (one, given, factor) in enumerate(zip(wanted, measured, factors, strict=True)):
-            given = [given] if isinstance(given, (str, Metric)) else () if given is None else given
-            given = as_list("metrics", given, "names and metrics")
+        for k, (one, given, weighted, factor) in enumerate(zip(wanted, *measured, factors, strict=True)):
             of = "" if n == 1 else f" of output {names[k]!r}"
             if one is None:
-                if given:
-                    what = f"metrics{of} is {given!r} and loss is missing"
+                if given or weighted:
+                    what = f"metrics{of} is {[*given, *weighted]!r} and loss is missing"
                     raise ValueError(f"{what}; metrics go with a loss, for example 'mse'")
                 if factor is not None:
                     raise ValueError(f"loss_weights{of} is {factor!r} and loss is missing; they go together")
@@ -938,7 +964,7 @@ class Model(Part):
             if not isinstance(factor, (int, float, np.number, type(None))) or isinstance(factor, bool):
                 raise TypeError(f"loss_weights{of} is {factor!r}; it must be a number")
             weight = 1.0 if factor is None else number(f"loss_weights{of}", factor, 0, math.inf)
-            found = tuple([get_metric(metric) for metric in given])
+            found = self._metrics_of(given, weighted)
             for metric in found:
                 metric.check_loss(own)
             called = [metric.name for metric in found]
@@ -955,7 +981,7 @@ class Model(Part):
             warn(doubt)
         return tuple(heads)
 
-    def _joint_heads(self, loss: Any, metrics: Any, loss_weights: Any) -> tuple[Head, ...]:
+    def _joint_heads(self, loss: Any, metrics: Any, weighted_metrics: Any, loss_weights: Any) -> tuple[Head, ...]:
         """Return what a loss of several outputs asks of each."""
         names = self._put_out.names
         order = list(range(len(names)))
@@ -971,11 +997,11 @@ class Model(Part):
         shapes: list[Any] = [None] if known is None else [self._graph_for(known).results[k].shape for k in order]
         loss.target_shape(dict(zip(loss.outputs, shapes, strict=True)) if isinstance(loss.outputs, dict) else shapes)
         targets = losses.MeanSquaredError(loss.reduction)
-        measured = [part for _, part in self._put_out.parts("metrics", metrics or None, each="lists of metrics")]
+        both = ("metrics", metrics), ("weighted_metrics", weighted_metrics)
+        measured = [self._measured(name, given, True) for name, given in both]
         heads = []
-        for k, given in enumerate(measured):
-            own = [given] if isinstance(given, (str, Metric)) else () if given is None else given
-            found = tuple([get_metric(metric) for metric in as_list("metrics", own, "names and metrics")])
+        for k, (given, weighted) in enumerate(zip(*measured, strict=True)):
+            found = self._metrics_of(given, weighted)
             for metric in found:
                 metric.check_loss(targets)
             heads.append(Head(k, targets, weight, found, f"{names[k]}_", loss, tuple(order)))
@@ -2210,7 +2236,7 @@ class Model(Part):
         batch_size : int
             Rows that are computed at a time; fewer, where that would part rows that are one sample of the loss.
         sample_weight : array_like, optional
-            As for `fit`; metrics take no weights.
+            As for `fit`; of metrics the weighted ones take them.
         verbose : {0, 1, 2, "auto"}
             1 or "auto" shows a progress bar, 2 writes a line at the end.
         steps : int, optional

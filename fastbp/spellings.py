@@ -473,6 +473,7 @@ ARGUMENTS = (
     # metrics
     Argument("Metric", "dtype", KERAS, neutral=(None,), advice="metrics are float64"),
     Argument("Precision", "thresholds", KERAS, "threshold"),
+    Argument("AUC", "curve", KERAS, neutral=("ROC",), advice="curve='PR' is AveragePrecision()"),
     Argument("AUC", "num_thresholds", KERAS, advice="leave it away: the area is exact, of all thresholds"),
     Argument("AUC", "from_logits", KERAS, neutral=(False, True), advice="the order of the outputs counts alone"),
     # callbacks
@@ -487,7 +488,6 @@ ARGUMENTS = (
     Argument("Model.compile", "lr", BOTH, advice="the optimizer has it: compile(Adam(lr=0.01), ...)"),
     Argument("Model.compile", "learning_rate", BOTH, advice="the optimizer has it: compile(Adam(lr=0.01), ...)"),
     Argument("Model.compile", "criterion", PYTORCH, "loss"),
-    Argument("Model.compile", "weighted_metrics", KERAS, neutral=(None, []), advice="metrics take no weights"),
     Argument("Model.compile", "run_eagerly", KERAS, neutral=(False, None), advice="forward, loss, backward and "
              "update are the steps one by one"),
     Argument("Model.compile", "steps_per_execution", KERAS, neutral=(1,), advice="an epoch is one call anyway"),
@@ -527,6 +527,8 @@ STRINGS = (
     String("loss", "kld", KERAS, "kl_divergence"),
     String("metric", "MSE", KERAS, "mean_squared_error"),
     String("metric", "MAE", KERAS, "mean_absolute_error"),
+    String("metric", "MAPE", KERAS, "mean_absolute_percentage_error"),
+    String("metric", "MSLE", KERAS, "mean_squared_logarithmic_error"),
     String("metric", "acc", KERAS, "accuracy"),
     String("reduction", "sum_over_batch_size", KERAS, "mean"),
     String("reduction", None, KERAS, "none"),
@@ -697,6 +699,8 @@ DIFFERENCES = (
     Difference("eps of RMSprop, Adagrad", "outside the root, as in PyTorch", "Keras: under the root"),
     Difference("Precision, Recall, F1Score of classes", "the mean over classes",
                "Keras: of all outputs above 0.5 together, F1Score one for each class"),
+    Difference("F1Score, FBetaScore of several labels", "of all outputs together, with multi_label=True their mean",
+               "Keras: average=None, one for each output"),
     Difference("alpha of CosineDecayRestarts", "of the height of each period", "Keras: of the first one's"),
     Difference("AUC", "exact", "Keras: of 200 thresholds"),
 )  # fmt: skip

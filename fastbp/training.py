@@ -463,6 +463,8 @@ class Yield:
         # networks that are made one after another have the same results in the same order
         if self._network is not None and len(self._network.objectives) != len(network.objectives):
             raise ValueError("of one batch there are targets that another one lacks; all must have the same")
+        if self._parts and len(self._parts[-1][0]) != len(results):
+            raise ValueError("of one batch there are weights that another one lacks; weighted metrics need all of them")
         self._network = network
         self._rows += rows
         self._parts.append((results, counts, counting))

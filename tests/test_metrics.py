@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from _arrays import BACKENDS, assert_same_bits
 
+import fastbp
 from fastbp import Dense, Sequential, kernels, load_model, losses, metrics, optimizers
 from fastbp.io import FileFormatError, load_history
 
@@ -666,7 +667,12 @@ def test_many_metrics_at_once():
     ("case", "metric", "message"),
     [
         ("labels", "mae", "metric 'mae' needs targets that are numbers, and outputs of their kind, got SparseCat"),
-        ("labels", "auc", "metric 'auc' needs the binary cross-entropy"),
+        ("labels", metrics.AUC(average="samples"), "metric 'auc' needs a cross-entropy loss"),
+        ("numbers", "auc", "metric 'auc' needs a cross-entropy loss"),
+        ("numbers", "average_precision", "metric 'average_precision' needs a cross-entropy loss"),
+        ("labels", metrics.F1Score(average="samples"), "metric 'f1_score' has the average 'samples', of several"),
+        ("labels", "huber", "metric 'huber' needs a loss with such targets and outputs, got SparseCategorical"),
+        ("bits", "hinge", "metric 'hinge' needs a loss with such targets and outputs"),
         ("labels", "categorical_accuracy", "needs one-hot targets"),
         ("labels", "binary_accuracy", "needs targets of 0 and 1"),
         ("one-hot", "binary_accuracy", "needs targets of 0 and 1"),
@@ -712,7 +718,8 @@ def test_a_name_is_enough_for_what_a_name_makes():
 def test_every_class_has_a_name():
     kinds = {c for c in vars(metrics).values() if isinstance(c, type) and c.__module__ == metrics.__name__}
     kinds = {c for c in kinds if c.__name__[0] != "_"} - {metrics.Metric}
-    for kind in kinds:
+    # these are made of others
+    for kind in kinds - {metrics.MeanLoss, metrics.Weighted}:
         assert type(metrics.get(kind().name)) is kind
         assert type(metrics.get(kind.__name__)) is kind
     assert {c.__name__ for c in kinds} <= set(metrics.__all__)
@@ -737,3 +744,310 @@ def test_a_class_that_does_not_occur_has_no_say():
     for name in ("precision", "recall", "f1_score"):
         want = getattr(metrics, name.removesuffix("_score") + "_score")(t, p, "macro")
         assert got[name] == pytest.approx(want, rel=1e-15)
+
+
+# -------------------------------------------------------------------- averages, losses and weights
+def test_scores_of_each_class():
+    found = [metrics.F1Score(average=a, name=f"f1 {a}") for a in (None, *AVERAGES)]
+    found += [metrics.FBetaScore(2, average=a, labels=[3, 1], name=f"f2 {a}") for a in (None, *AVERAGES)]
+    found += [metrics.AUC(f"auc {a}", a) for a in (None, *AVERAGES)]
+    found += [metrics.AUC(f"ovo {a}", a, "ovo") for a in ("macro", "weighted")]
+    found += [metrics.AveragePrecision(f"ap {a}", a) for a in (None, *AVERAGES)]
+    for case in ("labels", "one-hot"):
+        model = model_of(case, metrics=found)
+        history = model.fit(X, CASES[case][3], verbose=0, seed=0).history
+        # arrays are in what evaluate returns alone
+        assert set(history) == {"loss", *(m.name for m in found if "None" not in m.name)}
+        got, y = model.evaluate(X, CASES[case][3], batch_size=64), model.predict(X)
+        p = y.argmax(axis=1)
+        for a in (None, *AVERAGES):
+            assert_like(got[f"f1 {a}"], metrics.f1_score(LABELS, p, a, labels=range(5)), a)
+            assert_like(got[f"f2 {a}"], metrics.fbeta_score(LABELS, p, 2, a, labels=[3, 1]), a)
+            assert_like(got[f"auc {a}"], metrics.roc_auc_score(LABELS, y, a, multi_class="ovr"), a)
+            assert_like(got[f"ap {a}"], metrics.average_precision_score(LABELS, y, a), a)
+        for a in ("macro", "weighted"):
+            assert_like(got[f"ovo {a}"], metrics.roc_auc_score(LABELS, y, a, multi_class="ovo"), a)
+
+
+def test_scores_of_classes_that_do_not_occur():
+    t = LABELS % 3
+    model = model_of("labels", metrics=["auc", "average_precision", metrics.AUC("each", None)])
+    got, y = model.evaluate(X, t), model.predict(X)
+    assert np.isnan(got["each"]).tolist() == [False] * 3 + [True] * 2
+    assert got["auc"] == pytest.approx(np.nanmean(got["each"]), rel=1e-14)
+    want = [metrics.average_precision_score(t == k, y[:, k]) for k in range(3)]
+    assert got["average_precision"] == pytest.approx(np.mean(want), rel=1e-14)
+    # of one class alone there is nothing to rank
+    assert math.isnan(model.evaluate(X, 0 * t)["auc"])
+
+
+def test_scores_of_several_labels_in_a_program():
+    averages = (None, *AVERAGES, "samples")
+    found = [metrics.Precision(0.4, a, f"p {a}", multi_label=True) for a in averages]
+    found += [metrics.FBetaScore(0.5, 0.4, a, f"f {a}", [1], True) for a in averages]
+    found += [metrics.AUC(f"auc {a}", a) for a in (None, *AVERAGES)]
+    found += [metrics.AveragePrecision(f"ap {a}", a) for a in averages]
+    for activation in (None, "sigmoid"):
+        model = Sequential([Dense(2, activation=activation)], input_shape=6, seed=2)
+        model.compile("sgd", "binary_crossentropy", found, dtype="float64")
+        got, t, y = model.evaluate(X, BITS, batch_size=100), BITS.astype(int), model.predict(X)
+        p = (y > (0.4 if activation else math.log(0.4 / 0.6))).astype(int)
+        for a in averages:
+            assert_like(got[f"p {a}"], metrics.precision_score(t, p, a), a)
+            assert_like(got[f"f {a}"], metrics.fbeta_score(t, p, 0.5, a, labels=[1]), a)
+            assert_like(got[f"ap {a}"], metrics.average_precision_score(t, y, a), a)
+            if a != "samples":
+                assert_like(got[f"auc {a}"], metrics.roc_auc_score(t, y, a), a)
+
+
+@every_backend
+def test_losses_are_metrics(backend):
+    y = np.abs(NUMBERS) / 1000
+    found = ["huber", "poisson", "mape", "msle", losses.LogCosh("sum"), metrics.MeanLoss(losses.Huber(0.1), "tight")]
+    for reduction in ("mean", "sum"):
+        model = Sequential([Dense(3, activation="softplus")], input_shape=6, seed=1)
+        model.compile("sgd", losses.MeanSquaredError(reduction), found, backend, "float64")
+        got, p = model.evaluate(X, y, batch_size=64), model.predict(X)
+        wanted = (losses.Huber(), losses.Poisson(), losses.MeanAbsolutePercentageError(),
+                  losses.MeanSquaredLogarithmicError(), losses.LogCosh(), losses.Huber(0.1))  # fmt: skip
+        assert model.metric_names == ["huber", "poisson", "mape", "msle", "log_cosh", "tight"]
+        for name, loss in zip(model.metric_names, wanted, strict=True):
+            assert got[name] == pytest.approx(float(loss(y, p)), rel=1e-12), name
+    # by name the metric, where there is one, and a loss that is what others call so
+    assert type(metrics.get("mse")) is metrics.MeanSquaredError and metrics.get("mse").get_config() == "mse"
+    assert repr(metrics.get("kld").loss) == "KLDivergence(reduction='sum')" and metrics.get("kld").name == "kld"
+
+
+@every_backend
+def test_cross_entropies_are_metrics(backend):
+    for case, loss in (("labels", losses.SparseCategoricalCrossEntropy), ("one-hot", losses.CategoricalCrossEntropy)):
+        smooth = loss(label_smoothing=0.2)
+        found = ["categorical_hinge" if case == "one-hot" else "multi_margin", metrics.MeanLoss(smooth, "smooth")]
+        model, y = model_of(case, backend, metrics=found, dtype="float64"), CASES[case][3]
+        other = losses.MultiMargin() if case == "labels" else losses.CategoricalHinge()
+        with_logits = model.loss_function.from_logits
+        twin = model_of(case, backend, metrics=[], dtype="float64")
+        for _ in range(2):
+            got, want = (m.fit(X, y, epochs=2, verbose=0, seed=0).history["loss"] for m in (model, twin))
+            assert got == want
+        got, p = model.evaluate(X, y), model.predict(X)
+        assert got[found[0]] == pytest.approx(float(other(y, p)), rel=1e-12)
+        assert got["smooth"] == pytest.approx(float(loss(with_logits, 0.2)(y, p)), rel=1e-12)
+    custom = fastbp.custom.loss(lambda y_true, y_pred: (y_pred - y_true) ** 4, "fourth")
+    model = model_of("numbers", backend, metrics=[custom], dtype="float64")
+    want = ((model.predict(X) - NUMBERS) ** 4).mean()
+    assert model.evaluate(X, NUMBERS)["fourth"] == pytest.approx(want, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: metrics.MeanLoss("triplet_margin"), "the metric is the loss TripletMargin.*; it is no sum over"),
+        (
+            lambda: metrics.get(losses.SparseCategoricalCrossEntropy(ignore_index=1)),
+            "ignore_index=1.*; a metric counts all rows alike",
+        ),
+        (lambda: metrics.get(losses.NLL(class_weight=[1, 2])), "class_weight.*; a metric counts all rows alike"),
+        (
+            lambda: metrics.get(fastbp.custom.loss(lambda t, y: y[0] * t[0] * y[1], "joint", outputs=2)),
+            "it is of several outputs",
+        ),
+        (lambda: metrics.MeanLoss("hubber"), "no loss 'hubber'; did you mean 'huber'"),
+        (lambda: metrics.F1Score(labels=[-1]), r"labels is \[-1\]; it must be a list of numbers of classes"),
+        (lambda: metrics.FBetaScore(beta=-1), r"beta is -1; it must be in \[0, inf\)"),
+        (lambda: metrics.AUC(multi_class="ovo", average=None), "average is None; for multi_class='ovo' it must be"),
+        (lambda: metrics.AUC(multi_class="raise"), "no multi_class 'raise'; there are ovr, ovo"),
+        (lambda: metrics.AveragePrecision(average="binary"), "no average 'binary'"),
+    ],
+)
+def test_metrics_that_cannot_be(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+WEIGHTS = RNG.integers(0, 4, 700) / 2
+#: By kind what is measured, and its values from targets, predictions and weights.
+WEIGHTED = {
+    "labels": (
+        ["accuracy", "f1_score", metrics.Recall(average=None, name="each"), "confusion_matrix", "auc",
+         metrics.SparseTopKCategoricalAccuracy(2, name="top2"), "average_precision", "multi_margin"],
+        lambda t, y, w: {
+            "accuracy": metrics.accuracy_score(t, y.argmax(axis=1), w),
+            "f1_score": metrics.f1_score(t, y.argmax(axis=1), "macro", sample_weight=w),
+            "each": metrics.recall_score(t, y.argmax(axis=1), None, labels=range(5), sample_weight=w),
+            "confusion_matrix": metrics.confusion_matrix(t, y.argmax(axis=1), labels=range(5), sample_weight=w),
+            "auc": metrics.roc_auc_score(t, y, multi_class="ovr", sample_weight=w),
+            "top2": metrics.top_k_accuracy_score(t, y, 2, w),
+            "average_precision": metrics.average_precision_score(t, y, sample_weight=w),
+            "multi_margin": float(w @ losses.MultiMargin(reduction="none")(t, y) / w.sum()),
+        },
+    ),
+    "one-hot": (
+        ["accuracy", metrics.F1Score(average="weighted"), "top_k_categorical_accuracy", "confusion_matrix", "auc"],
+        lambda t, y, w: {
+            "accuracy": metrics.accuracy_score(t.argmax(axis=1), y.argmax(axis=1), w),
+            "f1_score": metrics.f1_score(t.argmax(axis=1), y.argmax(axis=1), "weighted", sample_weight=w),
+            "top_k_categorical_accuracy": 1.0,
+            "confusion_matrix": metrics.confusion_matrix(
+                t.argmax(axis=1), y.argmax(axis=1), labels=range(5), sample_weight=w
+            ),
+            "auc": metrics.roc_auc_score(t.argmax(axis=1), y, multi_class="ovr", sample_weight=w),
+        },
+    ),
+    "bits": (
+        ["accuracy", metrics.BinaryAccuracy(0.6), "precision", metrics.Recall(average="macro", multi_label=True),
+         metrics.F1Score(average="samples"), "auc", "average_precision", "confusion_matrix"],
+        lambda t, y, w: {
+            "accuracy": metrics.accuracy_score(t, y > 0.5, w),
+            "binary_accuracy": metrics.accuracy_score(t, y > 0.6, w),
+            "precision": metrics.precision_score(t, y > 0.5, sample_weight=w),
+            "recall": metrics.recall_score(t, y > 0.5, "macro", sample_weight=w),
+            "f1_score": metrics.f1_score(t, y > 0.5, "samples", sample_weight=w),
+            "auc": metrics.roc_auc_score(t, y, sample_weight=w),
+            "average_precision": metrics.average_precision_score(t, y, sample_weight=w),
+            "confusion_matrix": metrics.confusion_matrix(
+                t.reshape(-1), (y > 0.5).reshape(-1), sample_weight=np.repeat(w, 2)
+            ),
+        },
+    ),
+    "numbers": (
+        ["mae", "mse", "rmse", "r2_score", "mape", "msle", "huber"],
+        lambda t, y, w: {
+            "mae": metrics.mean_absolute_error(t, y, w),
+            "mse": metrics.mean_squared_error(t, y, w),
+            "rmse": metrics.root_mean_squared_error(t, y, w),
+            "r2_score": metrics.r2_score(t, y, w),
+            "mape": 100 * metrics.mean_absolute_percentage_error(t, y, w),
+            "msle": float(w @ losses.MeanSquaredLogarithmicError(reduction="none")(t, y) / w.sum()),
+            "huber": float(w @ losses.Huber(reduction="none")(t, y) / w.sum()),
+        },
+    ),
+}  # fmt: skip
+
+
+def weighted_model(case, backend="cython", **options):
+    return model_of(case, backend, metrics=[], weighted_metrics=WEIGHTED[case][0], dtype="float64", **options)
+
+
+@every_case
+@every_backend
+def test_weighted_metrics_are_the_functions_with_weights(case, backend):
+    model, y, values = weighted_model(case, backend), CASES[case][3], WEIGHTED[case][1]
+    for size in (64, 700):
+        got = dict(model.evaluate(X, y, sample_weight=WEIGHTS, batch_size=size))
+        want = values(y, model.predict(X), WEIGHTS)
+        assert set(got) == {"loss", *want}
+        for name, value in want.items():
+            np.testing.assert_allclose(got[name], value, rtol=1e-11, err_msg=name)
+    # without weights it is the metric itself
+    plain = model_of(case, backend, metrics=WEIGHTED[case][0], dtype="float64")
+    plain.set_weights(model.get_weights())
+    assert model.evaluate(X, y) == plain.evaluate(X, y)
+    # metrics do not weigh beside them, and no bit of a training changes
+    both = model_of(case, backend, metrics=WEIGHTED[case][0], weighted_metrics=WEIGHTED[case][0], dtype="float64")
+    both.set_weights(model.get_weights())
+    found = both.evaluate(X, y, sample_weight=WEIGHTS, batch_size=64)
+    for name, value in plain.evaluate(X, y, batch_size=64).items():
+        if name != "loss":
+            np.testing.assert_array_equal(found[name], value)
+            np.testing.assert_allclose(found[f"weighted_{name}"], want[name], rtol=1e-11)
+    assert both.metric_names == [*plain.metric_names, *(f"weighted_{name}" for name in plain.metric_names)]
+    bare = model_of(case, backend, metrics=[], dtype="float64")
+    bare.set_weights(both.get_weights())
+    for each in (both, bare):
+        each.fit(X, y, sample_weight=WEIGHTS, epochs=2, seed=1, verbose=0)
+    for a, b in zip(both.get_weights(), bare.get_weights(), strict=True):
+        assert_same_bits(a, b)
+
+
+@every_case
+def test_weighted_metrics_in_fit(case):
+    model, twin, y = weighted_model(case), weighted_model(case), CASES[case][3]
+    history = model.fit(
+        X, y, 96, 2, sample_weight=WEIGHTS, shuffle=False, seed=0, verbose=0, validation_data=(X, y, WEIGHTS)
+    ).history
+    for epoch in range(2):
+        outputs = []
+        for start in range(0, len(X), 96):
+            rows = slice(start, start + 96)
+            outputs.append(twin.predict(X[rows]))
+            twin.train_on_batch(X[rows], y[rows], sample_weight=WEIGHTS[rows])
+        want = WEIGHTED[case][1](y, np.concatenate(outputs), WEIGHTS)
+        names = [metric.name for metric in model.metrics if metric.scalar]
+        for name in names:
+            np.testing.assert_allclose(history[name][epoch], want[name], rtol=1e-11, err_msg=name)
+    found = model.evaluate(X, y, sample_weight=WEIGHTS)
+    assert {name: history[f"val_{name}"][-1] for name in names} == {name: found[name] for name in names}
+
+
+def test_classes_weigh_in_weighted_metrics():
+    of_classes, each = {0: 4.0, 2: 0.0}, np.array([4.0, 1.0, 0.0, 1.0, 1.0])[LABELS]
+    got, want = (
+        weighted_model("labels").fit(X, LABELS, **options, verbose=0, seed=0, epochs=1).history
+        for options in ({"class_weight": of_classes}, {"sample_weight": each})
+    )
+    assert got == want
+
+
+def test_weighted_metrics_of_positions():
+    rng = np.random.default_rng(3)
+    x, y, w = rng.standard_normal((30, 4, 6)), rng.integers(5, size=(30, 4)), rng.random((30, 4))
+    model = Sequential([Dense(5)], input_shape=(4, 6), seed=0)
+    flat = Sequential([Dense(5)], input_shape=6, seed=0)
+    found = WEIGHTED["labels"][0]
+    for each in (model, flat):
+        each.compile("sgd", "sparse_categorical_crossentropy", weighted_metrics=found, dtype="float64")
+    flat.set_weights(model.get_weights())
+    got = model.evaluate(x, y, sample_weight=w)
+    want = flat.evaluate(x.reshape(-1, 6), y.reshape(-1), sample_weight=w.reshape(-1))
+    for name, value in want.items():
+        np.testing.assert_allclose(got[name], value, rtol=1e-13)
+
+
+@every_case
+def test_weighted_metrics_come_back_from_a_file(case, tmp_path):
+    model, y = weighted_model(case), CASES[case][3]
+    model.save(tmp_path / "m.npz")
+    loaded = load_model(tmp_path / "m.npz")
+    assert [m.get_config() for m in loaded.metrics] == [m.get_config() for m in model.metrics]
+    assert list(map(repr, (m.metric for m in loaded.metrics))) == list(map(repr, (m.metric for m in model.metrics)))
+    assert loaded.evaluate(X, y, sample_weight=WEIGHTS) == model.evaluate(X, y, sample_weight=WEIGHTS)
+
+
+def test_what_weighs_nothing_and_what_takes_no_weights():
+    model = weighted_model("numbers")
+    got = model.evaluate(X, NUMBERS, sample_weight=0 * WEIGHTS)
+    assert all(math.isnan(got[name]) for name in model.metric_names)
+    with pytest.raises(ValueError, match="weighted metric 'auc' takes no weights, with multi_class='ovo'"):
+        model_of("labels", metrics=[], weighted_metrics=[metrics.AUC(multi_class="ovo")])
+    model = Sequential([Dense(1)], input_shape=6)
+    with pytest.raises(ValueError, match=r"metrics is .*'mae'.* and loss is missing"):
+        model.compile("sgd", weighted_metrics=["mae"])
+
+    class Own(metrics.Metric):
+        def suits(self, loss):
+            return True
+
+        def emit(self, program, loss, y_pred, y_true):
+            return [], lambda rows: 0.0
+
+    with pytest.raises(ValueError, match=r"weighted metric 'own' takes no weights; Own has no measure\(\)"):
+        model.compile("sgd", "mse", weighted_metrics=[Own("own")])
+    # batches of an iterable, of which one lacks weights
+    model.compile("sgd", "mse", weighted_metrics=["mae"])
+    batches = [(X[:4], NUMBERS[:4, :1], np.ones(4)), (X[:4], NUMBERS[:4, :1])]
+    with pytest.raises(ValueError, match="of one batch there are weights that another one lacks"):
+        model.evaluate(iter(batches))
+
+
+def test_weighted_metrics_of_several_outputs():
+    x = fastbp.Input(6)
+    model = fastbp.Model(x, {"a": Dense(1, name="a")(x), "b": Dense(5, name="b")(x)}, seed=0)
+    losses_of = {"a": "mse", "b": "sparse_categorical_crossentropy"}
+    model.compile("sgd", losses_of, metrics={"a": ["mae"]}, weighted_metrics={"a": "mae", "b": ["accuracy"]})
+    assert model.metric_names == ["a_mae", "a_weighted_mae", "b_accuracy"]
+    y = {"a": NUMBERS[:, :1], "b": LABELS}
+    got = model.evaluate(X, y, sample_weight={"a": WEIGHTS})
+    p = model.predict(X)
+    assert got["a_weighted_mae"] == pytest.approx(metrics.mean_absolute_error(y["a"], p["a"], WEIGHTS), rel=1e-6)
+    assert got["b_accuracy"] == metrics.accuracy_score(LABELS, p["b"].argmax(axis=1))

@@ -440,7 +440,7 @@ def test_defaults():
 #: Whose defaults differ in spelling only, or as `DIFFERENCES` says: an argument, or a class with one.
 EXPLAINED = {
     "reduction", "from_logits", "name", "betas", "mode", "Precision threshold", "Recall threshold", "F1Score threshold",
-    "F1Score average", "Lion weight_decay", "RMSNorm eps",
+    "F1Score average", "FBetaScore threshold", "FBetaScore average", "Lion weight_decay", "RMSNorm eps",
 }  # fmt: skip
 
 

@@ -72,7 +72,7 @@ SHARE_WEIGHTS = Row(
 )
 
 
-@SHARE_WEIGHTS.kernel("x[batch,n], total[] -> y[batch,n]", inplace=["y=x"], split="batch")
+@SHARE_WEIGHTS.kernel("x[batch,n], total[] -> y[batch,n]", inplace=["y=x"])
 def share_weights(x, total):
     # of no weight at all it is 0
     return x * (len(x) / np.maximum(total, 1e-30))
