@@ -308,8 +308,8 @@ def _indicators(t: np.ndarray, p: np.ndarray, average: str | None, labels: Array
         t, p = t[:, chosen], p[:, chosen]
     parts = (t & p, p, t)
     if average == "samples":
-        return tuple(part.sum(axis=1) for part in parts)  # type: ignore[return-value]
-    return tuple(part.sum(axis=0) if w is None else w @ part for part in parts)  # type: ignore[return-value]
+        return tuple(part.sum(axis=1) for part in parts)
+    return tuple(part.sum(axis=0) if w is None else w @ part for part in parts)
 
 
 def _score_of(
@@ -340,7 +340,7 @@ def _score_of(
         found, numbers = _numbered(t, p)
         tallies = _tallies(*numbers, len(found) + 1, weights)
         chosen = np.arange(len(found)) if labels is None else _chosen(found, labels)
-        tallies = tuple(tally[chosen] for tally in tallies)  # type: ignore[assignment]
+        tallies = tuple(tally[chosen] for tally in tallies)
     else:
         tallies = _indicators(t, p, average, labels, weights)
     if average == "micro":
@@ -406,7 +406,7 @@ def balanced_accuracy_score(
     tallies = _tallies(t, p, len(found), _weights(sample_weight, len(t)))
     occurs = tallies[2] > 0
     recall = float(_recall(tallies)[occurs].mean()) if occurs.any() else math.nan
-    chance = 1 / max(np.count_nonzero(occurs), 1)
+    chance = 1 / max(int(np.count_nonzero(occurs)), 1)
     return (recall - chance) / (1 - chance) if adjusted and chance < 1 else recall
 
 
@@ -662,7 +662,7 @@ def roc_auc_score(
         check_name("average", average, (*AVERAGES, "samples"))
     check_name("multi_class", multi_class, ("raise", "ovr", "ovo"))
     scores = as_numbers("y_score", y_score)
-    if scores.ndim == 2 and scores.shape[1] > 2 and np.ndim(y_true) == 1:  # type: ignore[arg-type]
+    if scores.ndim == 2 and scores.shape[1] > 2 and np.ndim(y_true) == 1:
         return _area_of_classes(y_true, scores, average, sample_weight, multi_class, labels)
     t, scores = _pair("y_true", as_numbers("y_true", y_true), "y_score", scores)
     return _by_columns(_area, _columns(t), _columns(_ordered(scores)), average, _weights(sample_weight, len(t)))
@@ -679,8 +679,7 @@ def _by_columns(
         each = None if weights is None else np.repeat(weights, n)
         return score(np.ascontiguousarray(t).reshape(-1), scores.reshape(-1), each)
     if n > 1 and average == "samples":
-        found = np.array([score(a, b, None) for a, b in zip(t, scores, strict=True)])
-        return float(found.mean() if weights is None else weights @ found / weights.sum())
+        return _mean(np.array([score(a, b, None) for a, b in zip(t, scores, strict=True)]), weights)
     found = [score(t[:, j], scores[:, j], weights) for j in range(n)]
     if n > 1 and average is None:
         return np.array(found)
@@ -1766,7 +1765,7 @@ class Precision(Metric, names=("precision",)):
     def _of(self, tallies: Tallies, chosen: bool = False) -> Any:
         """Return the score of the tallies of classes, of which `labels` are chosen here or were before."""
         if self.labels is not None and not chosen:
-            tallies = tuple(tally[self.labels] for tally in tallies)  # type: ignore[assignment]
+            tallies = tuple(tally[self.labels] for tally in tallies)
         if self.average is None:
             return np.asarray(self._score(tallies), np.float64)
         return _averaged(self._score, tallies, self.average)

@@ -1486,8 +1486,9 @@ class Model(Part):
             was not, in parameters, optimizer, history and callbacks. See Notes.
         sample_weight : array_like, shape (rows,), optional
             How much each row's loss counts: not negative. The loss is ``mean(weight * loss of a row)``, divided by the
-            number of rows as in Keras, not by the sum of the weights. Metrics take no weights. Of outputs (rows, t,
-            n_out) it may be a weight for each position, (rows, t); else all positions of a row have the row's.
+            number of rows as in Keras, not by the sum of the weights. ``compile(weighted_metrics=...)`` weigh the rows,
+            over that sum; other metrics count all alike. Of outputs (rows, t, n_out) it may be a weight for each
+            position, (rows, t); else all positions of a row have the row's.
         class_weight : dict of int to float or "balanced", optional
             Weights by class, for labels, one-hot targets and a single output of 0 and 1; classes that are left out
             weigh 1. Each position of a row weighs as its own class. "balanced" is scikit-learn's ``rows / (classes *
