@@ -2153,7 +2153,21 @@ class R2Score(_Error, names=("r2_score",)):
         )
 
 
-class MeanAbsolutePercentageError(_Error, names=("mean_absolute_percentage_error", "mape")):
+class _ErrorOfLoss(_Error):
+    """The mean of a loss over elements, with the options that it has by default."""
+
+    _loss: type[Loss]
+
+    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
+        """Add the sum of errors."""
+        return self._mean_of(program, f"{self._loss.row_name}_forward", y_pred, y_true)
+
+    def measure(self, loss: Loss, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: np.ndarray | None) -> float:
+        """Return the error of arrays."""
+        return _mean(self._loss(reduction="none")(y_true, y_pred), sample_weight)
+
+
+class MeanAbsolutePercentageError(_ErrorOfLoss, names=("mean_absolute_percentage_error", "mape")):
     """The mean of ``100 * abs(y_pred - y_true) / max(abs(y_true), 1e-7)``: in percent, as the loss of that name.
 
     `mean_absolute_percentage_error`, the function, is scikit-learn's: a share.
@@ -2170,18 +2184,8 @@ class MeanAbsolutePercentageError(_Error, names=("mean_absolute_percentage_error
 
     _loss = losses.MeanAbsolutePercentageError
 
-    def emit(self, program: Program, loss: Loss, y_pred: Buffer, y_true: Buffer) -> Emitted:
-        """Add the sum of errors."""
-        return self._mean_of(program, f"{self._loss.row_name}_forward", y_pred, y_true)
 
-    def measure(self, loss: Loss, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: np.ndarray | None) -> float:
-        """Return the error of arrays."""
-        return _mean(self._loss(reduction="none")(y_true, y_pred), sample_weight)
-
-
-class MeanSquaredLogarithmicError(
-    MeanAbsolutePercentageError, names=("mean_squared_logarithmic_error", "msle")
-):
+class MeanSquaredLogarithmicError(_ErrorOfLoss, names=("mean_squared_logarithmic_error", "msle")):
     """The mean of ``(log(1 + y_pred) - log(1 + y_true))**2``, as the loss of that name.
 
     Parameters
@@ -2194,7 +2198,7 @@ class MeanSquaredLogarithmicError(
     MeanSquaredLogarithmicError(name='msle')
     """
 
-    _loss = losses.MeanSquaredLogarithmicError  # type: ignore[assignment]
+    _loss = losses.MeanSquaredLogarithmicError
 
 
 class MeanLoss(Metric):

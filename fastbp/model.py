@@ -831,8 +831,8 @@ class Model(Part):
             By which the losses count in their sum, ``loss_1 * weight_1 + loss_2 * weight_2 + ...`` in the order of the
             outputs; by default 1.
         weighted_metrics : list of Metric or str, or list or dict of these
-            Metrics in which rows count as much as they weigh in the loss, see `metrics.Weighted`; those of `metrics`
-            count all rows alike. One of a name that is taken is called "weighted_" and that.
+            Metrics in which rows count as much as they weigh in the loss, see `fastbp.metrics.Weighted`; those of
+            `metrics` count all rows alike. One of a name that is taken has ``weighted_`` before it.
 
         Raises
         ------

@@ -290,7 +290,8 @@ DECAYING = optimizers.AdamW, optimizers.AMSGrad, optimizers.Lion
 
 
 #: What must come last where the loss takes no other outputs.
-LAST = {losses.Poisson: "softplus", losses.KLDivergence: "softmax"}
+LAST = {losses.Poisson: "softplus", losses.KLDivergence: "softmax", losses.NLL: "log_softmax", losses.Dice: "sigmoid"}
+SOFTMAX = [cls for cls in LOSSES if "label_smoothing" in cls().get_config() and cls.link == "softmax"]
 
 
 def trained(backend, numerics, dtype, activation="tanh", loss="mse", optimizer="sgd", last=None, norm=None):
@@ -324,8 +325,12 @@ def trained(backend, numerics, dtype, activation="tanh", loss="mse", optimizer="
     + [{"loss": losses.BinaryCrossEntropy(from_logits=False, pos_weight=3.0), "last": "sigmoid"}]
     + [{"loss": losses.BinaryCrossEntropy(pos_weight=0.5, label_smoothing=0.1)}]
     + [{"loss": losses.TripletSemiHard(0.2, squared=True)}]
-    + [{"loss": cls(label_smoothing=0.3)} for cls in LOSSES if getattr(cls, "link", "") == "softmax"]
-    + [{"loss": cls(from_logits=False), "last": "softmax"} for cls in LOSSES if getattr(cls, "link", "") == "softmax"]
+    + [{"loss": cls(label_smoothing=0.3)} for cls in SOFTMAX]
+    + [{"loss": cls(from_logits=False), "last": "softmax"} for cls in SOFTMAX]
+    + [{"loss": losses.SparseCategoricalCrossEntropy(class_weight={0: 2.5, 2: 0.5}, ignore_index=1)}]
+    + [{"loss": losses.CategoricalCrossEntropy(class_weight=[2.5, 0, 1], label_smoothing=0.1)}]
+    + [{"loss": losses.NLL(class_weight=[2.5, 0, 1]), "last": "log_softmax"}]
+    + [{"loss": losses.CategoricalFocalCrossEntropy(alpha=[0.5, 1, 2])}, {"loss": losses.MultiMargin(0.5, p=2)}]
     + [{"activation": fastbp.Activation("leaky_relu", alpha=0.2)}, {"activation": fastbp.Activation("elu", alpha=0.5)}]
     + [{"activation": fastbp.Activation("softplus", beta=2.5)}, {"norm": fastbp.GLU}]
     + [{"norm": functools.partial(fastbp.Dropout, 0.4)}, {"norm": functools.partial(fastbp.AlphaDropout, 0.1)}]
@@ -355,7 +360,7 @@ def test_every_row_is_trained_here():
     used = {a for net in NETS.values() for a in net.activations} | set(fastbp.layers.ACTIVATIONS)
     assert used == set(fastbp.layers.ACTIVATIONS)
     kinds = {cls().row.name for cls in LOSSES} | {net.loss.row.name for net in NETS.values()}
-    kinds |= {losses.Poisson(log_input=True).row.name}
+    kinds |= {losses.Poisson(log_input=True).row.name, losses.CategoricalFocalCrossEntropy(True).row.name}
     kinds |= {losses.BinaryCrossEntropy(from_logits=logits, pos_weight=3.0).row.name for logits in (False, True)}
     assert kinds == {r.name for r in fastbp.kernels.table.TABLE.values() if r.family == "loss" and r.differentiable}
     updates = {cls().row for cls in OPTIMIZERS} | {"momentum", "dampened"}
