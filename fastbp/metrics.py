@@ -351,7 +351,9 @@ def _score_of(
     return _mean_of_classes(scores, {"weighted": tallies[2], "samples": weights}.get(average))
 
 
-def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+def accuracy_score(
+    y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None, normalize: bool = True
+) -> float:
     """Return the share of elements that are equal, ``(y_true == y_pred).mean()``.
 
     Parameters
@@ -361,6 +363,8 @@ def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLik
         the rows in which all are right.
     sample_weight : array_like, shape (rows,), optional
         What each row counts; the mean is over their sum, as in all functions here.
+    normalize : bool
+        Whether it is the share of the elements, or their number.
 
     Returns
     -------
@@ -373,8 +377,9 @@ def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLik
     """
     t, p = _label_pair(y_true, y_pred)
     if sample_weight is not None:
-        return _mean(t == p, _weights(sample_weight, len(t)))
-    return float(np.count_nonzero(t == p) / t.size)
+        weights = _weights(sample_weight, len(t))
+        return _mean(t == p, weights) if normalize else float(weights @ (t == p).reshape(len(t), -1).sum(axis=1))
+    return float(np.count_nonzero(t == p) / (t.size if normalize else 1))
 
 
 def balanced_accuracy_score(
@@ -411,7 +416,7 @@ def balanced_accuracy_score(
 
 
 def top_k_accuracy_score(
-    y_true: ArrayLike, y_score: ArrayLike, k: int, sample_weight: ArrayLike | None = None
+    y_true: ArrayLike, y_score: ArrayLike, k: int = 2, sample_weight: ArrayLike | None = None
 ) -> float:
     """Return the share of rows whose label's score is among their k largest.
 

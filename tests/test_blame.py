@@ -365,6 +365,23 @@ LOSSES = [
     (losses.CategoricalCrossEntropy(from_logits=True), "identity", "one_hot"),
     (losses.SparseCategoricalCrossEntropy(from_logits=False), "softmax", "labels"),
     (losses.SparseCategoricalCrossEntropy(from_logits=True, reduction="sum"), "identity", "labels"),
+    (losses.SparseCategoricalCrossEntropy(class_weight={1: 3.0}), "identity", "labels"),
+    (losses.CategoricalCrossEntropy(class_weight=[1, 3, 0.5], label_smoothing=0.3), "identity", "one_hot"),
+    (losses.NLL(), "log_softmax", "labels"),
+    (losses.NLL(class_weight=[1, 3, 0.5], ignore_index=1), "log_softmax", "labels"),
+    (losses.CategoricalFocalCrossEntropy(), "identity", "one_hot"),
+    (losses.CategoricalFocalCrossEntropy(from_logits=False, alpha=[1, 3, 0.5], gamma=1.5), "softmax", "shares"),
+    (losses.Dice(), "sigmoid", "one_hot"),
+    (losses.MultiMargin(), "identity", "labels"),
+    (losses.MultiMargin(p=2), "identity", "labels"),
+    (losses.MultiLabelMargin(), "identity", "one_hot"),
+    (losses.SoftMargin(), "identity", "signs"),
+    (losses.MarginRanking(0.7), "identity", "signs"),
+    (losses.HingeEmbedding(0.7), "softplus", "signs"),
+    (losses.CosineEmbedding(), "tanh", "signs"),
+    (losses.SmoothL1(0.7), "identity", "real"),
+    (losses.MeanAbsolutePercentageError(), "identity", "real"),
+    (losses.MeanSquaredLogarithmicError(), "softplus", "counts"),
 ]
 
 
