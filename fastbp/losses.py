@@ -379,14 +379,18 @@ class Loss(Registered, kind="loss"):
         if self.class_weight is None:
             return counted
         if not self.takes_integers:
-            weights: np.ndarray = y_true @ self.weights_of_classes(y_true.shape[-1])
-            return weights
+            return self._weights_of_rows(y_true)
         labels = y_true if counted is None else np.where(counted, y_true, 0)
         # of a dict the classes that it leaves out weigh 1, however many there are
         known = max(self.class_weight, default=0) + 1 if isinstance(self.class_weight, dict) else 0
         n = max(known, int(labels.max(initial=0)) + 1) if known else len(self.class_weight)
         each = self.weights_of_classes(n)
         return each[labels] if counted is None else each[labels] * counted
+
+    def _weights_of_rows(self, y_true: np.ndarray) -> np.ndarray:
+        """Return what each row of targets counts, of a loss with weights of classes."""
+        weights: np.ndarray = y_true @ self.weights_of_classes(y_true.shape[-1])
+        return weights
 
     def weights_of_classes(self, n: int) -> np.ndarray:
         """Return what each of n classes weighs, of a loss that has a `class_weight`.
@@ -579,7 +583,10 @@ class Loss(Registered, kind="loss"):
 
     @staticmethod
     def _times(program: Program, x: Buffer, weight: Buffer) -> Buffer:
-        result: Buffer = program.call("weigh_rows" if len(x.shape) == 2 else "weigh_samples", x, weight, layer="loss")
+        kernel = "weigh_rows" if len(x.shape) == 2 else "weigh_samples"
+        if weight.shape[1:] != (1,):  # each element has a weight
+            kernel = "multiply"
+        result: Buffer = program.call(kernel, x, weight, layer="loss")
         return result
 
     def __call__(
@@ -1657,6 +1664,9 @@ class BinaryCrossEntropy(_CrossEntropy, names=("binary_crossentropy", "binary_cr
         Positive: what ``y * log(p)`` is multiplied by, so that positives, where they are rare, count as often as
         negatives. One number for all outputs, where PyTorch's ``BCEWithLogitsLoss`` also takes one for each.
     reduction : {"mean", "sum"}
+    class_weight : dict of int to float or list of float, optional
+        What an element counts whose target is 0, and one whose target is 1, for all outputs: a mean is over the sum of
+        these weights, of a batch and of an epoch. `pos_weight` leaves the mean over the number of elements.
 
     Notes
     -----
@@ -1670,6 +1680,8 @@ class BinaryCrossEntropy(_CrossEntropy, names=("binary_crossentropy", "binary_cr
     0.164252
     >>> round(float(BinaryCrossEntropy(from_logits=True, pos_weight=3.0)([1.0, 0.0], [0.0, 0.0])), 6)
     1.386294
+    >>> round(float(BinaryCrossEntropy(class_weight={1: 3.0})([1.0, 0.0], [0.5, 0.5])), 6)
+    0.693147
     """
 
     link = "sigmoid"
@@ -1681,13 +1693,43 @@ class BinaryCrossEntropy(_CrossEntropy, names=("binary_crossentropy", "binary_cr
         label_smoothing: float = 0.0,
         pos_weight: float = 1.0,
         reduction: str = "mean",
+        class_weight: Any = None,
     ) -> None:
-        super().__init__(from_logits, label_smoothing, reduction)
+        super().__init__(from_logits, label_smoothing, reduction, class_weight)
         self.pos_weight = number("pos_weight", pos_weight, 0, math.inf, closed_low=False)
         if self.pos_weight != 1:
             self.on_probabilities = "weighted_binary_cross_entropy"
             self.on_logits = "weighted_sigmoid_cross_entropy"
             self.options = ("pos_weight",)
+
+    def target_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the outputs."""
+        if self.class_weight is not None:
+            self.weights_of_classes(2)
+        return output_shape
+
+    def _weights_of_rows(self, y_true: np.ndarray) -> np.ndarray:
+        zero, one = self.weights_of_classes(2).tolist()
+        weights: np.ndarray = (zero + (one - zero) * y_true.astype(np.float64)).sum(axis=-1)
+        return weights
+
+    def _selected(
+        self, program: Program, y_pred: Buffer, y_true: Buffer, weight: Buffer | None
+    ) -> tuple[Buffer, Buffer | None]:
+        """Return the targets smoothed, and what each element weighs."""
+        targets = self._smoothed(program, y_pred, y_true) if self.label_smoothing else y_true
+        if self.class_weight is None:
+            return targets, weight
+        zero, one = self.weights_of_classes(2).tolist()
+        each = program.call("scale_by", y_true, layer="loss", factor=one - zero)
+        each = program.call("shift_by", each, layer="loss", offset=zero)
+        if self.reduction == "mean":
+            shape = each.shape
+            options: dict[str, Any] = {"mean": 0.0, "others": 0.0}
+            total = program.call("reduce_loss", each, layer="loss", **options)
+            column = _reshaped(each, (prod(shape), 1))
+            each = _reshaped(program.call("share_weights", column, total, layer="loss"), shape)
+        return targets, each if weight is None else self._times(program, each, weight)
 
     def _smoothed(self, program: Program, y_pred: Buffer, y_true: Buffer) -> Buffer:
         options: dict[str, Any] = {"smoothing": self.label_smoothing, "share": 0.5}

@@ -367,6 +367,7 @@ LOSSES = [
     (losses.SparseCategoricalCrossEntropy(from_logits=True, reduction="sum"), "identity", "labels"),
     (losses.SparseCategoricalCrossEntropy(class_weight={1: 3.0}), "identity", "labels"),
     (losses.CategoricalCrossEntropy(class_weight=[1, 3, 0.5], label_smoothing=0.3), "identity", "one_hot"),
+    (losses.BinaryCrossEntropy(class_weight=[1, 3]), "identity", "one_hot"),
     (losses.NLL(), "log_softmax", "labels"),
     (losses.NLL(class_weight=[1, 3, 0.5], ignore_index=1), "log_softmax", "labels"),
     (losses.CategoricalFocalCrossEntropy(), "identity", "one_hot"),

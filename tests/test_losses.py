@@ -383,6 +383,9 @@ def weighted(kind, **options):
     each = np.array([4.0, 1.0, 0.5])[y]
     if kind == "labels":
         return losses.SparseCategoricalCrossEntropy(class_weight=WEIGHTS, **options), y, each
+    if kind == "bits":
+        # each element has its own: what a row weighs is their sum
+        return losses.BinaryCrossEntropy(class_weight=[0.5, 4.0], **options), BITS.astype(float), 0.5 + 3.5 * BITS
     if kind == "rows":
         return losses.CategoricalCrossEntropy(class_weight=WEIGHTS, **options), np.eye(3)[y], each
     options["ignore_index"] = 1
@@ -396,6 +399,46 @@ def without(loss):
 
 
 every_kind = pytest.mark.parametrize("kind", ["labels", "rows", "ignored"])
+
+
+@every_backend
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("units", [1, 3])
+def test_zeros_and_ones_that_weigh(units, reduction, backend):
+    loss, y, each = weighted("bits", reduction=reduction)
+    y, each = y[:, :units], each[:, :units]
+    model, twin = model_of(loss, units, backend=backend), model_of(without(loss), units, backend=backend)
+    z = model.predict(X)
+    elements = np.logaddexp(0, z) - y * z
+
+    def mean(rows, weights=1.0):
+        return (weights * each * elements)[rows].sum() / (each[rows].sum() if reduction == "mean" else 1)
+
+    for size in (1, 5, 12):
+        np.testing.assert_allclose(model.evaluate(X, y, batch_size=size)["loss"], mean(slice(12)), rtol=1e-12)
+    given = np.arange(12) / 4
+    found = model.evaluate(X, y, sample_weight=given, batch_size=5)["loss"]
+    np.testing.assert_allclose(found, mean(slice(12), given[:, None]), rtol=1e-12)
+    own = model.loss_function
+    for rows in (slice(0, 4), slice(3, 10)):
+        np.testing.assert_allclose(own(y[rows], z[rows]), mean(rows), rtol=1e-12)
+        # where all targets of a row are alike, a row weighs as its elements do
+        alike = np.broadcast_to(y[rows, :1], y[rows].shape)
+        weight = 0.5 + 3.5 * alike[:, 0]
+        weight = weight / weight.mean() if reduction == "mean" else weight
+        plain = without(own).gradient(alike, z[rows], sample_weight=weight)
+        np.testing.assert_allclose(own.gradient(alike, z[rows]), plain, rtol=1e-12, atol=1e-16)
+    # without a last axis each element is a row
+    np.testing.assert_allclose(own(y[:, 0], z[:, 0]), own(y[:, :1], z[:, :1]), rtol=1e-14)
+    assert type(own)(own.from_logits, class_weight=loss.class_weight, reduction="none")(y, z).shape == (12,)
+    for each_of in (model, twin):
+        assert np.isfinite(each_of.train_on_batch(X, y))
+    model.program.run(check="numpy")
+    history = model.fit(X, y, batch_size=5, epochs=1, shuffle=False, seed=0, verbose=0).history
+    sums = np.array([each[start : start + 5].sum() for start in (0, 5, 10)])
+    losses_of = model.batch_losses[-3:]
+    want = losses_of @ sums / sums.sum() if reduction == "mean" else losses_of.sum()
+    np.testing.assert_allclose(history["loss"][-1], want, rtol=1e-12)
 
 
 @every_backend
@@ -578,6 +621,7 @@ MADE = [
     (losses.SparseCategoricalCrossEntropy(label_smoothing=0.1), 3, np.arange(12) % 3),
     (losses.SparseCategoricalCrossEntropy(class_weight={0: 2, 2: 0.5}, ignore_index=1), 3, np.arange(12) % 3),
     (losses.CategoricalCrossEntropy(class_weight=[1, 2, 3], label_smoothing=0.1), 3, np.eye(3)[np.arange(12) % 3]),
+    (losses.BinaryCrossEntropy(class_weight={1: 4}, label_smoothing=0.1, pos_weight=0.5), 3, BITS),
     (losses.NLL(ignore_index=-1, class_weight={1: 3}, reduction="sum"), 3, np.arange(12) % 4 - 1),
     (losses.CategoricalFocalCrossEntropy(None, 0.1, alpha=[1, 2, 0], gamma=1), 3, np.eye(3)[np.arange(12) % 3]),
     (losses.MultiMargin(margin=0.5, p=2), 3, np.arange(12) % 3),

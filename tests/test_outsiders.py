@@ -715,6 +715,23 @@ def test_weights_of_classes(smoothing, ignored, class_weight):
         assert_close(hot(np.eye(5)[y], z), want, hot)
 
 
+@pytest.mark.parametrize("from_logits", [True, False])
+def test_weights_of_zeros_and_ones(from_logits):
+    rng = np.random.default_rng(10)
+    z, y = rng.standard_normal((9, 4)), rng.choice([0.0, 1.0, 0.3], (9, 4))
+    p = z if from_logits else 1 / (1 + np.exp(-z))
+    each = tensor(0.5 + 3 * y)
+    for reduction in ("mean", "sum"):
+        loss = losses.BinaryCrossEntropy(from_logits, reduction=reduction, class_weight=[0.5, 3.5])
+        inputs = tensor(p, True)
+        theirs = F.binary_cross_entropy_with_logits if from_logits else F.binary_cross_entropy
+        want = theirs(inputs, tensor(y), weight=each, reduction="sum") / (each.sum() if reduction == "mean" else 1)
+        want.backward()
+        for backend in (None, "numpy", "numba"):
+            assert_close(loss(y, p, backend), want, loss)
+            assert_close(loss.gradient(y, p, backend), inputs.grad, loss, atol=ATOL)
+
+
 def test_alpha_of_classes():
     rng = np.random.default_rng(8)
     z, y, alpha = rng.standard_normal((9, 4)), np.eye(4)[rng.integers(4, size=9)], [0.5, 1.0, 0.0, 2.0]

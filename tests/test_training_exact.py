@@ -330,6 +330,7 @@ def trained(backend, numerics, dtype, activation="tanh", loss="mse", optimizer="
     + [{"loss": losses.SparseCategoricalCrossEntropy(class_weight={0: 2.5, 2: 0.5}, ignore_index=1)}]
     + [{"loss": losses.CategoricalCrossEntropy(class_weight=[2.5, 0, 1], label_smoothing=0.1)}]
     + [{"loss": losses.NLL(class_weight=[2.5, 0, 1]), "last": "log_softmax"}]
+    + [{"loss": losses.BinaryCrossEntropy(class_weight=[0.5, 3])}]
     + [{"loss": losses.CategoricalFocalCrossEntropy(alpha=[0.5, 1, 2])}, {"loss": losses.MultiMargin(0.5, p=2)}]
     + [{"activation": fastbp.Activation("leaky_relu", alpha=0.2)}, {"activation": fastbp.Activation("elu", alpha=0.5)}]
     + [{"activation": fastbp.Activation("softplus", beta=2.5)}, {"norm": fastbp.GLU}]
