@@ -1796,8 +1796,8 @@ class SparseCategoricalCrossEntropy(
         PyTorch, and like Keras' ``ignore_class``. If all rows are ignored the loss is 0, where PyTorch has NaN.
     class_weight : dict of int to float or list of float, optional
         What a row of each class counts, as PyTorch's ``weight``: a mean is ``sum(w[y] * loss) / sum(w[y])``, of a batch
-        and of an epoch. Classes that a dict leaves out weigh 1. A mean with ``fit(class_weight=...)`` is over the
-        number of rows instead, as in Keras.
+        and of an epoch; it does not go with `gradient_accumulation_steps`. Classes that a dict leaves out weigh 1. A
+        mean with ``fit(class_weight=...)`` is over the number of rows instead, as in Keras.
 
     Examples
     --------
