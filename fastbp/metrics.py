@@ -1074,7 +1074,12 @@ def confusion_matrix(
     return shares
 
 
-def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+def mean_absolute_error(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    multioutput: Any = "uniform_average",
+) -> Any:
     """Return ``abs(y_true - y_pred).mean()`` over all elements, in float64.
 
     Parameters
@@ -1082,10 +1087,12 @@ def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: Arr
     y_true, y_pred : array_like
     sample_weight : array_like, shape (rows,), optional
         What each row counts.
+    multioutput : {"uniform_average", "raw_values"} or array_like, shape (n,)
+        Of several columns, which are the last axis: the mean of theirs, an array of theirs, or a mean with weights.
 
     Returns
     -------
-    float
+    float, or ndarray of float64, shape (n,), with "raw_values"
 
     Examples
     --------
@@ -1093,12 +1100,17 @@ def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: Arr
     (1.0, 0.5)
     """
     t, p = _number_pair(y_true, y_pred)
-    if sample_weight is not None:
-        return _mean(np.abs(_error(t, p)), _weights(sample_weight, len(t)))
+    if sample_weight is not None or not _is_mean(multioutput):
+        return _over_columns(np.abs(_error(t, p)), sample_weight, multioutput)
     return float(kernels.error_sums(t, p)[0] / t.size)
 
 
-def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+def mean_squared_error(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    multioutput: Any = "uniform_average",
+) -> Any:
     """Return ``((y_true - y_pred)**2).mean()`` over all elements, in float64.
 
     Parameters
@@ -1106,10 +1118,12 @@ def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: Arra
     y_true, y_pred : array_like
     sample_weight : array_like, shape (rows,), optional
         What each row counts.
+    multioutput : {"uniform_average", "raw_values"} or array_like, shape (n,)
+        Of several columns, which are the last axis: the mean of theirs, an array of theirs, or a mean with weights.
 
     Returns
     -------
-    float
+    float, or ndarray of float64, shape (n,), with "raw_values"
 
     Examples
     --------
@@ -1117,35 +1131,47 @@ def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: Arra
     2.0
     """
     t, p = _number_pair(y_true, y_pred)
-    if sample_weight is not None:
-        return _mean(_error(t, p) ** 2, _weights(sample_weight, len(t)))
+    if sample_weight is not None or not _is_mean(multioutput):
+        return _over_columns(_error(t, p) ** 2, sample_weight, multioutput)
     return float(kernels.error_sums(t, p)[1] / t.size)
 
 
-def root_mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-    """Return the square root of `mean_squared_error`; of several columns scikit-learn averages the roots.
+def root_mean_squared_error(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    multioutput: Any = "uniform_average",
+) -> Any:
+    """Return the square root of `mean_squared_error`; of several columns scikit-learn's mean is that of the roots.
 
     Parameters
     ----------
     y_true, y_pred : array_like
     sample_weight : array_like, shape (rows,), optional
         What each row counts.
+    multioutput : {"uniform_average", "raw_values"} or array_like, shape (n,)
+        Of several columns, which are the last axis: the mean of theirs, an array of theirs, or a mean with weights.
 
     Returns
     -------
-    float
+    float, or ndarray of float64, shape (n,), with "raw_values"
 
     Examples
     --------
     >>> root_mean_squared_error([1, 2], [1, 4])
     1.4142135623730951
     """
-    return math.sqrt(mean_squared_error(y_true, y_pred, sample_weight))
+    if _is_mean(multioutput):
+        return math.sqrt(mean_squared_error(y_true, y_pred, sample_weight))
+    return _of_outputs(np.sqrt(mean_squared_error(y_true, y_pred, sample_weight, "raw_values")), multioutput)
 
 
 def mean_absolute_percentage_error(
-    y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
-) -> float:
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    multioutput: Any = "uniform_average",
+) -> Any:
     """Return the mean of ``abs(y_true - y_pred) / max(abs(y_true), 2**-52)``, a share and not in percent.
 
     Parameters
@@ -1153,10 +1179,12 @@ def mean_absolute_percentage_error(
     y_true, y_pred : array_like
     sample_weight : array_like, shape (rows,), optional
         What each row counts.
+    multioutput : {"uniform_average", "raw_values"} or array_like, shape (n,)
+        Of several columns, which are the last axis: the mean of theirs, an array of theirs, or a mean with weights.
 
     Returns
     -------
-    float
+    float, or ndarray of float64, shape (n,), with "raw_values"
 
     Examples
     --------
@@ -1165,10 +1193,15 @@ def mean_absolute_percentage_error(
     """
     t, p = _number_pair(y_true, y_pred)
     share = np.abs(_error(t, p)) / np.maximum(np.abs(t.astype(np.float64)), 2.0**-52)
-    return _mean(share, _weights(sample_weight, len(t)))
+    return _over_columns(share, sample_weight, multioutput)
 
 
-def mean_squared_log_error(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+def mean_squared_log_error(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    multioutput: Any = "uniform_average",
+) -> Any:
     """Return ``((log(1 + y_true) - log(1 + y_pred))**2).mean()`` over all elements, in float64.
 
     Parameters
@@ -1177,10 +1210,12 @@ def mean_squared_log_error(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: 
         Greater than -1.
     sample_weight : array_like, shape (rows,), optional
         What each row counts.
+    multioutput : {"uniform_average", "raw_values"} or array_like, shape (n,)
+        Of several columns, which are the last axis: the mean of theirs, an array of theirs, or a mean with weights.
 
     Returns
     -------
-    float
+    float, or ndarray of float64, shape (n,), with "raw_values"
 
     Examples
     --------
@@ -1192,10 +1227,15 @@ def mean_squared_log_error(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: 
         if (y <= -1).any():
             at = tuple(int(i) for i in np.argwhere(y <= -1)[0])
             raise ValueError(f"{name}[{', '.join(map(str, at))}] is {y[at]}; it must be greater than -1")
-    return _mean((np.log1p(t) - np.log1p(p)) ** 2, _weights(sample_weight, len(t)))
+    return _over_columns((np.log1p(t) - np.log1p(p)) ** 2, sample_weight, multioutput)
 
 
-def r2_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+def r2_score(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    multioutput: Any = "uniform_average",
+) -> Any:
     """Return the share of the variance that is explained, ``1 - sum((y - p)**2) / sum((y - mean(y))**2)``.
 
     Of two columns or more, which are the last axis, it is the mean of theirs. Where y is constant it is 1 for exact
@@ -1206,10 +1246,12 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | No
     y_true, y_pred : array_like, shape (rows,) or (rows, n)
     sample_weight : array_like, shape (rows,), optional
         What each row counts in both sums and in the mean.
+    multioutput : {"uniform_average", "raw_values", "variance_weighted"} or array_like, shape (n,)
+        Of several columns: the mean of theirs, an array of theirs, or a mean with their variances or other weights.
 
     Returns
     -------
-    float
+    float, or ndarray of float64, shape (n,), with "raw_values"
 
     Examples
     --------
@@ -1223,7 +1265,40 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | No
         error, spread, _ = kernels.column_errors(t, p)
     else:
         error, spread = _weighted_errors(t, p, np.repeat(weights, len(t) // len(weights)))
-    return _explained(error, spread, len(t))
+    if _is_mean(multioutput):
+        return _explained(error, spread, len(t))
+    if isinstance(multioutput, str) and multioutput == "variance_weighted":
+        multioutput = spread if spread.any() else np.ones_like(spread)
+    shares = np.array([_explained(error[k : k + 1], spread[k : k + 1], len(t)) for k in range(len(error))])
+    return _of_outputs(shares, multioutput)
+
+
+def _is_mean(multioutput: Any) -> bool:
+    return isinstance(multioutput, str) and multioutput == "uniform_average"
+
+
+def _of_outputs(raw: np.ndarray, multioutput: Any) -> Any:
+    """Return a score of each column as it is, or the mean of all with weights."""
+    if isinstance(multioutput, str):
+        check_name("multioutput", multioutput, ("uniform_average", "raw_values"))
+        return raw if multioutput == "raw_values" else float(raw.mean())
+    weights = as_numbers("multioutput", multioutput).astype(np.float64)
+    if weights.shape != raw.shape or not (weights >= 0).all() or not weights.sum() > 0:
+        raise ValueError(f"multioutput is {multioutput!r}; it must be {len(raw)} weights, not negative and not all 0")
+    return float(weights @ raw / weights.sum())
+
+
+def _over_columns(errors: np.ndarray, sample_weight: ArrayLike | None, multioutput: Any) -> Any:
+    """Return the mean of errors over rows, and over columns as `multioutput` says."""
+    weights = _weights(sample_weight, len(errors))
+    if _is_mean(multioutput):
+        return _mean(errors, weights)
+    columns = _columns(errors)
+    if weights is None:
+        return _of_outputs(columns.mean(axis=0), multioutput)
+    weights = np.repeat(weights, len(columns) // len(weights))
+    with np.errstate(invalid="ignore"):
+        return _of_outputs(weights @ columns / weights.sum(), multioutput)
 
 
 def _weighted_errors(t: np.ndarray, p: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

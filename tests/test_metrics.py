@@ -339,6 +339,24 @@ def test_sample_weights_like_sklearn(oracle, weighted):
                 "mean_squared_log_error",
             ):  # fmt: skip
                 assert_like(getattr(metrics, name)(y, z, **w), getattr(oracle, name)(y, z, **w), (name, seed))
+            for outputs in ("raw_values", [0.5, 2, 0], "variance_weighted"):
+                options = {**w, "multioutput": outputs}
+                names = ["mean_absolute_error", "mean_squared_error", "mean_absolute_percentage_error"]
+                names += ["mean_squared_log_error", "root_mean_squared_error"]
+                for name in ["r2_score"] if outputs == "variance_weighted" else [*names, "r2_score"]:
+                    if y.ndim > 1 or outputs == "raw_values":
+                        want = getattr(oracle, name)(y, z, **options)
+                        assert_like(getattr(metrics, name)(y, z, **options), want, (name, options))
+    a[:, 1] = 1
+    for outputs in ("raw_values", "variance_weighted"):
+        got, want = (of.r2_score(a, b, multioutput=outputs) for of in (metrics, oracle))
+        assert_like(got, want, outputs)
+    for outputs, message in (
+        ("mean", "no multioutput 'mean'; there are uniform_average, raw_values"), ([1, -1, 0], "weights, not negative"),
+        ([0, 0, 0], "not all 0"), ([1, 2], "it must be 3 weights"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            metrics.mean_squared_error(a, b, multioutput=outputs)
     assert metrics.root_mean_squared_error([1, 2, 5], [1, 4, 5], [2, 1, 1]) == 1
     assert metrics.mean_absolute_percentage_error([0.0], [1.0]) == oracle.mean_absolute_percentage_error([0.0], [1.0])
 
