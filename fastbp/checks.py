@@ -10,6 +10,8 @@ import math
 import operator
 import os
 import sys
+from contextlib import contextmanager
+from contextvars import ContextVar
 from numbers import Integral
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -19,15 +21,15 @@ import numpy as np
 from .frames import frame_numbers, is_frame, object_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
     from numpy.typing import ArrayLike
 
 __all__ = [
     "as_array", "as_expressions", "as_generator", "as_list", "as_numbers", "as_path", "as_shape", "check_identifier",
-    "check_kind", "check_name", "integer", "number", "retold", "saved_seed", "source_of", "suggest", "takes_more",
-    "weights_of",
+    "check_kind", "check_name", "integer", "number", "retold", "saved_seed", "seeded", "source_of", "suggest",
+    "takes_more", "weights_of",
 ]  # fmt: skip
 
 _PLAIN = {bool, int, float}
@@ -238,9 +240,37 @@ def as_generator(name: str, seed: Any) -> np.random.Generator:
         raise kind(f"{name} is {seed!r}; it must be {what}") from None
 
 
+#: What draws the seeds of those that have none, while `seeded` is entered.
+_SEEDS: ContextVar[Callable[[], int] | None] = ContextVar("seeds", default=None)
+
+
+@contextmanager
+def seeded(draw: Callable[[], int]) -> Iterator[None]:
+    """Let whatever has no seed of its own meanwhile have one that is drawn.
+
+    Parameters
+    ----------
+    draw : callable
+        Returns an integer of at least 0.
+
+    Examples
+    --------
+    >>> with seeded(lambda: 3):
+    ...     source_of(None), source_of(5)
+    (3, 5)
+    """
+    token = _SEEDS.set(draw)
+    try:
+        yield
+    finally:
+        _SEEDS.reset(token)
+
+
 def source_of(seed: Any) -> np.random.Generator | int:
     """Return what a seed stands for: the integer from which `as_generator` makes a generator, or a generator."""
     if seed is None:
+        if (draw := _SEEDS.get()) is not None:
+            return draw()
         return int.from_bytes(os.urandom(16))  # as `numpy.random.SeedSequence` does, in an eighth of its time
     if isinstance(seed, np.random.Generator):
         return seed

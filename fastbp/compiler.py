@@ -326,6 +326,7 @@ class Network:
         self.loss: Any = None
         self.penalized = False  # whether that is more than the sum of the objectives'
         self.penalties: list[Penalty] = []
+        self.weighed: list[Buffer] = []  # the sums of weights that losses were divided by
         self.index: Any = None
         self.lr: Any = None
         self.drawn: Any = None
@@ -453,6 +454,29 @@ def _regularized(layout: Layout) -> list[tuple[int, str, Regularizer]]:
     return [(k, name, r) for k, name, *_ in layout.entries if (r := layout.specs[k, name].regularizer) is not None]
 
 
+def _count_rows(network: Network, layout: Layout) -> None:
+    """Add what penalties by the row are divided by, where there are any: the rows, or the sum of their weights."""
+    program = network.program
+    if program.rows is not None or not any(regularizer.per_row for *_, regularizer in _regularized(layout)):
+        return
+    if network.weighed:
+        program.rows = program.call("weighted_mean_rows", network.weighed[0], layer="loss")
+    else:
+        # in the phase forward: a gradient of the output may come from outside
+        phase, program.phase = program.phase, "forward"
+        program.rows = program.call("accumulate_rows", network.inputs[0].matrix(1), layer="loss", fixed=0.0, each=1.0)
+        program.phase, call = phase, program.calls.pop()
+        program.calls.insert(program.span("forward")[1], call)
+
+
+def _shares(network: Network, loss: Loss, weight: Buffer) -> Buffer:
+    """Return the weights of samples as a loss takes them, and note what they were divided by."""
+    weight, total = loss.shares(network.program, weight.matrix())
+    if total is not None:
+        network.weighed.append(total)
+    return weight
+
+
 def _gather(program: Program, source: Buffer, index: Buffer, batch: Buffer) -> None:
     """Add the gathering of a batch: a row may have any shape where it is only moved."""
     kernel = "gather"
@@ -520,7 +544,7 @@ def _joint_loss(network: Network, layout: Layout, metrics: bool) -> dict[int, Ca
     joint: Any = first.head.joint
     order, factor = first.head.of, first.head.weight
     weights = [objective.weight for objective in network.objectives if objective.weight is not None]
-    weight = weights[0].matrix() if weights else None
+    weight = _shares(network, joint, weights[0]) if weights else None
     first.loss, backward = joint.emit(program, [pairs[k][0] for k in order], [pairs[k][1] for k in order], weight)
     made: dict[int, Buffer] = {}
 
@@ -539,7 +563,7 @@ def _data_loss(network: Network, layout: Layout, objective: Objective, metrics: 
     program.phase = "loss"
     output = network.outputs[objective.head.output]
     y_pred, y_true = _bound(network, layout, objective, metrics)
-    weight = None if objective.weight is None else objective.weight.matrix()
+    weight = None if objective.weight is None else _shares(network, loss, objective.weight)
     objective.loss, backward = loss.emit(program, y_pred, y_true, weight)
 
     def gradient() -> Buffer:
@@ -579,6 +603,7 @@ def _total(network: Network, layout: Layout) -> None:
     for penalty in sorted(network.penalties, key=lambda penalty: total is None and not penalty.added):
         total = penalty.emit(total)
         network.penalized = True
+    _count_rows(network, layout)
     for k, name, regularizer in _regularized(layout):
         total = regularizer.emit(program, network.parameters[k][name], total, layout.names[k])
         network.penalized = True
@@ -825,6 +850,7 @@ def compile_training(
         program.call("check_finite", network.loss, layer="loss")
     _backward(network, layout, steps, sources, trained)
     accumulated = _of_data(network, layout, optimizer, heads, trained, dw)
+    _count_rows(network, layout)
     for k, name, regularizer in _regularized(layout):
         if k in trained:
             regularizer.emit_gradient(program, network.parameters[k][name], gradients[k][name], layout.names[k])
@@ -887,12 +913,15 @@ def _of_data(
         return None
     program, losses = network.program, [head.loss for head in heads]
     of_sum = any(loss.reduction == "sum" for loss in losses)
-    alike = len({loss.reduction for loss in losses}) == 1 and all(loss.counts_all for loss in losses)
+    of_rows = all(loss.counts_all and loss.reduction != "mean_with_sample_weight" for loss in losses)
+    alike = len({loss.reduction for loss in losses}) == 1 and of_rows
     what = ""
     if len(losses) > 1 and not alike:
         what = "of several losses all must be sums, or all means over all rows: without ignore_index and class_weight"
     elif not of_sum and any(loss.class_weight is not None for loss in losses):
         what = "a mean over the weights of classes is one of a batch: give fit(class_weight=...), or reduction='sum'"
+    elif of_sum and any(regularizer.per_row for *_, regularizer in _regularized(layout)):
+        what = "a penalty by the row goes with a loss that is a mean"
     if what:
         raise ValueError(f"gradient_accumulation_steps is {optimizer.gradient_accumulation_steps}; {what}")
 
@@ -910,6 +939,8 @@ def _of_data(
         (objective,) = network.objectives
         labels = objective.y_true.reshaped((prod(objective.y_true.shape),))
         rows = insert("loss", "ignore_label_rows", labels, rows, ignored=float(losses[0].ignore_index))
+    elif network.weighed:
+        rows = insert("loss", "weighted_mean_rows", network.weighed[0])
     if any(k in trained for k, *_ in _regularized(layout)):
         dw = program.call("identity_forward", dw, layer="optimizer")
     return _Accumulated(dw, rows, not of_sum)
@@ -1000,6 +1031,8 @@ def _accumulate(
         for entry in layout.entries
         if entry.layer in trained
     }
+    if program.rows is not None:
+        program.rows = seen
     for k, name, regularizer in _regularized(layout):
         if k in trained:
             regularizer.emit_gradient(program, network.parameters[k][name], views[k, name], layout.names[k])

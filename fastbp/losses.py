@@ -71,20 +71,24 @@ _WITHOUT_LINK = {
 _PROBABILITIES = ("sigmoid", "hard_sigmoid", "softmax")
 
 
+_REDUCTIONS = ("mean", "sum", "none", "mean_with_sample_weight")
+
+
 class Loss(Registered, kind="loss"):
     """A loss over a batch.
 
     Parameters
     ----------
-    reduction : {"mean", "sum", "none"}
+    reduction : {"mean", "sum", "none", "mean_with_sample_weight"}
         Over what the classes say. "none" gives the loss of each sample, for calls on arrays: of a loss over elements
-        the mean over the sample's row, as in Keras.
+        the mean over the sample's row, as in Keras. Keras' "mean_with_sample_weight" divides by the sum of the
+        weights of the batch, where samples have weights; the mean over an epoch counts each batch by its rows.
 
     Notes
     -----
     The last axis of y_pred is a sample's row: outputs (batch, t, n) are batch * t samples, each with a target, or
-    label, of its own, and a mean is over all of them, as in Keras. Weights of samples multiply their losses; a mean is
-    still one over the number of samples.
+    label, of its own, and a mean is over all of them, as in Keras. Weights of samples multiply their losses; a "mean"
+    is still one over the number of samples.
 
     Examples
     --------
@@ -116,9 +120,10 @@ class Loss(Registered, kind="loss"):
 
     def __init__(self, reduction: str = "mean") -> None:
         reduction = value_of("reduction", reduction)
-        if reduction not in ("mean", "sum", "none"):
-            hint = suggest(reduction, ("mean", "sum", "none"))
-            raise ValueError(f"reduction is {reduction!r}; it must be 'mean', 'sum' or 'none'{hint}")
+        if reduction not in _REDUCTIONS:
+            hint = suggest(reduction, _REDUCTIONS)
+            allowed = "'mean', 'sum', 'none' or 'mean_with_sample_weight'"
+            raise ValueError(f"reduction is {reduction!r}; it must be {allowed}{hint}")
         self.reduction = reduction
 
     #: The name of the row, where there is one only.
@@ -144,7 +149,44 @@ class Loss(Registered, kind="loss"):
         {'mean': 1.0, 'delta': 0.5}
         """
         own = {name: float(getattr(self, name)) for name in self.options}
-        return {"mean": float(self.reduction == "mean"), **own}
+        return {"mean": float(self.averages), **own}
+
+    @property
+    def averages(self) -> bool:
+        """Whether the loss of a batch is a mean, and not a sum."""
+        return self.reduction in ("mean", "mean_with_sample_weight")
+
+    def shares(self, program: Program, weight: Buffer) -> tuple[Buffer, Buffer | None]:
+        """Add what the reduction makes of the weights of a batch: for a mean over their sum, weights with the mean 1.
+
+        Parameters
+        ----------
+        program : Program
+        weight : Buffer
+            Of each sample, shape (samples, 1).
+
+        Returns
+        -------
+        weight : Buffer
+            As `emit` takes it.
+        total : Buffer or None
+            The scalar that was divided by.
+
+        Examples
+        --------
+        >>> from fastbp.program import BATCH, Program
+        >>> program = Program("float32")
+        >>> weight = program.buffer("weight", (BATCH, 1))
+        >>> MeanSquaredError().shares(program, weight)
+        (weight[batch, 1], None)
+        >>> share, total = MeanSquaredError("mean_with_sample_weight").shares(program, weight)
+        >>> [call.kernel.name for call in program.calls]
+        ['weighted_mean_total', 'weighted_mean_share']
+        """
+        if self.reduction != "mean_with_sample_weight":
+            return weight, None
+        total = program.call("weighted_mean_total", weight, layer="loss")
+        return program.call("weighted_mean_share", weight, total, layer="loss"), total
 
     def for_activation(self, last_activation: str | None) -> Loss:
         """Return the loss for a model whose last activation is known: decides `from_logits` where it is None.
@@ -204,14 +246,15 @@ class Loss(Registered, kind="loss"):
             away = f"leave away from_logits=True or the {row.name}"
             remedy = away if row.name in self._probable else f"{end} or None"
             return f"{name} takes logits, but the outputs are {given}: {remedy}"
-        if self._takes_probabilities and row.name not in self._probable:
+        if self.takes_probabilities and row.name not in self._probable:
             either = self.link and "from_logits" in self.get_config()
             remedy = f"leave away from_logits=False or {end}" if either else end
             return f"{name} takes probabilities, but the outputs are {given}: {remedy}"
         return None
 
     @property
-    def _takes_probabilities(self) -> bool:
+    def takes_probabilities(self) -> bool:
+        """Whether the outputs must be probabilities already."""
         return not self.from_logits and self.row.domain.get("y_pred") == "probability"
 
     #: What to do where y_pred is not in the domain that the row gives it, for `complain`.
@@ -268,7 +311,7 @@ class Loss(Registered, kind="loss"):
         >>> BinaryCrossEntropy().link_of("predict_proba"), SparseCategoricalCrossEntropy().link_of("predict_proba")
         ('sigmoid', 'softmax')
         """
-        link = self.link or ("softmax" if self._takes_probabilities else None)
+        link = self.link or ("softmax" if self.takes_probabilities else None)
         if link is None:
             name, instead = type(self).__name__, "model.predict(x) returns the outputs"
             instead = instead if self.of_pairs else _WITHOUT_LINK.get(self.targets, instead)
@@ -507,8 +550,7 @@ class Loss(Registered, kind="loss"):
             weighed = self._times(program, known[self.row.sample or ""], weight)
             # a mean over rows divides by fewer
             others = prod(weighed.shape[1:]) - 1 if self.row.mean_over == "rows" else 0
-            mean = float(self.reduction == "mean")
-            loss = program.call("reduce_loss", weighed, layer="loss", mean=mean, others=others)
+            loss = program.call("reduce_loss", weighed, layer="loss", mean=float(self.averages), others=others)
         return loss, lambda: self._backward(program, known, weight)
 
     def _selected(
@@ -541,7 +583,7 @@ class Loss(Registered, kind="loss"):
     def _without_ignored(self, program: Program, y_pred: Buffer, y_true: Buffer) -> tuple[Buffer, Buffer]:
         """Return labels of classes, and what each row weighs: 0 where its label is ignored."""
         # the mean over weights of classes is made later
-        mean = self.reduction == "mean" and self.class_weight is None
+        mean = self.averages and self.class_weight is None
         options: dict[str, Any] = {"mean": float(mean), "ignored": float(cast("int", self.ignore_index))}
         kept, counted = program.call("ignore_label", y_pred, y_true, layer="loss", **options)
         return kept, counted
@@ -550,7 +592,7 @@ class Loss(Registered, kind="loss"):
         """Return rows of targets times the weights of the classes, over the mean weight of the true ones for a mean."""
         each = program.constant("class_weight", self.weights_of_classes(targets.shape[-1]))
         weighed: Buffer = program.call("scale_forward", targets, each, layer="loss")
-        if self.reduction != "mean":
+        if not self.averages:
             return weighed
         own = weighed if targets is y_true else program.call("scale_forward", y_true, each, layer="loss")
         options: dict[str, Any] = {"mean": 0.0, "others": 0.0}
@@ -700,6 +742,7 @@ class Loss(Registered, kind="loss"):
             raise ValueError(f"{self!r} is no sum over samples: it supports neither weights nor the reduction 'none'")
         if sample_weight is not None:
             weight = weights_of("sample_weight", sample_weight, samples).astype(y.dtype).reshape(-1, 1)
+            weight = self.shares(program, weight)[0]  # type: ignore[arg-type, assignment]
         if y.ndim > 2:
             wanted = (*shape[:1], *self.target_shape(shape[1:]))
             if t.shape != wanted:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .program import Buffer, Program
 
-__all__ = ["L1", "L1L2", "L2", "Regularizer", "get"]
+__all__ = ["L1", "L1L2", "L2", "L2PerRow", "Regularizer", "get"]
 
 
 class Regularizer(Registered, kind="regularizer"):
@@ -38,6 +38,8 @@ class Regularizer(Registered, kind="regularizer"):
 
     l1 = 0.0
     l2 = 0.0
+    #: Whether `emit` and `emit_gradient` read ``program.rows``: what the batch counts for.
+    per_row = False
 
     def emit(self, program: Program, w: Buffer, loss: Buffer, layer: str) -> Buffer:
         """Add the penalty on `w` to a loss; return the sum.
@@ -233,6 +235,45 @@ class L1L2(Regularizer, names=("l1_l2",)):
 
     def __init__(self, l1: float = 0.01, l2: float = 0.01) -> None:
         self.l1, self.l2 = number("l1", l1, 0, math.inf), number("l2", l2, 0, math.inf)
+
+
+class L2PerRow(Regularizer, names=("l2_per_row",)):
+    """``l2 * sum(w**2) / rows``, with the rows of the batch: a prior that counts once for the whole of the data.
+
+    Parameters
+    ----------
+    l2 : float
+        Not negative. Half of scikit-learn's ``alpha``.
+
+    Notes
+    -----
+    Where samples have weights and the loss's reduction is "mean_with_sample_weight", the sum of the batch's weights
+    stands for its rows. What `evaluate` adds depends on how many rows it takes at a time.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> layer = fastbp.Dense(1, kernel_regularizer=L2PerRow(0.1), use_bias=False)
+    >>> model = fastbp.Sequential([layer], input_shape=2)
+    >>> model.compile("sgd", "mse")
+    >>> layer.w = [[1], [2]]
+    >>> [round(model.evaluate([[0, 0]] * rows, [0] * rows)["loss"], 6) for rows in (1, 2, 5)]
+    [0.5, 0.25, 0.1]
+    """
+
+    per_row = True
+
+    def __init__(self, l2: float = 0.01) -> None:
+        self.l2 = number("l2", l2, 0, math.inf)
+
+    def emit(self, program: Program, w: Buffer, loss: Buffer, layer: str) -> Buffer:
+        """Add the penalty on `w` to a loss; return the sum."""
+        penalty = program.call("l2_per_row_penalty", w, program.rows, layer=layer, l2=self.l2)
+        return program.call("add", loss, penalty, layer=layer)
+
+    def emit_gradient(self, program: Program, w: Buffer, dw: Buffer, layer: str) -> None:
+        """Add the derivative of the penalty to `dw`."""
+        program.call("l2_per_row_gradient", w, dw, program.rows, layer=layer, l2=self.l2)
 
 
 def get(regularizer: Regularizer | str | list[Any] | None) -> Regularizer | None:

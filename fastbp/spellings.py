@@ -536,10 +536,6 @@ STRINGS = (
         "reduction", "batchmean", PYTORCH,
         advice="it is 'mean' of KLDivergence, whose mean is over rows",
     ),
-    String(
-        "reduction", "mean_with_sample_weight", KERAS,
-        advice="a mean is over the number of samples, not the sum of their weights: divide the weights by their mean",
-    ),
     String("regularizer", "l1l2", KERAS, "l1_l2"),
     String("initializer", "zero", KERAS, "zeros"),
     String("initializer", "one", KERAS, "ones"),

@@ -415,7 +415,7 @@ def logs_of(
         if objective.loss is None:
             continue
         head, data, counted_ones = objective.head, results[objective.loss], counting[k]
-        if head.loss.reduction == "mean":
+        if head.loss.averages:
             n = rows if counted_ones is counts else counted_ones.sum().item() or 1
             value = _times(data, counted_ones) / n
         else:

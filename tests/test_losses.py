@@ -958,3 +958,25 @@ def test_sums_of_samples_are_portable():
     got = losses.MeanSquaredError("none")(y_true, y_pred, numerics="portable")
     mean = losses.MeanSquaredError()
     assert_same_bits(got, np.array([mean(t, p, numerics="portable") for t, p in zip(y_true, y_pred, strict=True)]))
+
+
+@pytest.mark.parametrize("numerics", ["numpy", "portable"])
+@pytest.mark.parametrize("loss", [losses.MeanSquaredError, losses.Huber, losses.SparseCategoricalCrossEntropy])
+def test_mean_over_the_sum_of_the_weights(loss, numerics):
+    """``numpy.average``: a weight counts as often as a row that is there so often."""
+    rng = np.random.default_rng(3)
+    y = rng.random((6, 3))
+    t = rng.integers(0, 3, 6) if loss is losses.SparseCategoricalCrossEntropy else rng.random((6, 3))
+    plain, own = loss(), loss(reduction="mean_with_sample_weight")
+    assert own.averages and plain.averages and not loss(reduction="sum").averages
+    for weight in (np.array([2.0, 0, 1, 3, 0, 1]), np.ones(6)):
+        times = weight.astype(int)
+        want = plain(t.repeat(times, axis=0), y.repeat(times, axis=0))
+        np.testing.assert_allclose(own(t, y, sample_weight=weight, numerics=numerics), want, rtol=1e-14)
+        slope = own.gradient(t, y, sample_weight=weight, numerics=numerics)
+        np.testing.assert_allclose(slope, plain.gradient(t, y) * (6 * weight / weight.sum())[:, None], rtol=1e-14)
+    # without weights, and where all are 0
+    assert own(t, y) == plain(t, y)
+    assert own(t, y, sample_weight=np.zeros(6), numerics=numerics) == 0
+    with pytest.raises(ValueError, match="'none' or 'mean_with_sample_weight'; did you mean 'mean'"):
+        loss(reduction="means")

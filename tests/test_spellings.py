@@ -28,15 +28,10 @@ NEEDED = {
 }  # fmt: skip
 #: What an argument may be, and is not by default.
 VALUES = {
-    "activation": None, "alpha": 0.3, "alpha_initializer": 0.5, "beta": 2.5, "beta1": 0.7, "beta2": 0.6, "end_lr": 0.2,
-    "eps": 1e-2, "grow": 1.5, "high": 0.5, "ignore_index": -1, "input_dim": 5, "input_shape": 3, "low": -0.5,
-    "lr": 0.25,
-    "max_step": 9.0, "min_step": 1e-4, "output_dim": 3, "rate": 0.25, "rho": 0.5, "shrink": 0.4, "std": 0.3,
-    "threshold": 0.25, "units": 5, "use_bias": False, "value": 2.0,
-    "activation": None, "alpha": 0.3, "alpha_initializer": 0.5, "beta1": 0.7, "beta2": 0.6, "class_weight": [1.0, 2.0],
-    "end_lr": 0.2, "eps": 1e-2,
-    "high": 0.5, "ignore_index": -1, "input_dim": 5, "input_shape": 3, "low": -0.5, "lr": 0.25, "output_dim": 3,
-    "rate": 0.25, "rho": 0.5, "std": 0.3, "threshold": 0.25, "units": 5, "use_bias": False, "value": 2.0,
+    "activation": None, "alpha": 0.3, "alpha_initializer": 0.5, "beta": 2.5, "beta1": 0.7, "beta2": 0.6,
+    "class_weight": [1.0, 2.0], "end_lr": 0.2, "eps": 1e-2, "grow": 1.5, "high": 0.5, "ignore_index": -1,
+    "input_dim": 5, "input_shape": 3, "low": -0.5, "lr": 0.25, "max_step": 9.0, "min_step": 1e-4, "output_dim": 3,
+    "rate": 0.25, "rho": 0.5, "shrink": 0.4, "std": 0.3, "threshold": 0.25, "units": 5, "use_bias": False, "value": 2.0,
 }  # fmt: skip
 #: For rows of a base class.
 ONE_OF = {

@@ -479,6 +479,77 @@ def test_the_options_are_all_that_the_row_is_given(chooser):
     row = chooser.row if isinstance(chooser, losses.Loss) else TABLE[chooser.row]
     config, attributes = chooser.get_config(), chooser.attributes()
     # none is missing, and none is what the row has not
-    assert set(chooser.options) == set(inspect.signature(type(chooser)).parameters) & set(row.attributes)
+    wanted = set(inspect.signature(type(chooser)).parameters) & set(row.attributes)
+    assert set(chooser.options) <= wanted <= set(attributes)
     assert {name: attributes[name] for name in chooser.options} == {name: config[name] for name in chooser.options}
     assert set(attributes) <= set(row.attributes)
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weights"])
+@pytest.mark.parametrize("backend", ALL)
+def test_penalty_by_the_row(weighted, backend):
+    x, y = data(23)
+    f4, l2 = np.float32, 0.3
+    weight = np.random.default_rng(1).random(23).astype(f4) if weighted else None
+    loss = losses.MeanSquaredError("mean_with_sample_weight")
+    model, plain = (
+        model_of(backend=backend, loss=loss, **options)
+        for options in ({"kernel_regularizer": regularizers.L2PerRow(l2)}, {})
+    )
+    plain.set_weights(model.get_weights())
+    w = model.layers[0].w.copy()
+    for rows in (slice(None), slice(7)):
+        own = None if weight is None else weight[rows]
+        rows_of = len(x[rows]) if own is None else np.float64(own.sum())
+        before = model.get_weights()
+        assert_same_bits(before[0], model.layers[0].w)
+        want = f4(plain.test_on_batch(x[rows], y[rows])) + (f4(l2 / len(x[rows])) * (w * w)).sum()
+        assert f4(model.test_on_batch(x[rows], y[rows])) == want
+        model.train_on_batch(x[rows], y[rows], sample_weight=own)
+        plain.train_on_batch(x[rows], y[rows], sample_weight=own)
+        slope = f4(2 * l2 / rows_of) * w
+        assert_same_bits(model.layers[0].dw, plain.layers[0].dw + slope)
+        assert_same_bits(model.layers[0].db, plain.layers[0].db)
+        for one in (model, plain):
+            one.set_weights(before)
+    model.forward(x)
+    model.backward(np.zeros((23, 2), f4))
+    assert_same_bits(model.layers[0].dw, f4(2 * l2 / 23) * w)
+    assert weighted or fastbp.gradient_check(model, x, y).ok
+    model.program.run(check="numpy")
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weights"])
+def test_penalty_by_the_row_of_accumulated_batches(weighted):
+    """Once, divided by the rows of all of them; batches count by the sum of their weights."""
+    x, y = data(30)
+    x, y = x.astype(float), y.astype(float)
+    weight = np.random.default_rng(1).random(30) if weighted else None
+    loss, found = losses.MeanSquaredError("mean_with_sample_weight"), []
+    for batch, steps in ((30, None), (10, 3)):
+        model = Sequential([Dense(2, kernel_regularizer=regularizers.L2PerRow(0.3))], input_shape=4, seed=0)
+        model.compile(optimizers.SGD(0.1, gradient_accumulation_steps=steps), loss, dtype="float64")
+        model.fit(x, y, sample_weight=weight, batch_size=batch, shuffle=False, verbose=0)
+        found.append(np.concatenate([w.ravel() for w in model.get_weights()]))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-13, atol=1e-15)
+    model = Sequential([Dense(2, kernel_regularizer=regularizers.L2PerRow(0.3))], input_shape=4, seed=0)
+    model.compile(optimizers.SGD(0.1, gradient_accumulation_steps=3), losses.MeanSquaredError("sum"))
+    with pytest.raises(ValueError, match="a penalty by the row goes with a loss that is a mean"):
+        model.fit(x, y, verbose=0)
+
+
+def test_penalty_by_the_row_in_a_file(tmp_path):
+    layer = Dense(2, kernel_regularizer=regularizers.L2PerRow(0.3))
+    assert layer.get_config()["kernel_regularizer"] == ["L2PerRow", {"l2": 0.3}]
+    model = Sequential([layer], input_shape=3, seed=0)
+    model.compile("adam", losses.Huber(0.5, "mean_with_sample_weight"))
+    model.save(tmp_path / "model.npz")
+    twin = fastbp.load_model(tmp_path / "model.npz")
+    x, y = np.ones((5, 3)), np.zeros((5, 2))
+    assert twin.loss_function.reduction == "mean_with_sample_weight"
+    assert twin.train_on_batch(x, y, [1, 2, 0, 0, 1]) == model.train_on_batch(x, y, [1, 2, 0, 0, 1])
+    assert_same_bits(twin.layers[0].w, model.layers[0].w)
+    with pytest.raises(NotImplementedError, match="L2PerRow has no emit_activity"):
+        program = Program("float32")
+        y, loss = program.buffer("y", (BATCH, 2), role="input"), program.buffer("loss", (), role="input")
+        regularizers.L2PerRow().emit_activity(program, y, loss, "layer")

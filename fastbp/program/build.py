@@ -52,6 +52,8 @@ class Program(CallList):
     calls : list of Call
     training : bool
         Whether this is a train step: what some layers compute depends on it.
+    rows : Buffer or None
+        What the batch counts for, one float64, where a penalty asks: see `Regularizer.per_row`.
     deferred : list of callable
         See `later`.
     constants : list of (Buffer, ndarray)
@@ -75,6 +77,7 @@ class Program(CallList):
         self.calls: list[Call] = []
         self.phase = "forward"
         self.training = False
+        self.rows: Any = None  # a buffer, for those that ask
         self.deferred: list[Callable[[], None]] = []
         self.executor: Host | None = None
         self.constants: list[tuple[Buffer, Any]] = []

@@ -28,3 +28,10 @@ cdef api int ignore_label_rows(
         count += y_true[i] == ignored
     (<double *>buffers[1])[0] -= <double>count
     return FASTBP_OK
+
+
+cdef api int weighted_mean_rows(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    (<double *>buffers[1])[0] = <double>buffers[0][0]
+    return FASTBP_OK

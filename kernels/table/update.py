@@ -51,6 +51,27 @@ def activity_gradient(y, l1, l2):
     return (np.where(y > 0, l1, np.where(y < 0, -l1, y * 0)) + 2 * l2 * y) / len(y)
 
 
+L2_PER_ROW = Row(
+    "l2_per_row",
+    "update",
+    attributes={"l2": 0.01},
+    domain={"rows": "nonnegative"},
+    note="rows is how many a batch counts for, such as the sum of its weights; a batch that counts for 0 counts for 1",
+    source="scikit-learn's alpha, of which l2 is a half",
+)
+
+
+@L2_PER_ROW.kernel("w[n], rows[1]:f8 -> elements[n], loss[]", work=["elements"])
+def l2_per_row_penalty(w, rows, l2):
+    elements = w.dtype.type(l2 / (rows[0] if rows[0] else 1.0)) * (w * w)
+    return elements.sum() / 1
+
+
+@L2_PER_ROW.kernel("w[n], dw[n], rows[1]:f8 -> dw[n]", split="n")
+def l2_per_row_gradient(w, dw, rows, l2):
+    return dw + w.dtype.type(2 * l2 / (rows[0] if rows[0] else 1.0)) * w
+
+
 CLIP_VALUE = Row(
     "clip_value",
     "update",

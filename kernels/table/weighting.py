@@ -39,6 +39,30 @@ def reduce_loss(elements, mean, others):
     return elements.sum() / (elements.size / (1 + others) if mean else 1)
 
 
+WEIGHTED_MEAN = Row(
+    "weighted_mean",
+    "weighting",
+    domain={"weight": "nonnegative", "total": "nonnegative"},
+    note="weights whose mean over the batch is 1, for a mean over their sum; those of a batch that are all 0 stay 0",
+    source="Keras' reduction mean_with_sample_weight; numpy.average",
+)
+
+
+@WEIGHTED_MEAN.kernel("weight[n] -> total[]")
+def weighted_mean_total(weight):
+    return weight.sum() / 1
+
+
+@WEIGHTED_MEAN.kernel("weight[n], total[] -> share[n]")
+def weighted_mean_share(weight, total):
+    return weight * (weight.size / np.where(total > 0, total, 1))
+
+
+@WEIGHTED_MEAN.kernel("total[] -> rows[1]:f8", by_hand="a number of the program becomes a double")
+def weighted_mean_rows(total):
+    return np.array([total], np.float64)
+
+
 IGNORE_LABEL = Row(
     "ignore_label",
     "weighting",
