@@ -34,7 +34,8 @@ from ._version import __version__
 from .callbacks import Callback, History
 from .kernels.threads import get_num_threads, set_num_threads
 from .layers import *
-from .model import Model, Sequential, load_model
+from .loading import load_model
+from .model import Model, Sequential
 from .naming import elsewhere
 from .results import Evaluation
 from .tensor import Input, Tensor
@@ -75,6 +76,7 @@ __all__ = [
     "selfcheck",
     "set_num_threads",
     "show_versions",
+    "table",
 ]
 __all__ += layers.__all__
 
@@ -84,7 +86,7 @@ _threadpoolctl.register()
 
 def __getattr__(name: str) -> Any:
     # what a script may never need is imported when first asked for
-    if name in ("custom", "datasets", "insight", "io"):
+    if name in ("custom", "datasets", "insight", "io", "table"):
         return importlib.import_module(f"{__name__}.{name}")
     if name == "minimize":
         from ._minimize import minimize

@@ -179,7 +179,7 @@ class Checkpoint:
         mine, its = self._config(layout), config
         pairs: dict[str, tuple[Any, Any]] = {
             name: (mine.get(name), its.get(name))
-            for name in ("input_shape", "inputs", "outputs", "nodes", "dtype", "numerics", "layers", "loss")
+            for name in _COMPARED
             if name in mine or name in its
         }
         pairs["layers"] = _fixed(mine["layers"]), _fixed(its["layers"])
@@ -193,6 +193,11 @@ class Checkpoint:
         for name, (here, there) in pairs.items():
             # tuples are lists in a file
             if _listed(here) != there:
+                if name == "preparation":  # long, and of hundreds of numbers one may differ
+                    raise _Differs(
+                        f"checkpoint is {self.path!r}, of a run whose preparation is another one. "
+                        "Remove the file to start anew"
+                    )
                 raise _Differs(
                     f"checkpoint is {self.path!r}, of a run whose {name} is {there!r}; here it is {here!r}. "
                     "Remove the file to start anew"
@@ -201,7 +206,10 @@ class Checkpoint:
     def _config(self, layout: Layout) -> dict[str, Any]:
         optimizer = self.model.optimizer
         options = optimizer.get_config()
-        return config_of(self.model, layout, [name_of(type(optimizer)), {**options, "lr": _plain(options["lr"])}])
+        config = config_of(self.model, layout, [name_of(type(optimizer)), {**options, "lr": _plain(options["lr"])}])
+        if self.model.prepared is not None:
+            config["preparation"] = self.model.prepared.preparation.get_config()
+        return config
 
     def restore(self, engine: Engine) -> None:
         """Set model, optimizer and generator to what the file holds, if there is one; `undo` takes it back."""
@@ -325,6 +333,8 @@ def _fixed(layers: list[Any]) -> list[Any]:
 
 
 _CHANGEABLE = "trainable", "lr_factor"
+#: What must be the same of the run that a checkpoint is of.
+_COMPARED = "input_shape", "inputs", "outputs", "nodes", "dtype", "numerics", "layers", "loss", "preparation"
 #: What Python raises for values of other types than were written.
 _WRONG = (AttributeError, LookupError, OverflowError, TypeError, ValueError)
 

@@ -42,18 +42,16 @@ from .kernels.caller import warn
 from .layers import Layer, default_name
 from .metrics import Metric, Weighted
 from .metrics import get as get_metric
-from .naming import foreign, spelled, spelled_methods
+from .naming import foreign, spelled_methods
 from .objectives import gradient_of_loss, pulled_back, row_gradients
 from .program import CallError
 from .progress import Progress, check_verbose
-from .registry import custom_classes
 from .results import Evaluation
 from .saving import (
     config_of,
     contents,
     fitting,
     names_of,
-    restored,
     usable,
     weights_config,
     weights_of_file,
@@ -94,7 +92,7 @@ if TYPE_CHECKING:
     #: Of a row of the input, or of each of several.
     Shapes = tuple[int, ...] | list[tuple[int, ...]]
 
-__all__ = ["Model", "Sequential", "load_model"]
+__all__ = ["Model", "Sequential", "makers"]
 
 #: A batch size that takes all rows at once.
 WHOLE = sys.maxsize
@@ -116,7 +114,7 @@ def _structure(what: str, given: Any, tensors: Sequence[Tensor]) -> Structure:
     return Structure(what, tuple(names), "one" if isinstance(given, Tensor) else "list")
 
 
-def _makers() -> dict[str, type[Model]]:
+def makers() -> dict[str, type[Model]]:
     """Return the classes of models by their names in files."""
     return {"Model": Model, "Sequential": Sequential}
 
@@ -276,6 +274,10 @@ class Model(Part):
         self._tensors = (), ()
         self._graph = None
         self._extras: list[tuple[Tensor, float]] = []
+        #: Plain data that files keep with the model, such as what it was trained on.
+        self.metadata: dict[str, Any] = {}
+        #: The model with a preparation whose net this one is, or None.
+        self.prepared: Any = None
 
     def _adopt(self, nodes: Iterable[Node]) -> None:
         """Take the layers of nodes, and give names to those that have none of their own yet."""
@@ -681,7 +683,7 @@ class Model(Part):
 
     def __getstate__(self) -> dict[str, Any]:
         # a copy makes its own
-        made = ("_turns", "_building", "_memory", "_by_hand", "_graph", "_extras", "owners", "nodes")
+        made = ("_turns", "_building", "_memory", "_by_hand", "_graph", "_extras", "owners", "nodes", "prepared")
         state = {name: value for name, value in vars(self).items() if name not in made}
         shapes = None if self._memory is None else self._shapes
         nodes = None if self._graph is None else self._described()
@@ -691,7 +693,7 @@ class Model(Part):
         values, shapes, nodes = state["_engine"], state["_memory"], state["_tensors"]
         vars(self).update(state)
         self._turns, self._building, self.owners, self.nodes = Turns(), RLock(), WeakSet(), []
-        self.number, self._extras = next(_numbers), []
+        self.number, self._extras, self.prepared = next(_numbers), [], None
         self._memory, self._engine, self._by_hand, self._graph = None, None, NO_STEPS, None
         self._setup = self._setup._replace(backend=usable(self._setup.backend))
         self._tensors = (), ()
@@ -753,6 +755,11 @@ class Model(Part):
     def heads(self) -> tuple[Head, ...]:
         """The losses that the model was compiled with, each with its output, factor and metrics."""
         return self._setup.heads
+
+    @property
+    def single(self) -> bool:
+        """Whether there are one input and one output, which are arrays."""
+        return self._single
 
     @property
     def rows_per_sample(self) -> int:
@@ -1570,7 +1577,7 @@ class Model(Part):
                 job.checkpoint.restore(engine)
             for callback in (*[hook.callback for hook in job.hooks], job.history):
                 callback.set_params(dict(job.params))
-                callback.set_model(self)
+                callback.set_model(self.prepared or self)
             self.history, self.fit_seed = job.history, job.params["seed"]
             train(self, engine, job, undo.clear)
         finally:
@@ -2502,7 +2509,7 @@ class Model(Part):
         >>> bool((other.layers[0].w == model.layers[0].w).all())
         True
         """
-        shapes, arrays = weights_of_file(path, _makers())
+        shapes, arrays = weights_of_file(path, makers())
         layout = self.layout_for(shapes)
         fitting("path", {name: a.shape for name, a in arrays.items()}, names_of(layout), path)
         self.build([port.shape for port in layout.graph.ports])
@@ -2652,11 +2659,28 @@ class Model(Part):
         """
         from .io import save_arrays
 
+        save_arrays(path, *self.contents())
+
+    def contents(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return what `save` writes: `get_config`, and copies of the arrays by name.
+
+        Returns
+        -------
+        dict of str to object, dict of str to ndarray
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> config, arrays = fastbp.Sequential([fastbp.Dense(3)], input_shape=4).contents()
+        >>> sorted(arrays), config["input_shape"]
+        (['parameters'], [4])
+        """
         self.build()
         kind = "Sequential" if isinstance(self, Sequential) else "Model"
         if type(self) not in (Sequential, Model):
             warn(f"the file holds a {kind}, which load_model returns; what {type(self).__name__} adds is not in it")
-        save_arrays(path, *self._turns.read("save", contents, self))
+        found: tuple[dict[str, Any], dict[str, np.ndarray]] = self._turns.read("save", contents, self)
+        return found
 
     def get_config(self) -> dict[str, Any]:
         """Return layers, loss, optimizer and options as plain data: what `save` writes beside the arrays.
@@ -3030,46 +3054,3 @@ class Sequential(Model):
         layer.owners.discard(self)
         self._tensors = (), ()
         return layer
-
-
-@spelled
-def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, type] | None = None) -> Any:
-    """Return the model that `Model.save` wrote, with its optimizer's state.
-
-    Parameters
-    ----------
-    path : path-like
-    custom_objects : dict of str to type, optional
-        Your own classes by their names, ``{"Scale": Scale}``, or by those of the file, ``{"__main__.Scale": Scale}``,
-        where these have changed. A class that has been imported or defined is found by itself; nothing is imported
-        because a file says so. A warning says what the file does not name.
-
-    Returns
-    -------
-    Model or Sequential
-
-    Raises
-    ------
-    fastbp.io.FileFormatError
-        If the file is damaged or is not such a model, or a class of yours is not defined here; the message says why.
-
-    Examples
-    --------
-    >>> import os, tempfile, fastbp
-    >>> path = os.path.join(tempfile.mkdtemp(), "model.npz")
-    >>> model = fastbp.Sequential([fastbp.Dense(3)], input_shape=4, seed=0)
-    >>> model.compile("adam", "mse")
-    >>> loss = model.train_on_batch([[1, 2, 3, 4]], [[0, 0, 1]])
-    >>> model.save(path)
-    >>> loaded = fastbp.load_model(path)
-    >>> loaded, loaded.optimizer.iterations
-    (<Sequential: dense_1>, 1)
-    """
-    custom_objects = {} if custom_objects is None else custom_objects
-    check_kind("custom_objects", custom_objects, Mapping, "a dict of classes by name")
-    with custom_classes(custom_objects) as given:
-        model: Any = restored(path, _makers())
-    if given.unused:
-        unused, others = (", ".join(map(repr, names)) for names in (given.unused, given.others))
-        warn(f"custom_objects has {unused}, which the file does not name{f'; it names {others}' * bool(others)}")
-    return model

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Makers = Mapping[str, Any]
 
 __all__ = [
-    "config_of", "contents", "each", "each_config", "fitting", "names_of", "restored", "usable",
+    "config_of", "contents", "each", "each_config", "fitting", "names_of", "reading", "restored", "usable",
     "weights_config", "weights_of_file",
 ]  # fmt: skip
 
@@ -81,6 +81,8 @@ def config_of(model: Any, layout: Layout, optimizer: list[Any] | None) -> dict[s
         config["optimizer"] = optimizer
     if users:
         _check_parts(config)
+    if model.metadata:
+        config["metadata"] = model.metadata
     return config
 
 
@@ -240,7 +242,7 @@ def weights_of_file(
     from .io import load_arrays
 
     config, arrays = load_arrays(path)
-    with _reading(path):
+    with reading(path):
         if "weights" not in config:
             config, arrays = weights_config(_uncompiled(config, arrays, makers))
         shape = config["weights"]["input_shape"]
@@ -252,7 +254,7 @@ def _shape(shape: Any) -> tuple[int, ...]:
 
 
 @contextmanager
-def _reading(path: str | os.PathLike[str]) -> Iterator[None]:
+def reading(path: str | os.PathLike[str]) -> Iterator[None]:
     """Say which file it is whose values are wrong."""
     from .io import FileFormatError
 
@@ -265,8 +267,8 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[None]:
         raise FileFormatError(f"{path}: not a model of this version of fastbp: {error}") from error
 
 
-def restored(path: str | os.PathLike[str], makers: Makers) -> Any:
-    """Return the model of a file; see `fastbp.load_model`.
+def restored(path: str | os.PathLike[str], makers: Makers) -> tuple[Any, dict[str, Any]]:
+    """Return the model of a file, and all that the file says in plain data; see `fastbp.load_model`.
 
     Parameters
     ----------
@@ -276,18 +278,19 @@ def restored(path: str | os.PathLike[str], makers: Makers) -> Any:
 
     Returns
     -------
-    Model
+    Model, dict of str to object
     """
     from .io import FileFormatError, load_arrays
 
     config, arrays = load_arrays(path)
     if "weights" in config:
         raise FileFormatError(f"{path}: it holds weights and no model; make one, and call its load_weights")
-    with _reading(path):
+    with reading(path):
         model = _uncompiled(config, arrays, makers)
         if "loss" in config:
             _compile(model, config, arrays)
-    return model
+        model.metadata = dict(config.get("metadata", {}))
+    return model, config
 
 
 def _uncompiled(config: dict[str, Any], arrays: dict[str, np.ndarray], makers: Makers) -> Any:

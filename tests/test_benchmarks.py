@@ -107,7 +107,7 @@ def methods(source):
 
 LISTS = {
     "common": ("NETS", "BACKENDS", "DTYPES"), "bench_kernels": ("SIZES",), "bench_calls": ("CALLS",),
-    "bench_training": ("LAYERS", "CALLS", "NARROW"),
+    "bench_training": ("LAYERS", "CALLS", "NARROW"), "bench_tables": ("TASKS",),
 }  # fmt: skip
 
 

@@ -26,8 +26,9 @@ def modules():
 
 @pytest.mark.parametrize("name", modules())
 def test_docstrings(name):
-    if name == "fastbp._minimize":
-        pytest.importorskip("scipy")
+    needed = {"fastbp._minimize": "scipy", "fastbp.table.plain": "pandas", "fastbp.table.reading": "pandas"}.get(name)
+    if needed:
+        pytest.importorskip(needed)
     # a class that an example defines is its reader's, not one of fastbp's own
     main = {"__name__": "__main__"}
     assert doctest.testmod(importlib.import_module(name), optionflags=FLAGS, extraglobs=main).failed == 0

@@ -23,7 +23,7 @@ MODULES = tuple(
     f"fastbp.{name}"
     for name in (
         "layers", "losses", "optimizers", "schedules", "initializers", "regularizers", "constraints", "metrics",
-        "callbacks", "datasets", "io", "custom", "insight", "kernels", "kernels.table", "kernels.cython_ext", "program",
+        "callbacks", "datasets", "table", "io", "custom", "insight", "kernels", "kernels.table", "kernels.cython_ext",
     )
 )  # fmt: skip
 MODULES += ("fastbp",)
@@ -53,7 +53,7 @@ CHECKS = {
 RETURNED = (
     "insight.Blame", "insight.Finding", "insight.GradientCheck", "insight.LayerBlame", "insight.RangeTest",
     "kernels.table.Bound", "kernels.table.Kernel", "kernels.table.Operand", "kernels.table.Row", "program.Buffer",
-    "program.Call", "program.CallError", "program.Plan", "Tensor",
+    "program.Call", "program.CallError", "program.Plan", "Tensor", "table.Column",
 )  # fmt: skip
 
 
