@@ -86,7 +86,7 @@ _threadpoolctl.register()
 
 def __getattr__(name: str) -> Any:
     # what a script may never need is imported when first asked for
-    if name in ("custom", "datasets", "insight", "io", "table"):
+    if name in ("custom", "datasets", "insight", "io", "sklearn", "table"):
         return importlib.import_module(f"{__name__}.{name}")
     if name == "minimize":
         from ._minimize import minimize

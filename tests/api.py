@@ -11,7 +11,7 @@ from pathlib import Path
 
 LIST = Path(__file__).with_name("public_api.txt")
 #: Modules whose `__all__` is public, besides those that `fastbp.__all__` has.
-OTHERS = ("fastbp.kernels.cython_ext", "fastbp.kernels.table", "fastbp.program")
+OTHERS = ("fastbp.kernels.cython_ext", "fastbp.kernels.table", "fastbp.program", "fastbp.sklearn")
 
 
 def modules():

@@ -80,6 +80,11 @@ CAMPAIGNS = {
         "The same with other versions of NumPy, the oldest and the newest among them",
         "test_portability", "numpys", "", "not slow",
     ),
+    "scikit-learns": Campaign(
+        "Estimators with the releases of scikit-learn of the last two years, its own checks of estimators among the "
+        "tests",
+        "_sklearns", "run", "", "",
+    ),
 }  # fmt: skip
 
 
@@ -145,7 +150,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if options.name is None:
         for name, campaign in CAMPAIGNS.items():
-            print(f"{name:12}{campaign.about}.")
+            print(f"{name:15}{campaign.about}.")
         return 0
     campaign, begin = CAMPAIGNS[options.name], time.monotonic()
     seed = random.SystemRandom().getrandbits(32) if options.seed is None else options.seed

@@ -298,7 +298,7 @@ def test_the_table_needs_the_standard_library_only():
 def test_only_known_libraries():
     heavy = {"graphviz", "matplotlib", "numba", "llvmlite", "pandas", "pyarrow", "scipy", "threadpoolctl", "tqdm"}
     # compression is in the standard library from Python 3.14 on
-    known = {"argcomplete", "numpy", "zstandard", "compression"} | heavy | sys.stdlib_module_names
+    known = {"argcomplete", "numpy", "sklearn", "zstandard", "compression"} | heavy | sys.stdlib_module_names
     for name, found in IMPORTS.items():
         assert found.foreign() <= known, name
         at_top = {m.partition(".")[0] for m in found.top}
@@ -320,7 +320,7 @@ def test_import_takes_along_little():
     numpy_alone = run("import sys; import numpy; print(' '.join(sys.modules))").split()
     roots = {m.partition(".")[0] for m in loaded} - {m.partition(".")[0] for m in numpy_alone}
     assert not roots & set(heavy)
-    lazy = {"cli", "checkpoint", "custom", "datasets", "insight", "io", "table"}
+    lazy = {"cli", "checkpoint", "custom", "datasets", "insight", "io", "sklearn", "table"}
     assert "sklearn" not in roots
     assert not {f"fastbp.{name}" for name in lazy} & set(loaded)
 

@@ -24,6 +24,7 @@ MODULES = tuple(
     for name in (
         "layers", "losses", "optimizers", "schedules", "initializers", "regularizers", "constraints", "metrics",
         "callbacks", "datasets", "table", "io", "custom", "insight", "kernels", "kernels.table", "kernels.cython_ext",
+        "program", "sklearn",
     )
 )  # fmt: skip
 MODULES += ("fastbp",)

@@ -98,11 +98,13 @@ class Public(SphinxDirective):
             lines.append(f"   :inherited-members: {', '.join(sorted(stop))}")
         lines.append("   :special-members: __call__")
         # constants of a subclass are a public base's, which says what they mean
-        own = (item for base in public.sources(cls) for item in vars(base).items())
+        own = [item for base in public.sources(cls) for item in vars(base).items()]
         kinds = (property, classmethod, staticmethod)
         plain = {name for name, value in own if not callable(value) and not isinstance(value, kinds)}
         bases = (base for base in cls.__mro__ if base not in public.sources(cls))
         again = {name for base in bases for name in plain & {*vars(base), *inspect.get_annotations(base)}}
+        # what scikit-learn writes into estimators says what it means in scikit-learn's pages
+        again |= {name for name, value in own if type(value).__name__ == "RequestMethod"}
         lines += [f"   :exclude-members: {', '.join(sorted(again))}"] * bool(again)
         return "\n".join(lines) + "\n\n"
 

@@ -51,6 +51,11 @@ def _splitmix64(state):
     return z ^ (z >> np.uint64(31))
 
 
+def row_keys(n, seed):
+    """Return the keys by which `train_test_split` chooses among n rows: ndarray of uint64."""
+    return _splitmix64(_splitmix64(np.array([seed], np.uint64)) + np.arange(n, dtype=np.uint64))
+
+
 def _first_fraction(y):
     """Return the place of the first element that is no class since it is no whole number, or None."""
     if y.dtype.kind not in "fc":
@@ -123,7 +128,7 @@ def train_test_split(x, y, test_size=0.2, seed=0, stratify="auto"):
     elif stratify and (at := _first_fraction(y)) is not None:
         raise ValueError(f"y[{at}] is {y[at]}; classes must be whole numbers or text, stratify=False takes any")
 
-    key = _splitmix64(_splitmix64(np.array([seed], np.uint64)) + np.arange(len(x), dtype=np.uint64))
+    key = row_keys(len(x), seed)
     classes = np.unique(y, return_inverse=True)[1] if stratify else np.zeros(len(x), np.int64)
     order = np.lexsort((key, classes))
     test = np.zeros(len(x), bool)
