@@ -52,6 +52,20 @@ def test_examples(path, monkeypatch):
     assert examples >= len(re.findall(r"^ *>>> |^.. plot::\n(?:   :.*\n)*\n   (?!>>>)", path.read_text(), re.MULTILINE))
 
 
+@pytest.mark.skipif(os.name != "posix", reason="the commands are a POSIX shell's")
+def test_commands_of_the_page(tmp_path, monkeypatch):
+    pytest.importorskip("pandas")
+    page = DOCS / "guide" / "command_line.rst"
+    (tmp_path / "flats.py").write_text((page.with_suffix("") / "flats.py").read_text())
+    pages = extension("pages", monkeypatch)
+    environment = {**os.environ, "PYTHONPATH": str(DOCS.parent)}
+    assert pages.shell(page, tmp_path, environment) == []
+    # what differs is found
+    wrong = tmp_path / "page.rst"
+    wrong.write_text(".. code-block:: console\n\n   $ echo one\n   one\n   $ echo two\n   three\n\nText.\n")
+    assert pages.shell(wrong, tmp_path, environment) == [("echo two", "three\n\n", "two\n")]
+
+
 def test_an_example_that_is_wrong_fails(tmp_path, monkeypatch, capsys):
     pages = extension("pages", monkeypatch)
     page = tmp_path / "page.rst"

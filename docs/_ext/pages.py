@@ -2,8 +2,12 @@
 
 import doctest
 import re
+import subprocess
+import sys
 import textwrap
 
+#: What is typed in a shell, with what that prints.
+_CONSOLE = re.compile(r"^\.\. code-block:: console\n\n((?:   .*\n|\n)+)", re.MULTILINE)
 #: The directive of matplotlib with its options, and what it holds.
 _PLOT = re.compile(r"^\.\. plot::\n(?:   :.*\n)*((?:   .*\n|\n)+)", re.MULTILINE)
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
@@ -47,3 +51,39 @@ def run(path):
         runner.run(test, clear_globs=False)
         names = test.globs
     return examples, runner.failures
+
+
+def shell(path, folder, environment):
+    """Type the commands of a page, one after the other; return those that print something else.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        In reStructuredText. Commands are lines of its blocks "console" that begin with ``$``; what they print, errors
+        too, follows.
+    folder : path-like
+        To type them in.
+    environment : dict of str to str
+        Of a Python that imports fastbp.
+
+    Returns
+    -------
+    list of (str, str, str)
+        The command, what the page shows and what was printed.
+    """
+    checker, different = doctest.OutputChecker(), []
+    here = 'python() { "$PYTHON" "$@"; }; fastbp() { python -m fastbp "$@"; }; '
+    for block in _CONSOLE.findall(path.read_text()):
+        for typed in re.split(r"^\$ ", textwrap.dedent(block), flags=re.MULTILINE)[1:]:
+            command, _, shown = typed.partition("\n")
+            done = subprocess.run(
+                ["sh", "-c", here + command],
+                cwd=folder,
+                env={**environment, "PYTHON": sys.executable},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            if not checker.check_output(shown, done.stdout, FLAGS):
+                different.append((command, shown, done.stdout))
+    return different
