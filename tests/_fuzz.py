@@ -36,7 +36,8 @@ SOUND = {
     "lr": 0.1, "max_lr": 0.1, "decay_steps": 10, "first_decay_steps": 10, "total_steps": 10, "step_size": 5,
     "milestones": [3, 5], "decay_rate": 0.9, "warmup_steps": 3, "schedule": fastbp.schedules.Constant(0.1),
     "filename": "log.csv", "filepath": "best.npz", "target_shape": (4, 2), "divisor": 2.0, "factor": 2.0, "offset": 1.0,
-    "axes": 1, "dims": (2, 1), "n": 3,
+    "axes": 1, "dims": (2, 1), "n": 3, "boundaries": [3, 5], "values": [0.3, 0.2, 0.1], "delay_steps": 3,
+    "schedules": [0.3, 0.2, 0.1],
 }  # fmt: skip
 #: How a wrong call is refused; others (AttributeError, IndexError, ...) are accidents.
 REFUSALS = (
