@@ -58,7 +58,8 @@ def test_commands_of_the_page(tmp_path, monkeypatch):
     page = DOCS / "guide" / "command_line.rst"
     (tmp_path / "flats.py").write_text((page.with_suffix("") / "flats.py").read_text())
     pages = extension("pages", monkeypatch)
-    environment = {**os.environ, "PYTHONPATH": str(DOCS.parent)}
+    # of this fastbp, which may be an installed one
+    environment = {**os.environ, "PYTHONPATH": str(Path(fastbp.__file__).parent.parent)}
     assert pages.shell(page, tmp_path, environment) == []
     # what differs is found
     wrong = tmp_path / "page.rst"
