@@ -974,3 +974,11 @@ def test_columns_that_are_not_needed_may_hold_anything(capsys, folder):
     refuse(capsys, folder, "column 'junk': 'oops' is no number", "train", "data.csv", *QUICK, *only, "--target", "junk")
     (folder / "last.csv").write_text("\n".join(flats(junk=values)) + "\n")
     refuse(capsys, folder, "column 'junk': 'oops' is no number", "train", "last.csv", *QUICK, *only)
+
+
+def test_errors_of_numbers_whose_squares_are_none():
+    y = 1e200 * np.arange(10.0)
+    preparation = fastbp.table.Preparation().fit(np.arange(10.0)[:, None], y)
+    found = scores.scores_of(preparation, (y + 1e199)[:, None], y, 0.0)
+    assert found["rmse"] == pytest.approx(1e199) and found["mae"] == pytest.approx(1e199)
+    assert found["r2"] == pytest.approx(1 - 10 * 0.01 / 82.5) and found["baseline"]["r2"] == pytest.approx(0)

@@ -431,7 +431,9 @@ def test_copies_do_the_same(copied):
 
 def test_what_has_learnt_nothing_says_so():
     preparation = Preparation("label")
-    assert not preparation.fitted and "nothing yet" in repr(preparation) and str(preparation) == repr(preparation)
+    assert not preparation.fitted and str(preparation) == repr(preparation)
+    # with what was asked for, by which a search tells them apart
+    assert repr(preparation) == "<Preparation(target='label'): it has learnt nothing yet>"
     for use in (lambda: preparation.transform([[1]]), lambda: preparation.classes, lambda: preparation.columns):
         with pytest.raises(RuntimeError, match="has learnt nothing yet; call its fit"):
             use()
@@ -457,6 +459,7 @@ def test_a_refused_fit_changes_nothing():
         ({"columns": {"a": "txt"}}, "columns has 'txt' for 'a'; kinds are .*did you mean 'text'"),
         ({"columns": {"a": "left out"}}, "columns has 'left out' for 'a'; kinds are"),
         ({"max_categories": 0}, "max_categories is 0"),
+        ({"standardize": "no"}, "standardize is 'no'"),
     ],
 )
 def test_wrong_options_are_refused(options, match):

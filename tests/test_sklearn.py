@@ -4,7 +4,6 @@ The campaign "scikit-learns" runs this file with the releases of scikit-learn of
 """
 
 import copy
-import os
 import pickle
 import re
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from _arrays import assert_same_bits, needs_modules
+from _benchmarks import ROOT, run_python
 
 import fastbp
 from fastbp import callbacks, losses, optimizers, schedules
@@ -834,18 +834,11 @@ def test_import_says_what_is_missing():
 
 
 # ------------------------------------------------------------------------------------------ how well they learn
-def test_accuracy_beside_scikit_learn():
+@pytest.mark.skipif(not (ROOT / "benchmarks").is_dir(), reason="not a checkout")
+def test_accuracy_beside_scikit_learn(tmp_path):
     """A small part of the benchmark whose table the guide has: within one point."""
-    root = Path(__file__).parent.parent
-    if not (root / "benchmarks").exists():
-        pytest.skip("not in a checkout")
     names = ["iris", "wine", "moons", "friedman1"]
-    command = [sys.executable, "-m", "benchmarks.sklearn_accuracy", *names, "--seeds", "3"]
-    path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=root, timeout=240, env={**environment, "PYTHONPATH": path}
-    )
+    done = run_python(tmp_path, "-m", "benchmarks.sklearn_accuracy", *names, "--seeds", "3")
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(done.stdout.splitlines()) == 6
 
@@ -869,6 +862,17 @@ def test_losses_of_probabilities_get_them(loss, several):
     found = model.predict_proba(X)
     assert model.score(X, y) > 0.9 and found.min() >= 0
     assert several or np.allclose(found.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_what_goes_on_keeps_its_sizes(method):
+    X, y = iris()
+    model = quietly(MLPClassifier((5,), warm_start=True, max_iter=2, random_state=0).fit, X, y)
+    before = model.predict_proba(X)
+    model.set_params(hidden_layer_sizes=(7, 3))
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes is \(7, 3\); .* goes on with the model, whose are \[5\]"):
+        getattr(model, method)(X, y)
+    assert_same_bits(model.predict_proba(X), before)
 
 
 def test_a_loss_of_distances_takes_no_classes():

@@ -681,6 +681,13 @@ def test_units_that_differ_are_text(cells):
     assert frame["a"].tolist() == cells and frame.attrs["source"]["units"] == {}
 
 
+def test_units_are_those_of_the_training():
+    source = table("a,b\n5%,x\n7%,y\n").attrs["source"]
+    assert table("a,b\n5,x\n", like=source)["a"].tolist() == [5]
+    with pytest.raises(TableError, match=r"column 'a' has \$ at its numbers, and that of the training %"):
+        table("a,b\n$5,x\n", like=source)
+
+
 def test_codes_keep_their_units_where_a_column_is_text():
     assert table("a,b\n5%,x\n7%,y\n", columns={"a": "text"})["a"].tolist() == ["5%", "7%"]
 

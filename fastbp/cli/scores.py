@@ -45,11 +45,15 @@ def scores_of(preparation, predicted, targets, loss):
 
 
 def _errors(predicted, targets):
-    apart = predicted.astype(np.float64) - targets
+    # in units of a power of two, which is exact: the square of a large number may be none of float64
+    largest = max(np.abs(targets).max(initial=0.0), np.abs(predicted).max(initial=0.0))
+    exponent = int(np.frexp(largest)[1])
+    targets, predicted = (np.ldexp(np.asarray(values, np.float64), -exponent) for values in (targets, predicted))
+    apart = predicted - targets
     spread = ((targets - targets.mean(axis=0)) ** 2).sum()
     return {
-        "rmse": _plain(np.sqrt((apart**2).mean(axis=0))),
-        "mae": _plain(np.abs(apart).mean(axis=0)),
+        "rmse": _plain(np.ldexp(np.sqrt((apart**2).mean(axis=0)), exponent)),
+        "mae": _plain(np.ldexp(np.abs(apart).mean(axis=0), exponent)),
         "r2": float(1 - (apart**2).sum() / spread) if spread > 0 else None,
     }
 

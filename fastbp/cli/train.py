@@ -182,7 +182,8 @@ def _metadata(args, data, job, digests):
     columns += [[name, "drop"] for name in source.get("left_out") or []]
     reading = {"missing": list(args.missing or []), "header": args.header, "columns": columns}
     # what a few rows may not show
-    found = {"reading": {**reading, **{name: source[name] for name in ("decimal", "dates") if source.get(name)}}}
+    marks = {name: source[name] for name in ("decimal", "dates", "units") if source.get(name)}
+    found = {"reading": {**reading, **marks}}
     if not args.provenance:
         return found
     versions = {"fastbp": __version__, "numpy": np.__version__, "python": ".".join(map(str, sys.version_info[:3]))}

@@ -54,7 +54,10 @@ def _load(args, model, labelled):
 def _reading(path, model):
     """Return how the table of the training was read, which metadata may say, or something else of that name."""
     reading = (model.net.metadata or {}).get("reading", {})
-    kinds = {"missing": (list,), "columns": (list,), "dates": (dict,), "decimal": (str,), "header": (bool, type(None))}
+    kinds = {
+        "missing": (list,), "columns": (list,), "dates": (dict,), "units": (dict,), "decimal": (str,),
+        "header": (bool, type(None)),
+    }  # fmt: skip
     right = isinstance(reading, dict) and all(isinstance(reading[name], kinds[name]) for name in kinds.keys() & reading)
     texts = [reading.get("missing", []), *reading.get("columns", [])] if right else []
     if not right or not all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in texts):

@@ -423,6 +423,13 @@ class _Perceptron(_Estimator):
             number("dropout", rate, 0, 1)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        if "model_" in vars(self) and (incremental or self.warm_start):
+            built = [layer.units for layer in _dense(self.model_)[:-1]]
+            if built != self._hidden():
+                goes = "partial_fit goes" if incremental else "warm_start=True goes"
+                raise ValueError(
+                    f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; {goes} on with the model, whose are {built}"
+                )
 
     def _hidden(self) -> list[Any]:
         sizes: Any = self.hidden_layer_sizes

@@ -187,6 +187,7 @@ class Preparation:
     ) -> None:
         check_name("task", task, ("auto", "classification", "regression"))
         check_kind("columns", columns or {}, Mapping, "a dict of kinds by column")
+        check_kind("standardize", standardize, (bool, np.bool_), "True or False")
         kinds = {_called(name): kind for name, kind in (columns or {}).items()}
         for name, kind in kinds.items():
             known = [k for k in KINDS if k != LeftOut.kind]
@@ -625,7 +626,9 @@ class Preparation:
 
     def __repr__(self) -> str:
         if self._goal is None:
-            return "<Preparation: it has learnt nothing yet>"
+            plain = Preparation()._options
+            asked = ", ".join(f"{name}={value!r}" for name, value in self._options.items() if value != plain[name])
+            return f"<Preparation({asked}): it has learnt nothing yet>"
         n = sum(column.kind != LeftOut.kind for column in self.columns)
         return f"<Preparation: {n} column{'s' * (n != 1)}, {self.n_features} features, {self._goal.said}>"
 

@@ -730,6 +730,10 @@ def _parsed(
     for name in names:
         if options.kinds.get(name, "number") == "number" and not isinstance(cells[name], np.ndarray):
             cells[name], unit = without_unit(cells[name], missing)
+            meant = (options.like.get("units") or {}).get(name, unit)
+            if unit and unit != meant:
+                what = f"column {name!r} has {unit} at its numbers, and that of the training {meant}"
+                raise TableError(f"{tables[0].name}: {what}", ({"columns": {name: "text"}}, "takes the column as text"))
             if unit:
                 told["units"][name] = unit
     told["decimal"], told["thousands"] = decided = _marks_of(tables, cells, options)
