@@ -752,6 +752,7 @@ def test_classes_that_come_later():
     assert set(single.predict(X)) == {"only"} and single.predict_proba(X).tolist() == [[1.0]] * 150
 
 
+@pytest.mark.slow
 def test_a_search_of_many_processes_has_the_bits_of_a_serial_one():
     """By joblib's "dask": on as many machines as there are, here with a cluster of two processes."""
     pytest.importorskip("distributed", reason="the package distributed is not installed")
@@ -834,6 +835,7 @@ def test_import_says_what_is_missing():
 
 
 # ------------------------------------------------------------------------------------------ how well they learn
+@pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / "benchmarks").is_dir(), reason="not a checkout")
 def test_accuracy_beside_scikit_learn(tmp_path):
     """A small part of the benchmark whose table the guide has: within one point."""

@@ -14,6 +14,7 @@ BEHIND = {"penguins": 3, "weather": 2, "wine": 3, "breast cancer": 2, "diabetes"
 
 
 @needs_modules
+@pytest.mark.slow
 def test_five_tables(tmp_path):
     for package in ("pandas", "sklearn", "palmerpenguins", "vega_datasets"):
         pytest.importorskip(package, reason=f"the package {package} is not installed")
