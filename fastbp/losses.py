@@ -2366,6 +2366,28 @@ def operands_of_outputs(outputs: list[int | None] | dict[str, int | None]) -> li
     return [(f"y_pred{k}{end}", f"y_true{k}{end}") for k, end in enumerate(ends, 1)]
 
 
+def last_activation_for(loss: Loss) -> str:
+    """Return what a model ends with whose outputs a loss is to take: logits where it can, else what it has in place.
+
+    Parameters
+    ----------
+    loss : Loss
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> [last_activation_for(loss) for loss in (BinaryCrossEntropy(), BinaryCrossEntropy(from_logits=False), NLL())]
+    ['identity', 'sigmoid', 'log_softmax']
+    """
+    if loss.link is None:
+        return "identity"
+    ends = "identity", loss.link, "log_softmax"
+    return next(end for end in ends if loss.for_activation(end).doubt(end) is None)
+
+
 def get(loss: Loss | str) -> Loss:
     """Return a loss from an object, or from its name.
 

@@ -8,7 +8,7 @@ from .. import losses, optimizers
 from ..layers import Dense
 from ..model import Sequential
 from ..table import Preparation, PreparedModel, TableError
-from ..table.model import encoded
+from ..table.model import decoded, encoded
 from .scores import scores_of
 
 __all__ = ["Job", "task_of", "told_apart"]
@@ -65,9 +65,7 @@ def _loss_of(name, preparation, standardized):
     if loss.link == "sigmoid" and len(classes) != 2:
         raise ValueError(f"loss is {name!r}, which takes two classes; y has {len(classes)}")
     if loss.link is not None:
-        # logits, or else what the loss takes in place of them
-        ends = (end for end in ("identity", loss.link, "log_softmax") if loss.for_activation(end).doubt(end) is None)
-        end = next(ends)
+        end = losses.last_activation_for(loss)
         if loss.link == "sigmoid" and not _teaches_both(loss.for_activation(end)):
             raise ValueError(f"loss is {name!r}, of which one output learns one class alone; take a cross-entropy")
         return loss, end
@@ -187,7 +185,6 @@ class Job:
     def scores(self, net):
         """Return the scores of the test rows."""
         loss = net.evaluate(self.x_test, self.targets_test, return_dict=True)["loss"]
-        # of what the rows have that is new, it has been told
-        predicted, _ = told_apart(lambda: self.model(net).predict(self.test.table))
+        predicted = decoded(net.predict(self.x_test), self.preparation, net)
         return scores_of(self.preparation, predicted, self.test.targets, loss)
 

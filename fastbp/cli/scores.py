@@ -2,16 +2,13 @@
 
 import numpy as np
 
-__all__ = ["chosen", "folded", "scores_of", "told"]
+from ..table.model import chosen
+
+__all__ = ["folded", "scores_of", "told"]
 
 #: Scores by task, in the order in which they are told.
 _NAMES = {"classification": ("accuracy", "loss"), "regression": ("rmse", "mae", "r2")}
 _SHOWN = {"accuracy": "accuracy", "loss": "loss", "rmse": "RMSE", "mae": "MAE", "r2": "R2"}
-
-
-def chosen(predicted):
-    """Return the numbers of the classes that probabilities or margins are for: one margin of two is for the second."""
-    return predicted.argmax(axis=1) if predicted.shape[1] > 1 else (predicted[:, 0] > 0).astype(np.int64)
 
 
 def scores_of(preparation, predicted, targets, loss):

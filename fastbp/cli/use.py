@@ -6,9 +6,10 @@ import io
 
 from ..loading import load_model
 from ..table import PreparedModel, TableError
+from ..table.model import chosen
 from .data import load, without_missing_targets
 from .fitting import told_apart
-from .scores import chosen, scores_of
+from .scores import scores_of
 from .train import tell_scores
 
 __all__ = ["evaluate", "info", "predict"]

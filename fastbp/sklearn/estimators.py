@@ -52,13 +52,6 @@ def _loss_of(loss: Any) -> Loss:
     return own
 
 
-def _end_for(loss: Loss) -> str | None:
-    """Return the activation at the end of a perceptron: the one of a loss that has no form on logits."""
-    if isinstance(loss, losses.NLL):
-        return "log_softmax"
-    return None if loss.for_activation("identity").from_logits else loss.link
-
-
 def _outputs_for(loss: Loss, targets: int) -> int:
     """Return how many outputs a loss wants for so many numbers a row."""
     if taken_by(loss) is not None or loss.targets == "binary":
@@ -465,7 +458,7 @@ class _Perceptron(_Estimator):
         own.lr = lr
         return own
 
-    def _built(self, features: int, outputs: int, end: str | None) -> Sequential:
+    def _built(self, features: int, outputs: int, end: str) -> Sequential:
         """Return a new model, without its weights."""
         penalty = regularizers.L2PerRow(self.alpha / 2) if self.alpha else None
         activation = self._activation()
@@ -493,7 +486,7 @@ class _Perceptron(_Estimator):
         self, features: int, outputs: int, dtype: Any, out_activation: str, loss: Loss, factor: float, rng: Any
     ) -> None:
         """Make a new model, and set what begins with it."""
-        model = self._built(features, outputs, _end_for(loss))
+        model = self._built(features, outputs, losses.last_activation_for(loss))
         self._compile(model, np.dtype(dtype).name, loss, factor)
         self._drawn(model, rng)
         self.model_ = model

@@ -10,7 +10,6 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from ..checks import weights_of
 from ..kernels import draws
 from ..kernels.caller import warn
-from ..losses import HingeEmbedding
 from ..training import BLOCK
 
 if TYPE_CHECKING:
@@ -95,8 +94,6 @@ def sample_weights(sample_weight: Any, class_weight: Any, y: np.ndarray, rows: i
 
 def taken_by(loss: Loss) -> str | None:
     """Return what a loss takes for classes: "labels", "one_hot" rows, "signs" or "bits"; None where it takes none."""
-    if isinstance(loss, HingeEmbedding):  # small outputs are its 1
-        return None
     if loss.targets in ("labels", "one_hot", "signs"):
         return loss.targets
     return {"softmax": "one_hot", "sigmoid": "bits"}.get(loss.link or "")

@@ -11,7 +11,7 @@ from ..checks import check_kind
 from ..feeds import is_feed
 from ..layers import Activation
 from ..losses import HingeEmbedding
-from ..model import Model, Sequential
+from ..model import WHOLE, Model, Sequential
 from ..results import Evaluation
 from .preparation import Preparation
 
@@ -66,6 +66,35 @@ def encoded(targets: np.ndarray, classes: list[Any] | None, loss: Any, outputs: 
             return targets
         wide = np.eye(len(classes))[targets]
     return 2 * wide - 1 if signs else wide
+
+
+def decoded(outputs: Any, preparation: Preparation, net: Model) -> np.ndarray:
+    """Return what outputs of a net stand for.
+
+    Parameters
+    ----------
+    outputs : ndarray
+    preparation : Preparation
+    net : Model
+
+    Returns
+    -------
+    ndarray
+        Numbers in the target's unit; probabilities, or margins and scores of a loss that knows none.
+    """
+    if preparation.classes is None:
+        return preparation.inverse_target(outputs)
+    loss = net.loss_function
+    if loss is None:
+        raise RuntimeError("the model is not compiled; its loss says how outputs become probabilities")
+    if loss.link is None and not loss.takes_probabilities:
+        return np.asarray(outputs)
+    return np.asarray(loss.probabilities(outputs, net.backend, net.numerics))
+
+
+def chosen(predicted: np.ndarray) -> np.ndarray:
+    """Return the numbers of the classes that probabilities or margins are for: one margin of two is for the second."""
+    return predicted.argmax(axis=1) if predicted.shape[1] > 1 else (predicted[:, 0] > 0).astype(np.int64)
 
 
 class _Batches:
@@ -162,12 +191,9 @@ class PreparedModel:
 
     # ------------------------------------------------------------------ rows and targets
 
-    def _split(self, x: Any, y: Any) -> tuple[Any, Any]:
-        """Return rows and targets, which may be a column of the rows."""
-        return x, self.preparation.split_off(x) if y is None else y
-
     def _pair(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        x, y = self._split(x, y)
+        """Return rows and targets, which may be a column of the rows, as the net takes them."""
+        y = self.preparation.split_off(x) if y is None else y
         rows, targets = self.preparation.transform(x), self._targets(y)
         if len(rows) != len(targets):
             raise ValueError(f"x has {len(rows)} rows and y has {len(targets)}; they must have equally many")
@@ -312,14 +338,7 @@ class PreparedModel:
             outputs = self.net.predict(_Batches(x, self._rows), **options)
         else:
             outputs = self.net.predict(self.preparation.transform(x), **options)
-        if self.preparation.classes is None:
-            return self.preparation.inverse_target(outputs)
-        loss = self.net.loss_function
-        if loss is None:
-            raise RuntimeError("the model is not compiled; its loss says how outputs become probabilities")
-        if loss.link is None and not loss.takes_probabilities:
-            return np.asarray(outputs)
-        return np.asarray(loss.probabilities(outputs, self.net.backend, self.net.numerics))
+        return decoded(outputs, self.preparation, self.net)
 
     def predict_proba(self, x: Any, **options: Any) -> np.ndarray:
         """Return the probabilities of the classes, as `predict` does; a regression has none.
@@ -383,10 +402,7 @@ class PreparedModel:
         """
         if self.preparation.classes is None:
             raise ValueError("predict_classes is for classes; the target is a number, which predict returns")
-        scores = self.predict(x, **options)
-        if scores.shape[-1] == 1:  # margins of two classes
-            return self.preparation.inverse_target((scores[:, 0] > 0).astype(np.int64))
-        return self.preparation.inverse_target(scores.argmax(axis=-1))
+        return self.preparation.inverse_target(chosen(self.predict(x, **options)))
 
     def evaluate(self, x: Any, y: Any = None, *, return_dict: bool = False, **options: Any) -> Evaluation | Any:
         """Return the loss and the metrics of rows; metrics of a regression are in the target's unit.
@@ -456,7 +472,7 @@ class PreparedModel:
         >>> round(float(fastbp.table.PreparedModel(net, preparation).test_on_batch([[1.5]], ["no"])), 3)
         0.693
         """
-        return self.evaluate(x, y, batch_size=max(len(self.preparation.transform(x)), 1), **options)
+        return self.evaluate(x, y, batch_size=WHOLE, **options)
 
     # ------------------------------------------------------------------ files, copies and looks
 
