@@ -524,8 +524,8 @@ def test_a_regression_is_in_the_unit_of_the_target():
     assert found.shape == (300, 1) and found.dtype == np.float64
     error = np.abs(found[:, 0] - price).mean()
     scores = model.evaluate(x, price)
-    assert scores["mae"] == pytest.approx(error) and error < 0.2 * price.std()
-    assert scores["r2_score"] == pytest.approx(fastbp.metrics.r2_score(price[:, None], found))
+    assert scores["mae"] == fastbp.metrics.mean_absolute_error(price[:, None], found) and error < 0.2 * price.std()
+    assert scores["r2_score"] == fastbp.metrics.r2_score(price[:, None], found)
     # the net's are of standardised targets
     assert model.net.evaluate(model.preparation.transform(x), model.preparation.transform_target(price))["mae"] < 1
     for what in (model.predict_classes, model.predict_proba):
