@@ -6,6 +6,7 @@ large one what an element costs.
 """
 
 import importlib.util
+import inspect
 import sys
 from functools import partial
 from pathlib import Path
@@ -40,16 +41,40 @@ STACKS = {
     "32x128": {"batch": 32, "m": 32, "n": 16, "k": 8, "p": 8, "q": 8, "r": 8, "s": 8},
     "256x1024": {"batch": 256, "m": 256, "n": 64, "k": 16, "p": 16, "q": 16, "r": 16, "s": 16},
 }
+#: The same of images, which follow from these and from attributes: a layer of 3x3 cells.
+IMAGES = {
+    name: {"batch": batch, "height": side, "width": side, "kh": 3, "kw": 3, "oh": side - 2, "ow": side - 2,
+           "c": c, "n": c, "o": 2 * c, "m": 2}
+    for name, batch, side, c in (("32x16", 1, 12, 6), ("32x128", 16, 16, 16), ("256x1024", 16, 32, 32))
+}  # fmt: skip
+#: Attributes that are dimensions.
+OF_DIMENSIONS = {"input_height": "height", "input_width": "width", "kernel_height": "kh", "kernel_width": "kw"}
+
+
+def attributes_of(kernel, size):
+    """Return the kernel's attributes: its own, but for those that are dimensions."""
+    return {
+        name: float(IMAGES[size][OF_DIMENSIONS[name]]) if name in OF_DIMENSIONS else value
+        for name, value in kernel.attributes.items()
+    }
 
 
 def sizes_of(kernel, size):
     """Return the kernel's sizes by dimension."""
     lengths = SIZES[size]
+    if kernel.row.family in ("convolution", "pooling"):
+        known = {**attributes_of(kernel, size), **IMAGES[size]}
+        for dim, rule in kernel.row.lengths.items():
+            needs = inspect.signature(rule).parameters
+            if dim in kernel.dims and known.keys() >= {*needs}:
+                known[dim] = int(rule(**{name: known[name] for name in needs}))
+        return {dim: known[dim] for dim in kernel.dims}
     if kernel.dims == ("n",):
         return {"n": lengths["batch"] * lengths["n"]}
-    if kernel.row.family != "graph":
+    if kernel.row.family not in ("graph", "image"):
         return {dim: lengths[dim] for dim in kernel.dims}
-    shapes = [tuple(STACKS[size][dim] for dim in o.dims) for o in kernel.inputs]
+    lengths = {**STACKS[size], **IMAGES[size]}
+    shapes = [tuple(lengths.get(dim, dim) for dim in o.dims) for o in kernel.inputs]
     return kernel.sizes([*shapes, *[None] * (len(kernel.operands) - len(shapes))])
 
 
@@ -57,6 +82,8 @@ def operand(kernel, operand, sizes, dtype, rng):
     """Return an ordinary value of an input: within its domain, and not close to an edge of it."""
     shape = tuple(sizes[d] if isinstance(d, str) else d for d in operand.dims)
     domain = kernel.row.domain.get(operand.name)
+    if operand.dtype == "u1":
+        return rng.integers(0, 4 if domain == "cell" else 256, shape, np.uint8)
     if operand.dtype == "i8":
         stop = {"label": sizes.get("n"), "compared": sizes.get("n"), "index": sizes.get("rows")}.get(domain, 10)
         return rng.integers(0, stop, shape)
@@ -104,20 +131,20 @@ def prepare(kernel, backend, dtype, size):
         raise NotImplementedError(str(error)) from error
     rng, sizes = np.random.default_rng(0), sizes_of(kernel, size)
     arrays = {o.name: operand(kernel, o, sizes, dtype, rng) for o in kernel.inputs}
+    attributes = attributes_of(kernel, size)
     if name == "numpy":
-        return partial(function, *arrays.values(), **kernel.attributes)
+        return partial(function, *arrays.values(), **attributes)
     from fastbp.kernels.primitives import call
 
     for o in kernel.outputs:
         if o.name not in arrays:
             shape = tuple(sizes[d] if isinstance(d, str) else d for d in o.dims)
-            arrays[o.name] = np.empty(shape, {"real": dtype, "i8": np.int64, "f8": np.float64}[o.dtype])
+            arrays[o.name] = np.empty(shape, {"real": dtype}.get(o.dtype, o.dtype))
     addresses = [arrays[o.name].ctypes.data for o in kernel.operands]
-    attributes = list(kernel.attributes.values())
     if options:
         options["backend"] = name  # each compiles portable primitives of its own
     primitives = kernels.primitives_address(dtype, **options)
-    run = partial(call, function, primitives, addresses, list(sizes.values()), attributes)
+    run = partial(call, function, primitives, addresses, list(sizes.values()), list(attributes.values()))
     if run() != 0:
         raise RuntimeError(f"{kernel.name} returned a status on ordinary operands")
     run.arrays = arrays  # they must outlive their addresses

@@ -118,7 +118,7 @@ cdef struct cursor_t:
 
 cdef struct port_t:
     intptr_t buffer
-    char kind               # of its elements, as NumPy's dtypes have it: f or i
+    char kind               # of its elements, as NumPy's dtypes have it: f, i or u
     int itemsize
     int ndim                # of one row
     intptr_t dims[DIMS]     # of one row
@@ -333,6 +333,8 @@ cdef bint unpack(const port_t *p, const given_t *g, intptr_t first, intptr_t row
     cdef void *end = p.room
     cdef object values = <object>g.values
     try:
+        if p.kind == c"u":
+            return False
         if p.kind == c"i":
             return listed(values, p.dims, p.ndim, first, rows, <int64_t **>&end)
         if p.itemsize == 4:
@@ -797,6 +799,8 @@ cdef class Entry:
                 p.dims[k] = n
                 p.row *= n
             p.checked = low is not None
+            if p.checked and p.kind == c"u":
+                raise ValueError("a port of bytes takes any of them; it has bounds")
             if p.checked:
                 p.low, p.high, p.ends, p.other = low, high, ends, low if other is None else other
         self.n_results, self.by_rows = len(results), False
@@ -854,6 +858,8 @@ cdef class Entry:
                 return False
         elif g.kind == p.kind and g.itemsize == p.itemsize:
             address = g.data + first * p.row * p.itemsize
+        elif p.kind == c"u":
+            return False  # a conversion would wrap
         elif not (convert(g, <float *>p.room, first * p.row, n) if p.kind == c"f" and p.itemsize == 4
                   else convert(g, <double *>p.room, first * p.row, n) if p.kind == c"f"
                   else convert(g, <int64_t *>p.room, first * p.row, n)):

@@ -33,6 +33,10 @@ typedef struct {
  *          dlogits, a factor of the gradient; dimensions batch, n from 2 to 4. Likewise.
  * PRODUCT_ADD: y = a @ w + b, then max(y, 0) if relu, then y + c: args a, w, b or NULL, c, y and where to keep what c is
  *          added to, or NULL, all contiguous; dimensions m, k, n, relu, and whether w lies by columns. Likewise.
+ * CONVOLVE, CONVOLVE_DW, CONVOLVE_DX: products of patches, see portable/convolve.h: args x, w, b or NULL, y, done; x, dy,
+ *          dw, done; dy, w, dx, done; all contiguous; done: an int, 0 where there was no memory and so no result.
+ *          Dimensions of all three: batch, height, width, c of x; kh, kw, n, o of w; oh, ow of y; stride_h, stride_w,
+ *          top, left, dilation_h, dilation_w, groups, relu. Likewise.
  * EXP ...: an elementary function, args x, y, both contiguous, or the same; dimensions n; steps of x and y.
  * POW:     args x, y, z, likewise. */
 #include "operations.h"

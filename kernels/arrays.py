@@ -8,7 +8,7 @@ __all__ = ["dtype_of", "same_bits"]
 
 
 def dtype_of(dtype: str, real: np.dtype) -> np.dtype:
-    """Return the dtype of an operand ("real", "i8" or "f8") in a program of a real type."""
+    """Return the dtype of an operand ("real", "i8", "u1" or "f8") in a program of a real type."""
     return real if dtype == "real" else np.dtype(dtype)
 
 

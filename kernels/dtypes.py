@@ -1,6 +1,6 @@
 """Element types: those that a program may compute in, and what an operand of the table has.
 
-An operand's is "real", the program's own, or a code that NumPy knows too: ``i8``, ``f8``. The module needs the
+An operand's is "real", the program's own, or a code that NumPy knows too: ``i8``, ``u1``, ``f8``. The module needs the
 standard library only.
 """
 

@@ -21,6 +21,7 @@ enum {
     SIZES = 16,
     RANK = 8,
     VALUES = 1024,
+    ATTRIBUTES = 16, /* of a kernel with lengths that follow from them */
     BACKENDS = 4,
     NUMERICS = 2,
     UNLOCKED = 500, /* elements from which others may run meanwhile, as for NumPy's ufuncs */
@@ -40,6 +41,12 @@ typedef struct {
     PyObject *name, *doc, *names, *backends, *numerics; /* bytes, bytes, and tuples of interned str */
     PyObject *bounds;  /* for each attribute None, or a function that tells whether a number may be one */
     PyObject *find, *fail, *otherwise;
+    PyObject *lengths; /* None, or a function of sizes, where some follow from others and from attributes: all sizes */
+    struct { /* what it was last asked for, and said: shapes are mostly those of the call before */
+        int there;
+        intptr_t given[SIZES], all[SIZES];
+        double attributes[ATTRIBUTES];
+    } last;
     int n_inputs, n_operands, n_results, n_sizes, n_attributes, n_values;
     int apart; /* what may fail halfway writes into no array of the caller's */
     operand operands[OPERANDS];
@@ -64,19 +71,21 @@ typedef struct {
     const npy_intp *any_shape;
     const double *values;
     double given[VALUES];
+    int asked; /* whether Python ran to say what lengths are */
 } call;
 
 static inline int type_of(const call *c, const operand *o) { return o->type == UNTYPED ? c->type : o->type; }
 
 static inline npy_intp length(const call *c, int dim) { return dim < 0 ? ~dim : c->sizes[dim]; }
 
-static inline int itemsize(int type) { return type == NPY_FLOAT ? 4 : 8; }
+static inline int itemsize(int type) { return type == NPY_UINT8 ? 1 : type == NPY_FLOAT ? 4 : 8; }
 
 /* A type that is computed in: that of an array, or of a NumPy scalar. */
 static int number_type(PyObject *x) {
     if (PyArray_CheckExact(x)) return PyArray_TYPE((PyArrayObject *)x);
     if (Py_IS_TYPE(x, &PyFloatArrType_Type)) return NPY_FLOAT;
     if (Py_IS_TYPE(x, &PyDoubleArrType_Type)) return NPY_DOUBLE;
+    if (Py_IS_TYPE(x, &PyUInt8ArrType_Type)) return NPY_UINT8;
     return Py_IS_TYPE(x, &PyInt64ArrType_Type) ? NPY_INT64 : UNTYPED;
 }
 
@@ -129,6 +138,39 @@ static int take_input(call *c, const operand *o, int k) {
     return 1;
 }
 
+#ifdef Py_GIL_DISABLED
+static inline int remembers(const description *d) { return (void)d, 0; } /* another thread might be writing */
+#else
+static inline int remembers(const description *d) { return d->last.there; }
+#endif
+
+/* Find the sizes that follow from others, and see that those that are there fit; 0 where they do not. */
+static int complete(description *d, call *c) {
+    const double *attributes = c->values + d->n_values - d->n_attributes;
+    const size_t sizes = d->n_sizes * sizeof *c->sizes, numbers = d->n_attributes * sizeof *attributes;
+    intptr_t all[SIZES];
+    if (remembers(d) && !memcmp(d->last.given, c->sizes, sizes) && !memcmp(d->last.attributes, attributes, numbers)) {
+        memcpy(c->sizes, d->last.all, sizes);
+        return 1;
+    }
+    PyObject *given = PyTuple_New(d->n_sizes), *values = PyTuple_New(d->n_attributes), *found = NULL;
+    for (int i = 0; given && i < d->n_sizes; i++) PyTuple_SetItem(given, i, PyLong_FromSsize_t(c->sizes[i]));
+    for (int k = 0; values && k < d->n_attributes; k++) PyTuple_SetItem(values, k, PyFloat_FromDouble(attributes[k]));
+    if (given && values && !PyErr_Occurred()) found = PyObject_CallFunctionObjArgs(d->lengths, given, values, NULL);
+    int ok = found && PyTuple_Check(found) && PyTuple_Size(found) == d->n_sizes;
+    for (int i = 0; ok && i < d->n_sizes; i++) ok = (all[i] = PyLong_AsSsize_t(PyTuple_GetItem(found, i))) >= 0;
+    Py_XDECREF(given);
+    Py_XDECREF(values);
+    Py_XDECREF(found);
+    if (!ok) return 0;
+    memcpy(d->last.given, c->sizes, sizes);
+    memcpy(d->last.attributes, attributes, numbers);
+    memcpy(d->last.all, all, sizes);
+    memcpy(c->sizes, all, sizes);
+    d->last.there = c->asked = 1;
+    return 1;
+}
+
 static int take_attribute(const description *d, call *c, int k, PyObject *value) {
     double number;
     if (PyFloat_CheckExact(value) || Py_IS_TYPE(value, &PyDoubleArrType_Type)) {
@@ -140,7 +182,7 @@ static int take_attribute(const description *d, call *c, int k, PyObject *value)
         return 0;
     }
     PyObject *bound = PyTuple_GetItem(d->bounds, k);
-    if (bound != Py_None) {
+    if (bound != Py_None && !(remembers(d) && number == d->last.attributes[k])) {
         PyObject *argument = PyFloat_FromDouble(number), *holds = NULL;
         if (argument) holds = PyObject_CallFunctionObjArgs(bound, argument, NULL);
         const int inside = holds ? PyObject_IsTrue(holds) : 0;
@@ -171,7 +213,7 @@ static int take_out(const description *d, call *c, PyObject *out) {
 }
 
 /* Take the arguments of a call; 0 where one is not usual. */
-static int take(const description *d, call *c, PyObject *const *args, Py_ssize_t n, PyObject *keywords) {
+static int take(description *d, call *c, PyObject *const *args, Py_ssize_t n, PyObject *keywords) {
     const int n_keywords = keywords ? (int)PyTuple_Size(keywords) : 0;
     PyObject *out = Py_None;
     if (n > d->n_inputs) return 0;
@@ -181,6 +223,7 @@ static int take(const description *d, call *c, PyObject *const *args, Py_ssize_t
     c->values = d->values;
     c->backend = c->portable = 0;
     c->any_rank = -1;
+    c->asked = 0;
     for (int i = 0; i < n_keywords; i++) {
         PyObject *value = args[n + i];
         const int word = find_word(d->names, PyTuple_GetItem(keywords, i));
@@ -213,6 +256,7 @@ static int take(const description *d, call *c, PyObject *const *args, Py_ssize_t
     if (c->type == UNTYPED) c->type = NPY_DOUBLE;
     for (int k = 0; k < d->n_inputs; k++)
         if (!take_input(c, &d->operands[k], k)) return 0;
+    if (d->lengths != Py_None && !complete(d, c)) return 0;
     for (int i = 0; i < d->n_sizes; i++)
         if (c->sizes[i] < 0) return 0;
     return out == Py_None || take_out(d, c, out);
@@ -311,7 +355,8 @@ static char *make_work(const description *d, call *c) {
         if (!o->work) continue;
         const int rank = o->rank == ANY ? 1 : o->rank;
         npy_intp bytes = itemsize(type_of(c, o));
-        for (int i = 0; i < rank; i++) bytes *= length(c, o->dims[i]);
+        for (int i = 0; i < rank; i++)
+            if (__builtin_mul_overflow(bytes, length(c, o->dims[i]), &bytes)) return NULL;
         offsets[k] = total;
         total += (bytes + 63) / 64 * 64;
     }
@@ -330,7 +375,7 @@ static int run(const description *d, call *c) {
     fastbp_control found = FASTBP_IEEE;
     PyThreadState *thread = NULL;
     double elements = 1;
-    for (int i = 0; i < d->n_sizes; i++) elements *= (double)c->sizes[i];
+    for (int i = 0; i < d->n_sizes; i++) elements *= c->sizes[i] ? (double)c->sizes[i] : 1; /* of some work there is none */
     if (elements > UNLOCKED) thread = PyEval_SaveThread();
     if (c->portable) found = fastbp_set_control(FASTBP_IEEE);
     const int status = kernel(c->buffers, c->sizes, c->values + d->skipped[c->backend], primitives);
@@ -411,10 +456,9 @@ static PyObject *entry(PyObject *self, PyObject *const *args, Py_ssize_t n, PyOb
     description *d = PyModule_GetState(self);
     call c;
     int usual = take(d, &c, args, n, keywords);
-    if (usual && !d->primitives[c.backend][c.portable][c.type == NPY_DOUBLE]) {
-        if (!find(d, &c)) return NULL;
-        usual = take(d, &c, args, n, keywords); /* again, as Python has run in between */
-    }
+    const int unknown = usual && !d->primitives[c.backend][c.portable][c.type == NPY_DOUBLE];
+    if (unknown && !find(d, &c)) return NULL;
+    if (usual && (unknown || c.asked)) usual = take(d, &c, args, n, keywords); /* again, as Python has run in between */
     if (usual) return do_usual(d, &c);
     PyErr_Clear();
     return do_otherwise(d, args, n, keywords);
@@ -423,7 +467,7 @@ static PyObject *entry(PyObject *self, PyObject *const *args, Py_ssize_t n, PyOb
 static void release(void *self) {
     description *d = PyModule_GetState(self);
     PyObject *owned[] = {d->name,   d->doc,  d->names, d->backends, d->numerics,
-                         d->bounds, d->find, d->fail,  d->otherwise};
+                         d->bounds, d->find, d->fail,  d->otherwise, d->lengths};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) Py_XDECREF(owned[i]);
     PyMem_Free(d->values);
 }
@@ -465,27 +509,32 @@ static PyObject *interned(PyObject *words) {
 
 static int describe(description *d, PyObject *args, PyObject *options) {
     static char *names[] = {"name",   "doc",      "operands", "n_inputs", "n_sizes", "results", "values", "names",
-                            "bounds", "backends", "numerics", "apart",    "find",    "fail",    "otherwise", NULL};
+                            "bounds", "backends", "numerics", "apart",    "find",    "fail",    "otherwise", "lengths", NULL};
     PyObject *operands, *results, *values, *words, *backends, *numerics;
-    PyObject *given[6] = {NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, options, "$SSO!iiO!O!O!O!O!O!pOOO", names, &given[0], &given[1],
+    PyObject *given[7] = {NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, options, "$SSO!iiO!O!O!O!O!O!pOOOO", names, &given[0], &given[1],
                                      &PyTuple_Type, &operands, &d->n_inputs, &d->n_sizes, &PyTuple_Type, &results,
                                      &PyTuple_Type, &values, &PyTuple_Type, &words, &PyTuple_Type, &given[2],
                                      &PyTuple_Type, &backends, &PyTuple_Type, &numerics, &d->apart, &given[3],
-                                     &given[4], &given[5]))
+                                     &given[4], &given[5], &given[6]))
         return 0;
-    for (int i = 0; i < 6; i++) Py_INCREF(given[i]);
+    for (int i = 0; i < 7; i++) Py_INCREF(given[i]);
     d->name = given[0];
     d->doc = given[1];
     d->bounds = given[2];
     d->find = given[3];
     d->fail = given[4];
     d->otherwise = given[5];
+    d->lengths = given[6];
     d->n_operands = (int)PyTuple_Size(operands);
     d->n_values = (int)PyTuple_Size(values);
     d->n_attributes = (int)PyTuple_Size(d->bounds);
     if (d->n_operands > OPERANDS || d->n_sizes > SIZES || d->n_values > VALUES || PyTuple_Size(backends) > BACKENDS) {
         PyErr_SetString(PyExc_ValueError, "a kernel has at most 16 buffers, 16 sizes and 1024 attributes");
+        return 0;
+    }
+    if (d->lengths != Py_None && d->n_attributes > ATTRIBUTES) {
+        PyErr_SetString(PyExc_ValueError, "a kernel whose lengths follow from attributes has at most 16 of them");
         return 0;
     }
     for (int k = 0; k < d->n_operands; k++)

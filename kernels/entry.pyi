@@ -18,4 +18,5 @@ def make(
     find: Callable[[str, str, str], tuple[int, int, int]],
     fail: Callable[[int], None],
     otherwise: Callable[..., Any] | None,
+    lengths: Callable[[tuple[int, ...], tuple[float, ...]], tuple[int, ...]] | None,
 ) -> Callable[..., Any]: ...

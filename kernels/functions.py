@@ -51,8 +51,13 @@ def _arguments(
 
 def _as_operand(kernel: Kernel, operand: Operand, array: np.ndarray, real: np.dtype) -> np.ndarray:
     dtype = dtype_of(operand.dtype, real)
-    if operand.dtype == "i8" and array.dtype.kind not in "iu" and array.size:
+    if dtype.kind in "iu" and array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"{kernel.name}: {operand.name} must hold integers, got {array.dtype}")
+    if operand.dtype == "u1" and array.dtype != dtype:
+        # int64 holds whatever a label may be, but a byte would wrap
+        strays = array[(array < 0) | (array > 255)]
+        if strays.size:
+            raise ValueError(f"{kernel.name}: {operand.name} holds {strays[0]}; it must hold integers from 0 to 255")
     return np.require(array, dtype, ["C", "A"]).reshape(array.shape)
 
 
@@ -251,9 +256,9 @@ def entry_of(
     Returns
     -------
     callable or None
-        None where there is no C, or lengths follow from attributes.
+        None where there is no C.
     """
-    if MISSING is not None or kernel.row.lengths:
+    if MISSING is not None:
         return None
     from inspect import signature
 
@@ -268,6 +273,11 @@ def entry_of(
 
     def fail(status: int) -> None:
         raise Status(status).exception(f"{kernel.name}: {Status(status).message}")
+
+    def lengths(sizes: tuple[int, ...], values: tuple[float, ...]) -> tuple[int, ...]:
+        found = {dim: length for dim, length in zip(kernel.dims, sizes, strict=True) if length >= 0}
+        found = kernel.completed(found, dict(zip(kernel.attributes, values, strict=True)))
+        return tuple(found[dim] for dim in kernel.dims)
 
     names = [o.name for o in kernel.operands]
     results = [names.index(o.name) for o in kernel.results if wanted is None or o.name in {*wanted, *kernel.updates}]
@@ -301,4 +311,5 @@ def entry_of(
         find=find,
         fail=fail,
         otherwise=otherwise,
+        lengths=lengths if kernel.row.lengths else None,
     )

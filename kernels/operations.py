@@ -68,7 +68,10 @@ ELEMENTARY = (
     Elementary("cosh", ufunc="cosh"),
 )
 #: All primitives, in the order of their numbers; abi.h says what each takes.
-PRIMITIVES = ("matmul", "sum", "dense", "sweep", "cross_entropy", "product_add", *(f.name for f in ELEMENTARY))
+PRIMITIVES = (
+    "matmul", "sum", "dense", "sweep", "cross_entropy", "product_add", "convolve", "convolve_dw", "convolve_dx",
+    *(f.name for f in ELEMENTARY),
+)  # fmt: skip
 NUMBERS = {name: number for number, name in enumerate(PRIMITIVES)}
 
 

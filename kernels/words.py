@@ -88,3 +88,103 @@ def semi_hard(pairwise, y_true, margin):
         np.subtract.at(weights[a], negatives[active], 1)
         count += len(positives)
     return elements.view(kind), weights.view(kind), count
+
+
+def drawn(u, count):
+    """Return whole numbers 0 .. count - 1, each as likely, of numbers that are drawn in [0, 1): ``floor(u * count)``.
+
+    Rounding never makes `count` of that. Of other numbers it is the nearest, of NaN 0.
+    """
+    count, u = max(int(count), 1), np.asarray(u)
+    product = u * u.dtype.type(count)
+    return np.where(product >= count, count - 1, np.where(product >= 0, product, 0)).astype(np.int64)
+
+
+def moved(size, by, fill):
+    """Return which elements those of an axis are of when it is moved on; -1 is none.
+
+    Parameters
+    ----------
+    size, by : int
+    fill : {0, 1, 2, 3}
+        What comes in: none, the nearest, the reflected ones, those that go out; see `translate`.
+
+    Returns
+    -------
+    ndarray of int, shape (size,)
+    """
+    at, fill = np.arange(size) - by, int(fill)
+    if fill == 1:
+        return np.clip(at, 0, size - 1)
+    if fill == 2:
+        at %= max(2 * size, 1)
+        return np.where(at < size, at, 2 * size - 1 - at)
+    return at % max(size, 1) if fill == 3 else np.where((at >= 0) & (at < size), at, -1)
+
+
+def _whole(pair):
+    return int(pair[0]), int(pair[1])
+
+
+def patches(x, window, stride, padding, dilation=(1, 1)):
+    """Return the cells of images that each position of a window covers, with zeros around the images.
+
+    Parameters
+    ----------
+    x : ndarray, shape (batch, height, width, c)
+    window, stride, dilation : (h, w)
+    padding : ((top, bottom), (left, right))
+
+    Returns
+    -------
+    ndarray, shape (batch, oh, ow, kh, kw, c)
+    """
+    kind, x = type(x), np.asarray(x)
+    batch, height, width, c = x.shape
+    (kh, kw), (sh, sw), (dh, dw) = _whole(window), _whole(stride), _whole(dilation)
+    (top, bottom), (left, right) = _whole(padding[0]), _whole(padding[1])
+    padded = np.zeros((batch, top + height + bottom, left + width + right, c), x.dtype)
+    padded[:, top : top + height, left : left + width] = x
+    oh = max(0, (padded.shape[1] - dh * (kh - 1) - 1) // sh + 1)
+    ow = max(0, (padded.shape[2] - dw * (kw - 1) - 1) // sw + 1)
+    found = np.empty((batch, oh, ow, kh, kw, c), x.dtype)
+    for i in range(kh):
+        for j in range(kw):
+            found[:, :, :, i, j] = padded[:, i * dh :: sh, j * dw :: sw][:, :oh, :ow]
+    return found.view(kind)
+
+
+def cells(shape, dtype, window, stride, padding):
+    """Return how many cells of each window lie inside of images of a shape; shape (oh, ow, 1)."""
+    inside = patches(np.ones((1, *shape[1:3], 1), dtype), window, stride, padding)
+    return inside.sum(axis=(3, 4))[0]
+
+
+def folded(columns, size, stride, before, dilation=(1, 1), windows_in_order=False):
+    """Return images to whose cells the windows that cover them are added, the reverse of `patches`.
+
+    Parameters
+    ----------
+    columns : ndarray, shape (batch, oh, ow, kh, kw, c)
+    size : (height, width)
+    stride, dilation : (h, w)
+    before : (top, left)
+    windows_in_order : bool
+        Whether what a cell gets is added in the order of windows; else in that of the cells of a window, which is the
+        other way round.
+
+    Returns
+    -------
+    ndarray, shape (batch, height, width, c)
+    """
+    kind, columns = type(columns), np.asarray(columns)
+    batch, oh, ow, kh, kw, c = columns.shape
+    (height, width), (sh, sw), (top, left), (dh, dw) = map(_whole, (size, stride, before, dilation))
+    rows = max(top + height, (oh - 1) * sh + (kh - 1) * dh + 1)
+    across = max(left + width, (ow - 1) * sw + (kw - 1) * dw + 1)
+    padded = np.zeros((batch, rows, across, c), columns.dtype)
+    taps = [(i, j) for i in range(kh) for j in range(kw)]
+    for i, j in reversed(taps) if windows_in_order else taps:
+        covered = padded[:, i * dh :: sh, j * dw :: sw]
+        covered[:, :oh, :ow] += columns[:, :, :, i, j]
+    return padded[:, top : top + height, left : left + width].copy().view(kind)

@@ -3,6 +3,7 @@
 All of it follows from the table: a new row is tested without a line here.
 """
 
+import ctypes
 import functools
 import importlib.util
 import inspect
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from fastbp.kernels import load, primitives_address
+from fastbp.kernels.arrays import dtype_of
 from fastbp.kernels.table import KERNELS
 from fastbp.kernels.threads import MISSING
 
@@ -109,6 +111,12 @@ def assert_same_bits(got, want, what=""):
             f"{what}: {np.count_nonzero(differ)} of {differ.size} differ, the first at {tuple(map(int, at))}: "
             f"{got[at]!r}, expected {want[at]!r}"
         )
+
+
+class Primitive(ctypes.Structure):
+    """One entry of the primitives, as abi.h has it."""
+
+    _fields_ = (("loop", ctypes.c_void_p), ("data", ctypes.c_void_p))
 
 
 class Guarded:
@@ -327,6 +335,10 @@ def operands(kernel, sizes, dtype, kind, rng):
         domain = kernel.row.domain.get(operand.name)
         if domain == "generator":
             array = _generator(rng, shape, kind)
+        elif operand.dtype == "u1":
+            # a cell of a small window, or of none
+            stop = 256 if domain != "cell" or kind == "hostile" else 10
+            array = np.array(_integers(rng, shape, stop, kind), np.uint8)
         elif operand.dtype == "i8":
             # labels count the columns, indexes the rows; labels that are only moved are any numbers
             stop = {"label": "n", "compared": "n", "index": "rows"}.get(domain)
@@ -352,10 +364,27 @@ def attribute_variants(kernel):
     return variants
 
 
+@functools.cache
 def free_dims(kernel):
-    """Return the dimensions of a kernel that do not follow from others and from attributes."""
-    given = {d for o in kernel.inputs for d in o.dims}
-    return [d for d in kernel.dims if d in given or d not in kernel.row.lengths]
+    """Return the dimensions of a kernel that do not follow from others and from attributes.
+
+    Of those that follow from one another the one with the first rule does not.
+    """
+    rules = {dim: _arguments(rule) for dim, rule in kernel.row.lengths.items() if dim in kernel.dims}
+    free = [dim for dim in kernel.dims if dim not in rules]
+    while rules:
+        known = {*kernel.attributes, *(dim for dim in kernel.dims if dim not in rules)}
+        follow = [dim for dim, needs in rules.items() if needs <= known]
+        if not follow:
+            free.append(next(iter(rules)))
+        for dim in follow or free[-1:]:
+            del rules[dim]
+    return sorted(free, key=kernel.dims.index)
+
+
+@functools.cache
+def _arguments(rule):
+    return {*inspect.signature(rule).parameters}
 
 
 def sizes_of(kernel, lengths, attributes=None):
@@ -365,37 +394,86 @@ def sizes_of(kernel, lengths, attributes=None):
     """
     free = free_dims(kernel)
     chosen = lengths if isinstance(lengths, dict) else dict(zip(free, lengths, strict=False))
-    known = {**kernel.attributes, **(attributes or {}), **chosen}
-    for dim, rule in kernel.row.lengths.items():
-        if dim in kernel.dims and dim not in free:
-            known[dim] = int(rule(**{name: known[name] for name in inspect.signature(rule).parameters}))
-    sizes = {dim: known[dim] for dim in kernel.dims}
-    return sizes if all(length >= 0 for length in sizes.values()) else None
+    attributes = {**kernel.attributes, **(attributes or {})}
+    known = {dim: chosen[dim] for dim in free}
+    rules = {dim: rule for dim, rule in kernel.row.lengths.items() if dim in kernel.dims}
+    for _ in rules:  # some must wait for others
+        for dim, rule in rules.items():
+            given = {**attributes, **known}
+            if _arguments(rule) <= given.keys():
+                length = int(rule(**{name: given[name] for name in _arguments(rule)}))
+                if length < 0 or known.setdefault(dim, length) != length:
+                    return None
+    return {dim: known[dim] for dim in kernel.dims}
+
+
+def filled_sizes(kernel, lengths):
+    """Return sizes with which no operand is empty: of these free lengths in their order, or of some that are drawn."""
+    rng, free = np.random.default_rng(0), free_dims(kernel)
+    lengths = (*lengths, *lengths)[: len(free)]
+    while True:
+        sizes = sizes_of(kernel, lengths)
+        shapes = () if sizes is None else [kernel.shape(o, sizes) for o in kernel.operands if o.name not in kernel.work]
+        if shapes and all(map(math.prod, shapes)) and kernel.cost(sizes) <= 1 << 22:
+            return sizes
+        lengths = rng.integers(1, 9, len(free), endpoint=True).tolist()
+
+
+#: Of rows whose lengths follow from many attributes: how many shapes are drawn, and of which lengths.
+DRAWN, SHORT = 40, (0, *(1, 2, 3) * 4, *(4, 5, 6, 7, 9, 17) * 2)
+
+
+def _drawn(kernel, rng):
+    """Yield free lengths and attributes within their bounds; of most of them no operand is empty."""
+    found = 0
+    while found < DRAWN:
+        chosen = {dim: int(_pick(rng, SHORT, ())) for dim in free_dims(kernel)}
+        attributes = dict(kernel.attributes)
+        for name, default in attributes.items():
+            bound = kernel.row.bounds.get(name)
+            values = (0.0, 1.0) if bound is None else filter(bound.holds, (0.0, 1.0, 2.0, 3.0, 2 * default + 3))
+            if rng.integers(2):
+                attributes[name] = float(_pick(rng, list(values), ()))
+        sizes = sizes_of(kernel, chosen, attributes)
+        if sizes is not None:
+            counts = [math.prod(kernel.shape(o, sizes)) for o in kernel.operands if o.name not in kernel.work]
+            if max(counts) <= 1 << 12 and (min(counts) > 0 or found % 5 == 0):
+                found += 1
+                yield chosen, attributes
+
+
+def _shapes(kernel, rng):
+    """Yield free lengths, attributes and kinds of values, all that are tried."""
+    free = free_dims(kernel)
+    if len({*kernel.attributes} & {*itertools.chain(*map(_arguments, kernel.row.lengths.values()))}) > 3:
+        for k, drawn in enumerate(_drawn(kernel, rng)):
+            yield *drawn, KINDS[k % len(KINDS)]
+        return
+    for lengths in SIZES[len(free)]:
+        small = all(length <= 40 for length in lengths)
+        for kind, attributes in itertools.product(KINDS, attribute_variants(kernel)[: None if small else 1]):
+            yield dict(zip(free, lengths, strict=True)), attributes, kind
 
 
 def cases(kernel, dtype):
     """Yield what to call a kernel with: (label, sizes, inputs, attributes)."""
     rng = np.random.default_rng([SEED, zlib.crc32(kernel.name.encode())])
     domains = kernel.row.domain.values()
-    free = free_dims(kernel)
-    for lengths in SIZES[len(free)]:
-        chosen = dict(zip(free, lengths, strict=True))
+    for chosen, attributes, kind in _shapes(kernel, rng):
         if ({"label", "compared"} & {*domains} and chosen["batch"] and not chosen["n"]) or (
             "index" in domains and chosen["batch"] and not chosen["rows"]
         ):
             continue  # no label and no index would be valid
-        small = all(length <= 40 for length in chosen.values())
-        for kind, attributes in itertools.product(KINDS, attribute_variants(kernel)[: None if small else 1]):
-            sizes = sizes_of(kernel, chosen, attributes)
-            most = 0 if sizes is None else max((math.prod(kernel.shape(o, sizes)) for o in kernel.operands), default=0)
-            # of pairs of rows there are too many
-            if sizes is not None and most <= 1 << 17:
-                label = f"{kernel.name} {sizes} {kind} {attributes}"
-                yield label, sizes, operands(kernel, sizes, dtype, kind, rng), attributes
+        sizes = sizes_of(kernel, chosen, attributes)
+        most = 0 if sizes is None else max((math.prod(kernel.shape(o, sizes)) for o in kernel.operands), default=0)
+        # of pairs of rows there are too many
+        if sizes is not None and most <= 1 << 17:
+            label = f"{kernel.name} {sizes} {kind} {attributes}"
+            yield label, sizes, operands(kernel, sizes, dtype, kind, rng), attributes
 
 
 def output_dtype(operand, dtype):
-    return np.dtype({"i8": np.int64, "f8": np.float64}.get(operand.dtype, dtype))
+    return dtype_of(operand.dtype, np.dtype(dtype))
 
 
 def reference(kernel, inputs, attributes, numerics="numpy"):

@@ -37,6 +37,98 @@ static void print(const char *name, int index, const fastbp_real *y, intptr_t n)
     printf("%s %d %016" PRIx64 "\n", name, index, hash);
 }
 
+/* Products of patches by their definition, which holds without memory too; an element of w is a tap of one filter. */
+typedef struct {
+    fastbp_window w;
+    const fastbp_real *x, *weights, *bias, *dy;
+    fastbp_real *y, *dw, *dx;
+} convolution;
+
+/* Where a tap of a position lies in x, or -1 for one of the zeros around it. */
+static intptr_t cell(const fastbp_window *w, intptr_t image, intptr_t position, intptr_t tap, intptr_t group) {
+    const intptr_t i = position / w->ow * w->stride_h + tap / w->n / w->kw * w->dilation_h - w->top;
+    const intptr_t j = position % w->ow * w->stride_w + tap / w->n % w->kw * w->dilation_w - w->left;
+    if (i < 0 || i >= w->height || j < 0 || j >= w->width) return -1;
+    return ((image * w->height + i) * w->width + j) * w->c + group * w->n + tap % w->n;
+}
+
+static void define(const convolution *s) {
+    const fastbp_window *w = &s->w;
+    const intptr_t taps = w->kh * w->kw * w->n, positions = w->oh * w->ow, m = w->o / w->groups;
+    for (intptr_t e = 0; e < taps * w->o; e++) s->dw[e] = 0;
+    for (intptr_t e = 0; e < w->batch * w->height * w->width * w->c; e++) s->dx[e] = 0;
+    for (intptr_t q = 0; q < w->batch; q++) {
+        for (intptr_t e = 0; e < positions * w->o; e++) {
+            fastbp_real y = 0;
+            for (intptr_t t = 0; t < taps; t++) {
+                const intptr_t at = cell(w, q, e / w->o, t, e % w->o / m);
+                y = FASTBP_FMA(at < 0 ? 0 : s->x[at], s->weights[t * w->o + e % w->o], y);
+            }
+            if (s->bias) y += s->bias[e % w->o];
+            s->y[q * positions * w->o + e] = w->relu && y <= 0 ? 0 : y;
+        }
+        for (intptr_t e = 0; e < taps * w->o; e++) {
+            fastbp_real dw = 0;
+            for (intptr_t p = 0; p < positions; p++) {
+                const intptr_t at = cell(w, q, p, e / w->o, e % w->o / m);
+                dw = FASTBP_FMA(at < 0 ? 0 : s->x[at], s->dy[(q * positions + p) * w->o + e % w->o], dw);
+            }
+            s->dw[e] += dw;
+        }
+        for (intptr_t t = 0; t < taps; t++)
+            for (intptr_t p = 0; p < positions; p++)
+                for (intptr_t g = 0; g < w->groups; g++) {
+                    const intptr_t at = cell(w, q, p, t, g);
+                    fastbp_real dx = 0;
+                    for (intptr_t j = g * m; j < (g + 1) * m; j++)
+                        dx = FASTBP_FMA(s->dy[(q * positions + p) * w->o + j], s->weights[t * w->o + j], dx);
+                    if (at >= 0) s->dx[at] += dx;
+                }
+    }
+}
+
+static void convolve(int index, fastbp_window w) {
+    const intptr_t inputs = w.batch * w.height * w.width * w.c, taps = w.kh * w.kw * w.n * w.o;
+    const intptr_t outputs = w.batch * w.oh * w.ow * w.o;
+    fastbp_real *x = numbers(inputs, 0), *weights = numbers(taps, 0), *bias = numbers(w.o, 0), *dy = numbers(outputs, 0);
+    fastbp_real *y = numbers(outputs, 0), *dw = numbers(taps, 0), *dx = numbers(inputs, 0);
+    const convolution s = {w, x, weights, index % 2 ? bias : NULL, dy, y, dw, dx};
+    int done[3];
+    char *forward[] = {(char *)x, (char *)weights, (char *)s.bias, (char *)y, (char *)&done[0]};
+    char *of_weights[] = {(char *)x, (char *)dy, (char *)dw, (char *)&done[1]};
+    char *of_input[] = {(char *)dy, (char *)weights, (char *)dx, (char *)&done[2]};
+    fastbp_convolve_loop(forward, (const intptr_t *)&w, NULL, NULL);
+    fastbp_convolve_dw_loop(of_weights, (const intptr_t *)&w, NULL, NULL);
+    fastbp_convolve_dx_loop(of_input, (const intptr_t *)&w, NULL, NULL);
+    if (!done[0] || !done[1] || !done[2]) define(&s);
+    print("convolution", index, y, outputs);
+    print("dw", index, dw, taps);
+    print("dx", index, dx, inputs);
+    free(x), free(weights), free(bias), free(dy), free(y), free(dw), free(dx);
+}
+
+static void convolve_all(void) {
+    /* batch, height, width, n, kh, kw, filters of a group, strides, top, bottom, left, right, dilations, groups */
+    static const intptr_t shapes[][16] = {
+        {2, 9, 8, 1, 5, 5, 6, 1, 1, 0, 0, 0, 0, 1, 1, 1}, {3, 7, 7, 3, 3, 3, 16, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+        {2, 8, 9, 16, 3, 3, 16, 2, 2, 0, 1, 0, 1, 1, 1, 1}, {1, 6, 6, 17, 3, 2, 33, 1, 1, 1, 1, 1, 0, 1, 1, 1},
+        {2, 6, 7, 6, 5, 5, 16, 1, 1, 0, 0, 0, 0, 1, 1, 1}, {3, 5, 8, 4, 1, 1, 64, 2, 2, 0, 0, 0, 0, 1, 1, 1},
+        {2, 9, 10, 5, 3, 3, 2, 1, 2, 2, 2, 1, 1, 2, 2, 1}, {2, 6, 5, 3, 3, 3, 5, 1, 1, 1, 1, 1, 1, 1, 1, 3},
+        {2, 2, 2, 3, 4, 5, 3, 1, 3, 2, 2, 2, 2, 1, 1, 1}, {1, 1, 40, 20, 1, 7, 3, 1, 1, 0, 0, 6, 0, 1, 1, 1},
+        {2, 12, 30, 2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, {0, 4, 4, 2, 2, 2, 3, 1, 1, 0, 0, 0, 0, 1, 1, 1},
+        {2, 2, 2, 2, 3, 3, 3, 1, 1, 0, 0, 0, 0, 1, 1, 1}, {19, 3, 3, 2, 3, 3, 7, 3, 1, 1, 2, 1, 1, 1, 1, 1},
+    };
+    for (int i = 0; i < (int)(sizeof shapes / sizeof *shapes); i++) {
+        const intptr_t *s = shapes[i];
+        const intptr_t rows = s[1] + s[9] + s[10] - s[13] * (s[4] - 1) - 1;
+        const intptr_t columns = s[2] + s[11] + s[12] - s[14] * (s[5] - 1) - 1;
+        const fastbp_window w = {s[0], s[1], s[2], s[3] * s[15], s[4], s[5], s[3], s[6] * s[15],
+                                 rows < 0 ? 0 : rows / s[7] + 1, columns < 0 ? 0 : columns / s[8] + 1, s[7], s[8], s[9],
+                                 s[11], s[13], s[14], s[15], i % 3 == 0};
+        convolve(i, w);
+    }
+}
+
 int main(void) {
     static const intptr_t shapes[][3] = {{1, 1, 1}, {3, 5, 7}, {8, 64, 33}, {17, 100, 10}, {32, 16, 3}, {1, 300, 70},
                                          {65, 1100, 40}, {2, 0, 5}, {40, 19, 1}, {33, 8, 2}, {24, 5, 4}};
@@ -116,5 +208,6 @@ int main(void) {
             print("gradient", (int)(batch * 10 + n), dlogits, batch * n);
             free(logits), free(loss), free(dlogits), free(labels);
         }
+    convolve_all();
     return 0;
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from _arrays import BACKENDS, assert_same_bits, operands, sizes_of
+from _arrays import BACKENDS, assert_same_bits, filled_sizes, operands
 
 import fastbp
 from fastbp import kernels
@@ -107,6 +107,7 @@ def test_njit_knows_fixed_lengths_of_results(name):
 
 
 @needs_numba
+@pytest.mark.matrix("name")
 @pytest.mark.parametrize("name", [name for name, kernel in KERNELS.items() if kernel.row.lengths])
 def test_njit_knows_lengths_that_follow_from_others(name):
     from numba import njit
@@ -114,13 +115,37 @@ def test_njit_knows_lengths_that_follow_from_others(name):
     import fastbp.kernels.numba_jit  # noqa: F401
 
     kernel, function = KERNELS[name], getattr(kernels, name)
-    inputs = operands(kernel, sizes_of(kernel, (4, 3, 5, 2, 1)), "float64", "ordinary", np.random.default_rng(0))
+    inputs = operands(kernel, filled_sizes(kernel, (4, 3, 5, 2, 1)), "float64", "ordinary", np.random.default_rng(0))
 
     @njit
     def call(*arrays):
         return function(*arrays)
 
     assert_same_bits(call(*inputs.values()), function(*inputs.values()))
+
+
+@needs_numba
+@pytest.mark.slow
+def test_njit_refuses_lengths_that_do_not_follow():
+    from numba import njit
+
+    import fastbp.kernels.numba_jit  # noqa: F401
+
+    @njit
+    def call(x, w, stride, groups):
+        return kernels.convolve(x, w, stride_h=stride, groups=groups)
+
+    x, w = np.ones((2, 5, 5, 4)), np.ones((2, 2, 2, 6))
+    assert_same_bits(call(x, w, 2.0, 2.0), kernels.convolve(x, w, stride_h=2, groups=2))
+    with pytest.raises(ValueError, match="convolve: n does not follow from other lengths and attributes"):
+        call(x, w, 1.0, 1.0)
+    with pytest.raises(ValueError, match="convolve: o does not follow"):
+        call(np.ones((2, 5, 5, 8)), w, 1.0, 4.0)
+    with pytest.raises(ValueError, match="convolve: c does not follow"):
+        call(np.ones((2, 5, 5, 5)), w, 1.0, 2.0)
+    for wrong in (0.0, -1.0, 1.5, np.inf, np.nan):
+        with pytest.raises(ValueError, match=r"convolve: stride_h must be a whole number from 1 to 2\*\*31 - 1"):
+            call(x, w, wrong, 2.0)
 
 
 def run(folder, *command):

@@ -31,7 +31,8 @@ def test_what_is_written_by_hand():
         by_hand |= dict.fromkeys(re.findall(r"^cdef api int (\w+)\(", path.read_text(), re.M), path.stem)
     assert by_hand.pop("chain") == "chain"
     assert by_hand == {name: kernel.row.family for name, kernel in KERNELS.items() if kernel.by_hand}
-    for name in by_hand:
+    # this one could be generated: it would store the squares and read them again
+    for name in by_hand.keys() - {"batch_norm_affine_forward"}:
         with pytest.raises(ValueError, match=f"^{name}: "):
             [Plan(graph) for _, graph in graphs(KERNELS[name])]
 
@@ -130,6 +131,7 @@ def test_shapes_are_numpys(expression, what):
         ("y = x[:, 2]", "x[batch,2,n] -> y[batch,n]"),
         ("y = x[:, 0] * 2; loss = x[:, 1].sum() / len(y)", "x[batch,2,n] -> y[batch,n], loss[]"),
         ("y = x", "x[batch,n]:i8 -> y[batch,n]"),
+        ("y = x", "x[batch,n]:u1 -> y[batch,n]"),
     ],
 )
 def test_operands_that_do_not_fit_are_named(expression, signature):

@@ -14,11 +14,12 @@ from fastbp.kernels.table import KERNELS
 def test_names_codes_and_sizes_are_numpys():
     assert list(REALS) == list(DTYPES)
     operands = {operand.dtype for kernel in KERNELS.values() for operand in kernel.operands}
-    assert operands == {"real", "i8", "f8"}
+    assert operands == {"real", "i8", "u1", "f8"}
     for real, dtype in itertools.product(REALS, operands):
         assert np.dtype(REALS[real].code).name == real
         assert itemsize(dtype, real) == dtype_of(dtype, np.dtype(real)).itemsize
-        assert dtype_of(dtype, np.dtype(real)).name == {"real": real, "i8": "int64", "f8": "float64"}[dtype]
+        name = {"real": real, "i8": "int64", "u1": "uint8", "f8": "float64"}[dtype]
+        assert dtype_of(dtype, np.dtype(real)).name == name
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

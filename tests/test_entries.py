@@ -532,3 +532,5 @@ def test_an_entry_by_itself():
         Entry(runner, [port] * 17, None, (0, 0, 0), 1, turn)
     with pytest.raises(ValueError, match="at most 6 dimensions of a row, got 7"):
         Entry(runner, [(*port[:3], (1,) * 7, *port[4:])], None, (0, 0, 0), 1, turn)
+    with pytest.raises(ValueError, match="a port of bytes takes any of them; it has bounds"):
+        Entry(runner, [(0, np.zeros(4, np.uint8), None, (1,), 0, 9, False, None)], [], (0, 0, 0), 1, turn)

@@ -296,7 +296,8 @@ def test_the_table_needs_the_standard_library_only():
 
 
 def test_only_known_libraries():
-    heavy = {"graphviz", "matplotlib", "numba", "llvmlite", "pandas", "pyarrow", "scipy", "threadpoolctl", "tqdm"}
+    heavy = {"PIL", "graphviz", "llvmlite", "matplotlib", "numba", "pandas", "pyarrow", "scipy"}
+    heavy |= {"threadpoolctl", "tqdm"}
     # compression is in the standard library from Python 3.14 on
     known = {"argcomplete", "numpy", "sklearn", "zstandard", "compression"} | heavy | sys.stdlib_module_names
     for name, found in IMPORTS.items():

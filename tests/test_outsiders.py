@@ -296,6 +296,117 @@ def test_embedding(numerics):
     assert_close(model.layers[0].dw, table.grad, "dw", atol=1e-15)
 
 
+# ----------------------------------------------------------------------------------------- images
+def channels_first(x, requires_grad=False):
+    return tensor(np.moveaxis(x, -1, 1), requires_grad)
+
+
+def channels_last(x):
+    return np.moveaxis(x.detach().numpy(), 1, -1)
+
+
+def padded(x, sides):
+    top, bottom, left, right = sides.values()
+    return F.pad(x, (left, right, top, bottom))
+
+
+#: Rows that the tests here compare with PyTorch's.
+WINDOW_ROWS = {
+    "convolve", "convolve_bias", "convolve_dw", "convolve_dx", "depthwise", "depthwise_dw", "depthwise_dx", "max_pool",
+    "max_pool_dx", "average_pool", "average_pool_dx",
+}  # fmt: skip
+SIDES = ("top", "bottom", "left", "right")
+of_windows = pytest.mark.parametrize(
+    ("stride", "sides", "dilation"),
+    [((1, 1), (0, 0, 0, 0), (1, 1)), ((2, 1), (1, 2, 0, 1), (1, 2)), ((1, 3), (2, 0, 1, 1), (3, 1))],
+)
+
+
+def window_of(stride, sides, dilation):
+    names = "stride_h", "stride_w", *SIDES, "dilation_h", "dilation_w"
+    return dict(zip(names, (*stride, *sides, *dilation), strict=True))
+
+
+@of_windows
+@pytest.mark.parametrize("groups", [1, 2])
+@every_numerics
+def test_convolution(numerics, groups, stride, sides, dilation):
+    rng = np.random.default_rng(11)
+    x, w, b = rng.standard_normal((2, 9, 8, 4)), rng.standard_normal((3, 2, 4 // groups, 6)), rng.standard_normal(6)
+    window = {**window_of(stride, sides, dilation), "groups": groups, "backend": "numpy", "numerics": numerics}
+    images, weights = channels_first(x, True), tensor(w.transpose(3, 2, 0, 1), True)
+    around = padded(images, dict(zip(SIDES, sides, strict=True)))
+    want = F.conv2d(around, weights, None, stride, 0, dilation, groups)
+    assert_close(kernels.convolve(x, w, **window), channels_last(want), "y", atol=1e-13)
+    biased = F.conv2d(around, weights, tensor(b), stride, 0, dilation, groups)
+    assert_close(kernels.convolve_bias(x, w, b, **window), channels_last(biased), "y", atol=1e-13)
+    assert_close(kernels.convolve_bias(x, w, b, relu=1, **window), channels_last(F.relu(biased)), "relu", atol=1e-13)
+    dy = rng.standard_normal(channels_last(want).shape)
+    want.backward(channels_first(dy))
+    dw = kernels.convolve_dw(x, dy, kernel_height=3, kernel_width=2, **window)
+    assert_close(dw, weights.grad.numpy().transpose(2, 3, 1, 0), "dw", atol=1e-13)
+    dx = kernels.convolve_dx(dy, w, input_height=9, input_width=8, **window)
+    assert_close(dx, channels_last(images.grad), "dx", atol=1e-13)
+
+
+@every_numerics
+def test_transposed_convolution(numerics):
+    rng = np.random.default_rng(12)
+    x, w = rng.standard_normal((2, 5, 4, 6)), rng.standard_normal((3, 3, 2, 6))
+    window = {**window_of((2, 3), (1, 1, 1, 1), (2, 1)), "groups": 2, "backend": "numpy", "numerics": numerics}
+    # of the images that the strides lead to, those of one more row and two more columns
+    want = F.conv_transpose2d(
+        channels_first(x), tensor(w.transpose(3, 2, 0, 1)), None, (2, 3), (1, 1), (1, 2), 2, (2, 1)
+    )
+    size = {"input_height": want.shape[2], "input_width": want.shape[3]}
+    assert_close(kernels.convolve_dx(x, w, **size, **window), channels_last(want), "y", atol=1e-13)
+
+
+@of_windows
+@every_numerics
+def test_depthwise_convolution(numerics, stride, sides, dilation):
+    rng = np.random.default_rng(13)
+    x, w = rng.standard_normal((2, 9, 8, 3)), rng.standard_normal((3, 2, 3, 2))
+    window = {**window_of(stride, sides, dilation), "backend": "numpy", "numerics": numerics}
+    images, weights = channels_first(x, True), tensor(w.transpose(2, 3, 0, 1).reshape(6, 1, 3, 2), True)
+    around = padded(images, dict(zip(SIDES, sides, strict=True)))
+    want = F.conv2d(around, weights, None, stride, 0, dilation, 3)
+    assert_close(kernels.depthwise(x, w, **window), channels_last(want), "y", atol=1e-13)
+    dy = rng.standard_normal(channels_last(want).shape)
+    want.backward(channels_first(dy))
+    dw = kernels.depthwise_dw(x, dy, kernel_height=3, kernel_width=2, **window)
+    assert_close(dw, weights.grad.numpy().reshape(3, 2, 3, 2).transpose(2, 3, 0, 1), "dw", atol=1e-13)
+    dx = kernels.depthwise_dx(dy, w, input_height=9, input_width=8, **window)
+    assert_close(dx, channels_last(images.grad), "dx", atol=1e-13)
+
+
+@pytest.mark.parametrize("pool", [((2, 2), (2, 2), (0, 0)), ((3, 2), (1, 2), (1, 1)), ((3, 3), (2, 1), (1, 0))])
+@every_numerics
+def test_pools(numerics, pool):
+    rng, (size, stride, padding) = np.random.default_rng(14), pool
+    x = rng.integers(-3, 3, (2, 9, 8, 3)).astype(float)  # many are equal
+    sides = (padding[0], padding[0], padding[1], padding[1])
+    window = dict(zip(("pool_h", "pool_w", "stride_h", "stride_w", *SIDES), (*size, *stride, *sides), strict=True))
+    window |= {"backend": "numpy", "numerics": numerics}
+    back = {**window, "input_height": 9, "input_width": 8}
+    images = channels_first(x, True)
+    want, where = F.max_pool2d(images, size, stride, padding, return_indices=True)
+    y, index = kernels.max_pool(x, **window)
+    assert_close(y, channels_last(want), "maximum")
+    rows, columns = np.arange(y.shape[1])[:, None, None], np.arange(y.shape[2])[:, None]
+    rows = rows * stride[0] - padding[0] + index // size[1]
+    columns = columns * stride[1] - padding[1] + index % size[1]
+    assert (rows * 8 + columns == channels_last(where)).all()
+    dy = rng.standard_normal(y.shape)
+    want.backward(channels_first(dy))
+    assert_close(kernels.max_pool_dx(dy, index, **back), channels_last(images.grad), "dx", atol=1e-15)
+    images.grad = None
+    want = F.avg_pool2d(images, size, stride, padding, count_include_pad=False)
+    assert_close(kernels.average_pool(x, **window), channels_last(want), "mean")
+    want.backward(channels_first(dy))
+    assert_close(kernels.average_pool_dx(dy, **back), channels_last(images.grad), "dx", atol=1e-15)
+
+
 # ----------------------------------------------------------------------------------------- losses
 def reduced(elements, reduction):
     return elements.mean() if reduction == "mean" else elements.sum()
@@ -954,10 +1065,61 @@ def test_defaults_of_optimizers(cls):
         assert value == OTHER_DEFAULTS.get((cls.__name__, argument), theirs[argument]), argument
 
 
+# ----------------------------------------------------------------------------------------- images, augmented
+@every_numerics
+@pytest.mark.parametrize("factor", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 4, 5), (2, 7, 3)])
+def test_bilinear_upsampling(shape, factor, numerics):
+    (height, width, c), options = shape, {"factor": float(factor), "numerics": numerics}
+    rng = np.random.default_rng(factor)
+    x, dy = rng.standard_normal((2, *shape)), rng.standard_normal((2, factor * height, factor * width, c))
+    image = channels_first(x, True)
+    want = F.interpolate(image, scale_factor=factor, mode="bilinear", align_corners=False)
+    want.backward(channels_first(dy))
+    tall = kernels.interpolate_forward(x.reshape(2, height, width * c), **options)
+    y = kernels.interpolate_forward(tall.reshape(2 * factor * height, width, c), **options)
+    assert_close(y.reshape(dy.shape), channels_last(want), shape, atol=1e-14)
+    across = kernels.interpolate_backward(dy.reshape(-1, factor * width, c), **options)
+    dx = kernels.interpolate_backward(across.reshape(2, factor * height, width * c), **options)
+    assert_close(dx.reshape(x.shape), channels_last(image.grad), shape, atol=1e-13)
+
+
+def test_flips_and_crops():
+    rng = np.random.default_rng(0)
+    x, u = rng.standard_normal((40, 5, 6, 3)), rng.random((40, 2))
+    y = kernels.flip(x, u, vertical=1.0, horizontal=1.0)
+    cut = kernels.crop_forward(x, u, spare_h=3.0, spare_w=2.0)
+    dx = kernels.crop_backward(cut, u, spare_h=3.0, spare_w=2.0)
+    for k, (v, h) in enumerate(u):
+        axes = [axis for axis, turned in ((2, v < 0.5), (3, h < 0.5)) if turned]
+        image = channels_first(x[k : k + 1], True)
+        assert (y[k] == channels_last(torch.flip(image, axes))[0]).all()
+        part = image[:, :, int(v * 4) :, int(h * 3) :][:, :, :2, :4]
+        assert (cut[k] == channels_last(part)[0]).all()
+        part.backward(part.detach())
+        assert (dx[k] == channels_last(image.grad)[0]).all()
+
+
+#: PyTorch has no padding that reflects the outermost pixels too, as "reflect" of Keras does (fill 2).
+@pytest.mark.parametrize(("fill", "mode"), [(0.0, "constant"), (1.0, "replicate"), (3.0, "circular")])
+def test_shifts(fill, mode):
+    rng, bounds = np.random.default_rng(1), {"first_h": -3.0, "count_h": 7.0, "first_w": -2.0, "count_w": 5.0}
+    x, dy, u = rng.standard_normal((60, 5, 4, 2)), rng.standard_normal((60, 5, 4, 2)), rng.random((60, 2))
+    y = kernels.translate_forward(x, u, **bounds, fill=fill)
+    dx = kernels.translate_backward(dy, u, **bounds, fill=fill)
+    for k, (v, h) in enumerate(u):
+        image, top, left = channels_first(x[k : k + 1], True), 6 - int(v * 7), 4 - int(h * 5)
+        want = F.pad(image, (2, 2, 3, 3), mode=mode)[:, :, top : top + 5, left : left + 4]
+        want.backward(channels_first(dy[k : k + 1]))
+        assert (y[k] == channels_last(want)[0]).all()
+        assert_close(dx[k], channels_last(image.grad)[0], (k, fill), atol=1e-14)
+
+
 # ----------------------------------------------------------------------------------------- all of it
 def test_nothing_is_compared_that_there_is_not():
     assert ACTIVATION_COUNTERPARTS.keys() == set(fastbp.layers.ACTIVATIONS)
     assert LOSS_COUNTERPARTS.keys() == set(LOSS_ROWS)
+    assert WINDOW_ROWS == {r.name for r in TABLE.values() if r.family in ("convolution", "pooling")}
     own = {losses.CustomLoss, losses.JointLoss}
     assert {cls for cls, _, _ in LOSS_COUNTERPARTS.values()} == set(LOSS_CLASSES) - own
     assert OPTIMIZER_COUNTERPARTS.keys() == {cls.__name__ for cls in OPTIMIZER_CLASSES}

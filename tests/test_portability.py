@@ -29,7 +29,7 @@ OURS = ("NPY_DISABLE_CPU_FEATURES", "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS",
 #: OpenBLAS's names of CPUs with AVX2, with AVX, with neither.
 CORES = ("Haswell", "Sandybridge", "Prescott")
 #: The kernels that call the BLAS.
-PRODUCTS = "matmul or dense or triplet"
+PRODUCTS = "(matmul or dense or triplet or convolve)"
 
 
 def run_suite(python=sys.executable, which="test", whole=False, **settings):
@@ -83,7 +83,8 @@ def test_blas_of_another_cpu(core):
     environment = {**os.environ, "OPENBLAS_CORETYPE": core, "OPENBLAS_VERBOSE": "2"}
     found = subprocess.run([sys.executable, "-c", "import numpy"], env=environment, capture_output=True, text=True)
     assert re.search(f"Core: {names.get(core, core)}", found.stdout + found.stderr)
-    run_suite(which=PRODUCTS, OPENBLAS_CORETYPE=core)
+    # the products of CPUs before AVX depend on where operands lie, and patches lie elsewhere than in a stack of them
+    run_suite(which=PRODUCTS + " and not convolve" * (core == "Prescott"), OPENBLAS_CORETYPE=core)
 
 
 def test_two_blas_threads():

@@ -12,7 +12,7 @@ import threading
 
 import numpy as np
 import pytest
-from _arrays import DTYPES, LENGTHS, PAIRS, TRIPLES, assert_same_bits, edge_values
+from _arrays import DTYPES, LENGTHS, PAIRS, TRIPLES, Primitive, assert_same_bits, edge_values
 
 from fastbp import kernels
 from fastbp.kernels import cython_ext, primitives, words
@@ -25,13 +25,6 @@ NUMPYS = {f.name: f.ufunc for f in ELEMENTARY if f.ufunc} | {"matmul": "matmul",
 #: What numerics "numpy" has for each function of one operand.
 UNARY = {f.name: getattr(np, f.ufunc) if f.ufunc else vars(words)[f.name] for f in ELEMENTARY if f.operands == 1}
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
-
-
-class Primitive(ctypes.Structure):
-    """One entry of the primitives, as abi.h has it."""
-
-    _fields_ = (("loop", ctypes.c_void_p), ("data", ctypes.c_void_p))
-
 
 LOOP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
@@ -245,7 +238,7 @@ def test_call_passes_everything_on():
 @every_dtype
 def test_numpy_lacks_nothing_but_what_a_kernel_makes_of_others(dtype):
     lacking = [name for name in PRIMITIVES if entry(dtype, name).loop is None]
-    assert lacking == ["dense", "sweep", "cross_entropy", "product_add"]
+    assert lacking == ["dense", "sweep", "cross_entropy", "product_add", "convolve", "convolve_dw", "convolve_dx"]
     with pytest.raises(NotImplementedError, match="dense"):
         primitives.evaluate(kernels.primitives_address(dtype), "dense", np.ones(3, dtype))
     # NumPy has no erf: it is the portable one in both numerics

@@ -19,7 +19,7 @@ from fastbp import kernels
 from fastbp.kernels.table import KERNELS
 
 sys.path.append(sys.argv[4])
-from _arrays import SIZES, free_dims, operands, sizes_of
+from _arrays import SIZES, filled_sizes, free_dims, operands
 
 backend, numerics, dtype = sys.argv[1:4]
 rng = np.random.default_rng(0)
@@ -28,7 +28,8 @@ large = ["kl_divergence_forward", "gelu_exact_backward", "batch_norm_forward", "
 names = large if backend == "numba" else list(KERNELS)
 inputs = {}
 for name in names:
-    sizes = sizes_of(KERNELS[name], SIZES[len(free_dims(KERNELS[name]))][-1])
+    count = len(free_dims(KERNELS[name]))
+    sizes = filled_sizes(KERNELS[name], SIZES[count][-1] if count < len(SIZES) else [9] * count)
     inputs[name] = operands(KERNELS[name], sizes, dtype, "ordinary", rng).values()
 many = lambda x: np.tanh(x) * np.exp(-x * x) + np.where(x > 0, 1 / (1 + x * x), np.log1p(x * x))
 act = fastbp.custom.activation(many, "many")

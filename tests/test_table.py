@@ -20,7 +20,7 @@ from fastbp.program import BATCH
 
 DOMAINS = {
     "probability", "binary", "sign", "one_hot", "label", "compared", "index", "group", "power", "nonnegative",
-    "finite", "generator", "uniform", "sorted",
+    "finite", "generator", "uniform", "sorted", "cell",
 }  # fmt: skip
 every_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 every_row = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
@@ -81,7 +81,7 @@ def test_signature(kernel):
     names = [o.name for o in kernel.operands]
     assert len(set(names)) == len(names) <= 16
     assert names[: len(kernel.inputs)] == [o.name for o in kernel.inputs]
-    assert {o.dtype for o in kernel.operands} <= {"real", "i8", "f8"}
+    assert {o.dtype for o in kernel.operands} <= {"real", "i8", "u1", "f8"}
     text = ", ".join(map(repr, kernel.inputs)) + " -> " + ", ".join(map(repr, kernel.outputs))
     assert text == kernel.signature
     assert kernel.updates == tuple(o.name for o in kernel.inputs if o.name in {x.name for x in kernel.outputs})
@@ -160,7 +160,7 @@ def test_labels_and_indexes_out_of_range_have_an_error_of_their_own(backend):
 
 def test_families_are_the_modules():
     here = os.path.dirname(table.__file__)
-    assert {name[:-3] for name in os.listdir(here) if name.endswith(".py")} == {*FAMILIES, "__init__", "row"}
+    assert {name[:-3] for name in os.listdir(here) if name.endswith(".py")} == {*FAMILIES, "__init__", "row", "windows"}
 
 
 def test_sizes():

@@ -22,10 +22,13 @@ TABLE, KERNELS = dict(table.TABLE), dict(table.KERNELS)
 #: What is in the families of the table.
 TITLES = {
     "matmul": "Products",
+    "convolution": "Convolution",
+    "pooling": "Depthwise convolution and pooling",
     "activation": "Activations",
     "norm": "Normalisation",
     "graph": "Graphs",
     "random": "Random numbers",
+    "image": "Images",
     "loss": "Losses",
     "optimizer": "Optimizers",
     "weighting": "Weights and penalties",

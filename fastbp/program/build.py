@@ -135,7 +135,7 @@ class Program(CallList):
         name : str
             By convention the layer's and the array's, "dense_1.z".
         shape : tuple of int or Length
-        dtype : {"real", "i8", "f8"}
+        dtype : {"real", "i8", "u1", "f8"}
         role : str
             As of a `Buffer`.
         parent : Buffer, optional

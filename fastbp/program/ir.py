@@ -161,7 +161,7 @@ class Buffer:
         Its place in ``program.buffers``.
     name : str
     shape : tuple of int or Length
-    dtype : {"real", "i8", "f8"}
+    dtype : {"real", "i8", "u1", "f8"}
     role : {"input", "parameter", "gradient", "state", "temporary", "result"}
         Inputs are bound or gathered; parameters, gradients and state outlive the program; temporaries
         share the arena; results may be bound to arrays of the caller's.

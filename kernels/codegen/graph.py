@@ -192,7 +192,7 @@ class Graph:
         return [k for k, node in enumerate(self.nodes) if node.op in BARRIERS]
 
     def _input(self, operand: Operand) -> _Array | _Tuple:
-        if operand.dtype == "i8":
+        if operand.dtype in ("i8", "u1"):
             raise ValueError(f"{self.kernel.name}: {operand!r} holds integers, which are not in the vocabulary")
         if operand.dtype == "f8":
             (length,) = operand.dims

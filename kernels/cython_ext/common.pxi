@@ -2,7 +2,7 @@
 # module for each dtype and CPU level, all from the same source.
 
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t, intptr_t, uint64_t
+from libc.stdint cimport int64_t, intptr_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 cdef extern from "abi.h":
@@ -26,6 +26,7 @@ cdef extern from "cython_ext/helpers.h" nogil:
     real clip "fastbp_clip"(real p, real lower, real upper)
     void subtract_max "fastbp_subtract_max"(const real *x, real *z, intptr_t rows, intptr_t n)
     void divide_rows "fastbp_divide_rows"(real *e, const real *s, intptr_t rows, intptr_t n)
+    void add_bias "fastbp_add_bias"(real *y, const real *b, intptr_t rows, intptr_t n, bint relu)
     bint gather_rows "fastbp_gather_rows"(
         const real *x, const int64_t *index, real *y, intptr_t rows, intptr_t n, intptr_t batch
     )

@@ -9,6 +9,25 @@ cdef api int gather(
     return FASTBP_INDEX_ERROR
 
 
+cdef api int gather_bytes(
+    real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
+) noexcept nogil:
+    cdef const uint8_t *source = <const uint8_t *>buffers[0]
+    cdef const int64_t *index = <const int64_t *>buffers[1]
+    cdef const uint8_t *x
+    cdef real *y = buffers[3]
+    cdef intptr_t i, j, n = sizes[1]
+    for i in range(sizes[2]):
+        if not 0 <= index[i] < sizes[0]:
+            return FASTBP_INDEX_ERROR
+        x = source + index[i] * n
+        each(&j, 0, n)
+        y[j] = <real>x[j]
+        end()
+        y += n
+    return FASTBP_OK
+
+
 cdef api int gather_labels(
     real **buffers, const intptr_t *sizes, const double *attributes, const fastbp_primitive *primitives
 ) noexcept nogil:

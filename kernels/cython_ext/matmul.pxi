@@ -56,11 +56,9 @@ cdef inline void dense_layer(
     real **operands, real *y, intptr_t batch, intptr_t k, intptr_t n, bint relu, const fastbp_primitive *primitives
 ) noexcept nogil:
     # of the operands x, w and b
-    cdef intptr_t i, j
+    cdef intptr_t i
     cdef intptr_t dimensions[4]
-    cdef const real *b = operands[2]
     cdef char *args[4]
-    cdef real z
     if primitives[FASTBP_DENSE].loop is not NULL:
         for i in range(3):
             args[i] = <char *>operands[i]
@@ -72,17 +70,7 @@ cdef inline void dense_layer(
         primitives[FASTBP_DENSE].loop(args, dimensions, NULL, primitives[FASTBP_DENSE].data)
         return
     product(operands[0], operands[1], y, batch, k, n, k, 1, n, 1, primitives)
-    if relu:
-        for i in range(batch):
-            for j in range(n):
-                z = y[j] + b[j]
-                y[j] = 0 if z <= 0 else z  # NaN stays: numpy.maximum(z, 0)
-            y += n
-    else:
-        for i in range(batch):
-            for j in range(n):
-                y[j] = y[j] + b[j]
-            y += n
+    add_bias(y, operands[2], batch, n, relu)
 
 
 cdef api int dense(

@@ -79,6 +79,27 @@ static void fastbp_divide_rows(fastbp_real *e, const fastbp_real *s, intptr_t ro
     FASTBP_BY_LENGTH(n, fastbp_divide_rows_n(e, s, rows, N), fastbp_divide_rows_n(e, s, rows, n))
 }
 
+FASTBP_INLINE void fastbp_add_bias_n(fastbp_real *y, const fastbp_real *b, intptr_t rows, const intptr_t n) {
+    for (intptr_t i = 0; i < rows; i++, y += n)
+        FASTBP_INDEPENDENT for (intptr_t j = 0; j < n; j++) y[j] = y[j] + b[j];
+}
+
+FASTBP_INLINE void fastbp_add_bias_and_relu_n(fastbp_real *y, const fastbp_real *b, intptr_t rows, const intptr_t n) {
+    for (intptr_t i = 0; i < rows; i++, y += n)
+        FASTBP_INDEPENDENT for (intptr_t j = 0; j < n; j++) {
+            const fastbp_real z = y[j] + b[j];
+            y[j] = z <= 0 ? 0 : z; /* NaN stays: numpy.maximum(z, 0) */
+        }
+}
+
+/* y = y + b in each row, then max(y, 0) if relu */
+static void fastbp_add_bias(fastbp_real *y, const fastbp_real *b, intptr_t rows, intptr_t n, int relu) {
+    if (relu)
+        FASTBP_BY_LENGTH(n, fastbp_add_bias_and_relu_n(y, b, rows, N), fastbp_add_bias_and_relu_n(y, b, rows, n))
+    else
+        FASTBP_BY_LENGTH(n, fastbp_add_bias_n(y, b, rows, N), fastbp_add_bias_n(y, b, rows, n))
+}
+
 #define FASTBP_GATHER(n) \
     for (intptr_t i = 0; i < batch; i++, y += n) { \
         if (index[i] < 0 || index[i] >= rows) return 0; \

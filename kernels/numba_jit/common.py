@@ -145,6 +145,7 @@ def _cast_to(dtype):
 
 integers = _cast_to(types.int64)
 words = _cast_to(types.uint64)
+octets = _cast_to(types.uint8)
 doubles = _cast_to(types.float64)
 
 

@@ -1,6 +1,6 @@
 """Moving rows: the batches of an epoch are gathered by index, and so is an embedding."""
 
-from .common import INDEX_ERROR, OK, helper, integers, real
+from .common import INDEX_ERROR, OK, helper, integers, octets, real
 
 
 def gather(buffers, sizes, attributes, primitives):
@@ -12,6 +12,18 @@ def gather(buffers, sizes, attributes, primitives):
         start = index[i] * n
         for j in range(n):
             y[i * n + j] = source[start + j]
+    return OK
+
+
+def gather_bytes(buffers, sizes, attributes, primitives):
+    source, index, y = octets(buffers[0]), integers(buffers[1]), buffers[3]
+    rows, n, batch = sizes[0], sizes[1], sizes[2]
+    for i in range(batch):
+        if not 0 <= index[i] < rows:
+            return INDEX_ERROR
+        start = index[i] * n
+        for j in range(n):
+            y[i * n + j] = real(y, source[start + j])
     return OK
 
 

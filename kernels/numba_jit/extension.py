@@ -153,10 +153,16 @@ def _source(kernel, real, given):
         if unequal:
             message = f"{kernel.name}: the shape of {o.name} does not fit {kernel.signature}"
             lines += [f"if {' or '.join(unequal)}:", f"    raise ValueError({message!r})"]
+    lines += _bounds(kernel)
     for dim, rule in kernel.row.lengths.items():
-        if dim in kernel.dims and dim not in lengths:
-            known = ", ".join(lengths.get(name, name) for name in signature_of(rule).parameters)
-            lengths[dim] = f"length_{dim}({known})"
+        needs = signature_of(rule).parameters
+        if dim not in kernel.dims or not lengths.keys() | kernel.attributes.keys() >= {*needs}:
+            continue
+        length = f"length_{dim}({', '.join(lengths.get(name, name) for name in needs)})"
+        if dim in lengths:
+            message = f"{kernel.name}: {dim} does not follow from other lengths and attributes"
+            lines += [f"if {lengths[dim]} != {length}:", f"    raise ValueError({message!r})"]
+        lengths.setdefault(dim, length)
     for o in kernel.outputs:
         if o.name not in updates:
             shape = f"{like}.shape" if _any_shape(kernel, o) else f"({''.join(lengths[d] + ', ' for d in o.dims)})"
@@ -175,12 +181,24 @@ def _source(kernel, real, given):
     return "\n    ".join([f"def {kernel.name}({', '.join(parameters)}):", *lines])
 
 
+def _bounds(kernel):
+    """Return lines that check attributes of which lengths are made: memory depends on them."""
+    needed = {name for rule in kernel.row.lengths.values() for name in signature_of(rule).parameters}
+    lines = []
+    for name, bound in kernel.row.bounds.items():
+        if name in needed:
+            message = f"{kernel.name}: {name} must be {bound.words}"
+            lines += [f"if not bound_{name}({name}):", f"    raise ValueError({message!r})"]
+    return lines
+
+
 def _implementation(kernel, given):
     real = _real_type(kernel, given)
     namespace = {
         "__name__": __name__, "np": np, "run": run, "kernel": _dispatcher(kernel), "pointer": types.CPointer(real)
     }
     namespace |= {f"length_{dim}": helper(rule) for dim, rule in kernel.row.lengths.items()}
+    namespace |= {f"bound_{name}": helper(bound.holds) for name, bound in kernel.row.bounds.items()}
     exec(_source(kernel, real, given), namespace)
     return namespace[kernel.name]
 

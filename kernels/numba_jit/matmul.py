@@ -30,13 +30,9 @@ def matmul_tn(buffers, sizes, attributes, primitives):
 
 
 @helper
-def dense_layer(x, w, b, y, batch, k, n, relu, primitives):
-    if has(primitives, DENSE):
-        call(primitives, DENSE, (x, w, b, y), (batch, k, n, relu), ())
-        return
-    product(x, w, y, batch, k, n, k, 1, n, 1, primitives)
+def add_bias(y, b, rows, n, relu):
     zero = real(y, 0)
-    for i in range(batch):
+    for i in range(rows):
         at = i * n
         if relu:
             for j in range(n):
@@ -45,6 +41,15 @@ def dense_layer(x, w, b, y, batch, k, n, relu, primitives):
         else:
             for j in range(n):
                 y[at + j] = y[at + j] + b[j]
+
+
+@helper
+def dense_layer(x, w, b, y, batch, k, n, relu, primitives):
+    if has(primitives, DENSE):
+        call(primitives, DENSE, (x, w, b, y), (batch, k, n, relu), ())
+        return
+    product(x, w, y, batch, k, n, k, 1, n, 1, primitives)
+    add_bias(y, b, batch, n, relu)
 
 
 @helper

@@ -187,7 +187,7 @@ FASTBP_INLINE void fastbp_run_tile(const fastbp_tile *t, const int rows, const i
 #endif
 
 FASTBP_HEIGHTS(FASTBP_DEFINE_HEIGHT)
-FASTBP_DEFINE_TILE(1, 8) FASTBP_DEFINE_TILE(2, 4) FASTBP_DEFINE_TILE(3, 4)
+FASTBP_DEFINE(1, 8) FASTBP_DEFINE_TILE(1, 4) FASTBP_DEFINE_TILE(2, 4) FASTBP_DEFINE_TILE(3, 4)
 /* [rows - 1][vecs - 1][edge] */
 static const fastbp_micro_kernel fastbp_kernels[FASTBP_ROWS][2][2] = {FASTBP_HEIGHTS(FASTBP_NAMES_HEIGHT)};
 static const fastbp_micro_kernel fastbp_wide_kernels[3] = {fastbp_tile_1x8, fastbp_tile_2x4, fastbp_tile_3x4};
@@ -252,11 +252,20 @@ static void fastbp_multiply_direct(const fastbp_operands *o) {
               .y_row = o->y_row, .k = o->k, .lanes = FASTBP_LANES, .bias = o->bias, .relu = o->relu, .add = o->add,
               .to_c = o->to_c, .to_before = o->to_before};
     for (intptr_t j = 0, width; j < o->n; j += width) {
-        int wide = o->m <= FASTBP_MAX_WIDE ? fastbp_wide_vecs[o->m - 1] * FASTBP_LANES : 0;
-        if (wide && o->n - j >= wide) {
-            width = wide;
-            fastbp_wide_kernels[o->m - 1](&t);
-            if (t.add && !fastbp_adds(o->m, 0)) fastbp_add_c(t.y, t.to_c, t.to_before, t.y_row, o->m, width);
+        const intptr_t left = o->n - j;
+        const int wide = o->m <= FASTBP_MAX_WIDE ? fastbp_wide_vecs[o->m - 1] * FASTBP_LANES : 0;
+        fastbp_micro_kernel kernel = NULL;
+        width = wide;
+        if (wide && left >= wide)
+            kernel = fastbp_wide_kernels[o->m - 1];
+        else if (o->m == 1 && left > 7 * FASTBP_LANES) /* few chains of one row would wait for each other */
+            kernel = fastbp_edge_1x8, t.lanes = (int)(left - 7 * FASTBP_LANES);
+        else if (o->m == 1 && left >= 4 * FASTBP_LANES)
+            kernel = fastbp_tile_1x4, width = 4 * FASTBP_LANES;
+        if (kernel) {
+            kernel(&t);
+            if (t.add && !fastbp_adds(o->m, width > left))
+                fastbp_add_c(t.y, t.to_c, t.to_before, t.y_row, o->m, fastbp_smaller(width, left));
         } else {
             int vecs = fastbp_panel_vecs(o->n - j, &t.lanes);
             width = vecs * FASTBP_LANES;
@@ -556,5 +565,4 @@ static void fastbp_matmul(const fastbp_real *a, intptr_t a_row, intptr_t a_col, 
 #undef FASTBP_NAMES
 #undef FASTBP_DEFINE_HEIGHT
 #undef FASTBP_NAMES_HEIGHT
-#undef FASTBP_HEIGHTS
 #endif

@@ -5,6 +5,9 @@
 #include <stdatomic.h>
 
 #include "../abi.h"
+#include "convolve.h"
+#include "convolve_dw.h"
+#include "convolve_dx.h"
 #include "cross_entropy.h"
 #include "elementary.h"
 #include "matmul.h"
@@ -115,11 +118,50 @@ FASTBP_UNUSED static void fastbp_sweep_loop(char **args, const intptr_t *dimensi
         pool->run(fastbp_sweep_part, (void *)&s, parts);
 }
 
+static void fastbp_run_convolution(char **args, const intptr_t *dimensions, int result,
+                                   fastbp_convolution_part (*begin)(fastbp_convolution *, int)) {
+    const fastbp_real *bias = result == 3 ? (const fastbp_real *)args[2] : NULL;
+    fastbp_convolution s = {.x = (const fastbp_real *)args[0], .weights = (const fastbp_real *)args[1], .bias = bias,
+                            .y = (fastbp_real *)args[result]};
+    memcpy(&s.w, dimensions, sizeof s.w);
+    const fastbp_pool *pool = atomic_load(&fastbp_portable_pool);
+    const intptr_t fmas = s.w.batch * s.w.oh * s.w.ow * s.w.kh * s.w.kw * s.w.n * s.w.o;
+    const int parts = pool && fmas >= FASTBP_MIN_THREADED_FMAS ? pool->threads() : 1;
+    const fastbp_convolution_part part = begin(&s, parts);
+    if (part && parts == 1)
+        part(&s, 0, 1);
+    else if (part)
+        pool->run(part, &s, parts);
+    *(int *)args[result + 1] = !s.failed;
+}
+
+FASTBP_UNUSED static void fastbp_convolve_loop(char **args, const intptr_t *dimensions, const intptr_t *steps,
+                                               void *data) {
+    (void)steps;
+    (void)data;
+    fastbp_run_convolution(args, dimensions, 3, fastbp_begin_forward);
+}
+
+FASTBP_UNUSED static void fastbp_convolve_dw_loop(char **args, const intptr_t *dimensions, const intptr_t *steps,
+                                                  void *data) {
+    (void)steps;
+    (void)data;
+    fastbp_run_convolution(args, dimensions, 2, fastbp_begin_dw);
+}
+
+FASTBP_UNUSED static void fastbp_convolve_dx_loop(char **args, const intptr_t *dimensions, const intptr_t *steps,
+                                                  void *data) {
+    (void)steps;
+    (void)data;
+    fastbp_run_convolution(args, dimensions, 2, fastbp_begin_dx);
+}
+
 #define FASTBP_ENTRY(name, NAME) [FASTBP_##NAME] = {fastbp_##name##_loop, NULL},
 static const fastbp_primitive fastbp_portable[FASTBP_PRIMITIVES] = {
     FASTBP_ENTRY(matmul, MATMUL) FASTBP_ENTRY(sum, SUM) FASTBP_ENTRY(dense, DENSE)
 #if FASTBP_HARDWARE_FMA /* elsewhere they would save nothing */
     FASTBP_ENTRY(sweep, SWEEP) FASTBP_ENTRY(cross_entropy, CROSS_ENTROPY) FASTBP_ENTRY(product_add, PRODUCT_ADD)
+    FASTBP_ENTRY(convolve, CONVOLVE) FASTBP_ENTRY(convolve_dw, CONVOLVE_DW) FASTBP_ENTRY(convolve_dx, CONVOLVE_DX)
 #endif
     FASTBP_UNARY(FASTBP_ENTRY) FASTBP_FAR(FASTBP_ENTRY) FASTBP_BINARY(FASTBP_ENTRY)
 };

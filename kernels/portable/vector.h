@@ -5,7 +5,7 @@
  *
  *   vec, LANES            the type (+ and <= work on it) and its length
  *   ROWS                  rows of a register tile of two vectors: as many as the registers hold
- *   broadcast(x)          x in all lanes
+ *   broadcast(x)          x in all lanes; broadcast_pair(p): p[0] in the even ones, p[1] in the odd ones
  *   load, store           unaligned; load_part, store_part touch the first `lanes` elements only
  *   fused(a, b, c)        a * b + c rounded once
  *   magnitude, root       of each lane
@@ -77,6 +77,16 @@ FASTBP_INLINE void fastbp_store_quarter(fastbp_real *p, fastbp_quarter v, int la
 FASTBP_INLINE fastbp_vec fastbp_broadcast(fastbp_real x) { return FASTBP_OP(set1)(x); }
 FASTBP_INLINE fastbp_vec fastbp_fused(fastbp_vec a, fastbp_vec b, fastbp_vec c) { return FASTBP_OP(fmadd)(a, b, c); }
 
+FASTBP_INLINE fastbp_vec fastbp_broadcast_pair(const fastbp_real *p) {
+#if FASTBP_ITEM == 4
+    double pair;
+    memcpy(&pair, p, sizeof pair);
+    return (fastbp_vec)_mm512_set1_pd(pair);
+#else
+    return (fastbp_vec)_mm512_broadcast_f32x4(_mm_loadu_ps((const float *)p));
+#endif
+}
+
 FASTBP_INLINE fastbp_vec fastbp_load_part(const fastbp_real *p, int lanes) {
     return FASTBP_OP(maskz_loadu)((1u << lanes) - 1, p);
 }
@@ -111,6 +121,16 @@ FASTBP_INLINE void fastbp_split_quarters(fastbp_vec v, fastbp_quarter *out) {
 
 FASTBP_INLINE fastbp_vec fastbp_broadcast(fastbp_real x) { return FASTBP_OP(set1)(x); }
 FASTBP_INLINE fastbp_vec fastbp_fused(fastbp_vec a, fastbp_vec b, fastbp_vec c) { return FASTBP_OP(fmadd)(a, b, c); }
+
+FASTBP_INLINE fastbp_vec fastbp_broadcast_pair(const fastbp_real *p) {
+#if FASTBP_ITEM == 4
+    double pair;
+    memcpy(&pair, p, sizeof pair);
+    return (fastbp_vec)_mm256_set1_pd(pair);
+#else
+    return (fastbp_vec)_mm256_broadcast_ps((const __m128 *)p);
+#endif
+}
 
 FASTBP_INLINE fastbp_vec fastbp_load_part(const fastbp_real *p, int lanes) {
     static const fastbp_int window[2 * FASTBP_LANES] = {[0 ... FASTBP_LANES - 1] = -1};
@@ -150,6 +170,12 @@ static __attribute__((noinline))
 fastbp_vec fastbp_fused(fastbp_vec a, fastbp_vec b, fastbp_vec c) {
     for (int l = 0; l < FASTBP_LANES; l++) c[l] = FASTBP_FMA(a[l], b[l], c[l]);
     return c;
+}
+
+FASTBP_INLINE fastbp_vec fastbp_broadcast_pair(const fastbp_real *p) {
+    fastbp_vec v = {0};
+    for (int l = 0; l < FASTBP_LANES; l += 2) memcpy((fastbp_real *)&v + l, p, 2 * FASTBP_ITEM);
+    return v;
 }
 
 FASTBP_INLINE fastbp_vec fastbp_load_part(const fastbp_real *p, int lanes) {

@@ -8,9 +8,9 @@ it. The package needs the standard library only, so that the table can be read w
 Operands are written as in a signature: ``"dy[n], y[n] -> dx[n]"``. A letter or word in brackets is a
 dimension; equal names are equal lengths. Where every operand with an n is a lone ``[n]``, the kernel is
 elementwise and takes arrays of any one shape. The element type is the program's (float32 or float64)
-unless ``:i8`` (int64) or ``:f8`` (float64) follows. An operand on both sides is updated in place. A kernel's
-buffers are its operands in the order in which their names first appear, its sizes the dimensions
-likewise.
+unless ``:i8`` (int64), ``:u1`` (uint8) or ``:f8`` (float64) follows. An operand on both sides is updated
+in place. A kernel's buffers are its operands in the order in which their names first appear, its sizes
+the dimensions likewise.
 """
 
 from __future__ import annotations
@@ -18,7 +18,22 @@ from __future__ import annotations
 import copyreg
 from typing import TYPE_CHECKING
 
-from . import activation, data, graph, loss, matmul, metric, norm, optimizer, random, update, weighting
+from . import (
+    activation,
+    convolution,
+    data,
+    graph,
+    image,
+    loss,
+    matmul,
+    metric,
+    norm,
+    optimizer,
+    pooling,
+    random,
+    update,
+    weighting,
+)
 from .row import Bound, Kernel, Operand, Row
 
 if TYPE_CHECKING:
@@ -34,7 +49,10 @@ __all__ = [
     "Row",
 ]
 
-_MODULES = matmul, activation, norm, graph, random, loss, optimizer, weighting, update, data, metric
+_MODULES = (
+    matmul, convolution, pooling, activation, norm, graph, random, image, loss, optimizer, weighting, update, data,
+    metric,
+)  # fmt: skip
 
 #: The rows by name.
 TABLE: dict[str, Row] = {row.name: row for module in _MODULES for row in vars(module).values() if isinstance(row, Row)}

@@ -24,6 +24,20 @@ def gather(source, index):
     return source[index]
 
 
+GATHER_BYTES = Row(
+    "gather_bytes",
+    "data",
+    domain={"index": "index"},
+    note="each byte as the number 0 .. 255 that it is, in the dtype of like, which is not read",
+    source="the rows of a mini-batch of images",
+)
+
+
+@GATHER_BYTES.kernel("source[rows,n]:u1, index[batch]:i8, like[] -> y[batch,n]", split="batch", by_hand=_GATHERS)
+def gather_bytes(source, index, like):
+    return source[index].astype(like.dtype)
+
+
 GATHER_LABELS = Row(
     "gather_labels",
     "data",

@@ -101,6 +101,50 @@ def batch_norm_backward(dy, y, inverse, eps):
     return inverse * (dy - a - y * b)
 
 
+_PASSES = "sums of columns are made as an array passes"
+
+BATCH_NORM_AFFINE = Row(
+    "batch_norm_affine",
+    "norm",
+    attributes={"eps": 1e-3, "relu": 0.0},
+    domain={"inverse": "nonnegative"},
+    saved=["x", "gamma", "beta", "inverse", "mean"],
+    note=(
+        "batch_norm, affine and relu in few passes, with their bits: the backward pass makes the normalised numbers "
+        "again, which costs less than to keep them"
+    ),
+    source="Ioffe & Szegedy 2015, ICML, algorithm 1 and section 3",
+)
+
+
+@BATCH_NORM_AFFINE.kernel(
+    "x[batch,n], gamma[n], beta[n] -> y[batch,n], inverse[n], mean[n], variance[n]", by_hand=_PASSES
+)
+def batch_norm_affine_forward(x, gamma, beta, eps, relu):
+    mean = x.sum(axis=0) / len(x)
+    d = x - mean
+    variance = (d * d).sum(axis=0) / len(x)
+    inverse = 1 / np.sqrt(variance + eps)
+    z = d * inverse * gamma + beta
+    return np.maximum(z, 0) if relu else z, inverse, mean, variance
+
+
+@BATCH_NORM_AFFINE.kernel(
+    "dy[batch,n], x[batch,n], gamma[n], beta[n], inverse[n], mean[n] "
+    "-> column[batch], a[n], b[n], dx[batch,n], dgamma[n], dbeta[n]",
+    inplace=["dx=dy"],
+    work=["column", "a", "b"],
+    by_hand=_PASSES,
+)
+def batch_norm_affine_backward(dy, x, gamma, beta, inverse, mean, eps, relu):
+    normal = (x - mean) * inverse
+    d = np.where(normal * gamma + beta > 0, dy, 0) if relu else dy
+    e = d * gamma
+    a = e.sum(axis=0) / len(x)
+    b = (e * normal).sum(axis=0) / len(x)
+    return inverse * (e - a - normal * b), (d * normal).sum(axis=0), d.sum(axis=0)
+
+
 NORMALIZE = Row(
     "normalize",
     "norm",
@@ -115,6 +159,23 @@ NORMALIZE = Row(
 def normalize(x, mean, variance, eps):
     inverse = 1 / np.sqrt(variance + eps)
     return (x - mean) * inverse, inverse
+
+
+NORMALIZE_AFFINE = Row(
+    "normalize_affine",
+    "norm",
+    attributes={"eps": 1e-3, "relu": 0.0},
+    domain={"variance": "nonnegative"},
+    note="normalize, affine and relu in one pass, with their bits",
+    source="Ioffe & Szegedy 2015, ICML, algorithm 2",
+)
+
+
+@NORMALIZE_AFFINE.kernel("x[batch,n], mean[n], variance[n], gamma[n], beta[n] -> y[batch,n]", inplace=["y=x"])
+def normalize_affine(x, mean, variance, gamma, beta, eps, relu):
+    inverse = 1 / np.sqrt(variance + eps)
+    z = (x - mean) * inverse * gamma + beta
+    return np.maximum(z, 0) if relu else z
 
 
 MOVING_AVERAGE = Row(

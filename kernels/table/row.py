@@ -23,7 +23,7 @@ class Operand:
     name : str
     dims : tuple of str or int
         Names of dimensions, or fixed lengths; empty for a scalar.
-    dtype : {"real", "i8", "f8"}
+    dtype : {"real", "i8", "u1", "f8"}
         "real" is the dtype of the program.
     """
 
@@ -47,6 +47,11 @@ def _operands(text: str) -> tuple[Operand, ...]:
 
 def _arguments(function: Callable[..., Any]) -> tuple[str, ...]:
     return function.__code__.co_varnames[: function.__code__.co_argcount]
+
+
+def _told(names: Sequence[str], known: Mapping[str, Any]) -> str:
+    numbers = {name: f"{known[name]:g}" if isinstance(known[name], float) else known[name] for name in names}
+    return ", ".join(f"{name} is {value}" for name, value in numbers.items())
 
 
 class Kernel:
@@ -114,7 +119,7 @@ class Kernel:
             first.setdefault(operand.name, operand)
         self.operands = tuple(first.values())
         self.dims = tuple(dict.fromkeys(d for o in self.operands for d in o.dims if isinstance(d, str)))
-        self.elementwise = all(o.dims == ("n",) for o in self.operands if "n" in o.dims)
+        self.elementwise = {o.dims for o in self.operands if "n" in o.dims} == {("n",)}
         self.inplace = tuple(tuple(pair.split("=")) for pair in inplace)
         self.split, self.work, self._cost, self.expression = split, tuple(work), cost, expression
         self.results = tuple(o for o in self.outputs if o.name not in self.work)
@@ -181,25 +186,56 @@ class Kernel:
                     raise ValueError(f"{self.name}: {operand!r} has shape {tuple(shape)}{there}")
                 seen.setdefault(dim, operand.name)
         if self.row.lengths:
-            self._complete(found, seen, {**self.attributes, **(attributes or {})})
+            found = self.completed(found, attributes, seen)
         return {dim: found[dim] for dim in self.dims if dim in found}
 
-    def _complete(self, found: dict[Any, int], seen: dict[Any, str], attributes: dict[str, float]) -> None:
-        """Add the lengths that follow from others, and compare those that are there already."""
+    def completed(
+        self,
+        sizes: Mapping[Any, int],
+        attributes: Mapping[str, float] | None = None,
+        seen: Mapping[Any, str] | None = None,
+    ) -> dict[Any, int]:
+        """Return sizes with those that follow from them.
+
+        Parameters
+        ----------
+        sizes : dict of str to int
+        attributes : dict of str to float, optional
+            By default the row's own.
+        seen : dict of str to str, optional
+            Which operand says a size; for messages.
+
+        Returns
+        -------
+        dict
+
+        Raises
+        ------
+        ValueError
+            If a size that is there already is another one.
+
+        Examples
+        --------
+        >>> from fastbp.kernels.table import KERNELS
+        >>> KERNELS["concatenate_2"].completed({"batch": 5, "p": 3, "q": 4})
+        {'batch': 5, 'p': 3, 'q': 4, 'pq': 7}
+        """
+        found, attributes = dict(sizes), {**self.attributes, **(attributes or {})}
         for dim, rule in self.row.lengths.items():
-            known = {**attributes, **found}
-            if dim not in self.dims or not known.keys() >= set(_arguments(rule)):
+            names, known = _arguments(rule), {**attributes, **found}
+            if dim not in self.dims or not known.keys() >= {*names}:
                 continue
-            given = {name: known[name] for name in _arguments(rule)}
-            length = rule(**given)
+            length = rule(*[known[name] for name in names])
             # attributes are doubles; a length that a run decides stays one
             length = int(length) if isinstance(length, float) else length
-            numbers = {name: f"{value:g}" if isinstance(value, float) else value for name, value in given.items()}
-            because = ", ".join(f"{name} is {value}" for name, value in numbers.items())
             if isinstance(length, int) and length < 0:
-                raise ValueError(f"{self.name}: {dim} would be {length}, as {because}")
+                raise ValueError(f"{self.name}: {dim} would be {length}, as {_told(names, known)}")
             if found.setdefault(dim, length) != length:
-                raise ValueError(f"{self.name}: {seen[dim]} says {dim} is {found[dim]}; it is {length}, as {because}")
+                who = (seen or {}).get(dim, "a shape")
+                raise ValueError(
+                    f"{self.name}: {who} says {dim} is {found[dim]}; it is {length}, as {_told(names, known)}"
+                )
+        return found
 
     def shape(self, operand: Operand, sizes: dict[str, int], like: tuple[int, ...] | None = None) -> tuple[int, ...]:
         """Return the shape of an output: its dimensions in `sizes`; `like`, if given, for an elementwise ``[n]``.
@@ -301,7 +337,8 @@ class Row:
         ``"compared"`` (likewise, but anything else equals none of them), ``"index"`` (0 to rows - 1, anything else is
         an error), ``"group"`` (any integers: equal ones belong together), ``"power"`` (0 to 1, exclusive),
         ``"nonnegative"``, ``"finite"`` (anything else is an error), ``"generator"`` (a state of PCG64, see `uniform`),
-        ``"uniform"`` (what it draws), ``"sorted"`` (ascending, none is NaN).
+        ``"uniform"`` (what it draws), ``"sorted"`` (ascending, none is NaN), ``"cell"`` (of a window, by its number;
+        any other stands for none).
     bounds : dict of str to Bound
         What an attribute may be where not any number will do.
     kinks : tuple of float
