@@ -6,6 +6,7 @@ import hashlib
 import platform
 from functools import partial
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,12 +19,14 @@ from .kernels.backend import BACKENDS, REFERENCE
 from .kernels.dtypes import REALS
 from .kernels.operations import ELEMENTARY
 from .kernels.threads import MISSING, available, get_num_threads, set_num_threads
-from .layers import Dense
+from .layers import Conv2D, Dense, Flatten, MaxPooling2D
 from .model import Sequential
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from .layers import Layer
 
 __all__ = ["TRIALS", "Certificate", "Trial", "selfcheck"]
 
@@ -41,8 +44,8 @@ class Trial:
 
     Parameters
     ----------
-    dtype, sizes, activations, loss, optimizer, rows, batch
-        The model, and how it is trained; the last batch of an epoch is a smaller one.
+    dtype, input_shape, layers, loss, optimizer, rows, batch
+        The model, and how it is trained; the last batch of an epoch is a smaller one. The last layer is dense.
     sha256 : str
         Of the parameters after 200 steps, as little-endian bytes.
     """
@@ -50,21 +53,21 @@ class Trial:
     def __init__(
         self,
         dtype: str,
-        sizes: tuple[int, ...],
-        activations: tuple[str, ...],
+        input_shape: tuple[int, ...],
+        layers: Callable[[], list[Layer]],
         loss: Callable[[], losses.Loss],
         optimizer: Callable[[], optimizers.Optimizer],
         rows: int,
         batch: int,
         sha256: str,
     ) -> None:
-        self.dtype, self.sizes, self.activations, self.loss, self.optimizer = dtype, sizes, activations, loss, optimizer
-        self.rows, self.batch, self.sha256 = rows, batch, sha256
+        self.dtype, self.input_shape, self.layers, self.rows, self.batch = dtype, input_shape, layers, rows, batch
+        self.loss, self.optimizer, self.sha256 = loss, optimizer, sha256
 
-    def data(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return inputs and targets."""
-        x = _numbers(self.rows * self.sizes[0], 1).reshape(self.rows, -1).astype(self.dtype)
-        n = self.sizes[-1]
+    def data(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return inputs, and targets for n outputs."""
+        shape = (self.rows, *self.input_shape)
+        x = _numbers(prod(shape), 1).reshape(shape).astype(self.dtype)
         if self.loss().targets == "labels":
             return x, np.arange(self.rows) * 7 % n
         y = np.arange(self.rows)[:, None] * 5 % (n + 2) == np.arange(n)
@@ -72,33 +75,47 @@ class Trial:
 
     def train(self, backend: str) -> str:
         """Train a fresh model for 200 steps in portable numerics; return the SHA-256 of its parameters."""
-        layers = [Dense(n, activation=a) for n, a in zip(self.sizes[1:], self.activations, strict=True)]
-        model = Sequential(layers, input_shape=self.sizes[0], seed=0)
+        model = Sequential(self.layers(), input_shape=self.input_shape, seed=0)
         model.compile(self.optimizer(), self.loss(), backend=backend, dtype=self.dtype, numerics="portable")
         shapes = [w.shape for w in model.get_weights()]
-        model.set_weights([_numbers(int(np.prod(s)), 2 + k).reshape(s) for k, s in enumerate(shapes)])
+        model.set_weights([_numbers(prod(s), 2 + k).reshape(s) for k, s in enumerate(shapes)])
         steps = -(-self.rows // self.batch)
-        model.fit(*self.data(), batch_size=self.batch, epochs=200 // steps, shuffle=False, verbose=0)
+        model.fit(*self.data(shapes[-1][-1]), batch_size=self.batch, epochs=200 // steps, shuffle=False, verbose=0)
         flat = model.engine().memory.arrays["parameters"]
         return hashlib.sha256(flat.astype(flat.dtype.newbyteorder("<")).tobytes()).hexdigest()
+
+
+def _lenet() -> list[Layer]:
+    """Return the layers of LeNet-5 (LeCun et al. 1998, Proc. IEEE 86(11)), with relu and the maxima of windows."""
+    return [
+        Conv2D(6, 5, activation="relu"), MaxPooling2D(), Conv2D(16, 5, activation="relu"), MaxPooling2D(), Flatten(),
+        Dense(120, "relu"), Dense(84, "relu"), Dense(10),
+    ]  # fmt: skip
 
 
 #: The worked networks, whose parameters end with the same bits everywhere.
 TRIALS = {
     "4-16-3 relu, softmax cross-entropy, Adam, float32": Trial(
-        "float32", (4, 16, 3), ("relu", "identity"), lambda: losses.SparseCategoricalCrossEntropy(from_logits=True),
-        lambda: optimizers.Adam(lr=0.01), 150, 32,
+        "float32", (4,), lambda: [Dense(16, "relu"), Dense(3)],
+        lambda: losses.SparseCategoricalCrossEntropy(from_logits=True), lambda: optimizers.Adam(lr=0.01), 150, 32,
         "b5e0078e7cff3fddfc28b1d339defc9e8c101e732a2ce24e9ed401a8fd276fb9",
     ),
     "13-24-8-1 tanh and sigmoid, binary cross-entropy, Nesterov, float64": Trial(
-        "float64", (13, 24, 8, 1), ("tanh", "sigmoid", "sigmoid"), lambda: losses.BinaryCrossEntropy(from_logits=False),
+        "float64", (13,), lambda: [Dense(24, "tanh"), Dense(8, "sigmoid"), Dense(1, "sigmoid")],
+        lambda: losses.BinaryCrossEntropy(from_logits=False),
         lambda: optimizers.SGD(lr=0.1, momentum=0.9, nesterov=True), 90, 25,
         "4d0b687bc8d9c45e630176365278eedac9c1061750b7fc5d723b70e009e0e2b6",
     ),
     "64-128-10 relu, categorical cross-entropy, momentum, float32": Trial(
-        "float32", (64, 128, 10), ("relu", "softmax"), lambda: losses.CategoricalCrossEntropy(from_logits=False),
+        "float32", (64,), lambda: [Dense(128, "relu"), Dense(10, "softmax")],
+        lambda: losses.CategoricalCrossEntropy(from_logits=False),
         lambda: optimizers.SGD(lr=0.05, momentum=0.9), 300, 160,
         "ae0afd1cc14a5df3d67acb6bb7aee0a36b133cb55f9a578c9796ae3d38b895bf",
+    ),
+    "LeNet-5 on 28x28x1, softmax cross-entropy, Adam, float32": Trial(
+        "float32", (28, 28, 1), _lenet, lambda: losses.SparseCategoricalCrossEntropy(from_logits=True),
+        lambda: optimizers.Adam(lr=0.001), 30, 8,
+        "c38c9953c01c1dc8ba7b6c698236dc528cd3e5fd3c276c3180350411ea2b16df",
     ),
 }  # fmt: skip
 
@@ -196,7 +213,7 @@ def selfcheck(verbose: bool = True) -> Certificate:
     """Prove on this machine what fastbp promises, and print a certificate.
 
     Checked are: NumPy's loops, called from compiled code, return NumPy's bits; the portable primitives
-    return the bits of their definition at every CPU level that was built; three networks end, after 200
+    return the bits of their definition at every CPU level that was built; four networks end, after 200
     steps of portable training, with the parameters that they have everywhere, from each compiled backend
     on one thread and on all; and portable numerics rounds to nearest and keeps subnormals. Where the extension modules
     are missing the last two alone are checked, from NumPy.

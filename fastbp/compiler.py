@@ -6,6 +6,8 @@ from functools import cached_property, partial
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from .data import Given
 from .kernels.pcg64 import WORDS
 from .metrics import Weighted
@@ -479,12 +481,14 @@ def _shares(network: Network, loss: Loss, weight: Buffer) -> Buffer:
 
 def _gather(program: Program, source: Buffer, index: Buffer, batch: Buffer) -> None:
     """Add the gathering of a batch: a row may have any shape where it is only moved."""
-    kernel = "gather"
+    kernel, more = "gather", []
     if source.dtype == "i8":
         kernel = "gather_labels" if len(source.shape) == 1 else "gather_label_rows"
+    elif source.dtype == "u1":
+        kernel, more = "gather_bytes", [program.constant(f"{batch.name}.like", np.zeros(()))]
     if len(source.shape) > 1:
         source, batch = source.matrix(1), batch.matrix(1)
-    program.call(kernel, source, index, layer="data", into={"y": batch})
+    program.call(kernel, source, index, *more, layer="data", into={"y": batch})
 
 
 def _objectives(network: Network, layout: Layout, heads: Sequence[Head], given: Sequence[int] | None) -> None:
@@ -791,6 +795,7 @@ def compile_training(
     metrics: bool = True,
     passes: Sequence[Pass] = PASSES,
     training: bool = True,
+    octets: Container[int] = (),
 ) -> Network:
     """Return the network of one train step: gather, forward, loss, backward, update.
 
@@ -817,6 +822,8 @@ def compile_training(
         What shortens the program, in this order.
     training : bool
         Whether layers compute what they do in training, or in predictions.
+    octets : container of int
+        The numbers of the inputs that are gathered from uint8.
 
     Returns
     -------
@@ -828,7 +835,7 @@ def compile_training(
     _objectives(network, layout, heads, given)
     minimises = bool(heads) or bool(layout.graph.extras)
     if minimises:
-        _gather_all(network, layout)
+        _gather_all(network, layout, octets)
     program.phase = "forward"
     start = len(program.calls)
     outputs = [objective.head.output for objective in network.objectives]
@@ -863,13 +870,13 @@ def compile_training(
     return _shortened(network, passes, by_hand)
 
 
-def _gather_all(network: Network, layout: Layout) -> None:
+def _gather_all(network: Network, layout: Layout, octets: Container[int]) -> None:
     """Add the gathering of a batch of the data set."""
     program, ports = network.program, layout.graph.ports
     program.phase = "gather"
-    for port in ports:
-        name = _called("x_source", port.name, ports)
-        network.sources.append(program.buffer(name, (ROWS, *port.shape), role="input"))
+    for k, port in enumerate(ports):
+        name, kind = _called("x_source", port.name, ports), "u1" if k in octets else "real"
+        network.sources.append(program.buffer(name, (ROWS, *port.shape), kind, role="input"))
     targeted = [objective for objective in network.objectives if objective.targeted]
     for objective in targeted:
         objective.y_source = _targets(network, layout, objective, "y_source", ROWS)

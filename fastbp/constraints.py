@@ -74,7 +74,8 @@ class Constraint(Registered, kind="constraint"):
 class MaxNorm(Constraint, names=("max_norm",)):
     """The weights that lead to one unit, a column of `w`, are scaled down to a Euclidean norm of `max_value` [1]_.
 
-    A column that is short enough keeps its bits. Keras divides by the norm plus 1e-7.
+    Of weights of a convolution, (kh, kw, channels, filters), they are all that stand before the last axis: Keras'
+    ``axis=[0, 1, 2]``. A column that is short enough keeps its bits. Keras divides by the norm plus 1e-7.
 
     Parameters
     ----------
@@ -98,7 +99,7 @@ class MaxNorm(Constraint, names=("max_norm",)):
         """Add the calls that change `w` in place."""
         if len(w.shape) == 1:  # a vector is one column, as in Keras
             w = program.buffer(f"{w.name}.column", (*w.shape, 1), role=w.role, parent=w.parent, offset=w.offset)
-        program.call("max_norm", w, layer=layer, limit=self.max_value)
+        program.call("max_norm", w.matrix(), layer=layer, limit=self.max_value)
 
 
 class NonNeg(Constraint, names=("non_neg",)):

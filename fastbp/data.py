@@ -57,9 +57,11 @@ class Rows:
         The number of rows.
     given : tuple of Given or None
         What there is for each head; None where that are targets for all.
+    octets : tuple of int
+        The numbers of the inputs that are still uint8, which train steps gather as they are.
     """
 
-    __slots__ = ("counting", "given", "n", "weight", "x", "y")
+    __slots__ = ("counting", "given", "n", "octets", "weight", "x", "y")
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Rows:
         counting: tuple[np.ndarray | None, ...] = (),
     ) -> None:
         self.x, self.y, self.weight, self.counting, self.n = x, y, weight, counting, len(x[0])
+        self.octets = tuple([k for k, array in enumerate(x) if array.dtype.char == "B"])
         self.given: tuple[int, ...] | None = None
         missing = [one is None for one in y]
         weighted = [one is not None for one in weight] or [False] * len(y)
@@ -86,6 +89,19 @@ class Rows:
     def with_inputs(self, x: tuple[np.ndarray, ...]) -> Rows:
         """Return the same with other inputs."""
         return Rows(x, self.y, self.weight, self.counting)
+
+    def as_reals(self, dtype: str) -> Rows:
+        """Return the same with all inputs as numbers of a real dtype."""
+        return self.with_inputs(tuple([x.astype(dtype, copy=False) for x in self.x])) if self.octets else self
+
+    def blocks(self, dtype: str, rows: int) -> Iterator[Rows]:
+        """Yield the rows with all inputs as numbers of a real dtype, see `by_blocks`."""
+        if not self.octets:
+            yield self
+            return
+        widest = max([self.x[k] for k in self.octets], key=np.size)
+        for here in by_blocks(widest, dtype, rows):
+            yield self.of(here).as_reals(dtype)
 
     def with_weights(self, weight: tuple[np.ndarray | None, ...]) -> Rows:
         """Return the same with other weights."""
@@ -295,7 +311,21 @@ def check_rows(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
         want = ", ".join(["rows", *map(str, shape)])
         hint = "; for a single sample pass x[None]" if array.shape == tuple(shape) else ""
         hint = hint or ("; for a single feature pass x[:, None]" if array.ndim == 1 and shape == (1,) else "")
+        hint = hint or _hint_of_images(array.shape, tuple(shape))
         raise ValueError(f"{name} has shape {array.shape}; it must be ({want}){hint}")
+
+
+def _hint_of_images(given: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    """Return what makes images or sequences of an array that has them in another form."""
+    if len(shape) < 2:
+        return ""
+    if (*given[1:], 1) == shape:
+        return "; for the axis of one channel pass x[..., None]"
+    if given[1:] == (shape[-1], *shape[:-1]):
+        return f"; channels are last: pass x.transpose({', '.join(map(str, (0, *range(2, len(given)), 1)))})"
+    if len(given) == 2 and given[1] == math.prod(shape):
+        return f"; for flat rows pass x.reshape({', '.join(map(str, (-1, *shape)))})"
+    return ""
 
 
 def by_blocks(x: np.ndarray, dtype: DTypeLike, rows: int) -> Iterator[slice]:

@@ -330,8 +330,9 @@ class Engine:
         self.fits: Callable[..., bool | None] = refuse
         self.least_rows = 1
         self.changed = True
-        self._networks: dict[tuple[str, Kind, frozenset[int] | None], Network] = {}
+        self._networks: dict[tuple[str, Kind, frozenset[int] | None, tuple[int, ...]], Network] = {}
         self._kept: dict[tuple[str, Kind], tuple[Network, Executor]] = {}
+        self._octets: dict[tuple[str, Kind], tuple[int, ...]] = {}  # of those
         self._steps: dict[str, Steps] = {}
         # executors that nobody uses now, of the purposes that several threads may have at a time
         self.predictors: list[Executor] = []
@@ -363,7 +364,7 @@ class Engine:
         """Let train steps be made anew: layers were frozen, or have other learning rates, since they were made."""
         self.changed = False  # first: what changes from here on is seen the next time
         self._networks = {key: network for key, network in self._networks.items() if key[0] in _SHARED}
-        self._kept = {}
+        self._kept, self._octets = {}, {}
         # entries of what was made for other layers
         for steps in self._steps.values():
             steps.forward = refuse
@@ -389,7 +390,13 @@ class Engine:
         optimizer = self.setup.optimizer
         return {**self.memory.arrays, **({} if optimizer is None else optimizer.arrays)}
 
-    def compile(self, purpose: str, given: Kind = None, trained: frozenset[int] | None = None) -> Network:
+    def compile(
+        self,
+        purpose: str,
+        given: Kind = None,
+        trained: frozenset[int] | None = None,
+        octets: tuple[int, ...] = (),
+    ) -> Network:
         """Return a new network.
 
         Parameters
@@ -403,6 +410,8 @@ class Engine:
             What batches bring for each head; by default targets.
         trained : frozenset of int, optional
             Where dLoss/dx is to be that of a train step: the layers that are trained in it.
+        octets : tuple of int
+            Of a train step: the inputs that are gathered from uint8.
         """
         setup, layout = self.setup, self.layout
         if purpose == "predict":
@@ -426,17 +435,26 @@ class Engine:
             self.trained,
             by_hand=purpose in _BY_HAND,
             training=purpose != "inference steps",
+            octets=octets,
         )
 
-    def network(self, purpose: str, given: Kind = None, trained: frozenset[int] | None = None) -> Network:
+    def network(
+        self,
+        purpose: str,
+        given: Kind = None,
+        trained: frozenset[int] | None = None,
+        octets: tuple[int, ...] = (),
+    ) -> Network:
         """Return the network of a purpose, made the first time."""
-        key = purpose, given, trained
+        key = purpose, given, trained, octets
         if key not in self._networks:
             # of two threads at the same time the first one's counts
-            self._networks.setdefault(key, self.compile(purpose, given, trained))
+            self._networks.setdefault(key, self.compile(purpose, given, trained, octets))
         return self._networks[key]
 
-    def executor(self, purpose: str, batch: int, given: Kind = None) -> tuple[Network, Executor]:
+    def executor(
+        self, purpose: str, batch: int, given: Kind = None, octets: tuple[int, ...] | None = None
+    ) -> tuple[Network, Executor]:
         """Return network and executor of a purpose that one call has alone, for batches of up to `batch` rows.
 
         Parameters
@@ -444,6 +462,8 @@ class Engine:
         purpose : {"train", "train on", "steps", "inference steps"}
         batch : int
         given : tuple of int, optional
+        octets : tuple of int, optional
+            The inputs that are gathered from uint8; by default nothing is gathered.
 
         Returns
         -------
@@ -452,9 +472,12 @@ class Engine:
         if self.changed:
             self._follow()
         key = purpose, given
-        kept = self._kept.get(key)
-        if kept is None or kept[1].plan.batch < batch:
-            network, optimizer = self.network(purpose, given), self.setup.optimizer
+        kept, known = self._kept.get(key), self._octets.get(key, ())
+        octets = known if octets is None else octets
+        if kept is None or kept[1].plan.batch < batch or known != octets:
+            # as large as the one whose place it takes
+            batch = batch if kept is None else max(batch, kept[1].plan.batch)
+            network, optimizer = self.network(purpose, given, octets=octets), self.setup.optimizer
             counts = (None, None) if optimizer is None else (optimizer.counter, optimizer.accumulated)
             executor = make_executor(
                 network.program, self.backend, self.shared, batch, purpose in _BY_HAND, counts[0], self.turns, counts[1]
@@ -463,6 +486,7 @@ class Engine:
             if key == ("train", None):
                 self.open_step(network, executor)
             self._kept[key] = kept = network, executor
+            self._octets[key] = octets
         if given is not None and Given.NOTHING in given:
             # those of what it leaves alone are not of this batch, and would count in their norm
             self.memory.arrays["gradients"][...] = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from .layers import Layer
+from .layers import Flatten, Layer
 from .tensor import nodes_between
 
 if TYPE_CHECKING:
@@ -246,6 +246,18 @@ class Graph:
             looks = [type(self.layers[use.layer]).check_data is not Layer.check_data for use in self.consumers(k)]
             found.append(port.integers or any(looks))
         return found
+
+    def takes_octets(self, k: int) -> bool:
+        """Whether nobody looks at the data of an input before they are real numbers."""
+        waiting = [self.inputs[k]]
+        while waiting:
+            for use in self.consumers(waiting.pop()):
+                check = type(self.layers[use.layer]).check_data
+                if check is Flatten.check_data:
+                    waiting += use.outputs
+                elif check is not Layer.check_data:
+                    return False
+        return not self.ports[k].integers
 
     def look(self, k: int, name: str, x: Any) -> None:
         """Let the first layers look at the data of an input."""

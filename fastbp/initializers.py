@@ -1,10 +1,11 @@
 """Initial values of parameters: each an expression on a `numpy.random.Generator`.
 
-Every initializer returns exactly the NumPy expression in its docstring, where ``n_in`` is ``shape[0]`` and ``n_out`` is
-``shape[-1]`` (of a bias both are its length). Names of classes are Keras', distributions PyTorch's: `GlorotNormal`,
-`HeNormal` and `LecunNormal` draw from the normal distribution of the papers. Keras draws theirs from a normal
-distribution that is cut at two standard deviations, and divides the standard deviation by 0.87962566 so that the
-variance is the same.
+Every initializer returns exactly the NumPy expression in its docstring. Of a matrix ``n_in`` is ``shape[0]`` and
+``n_out`` is ``shape[1]``; of a bias both are its length; of a convolution's weights, (kh, kw, channels, filters), they
+are ``kh * kw * channels`` and ``kh * kw * filters``, as in Keras. Names of classes are Keras', distributions PyTorch's:
+`GlorotNormal`, `HeNormal` and `LecunNormal` draw from the normal distribution of the papers. Keras draws theirs from a
+normal distribution that is cut at two standard deviations, and divides the standard deviation by 0.87962566 so that
+the variance is the same.
 
 The arithmetic of all of them is elementwise IEEE arithmetic in a written order, `Orthogonal` included. So the values
 are as portable as the numbers that the Generator draws. A model gives them one of ``kernels/draws.py``: its uniform and
@@ -43,6 +44,12 @@ __all__ = [
     "Zeros",
     "get",
 ]
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return n_in and n_out: what stands before the last two axes is the window of a convolution."""
+    window = math.prod(shape[:-2])
+    return window * shape[-2 if len(shape) > 1 else 0], window * shape[-1]
 
 
 class Initializer(Registered, kind="initializer"):
@@ -254,7 +261,7 @@ class GlorotUniform(Initializer, names=("glorot_uniform",)):
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Return an array of that shape."""
-        limit = math.sqrt(6 / (shape[0] + shape[-1]))
+        limit = math.sqrt(6 / sum(_fans(shape)))
         return rng.uniform(-limit, limit, shape)
 
 
@@ -273,7 +280,7 @@ class GlorotNormal(Initializer, names=("glorot_normal",)):
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Return an array of that shape."""
-        return rng.normal(0.0, math.sqrt(2 / (shape[0] + shape[-1])), shape)
+        return rng.normal(0.0, math.sqrt(2 / sum(_fans(shape))), shape)
 
 
 class HeUniform(Initializer, names=("he_uniform",)):
@@ -291,7 +298,7 @@ class HeUniform(Initializer, names=("he_uniform",)):
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Return an array of that shape."""
-        limit = math.sqrt(6 / shape[0])
+        limit = math.sqrt(6 / _fans(shape)[0])
         return rng.uniform(-limit, limit, shape)
 
 
@@ -310,7 +317,7 @@ class HeNormal(Initializer, names=("he_normal",)):
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Return an array of that shape."""
-        return rng.normal(0.0, math.sqrt(2 / shape[0]), shape)
+        return rng.normal(0.0, math.sqrt(2 / _fans(shape)[0]), shape)
 
 
 class LecunUniform(Initializer, names=("lecun_uniform",)):
@@ -328,7 +335,7 @@ class LecunUniform(Initializer, names=("lecun_uniform",)):
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Return an array of that shape."""
-        limit = math.sqrt(3 / shape[0])
+        limit = math.sqrt(3 / _fans(shape)[0])
         return rng.uniform(-limit, limit, shape)
 
 
@@ -347,7 +354,7 @@ class LecunNormal(Initializer, names=("lecun_normal",)):
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Return an array of that shape."""
-        return rng.normal(0.0, math.sqrt(1 / shape[0]), shape)
+        return rng.normal(0.0, math.sqrt(1 / _fans(shape)[0]), shape)
 
 
 def _sum(x: np.ndarray) -> np.ndarray:

@@ -1196,6 +1196,7 @@ class Model(Part):
         names: Sequence[str] = ("x", "y", "sample_weight"),
         dtype: str | None = None,
         converted: bool = True,
+        octets: bool = False,
     ) -> Rows:
         """Return data as the compiled model's programs read them; the model is as it was.
 
@@ -1211,6 +1212,8 @@ class Model(Part):
             By default the model's.
         converted : bool
             Whether inputs of another dtype or layout are converted; else only their shape is looked at.
+        octets : bool
+            Whether inputs of uint8 are converted only where a layer has to look at them first.
 
         Returns
         -------
@@ -1248,7 +1251,10 @@ class Model(Part):
         if quick and engine.fits(*[x for _, x in rows], *[y for _, y in given]):  # type: ignore[union-attr]
             return self._as_they_are(rows, given)
         features = tuple([
-            self._features(k, name, array, layout, dtype=dtype) if converted or ready(array, dtype) else array
+            np.ascontiguousarray(array)
+            if octets and array.dtype.char == "B" and array.ndim > 1 and layout.graph.takes_octets(k)
+            else self._features(k, name, array, layout, dtype=dtype) if converted or ready(array, dtype)
+            else array
             for k, (name, array) in enumerate(rows)
         ])
         targets = tuple([
@@ -1456,8 +1462,9 @@ class Model(Part):
         Parameters
         ----------
         x : array_like, shape (rows, n_in), or iterable
-            Or (rows, ..., n_in), as the layers take it. Without `y`, an iterable of batches ``(x, y)`` or ``(x, y,
-            sample_weight)``: see Notes.
+            Or (rows, ..., n_in), as the layers take it. Arrays of uint8, such as images, are not converted: each step
+            gathers its rows of the bytes. Without `y`, an iterable of batches ``(x, y)`` or ``(x, y, sample_weight)``:
+            see Notes.
         y : array_like
             Integer labels (rows,) or numbers (rows, n_out), as the loss takes them. Outputs (rows, t, n_out) have
             labels (rows, t) or numbers (rows, t, n_out): each of the t positions of a row counts by itself.

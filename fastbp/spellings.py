@@ -173,8 +173,54 @@ CLASSES = (
         "layer", "Module", PYTORCH,
         advice=f"{_GRAPH}; PyTorch's forward(self, x) is call(self, x) of a subclass of fastbp.layers.Layer",
     ),
-    *(Class("layer", f"Conv{n}D", KERAS, advice="there are no convolutions") for n in (1, 2, 3)),
-    *(Class("layer", f"Conv{n}d", PYTORCH, advice="there are no convolutions") for n in (1, 2, 3)),
+    Class("layer", "GroupNormalization", KERAS, "GroupNorm"),
+    *(
+        Class("layer", theirs.format(n), KERAS, own.format(n))
+        for n in (1, 2)
+        for theirs, own in (
+            ("Convolution{}D", "Conv{}D"), ("Convolution{}DTranspose", "Conv{}DTranspose"),
+            ("SeparableConvolution{}D", "SeparableConv{}D"), ("MaxPool{}D", "MaxPooling{}D"),
+            ("AvgPool{}D", "AveragePooling{}D"), ("GlobalAvgPool{}D", "GlobalAveragePooling{}D"),
+            ("GlobalMaxPool{}D", "GlobalMaxPooling{}D"),
+        )
+    ),
+    *(
+        Class("layer", name, library, advice="there are layers of images and of sequences, not of volumes")
+        for library, names in (
+            (KERAS, ("Conv3D", "Conv3DTranspose", "MaxPooling3D", "AveragePooling3D", "ZeroPadding3D", "UpSampling3D")),
+            (PYTORCH, ("Conv3d", "ConvTranspose3d", "MaxPool3d", "AvgPool3d", "BatchNorm3d", "Dropout3d")),
+        )
+        for name in names
+    ),
+    *(Class("layer", f"MaxPool{n}d", PYTORCH, f"MaxPooling{n}D") for n in (1, 2)),
+    *(Class("layer", f"Dropout{n}d", PYTORCH, f"SpatialDropout{n}D") for n in (1, 2)),
+    *(
+        Class("layer", theirs.format(n), PYTORCH, advice=advice.format(n=n, axes=axes))
+        for n, axes in ((1, "(0, 2, 1)"), (2, "(0, 2, 3, 1)"))
+        for theirs, advice in (
+            ("Conv{}d", "PyTorch's Conv{n}d(n_in, n_out, k) is Conv{n}D(n_out, k) of channels last, x.transpose{axes}; "
+             "only the first layer of a model needs input_shape="),
+            ("ConvTranspose{}d", "PyTorch's ConvTranspose{n}d(n_in, n_out, k, padding=0) is "
+             "Conv{n}DTranspose(n_out, k, padding=0) of channels last, x.transpose{axes}"),
+            ("AvgPool{}d", "PyTorch's AvgPool{n}d(k) is AveragePooling{n}D(k); with a padding it counts the zeros "
+             "around an image too, unless count_include_pad=False"),
+            ("AdaptiveAvgPool{}d", "PyTorch's AdaptiveAvgPool{n}d(1) is GlobalAveragePooling{n}D(keepdims=True)"),
+            ("AdaptiveMaxPool{}d", "PyTorch's AdaptiveMaxPool{n}d(1) is GlobalMaxPooling{n}D(keepdims=True)"),
+            ("InstanceNorm{}d", "PyTorch's InstanceNorm{n}d(n, affine=True) is GroupNorm(n)"),
+            ("ZeroPad{}d", "PyTorch's ZeroPad{n}d begins with the last axis: (left, right, top, bottom) is "
+             "ZeroPadding2D(((top, bottom), (left, right))), and (left, right) is ZeroPadding1D((left, right))"),
+        )
+    ),
+    Class(
+        "layer", "Upsample", PYTORCH,
+        advice="PyTorch's Upsample(scale_factor=2) is UpSampling2D(2), and with mode='bilinear' UpSampling2D(2, "
+        "'bilinear'); of sequences it is UpSampling1D(2)",
+    ),
+    Class(
+        "layer", "BatchNorm2d", PYTORCH,
+        advice="PyTorch's BatchNorm2d(n, momentum=0.1) is BatchNorm(momentum=0.9, eps=1e-5) of channels last, 1 minus "
+        "its momentum; its moving average is of variance * n / (n - 1)",
+    ),
     *(Class("layer", name, BOTH, advice="there are no recurrent layers") for name in ("LSTM", "GRU")),
     Class("layer", "SimpleRNN", KERAS, advice="there are no recurrent layers"),
     Class("layer", "RNN", PYTORCH, advice="there are no recurrent layers"),
@@ -182,7 +228,17 @@ CLASSES = (
     Class("layer", "MultiheadAttention", PYTORCH, advice="there is no attention"),
     Class("layer", "Normalization", KERAS, advice="scale the data, x = (x - x.mean(axis=0)) / x.std(axis=0); BatchNorm "
           "does so with each batch"),
-    Class("layer", "Rescaling", KERAS, advice="scale the data: x = x / 255"),
+    Class(
+        "layer", "CenterCrop", KERAS,
+        advice="RandomCrop(height, width) takes the middle in predictions; x[:, top:bottom, left:right] is it too",
+    ),
+    *(
+        Class(
+            "layer", name, KERAS,
+            advice="there are RandomFlip, RandomTranslation and RandomCrop, which move images by whole pixels",
+        )
+        for name in ("RandomRotation", "RandomZoom", "RandomShear")
+    ),
     # losses
     Class("loss", "BinaryCrossentropy", KERAS, "BinaryCrossEntropy"),
     Class("loss", "BinaryFocalCrossentropy", KERAS, "BinaryFocalCrossEntropy"),
@@ -329,7 +385,16 @@ _HAT = (
     "eps=epsilon is the same once beta2**step is near 0, and smaller in the first steps"
 )
 _WITHOUT_ACTIVITY = (
-    "AlphaDropout", "BatchNorm", "Dropout", "Flatten", "GaussianNoise", "LayerNorm", "PReLU", "RMSNorm", "Reshape",
+    "AlphaDropout", "BatchNorm", "Dropout", "Flatten", "GaussianNoise", "GroupNorm", "LayerNorm", "PReLU", "RMSNorm",
+    "RandomCrop", "RandomFlip", "RandomTranslation", "Rescaling", "Reshape",
+)  # fmt: skip
+_FILTERS = ("Conv1D", "Conv2D", "Conv1DTranspose", "Conv2DTranspose", "SeparableConv1D", "SeparableConv2D")
+_CONVOLUTIONS = (*_FILTERS, "DepthwiseConv1D", "DepthwiseConv2D")
+_POOLS = ("MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D")
+_CHANNELS_LAST = (
+    *_CONVOLUTIONS, *_POOLS, "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D", "ZeroPadding1D", "ZeroPadding2D", "Cropping1D", "Cropping2D", "UpSampling2D",
+    "SpatialDropout2D", "RandomCrop", "RandomFlip", "RandomTranslation",
 )  # fmt: skip
 _PLAN = "nothing need be said: what may lie in place does"
 
@@ -356,11 +421,17 @@ ARGUMENTS = (
     Argument("Embedding", "mask_zero", KERAS, neutral=(False,), advice="there are no masks"),
     Argument("Dropout", "p", PYTORCH, "rate"),
     Argument("AlphaDropout", "p", PYTORCH, "rate"),
-    Argument("Dropout", "noise_shape", KERAS, neutral=(None,), advice="each element is dropped by itself"),
+    Argument(
+        "Dropout", "noise_shape", KERAS, neutral=(None,),
+        advice="each element is dropped by itself, and by SpatialDropout2D each channel of an image",
+    ),
     Argument("AlphaDropout", "noise_shape", KERAS, neutral=(None,), advice="each element is dropped by itself"),
     Argument("Flatten", "start_dim", PYTORCH, neutral=(1,), advice="a row becomes one dimension; Reshape makes others"),
     Argument("Flatten", "end_dim", PYTORCH, neutral=(-1,), advice="a row becomes one dimension; Reshape makes others"),
     Argument("Flatten", "data_format", KERAS, neutral=(None, "channels_last"), advice="rows are in NumPy's order"),
+    Argument(
+        "RandomTranslation", "interpolation", KERAS, neutral=("nearest",), advice="images are moved by whole pixels"
+    ),
     Argument("BatchNorm", "epsilon", KERAS, "eps"),
     Argument("BatchNorm", "axis", KERAS, neutral=(-1,), advice="the columns are the last axis"),
     Argument("BatchNorm", "num_features", PYTORCH, advice="leave it away: the number of columns is that of the data"),
@@ -393,8 +464,70 @@ ARGUMENTS = (
     Argument("GLU", "axis", KERAS, neutral=(-1,), advice="it halves the last axis"),
     Argument("Softplus", "threshold", PYTORCH, neutral=(20.0,), advice="it needs none: exp cannot overflow"),
     Argument("PReLU", "init", PYTORCH, "alpha_initializer"),
-    Argument("PReLU", "num_parameters", PYTORCH, advice="leave it away: each element of a row has an alpha"),
-    Argument("PReLU", "shared_axes", KERAS, neutral=(None,), advice="each element of a row has an alpha"),
+    Argument(
+        "PReLU", "num_parameters", PYTORCH,
+        advice="leave it away: each element of a row has an alpha, of images with shared_axes=[1, 2] each channel",
+    ),
+    *(
+        Argument(
+            name, "data_format", KERAS, neutral=(None, "channels_last"),
+            advice="channels are last: of images with channels first x.transpose(0, 2, 3, 1) are the data, of "
+            "sequences x.transpose(0, 2, 1)",
+        )
+        for name in _CHANNELS_LAST
+    ),
+    *(Argument(name, "bias", PYTORCH, "use_bias") for name in _CONVOLUTIONS),
+    *(Argument(name, "stride", PYTORCH, "strides") for name in (*_CONVOLUTIONS, *_POOLS)),
+    *(Argument(name, "dilation", PYTORCH, "dilation_rate") for name in _CONVOLUTIONS),
+    *(Argument(name, "out_channels", PYTORCH, "filters") for name in _FILTERS),
+    *(
+        Argument(name, "in_channels", PYTORCH, advice="leave it away: the number of channels is that of the data")
+        for name in _CONVOLUTIONS
+    ),
+    *(
+        Argument(name, "padding_mode", PYTORCH, neutral=("zeros",), advice="what is around an image are zeros")
+        for name in ("Conv1D", "Conv2D")
+    ),
+    *(
+        Argument(
+            f"Conv{n}DTranspose", "groups", PYTORCH, neutral=(1,), advice="write a layer for each part, and Concatenate"
+        )
+        for n in (1, 2)
+    ),
+    *(Argument(name, "kernel_size", PYTORCH, "pool_size") for name in _POOLS),
+    *(
+        Argument(
+            name, "ceil_mode", PYTORCH, neutral=(False,), advice="padding=((0, rows), (0, columns)) adds cells"
+        )
+        for name in _POOLS
+    ),
+    *(
+        Argument(f"MaxPooling{n}D", theirs, PYTORCH, neutral=neutral, advice=advice)
+        for n in (1, 2)
+        for theirs, neutral, advice in (
+            ("dilation", (1,), "windows are without gaps"), ("return_indices", (False,), "values alone are returned"),
+        )
+    ),
+    *(
+        Argument(f"AveragePooling{n}D", theirs, PYTORCH, neutral=neutral, advice=advice)
+        for n in (1, 2)
+        for theirs, neutral, advice in (
+            ("count_include_pad", (False,), "cells outside of an image are not counted"),
+            ("divisor_override", (None,), "the divisor is the number of cells: scale the output, layer(x) * factor"),
+        )
+    ),
+    *(Argument(f"SpatialDropout{n}D", "p", PYTORCH, "rate") for n in (1, 2)),
+    Argument("UpSampling1D", "scale_factor", PYTORCH, "size"),
+    Argument("UpSampling2D", "scale_factor", PYTORCH, "size"),
+    Argument("UpSampling2D", "mode", PYTORCH, "interpolation"),
+    Argument("UpSampling2D", "align_corners", PYTORCH, neutral=(None, False), advice="corners are not aligned"),
+    Argument("GroupNorm", "epsilon", KERAS, "eps"),
+    Argument("GroupNorm", "axis", KERAS, neutral=(-1,), advice="channels are the last axis"),
+    Argument("GroupNorm", "center", KERAS, neutral=(True,), advice="there always is a beta"),
+    Argument("GroupNorm", "scale", KERAS, neutral=(True,), advice="there always is a gamma"),
+    Argument("GroupNorm", "num_groups", PYTORCH, "groups"),
+    Argument("GroupNorm", "num_channels", PYTORCH, advice="leave it away: the number of channels is that of the data"),
+    Argument("GroupNorm", "affine", PYTORCH, neutral=(True,), advice="there always are gamma and beta"),
     # losses
     Argument("Loss", "axis", KERAS, neutral=(-1,), advice="the last axis is a sample's row"),
     Argument("Loss", "name", KERAS, neutral=(None,), advice="leave it away: a loss is called by its class"),
@@ -469,7 +602,10 @@ ARGUMENTS = (
     Argument("RandomUniform", "a", PYTORCH, "low"),
     Argument("RandomUniform", "b", PYTORCH, "high"),
     Argument("Constant", "val", PYTORCH, "value"),
-    Argument("MaxNorm", "axis", KERAS, neutral=(0,), advice="norms are of columns, axis 0"),
+    Argument(
+        "MaxNorm", "axis", KERAS, neutral=(0, [0, 1, 2]),
+        advice="norms are over all axes but the last: of matrices axis 0, of a Conv2D [0, 1, 2]",
+    ),
     # metrics
     Argument("Metric", "dtype", KERAS, neutral=(None,), advice="metrics are float64"),
     Argument("Precision", "thresholds", KERAS, "threshold"),
@@ -615,6 +751,24 @@ ATTRIBUTES = (
     Attribute("Dense", "kernel", KERAS, "w"),
     Attribute("Dense", "bias", BOTH, "b"),
     Attribute("Dense", "weight", PYTORCH, advice="layer.w is weight.T, and layer.dw its gradient"),
+    *(
+        Attribute(name, theirs, library, own)
+        for name in ("Conv1D", "Conv2D", "Conv1DTranspose", "Conv2DTranspose", "DepthwiseConv1D", "DepthwiseConv2D")
+        for theirs, library, own in (("kernel", KERAS, "w"), ("bias", BOTH, "b"))
+    ),
+    *(
+        Attribute(f"SeparableConv{n}D", theirs, KERAS, own)
+        for n in (1, 2)
+        for theirs, own in (("depthwise_kernel", "depthwise_w"), ("pointwise_kernel", "pointwise_w"), ("bias", "b"))
+    ),
+    *(
+        Attribute(
+            f"Conv{n}D{more}", "weight", PYTORCH,
+            advice=f"layer.w is weight.transpose{axes}, and layer.dw its gradient",
+        )
+        for n, axes in ((1, (2, 1, 0)), (2, (2, 3, 1, 0)))
+        for more in ("", "Transpose")
+    ),
     Attribute("Optimizer", "learning_rate", KERAS, "lr"),
     Attribute("Optimizer", "apply_gradients", KERAS, advice=_STEP),
     Attribute("Optimizer", "exclude_from_weight_decay", KERAS, advice="AdamW(decay_biases=False), or AMSGrad or Lion, "
@@ -650,6 +804,7 @@ DEFAULTS = (
     Default("Lion", "lr", 1e-4, keras=0.001),
     Default("LayerNorm", "eps", 1e-5, keras=1e-3),
     Default("BatchNorm", "eps", 1e-3, pytorch=1e-5),
+    Default("GroupNorm", "eps", 1e-5, keras=1e-3),
     Default("PReLU", "alpha_initializer", 0.25, keras="Zeros"),
     Default("Poisson", "log_input", False, pytorch=True),
     Default("Poisson", "eps", 1e-7, pytorch=1e-8),
@@ -669,6 +824,16 @@ DIFFERENCES = (
     ),
     Difference("Dense", "w begins as glorot_uniform, b as zeros, as in Keras",
                "PyTorch's Linear: w and b uniform, up to n_in**-0.5"),
+    Difference("Conv2D, Conv1D", "w begins as glorot_uniform, b as zeros, as in Keras; channels last",
+               "PyTorch: uniform, up to n_in**-0.5; channels first"),
+    Difference("padding='same' with strides", "as many zeros as ceil(size / stride) positions need, the smaller half "
+               "before, as in Keras", "PyTorch has it without strides only; padding=1 is padding=1 here too"),
+    Difference("MaxPooling2D of a NaN", "NaN; of several the first has the gradient",
+               "PyTorch: the last one has; Keras on TensorFlow: the largest number"),
+    Difference("AveragePooling2D at borders", "the mean of the cells inside the image, as in Keras",
+               "PyTorch: zeros around it count, unless count_include_pad=False"),
+    Difference("w of SeparableConv2D", "pointwise_w is a matrix, (channels * depth_multiplier, filters)",
+               "Keras: it has two axes of length 1 before these"),
     Difference("Embedding", "begins uniform, up to 0.05, as in Keras", "PyTorch: standard normal"),
     Difference(
         "the reduction sum of losses over elements",

@@ -136,7 +136,7 @@ def job_of(
         data = feed_of(model, "x", x, steps_per_epoch, epochs - initial_epoch, class_weight)
         first, rows, batch, steps = data.first, None, data.first.n, data.length
     else:
-        first = data = model.prepare(x, y, sample_weight, None if split else class_weight)
+        first = data = model.prepare(x, y, sample_weight, None if split else class_weight, octets=True)
         per_sample = model.rows_per_sample
         if split:
             rows = int(data.n * (1 - split)) // per_sample * per_sample
@@ -272,7 +272,7 @@ def _validation(model: Any, given: Any, steps: int | None, times: int) -> Rows |
         what = "it must be (x, y) or (x, y, sample_weight)"
         raise ValueError(f"validation_data has {len(given)} elements; {what}")
     names = [f"validation_data[{k}]" for k in range(3)]
-    rows: Rows = model.prepare(*given[:2], given[2] if len(given) == 3 else None, names=names)
+    rows: Rows = model.prepare(*given[:2], given[2] if len(given) == 3 else None, names=names, octets=True)
     return rows
 
 
@@ -556,7 +556,7 @@ def explain(engine: Engine, error: CallError, data: Rows, where: str) -> Excepti
     """Return the exception for a call that stopped: run the batch once more and look at every layer."""
     if error.status == Status.INDEX_ERROR:
         return IndexError(f"{error.call.kernel.name}: a label or row number is out of range ({where})")
-    network = engine.compile("steps", data.given)
+    network, data = engine.compile("steps", data.given), data.as_reals(engine.setup.dtype)
     executor = make_executor(network.program, engine.backend, engine.copy(), data.n, keep=True)
     for buffer, array in inputs(network, data).items():
         executor.bind(buffer, array)
@@ -596,7 +596,7 @@ def train(model: Trained, engine: Engine, job: Job, begun: Callable[[], Any]) ->
         Called without arguments when nothing can be refused any more, before the first epoch.
     """
     # before anybody is told that training begins: there may be no memory for it
-    _, executor = engine.executor(job.purpose, job.batch, job.first.given)
+    _, executor = engine.executor(job.purpose, job.batch, job.first.given, job.first.octets)
     warn_of_few_rows(engine, job.first.n, job.batch)
     errors: list[BaseException] = []
     losses: list[np.ndarray] = []
@@ -630,10 +630,12 @@ class _Rows:
     """The batches of an epoch of rows, which are read where they lie or gathered in another order."""
 
     def __init__(self, engine: Engine, job: Job, order: np.ndarray | None) -> None:
+        if order is None and job.first.octets:
+            order = np.arange(job.first.n)  # only what is gathered may be uint8
         self.data, self.batch, self.order = job.first, job.batch, order
         self.counts = counts_of(self.data.n, job.batch)
         # as the layers want it now
-        self.network, self.executor = engine.executor(job.purpose, job.batch, self.data.given)
+        self.network, self.executor = engine.executor(job.purpose, job.batch, self.data.given, self.data.octets)
         self.cursors = inputs(self.network, self.data) if order is None else sources(self.network, self.data, order)
         self.span = (self.executor.start if order is None else 0, len(self.network.program.calls))
 
@@ -735,7 +737,9 @@ def _validate(engine: Engine, job: Job) -> dict[str, float]:
     data: Any = job.validation
     for hook in job.hooks:
         hook.on_test_begin({})
-    parts = data.epoch() if isinstance(data, Feed) else [data]
+    setup = engine.setup
+    together = max(BLOCK // setup.rows_per_sample, 1) * setup.rows_per_sample
+    parts = data.epoch() if isinstance(data, Feed) else data.blocks(setup.dtype, together)
     logs = engine.turns.read("evaluate", evaluate, engine, parts, BLOCK)
     # what metrics are may be arrays, which are no history
     arrays = {head.key(m.name) for head in engine.setup.heads for m in head.metrics if not m.scalar}

@@ -25,7 +25,7 @@ from test_io import damaged_bytes
 from test_runner import data_of, script
 
 import fastbp
-from fastbp import BatchNorm, Dense, Dropout, io, kernels, losses, metrics, optimizers
+from fastbp import BatchNorm, Conv2D, Dense, Dropout, Flatten, Reshape, io, kernels, losses, metrics, optimizers
 from fastbp.kernels.table import KERNELS
 
 X, Y = data_of(40)
@@ -37,7 +37,8 @@ SOUND = {
     "milestones": [3, 5], "decay_rate": 0.9, "warmup_steps": 3, "schedule": fastbp.schedules.Constant(0.1),
     "filename": "log.csv", "filepath": "best.npz", "target_shape": (4, 2), "divisor": 2.0, "factor": 2.0, "offset": 1.0,
     "axes": 1, "dims": (2, 1), "n": 3, "boundaries": [3, 5], "values": [0.3, 0.2, 0.1], "delay_steps": 3,
-    "schedules": [0.3, 0.2, 0.1],
+    "schedules": [0.3, 0.2, 0.1], "scale": 0.5, "height": 2, "width": 3, "height_factor": 0.1,
+    "width_factor": (-0.1, 0.2), "filters": 4, "kernel_size": 3,
 }  # fmt: skip
 #: How a wrong call is refused; others (AttributeError, IndexError, ...) are accidents.
 REFUSALS = (
@@ -150,8 +151,8 @@ def mutated_arrays(arrays, rng):
 # ------------------------------------------------------------------------------------------ files
 def fresh():
     """Return a compiled model that has every kind of state."""
-    layers = [Dense(6, activation="tanh"), BatchNorm(), Dropout(0.2), Dense(3)]
-    model = fastbp.Sequential(layers, input_shape=8, seed=0)
+    images = [Reshape((2, 4, 1)), Conv2D(2, (2, 3), (1, 2), "same", "tanh"), Flatten()]
+    model = fastbp.Sequential([*images, BatchNorm(), Dropout(0.2), Dense(3)], input_shape=8, seed=0)
     model.compile(
         "adam", "sparse_categorical_crossentropy", ["accuracy"], backend=BACKENDS[-1] if BACKENDS else "numpy"
     )
@@ -328,10 +329,14 @@ def wrong_calls():
         "mean_squared_error_forward",
         "adam_advance",
         "gather",
+        "convolve",
+        "max_pool",
     ):
-        inputs = {o.name: np.ones((3, 3) if len(o.dims) == 2 else 3) for o in KERNELS[name].inputs}
+        inputs = {o.name: np.ones((3,) * max(len(o.dims), 1)) for o in KERNELS[name].inputs}
+        # larger ones make no larger array
+        inputs |= {k: v for k, v in KERNELS[name].attributes.items() if k.startswith(("stride", "dilation", "groups"))}
 
-        def positional(m, name=name, names=tuple(inputs), **given):
+        def positional(m, name=name, names=tuple(o.name for o in KERNELS[name].inputs), **given):
             return getattr(kernels, name)(*[given.pop(n) for n in names], **given)
 
         calls.append((name, positional, {**inputs, "out": None, "backend": "numpy", "numerics": "numpy"}))

@@ -589,6 +589,37 @@ def twice_itself():
     return Model(x, y, seed=26), peer
 
 
+def convolved(t, w, name, x, **options):
+    """Return what a `Conv2D` with a bias makes of images, channels last."""
+    weight = w[f"{name}.w"].permute(3, 2, 0, 1)
+    return t.nn.functional.conv2d(x.movedim(3, 1), weight, w[f"{name}.b"], **options).movedim(1, 3)
+
+
+@case("sparse_categorical_crossentropy", optimizer=ADAM)
+def images():
+    """A residual block of convolutions, one of them twice, and the way down and up again."""
+    x = Input((4, 4, 2))
+    again = fastbp.Conv2D(2, 3, padding="same", activation="tanh", name="again")
+    h = again(again(x)) + x
+    low = fastbp.Conv2D(4, 2, strides=2, activation="tanh", name="down")(h)
+    up = fastbp.Conv2DTranspose(3, 2, strides=2, name="up")(low)
+    both = fastbp.Conv2D(3, 1, name="both")(L.Concatenate()([up, h]))
+    y = Dense(3, name="y")(fastbp.GlobalAveragePooling2D()(both))
+
+    def peer(t, w, x):
+        h = x
+        for _ in range(2):
+            h = t.tanh(convolved(t, w, "again", h, padding=1))
+        h = h + x
+        low = t.tanh(convolved(t, w, "down", h, stride=2))
+        weight = w["up.w"].permute(3, 2, 0, 1)
+        up = t.nn.functional.conv_transpose2d(low.movedim(3, 1), weight, w["up.b"], stride=2).movedim(1, 3)
+        both = convolved(t, w, "both", t.cat([up, h], 3))
+        return dense(w, "y", both.mean((1, 2)))
+
+    return Model(x, y, seed=27), peer
+
+
 def random_graph(seed):
     """Return a model of layers that are put together at random, some of them shared, some nested."""
     rng = random.Random(seed)

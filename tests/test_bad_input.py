@@ -106,6 +106,24 @@ def test_bad_x(case, backend):
             refused(model, lambda m: m.forward(x), error, message)
 
 
+def test_hints_about_images():
+    model = Sequential([layers.Conv2D(2, 3), layers.GlobalAveragePooling2D()], input_shape=(6, 5, 3), seed=0)
+    model.compile("sgd", MSE, backend="numpy")
+    x = np.zeros((4, 6, 5, 3))
+    for bad, message in (
+        (x.transpose(0, 3, 1, 2), r"\(4, 3, 6, 5\); it .* channels are last: pass x.transpose\(0, 2, 3, 1\)$"),
+        (x.reshape(4, -1), r"\(4, 90\); it must be .*; for flat rows pass x.reshape\(-1, 6, 5, 3\)$"),
+        (x[0], r"; for a single sample pass x\[None\]$"),
+        (x[..., 0], r"\(4, 6, 5\); it must be \(rows, 6, 5, 3\)$"),
+    ):
+        refused(model, lambda m: m.fit(bad, np.zeros((4, 2)), verbose=0), ValueError, message)  # noqa: B023
+        refused(model, lambda m: m.predict(bad), ValueError, message)  # noqa: B023
+    grey = Sequential([layers.Conv1D(2, 3), layers.GlobalAveragePooling1D()], input_shape=(6, 1), seed=0)
+    grey.compile("sgd", MSE, backend="numpy")
+    with pytest.raises(ValueError, match=r"; for the axis of one channel pass x\[..., None\]$"):
+        grey.predict(np.zeros((4, 6)))
+
+
 BAD_LABELS = {
     "too large": (at(Y, 7, 3), ValueError, r"y\[7\] is 3; labels must be in 0 .. 2, the model has 3 outputs"),
     "far too large": (at(Y, 0, 2**62), ValueError, r"y\[0\] is 4611686018427387904"),
@@ -459,6 +477,21 @@ def test_batch_size_larger_than_the_data(backend):
         (lambda: optimizers.Adam(eps=0), ValueError, "eps is 0"),
         (lambda: losses.MeanSquaredError(reduction="man"), ValueError, "reduction is 'man'.*did you mean 'mean'"),
         (lambda: losses.BinaryCrossEntropy(from_logits="yes"), ValueError, "from_logits is 'yes'"),
+        (lambda: layers.Rescaling(np.nan), ValueError, "scale is nan; it must be finite"),
+        (lambda: layers.Rescaling(1, offset="one"), TypeError, "offset is 'one'; it must be a number"),
+        (lambda: layers.RandomFlip("sideways"), ValueError, "mode is 'sideways'; it must be one of horizontal,"),
+        (lambda: layers.RandomFlip("horizontl"), ValueError, "did you mean 'horizontal'"),
+        (lambda: layers.RandomFlip(seed=-1), ValueError, "seed is -1; it must be at least 0"),
+        (lambda: layers.RandomCrop(0, 2), ValueError, "height is 0; it must be at least 1"),
+        (lambda: layers.RandomCrop(2, 1.5), TypeError, "width is 1.5; it must be an integer"),
+        (lambda: layers.RandomTranslation(1.5, 0), ValueError, r"height_factor is 1.5; it must be in \[0, 1\]"),
+        (lambda: layers.RandomTranslation(-0.1, 0), ValueError, "height_factor is -0.1"),
+        (lambda: layers.RandomTranslation(0, (0.1, -0.1)), ValueError, r"width_factor is \(0.1, -0.1\); the first"),
+        (lambda: layers.RandomTranslation(0, (0, 1, 2)), ValueError, r"width_factor is \(0, 1, 2\); it must be a num"),
+        (lambda: layers.RandomTranslation((-2, 0), 0), ValueError, r"height_factor\[0\] is -2; it must be in \[-1, "),
+        (lambda: layers.RandomTranslation("far", 0), TypeError, "height_factor is 'far'; it must be a number"),
+        (lambda: layers.RandomTranslation(0, 0, "mirror"), ValueError, "fill_mode is 'mirror'; it must be one of"),
+        (lambda: layers.RandomTranslation(0, 0, fill_value=np.inf), ValueError, "fill_value is inf; it must be finite"),
         # integers beyond what floats hold, or hold exactly
         (lambda: optimizers.SGD(lr=10**400), ValueError, r"lr is 10*; it must be in \(0, inf\)"),
         (lambda: layers.Activation("leaky_relu", alpha=10**400), ValueError, "alpha is 10*; it must be a finite"),

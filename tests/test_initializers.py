@@ -9,7 +9,7 @@ from _arrays import assert_same_bits
 
 from fastbp import Dense, Sequential, initializers, load_model
 
-SHAPES = [(1, 1), (7, 3), (3, 7), (64, 32), (5,), (3, 4, 6)]
+SHAPES = [(1, 1), (7, 3), (3, 7), (64, 32), (5,), (3, 4, 6), (5, 3, 2, 4)]
 
 
 def truncated(rng, shape, mean, std):
@@ -17,6 +17,16 @@ def truncated(rng, shape, mean, std):
     while (far := np.abs(z) > 2).any():
         z[far] = rng.standard_normal(np.count_nonzero(far))
     return mean + std * z
+
+
+def n_in(s):
+    """Return how many numbers lead to one output, of a convolution's weights too, as in Keras."""
+    return {1: lambda: s[0], 2: lambda: s[0], 3: lambda: s[0] * s[1], 4: lambda: s[0] * s[1] * s[2]}[len(s)]()
+
+
+def both(s):
+    """Return n_in + n_out."""
+    return n_in(s) + {1: lambda: s[0], 2: lambda: s[1], 3: lambda: s[0] * s[2], 4: lambda: s[0] * s[1] * s[3]}[len(s)]()
 
 
 #: Each initializer with the plain NumPy expression it stands for.
@@ -32,12 +42,12 @@ EXPRESSIONS = {
     "RandomNormal(mean=1.0, std=3.0)": lambda rng, s: rng.normal(1, 3, s),
     "TruncatedNormal()": lambda rng, s: truncated(rng, s, 0.0, 0.05),
     "TruncatedNormal(mean=1.0, std=3.0)": lambda rng, s: truncated(rng, s, 1.0, 3.0),
-    "GlorotUniform()": lambda rng, s: rng.uniform(-math.sqrt(6 / (s[0] + s[-1])), math.sqrt(6 / (s[0] + s[-1])), s),
-    "GlorotNormal()": lambda rng, s: rng.normal(0, math.sqrt(2 / (s[0] + s[-1])), s),
-    "HeUniform()": lambda rng, s: rng.uniform(-math.sqrt(6 / s[0]), math.sqrt(6 / s[0]), s),
-    "HeNormal()": lambda rng, s: rng.normal(0, math.sqrt(2 / s[0]), s),
-    "LecunUniform()": lambda rng, s: rng.uniform(-math.sqrt(3 / s[0]), math.sqrt(3 / s[0]), s),
-    "LecunNormal()": lambda rng, s: rng.normal(0, math.sqrt(1 / s[0]), s),
+    "GlorotUniform()": lambda rng, s: rng.uniform(-math.sqrt(6 / both(s)), math.sqrt(6 / both(s)), s),
+    "GlorotNormal()": lambda rng, s: rng.normal(0, math.sqrt(2 / both(s)), s),
+    "HeUniform()": lambda rng, s: rng.uniform(-math.sqrt(6 / n_in(s)), math.sqrt(6 / n_in(s)), s),
+    "HeNormal()": lambda rng, s: rng.normal(0, math.sqrt(2 / n_in(s)), s),
+    "LecunUniform()": lambda rng, s: rng.uniform(-math.sqrt(3 / n_in(s)), math.sqrt(3 / n_in(s)), s),
+    "LecunNormal()": lambda rng, s: rng.normal(0, math.sqrt(1 / n_in(s)), s),
 }
 #: Two dimensions or more only.
 ORTHOGONAL = ["Orthogonal()", "Orthogonal(gain=-2.5)"]

@@ -44,6 +44,9 @@ HASHES = {
     "64-128-10 relu, categorical cross-entropy, momentum, float32": (
         "ae0afd1cc14a5df3d67acb6bb7aee0a36b133cb55f9a578c9796ae3d38b895bf"
     ),
+    "LeNet-5 on 28x28x1, softmax cross-entropy, Adam, float32": (
+        "c38c9953c01c1dc8ba7b6c698236dc528cd3e5fd3c276c3180350411ea2b16df"
+    ),
 }
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 every_backend = pytest.mark.parametrize("backend", BACKENDS)
@@ -112,7 +115,9 @@ def test_software_fma_is_said_once():
     assert found.count("without fused multiply-add") == 1 == len(found.splitlines())
 
 
-@every_network
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * ("LeNet" in name)) for name in HASHES]
+)
 def test_one_hash_for_the_definition(name):
     assert TRIALS[name].train("numpy") == HASHES[name]
 

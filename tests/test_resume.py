@@ -14,7 +14,21 @@ import numpy as np
 import pytest
 from _arrays import BACKENDS, SEED, assert_same_bits
 
-from fastbp import BatchNorm, Callback, Dense, Dropout, Sequential, checkpoint, load_model, optimizers
+from fastbp import (
+    BatchNorm,
+    Callback,
+    Dense,
+    Dropout,
+    Flatten,
+    RandomCrop,
+    RandomFlip,
+    RandomTranslation,
+    Reshape,
+    Sequential,
+    checkpoint,
+    load_model,
+    optimizers,
+)
 from fastbp.callbacks import CSVLogger, EarlyStopping, LambdaCallback, ModelCheckpoint, ReduceLROnPlateau
 from fastbp.io import FileFormatError, load_arrays, save_arrays
 from fastbp.schedules import CosineDecayRestarts, ExponentialDecay, WarmUp
@@ -79,6 +93,11 @@ RUNS = {
     "step sizes": ({"optimizer": optimizers.Rprop}, list, {}),
     "decay apart": ({"optimizer": lambda lr: optimizers.AMSGrad(lr, weight_decay=0.1, decay_biases=False)}, list, {}),
     "statistics and streams": ({"hidden": lambda: [BatchNorm(), Dropout(0.3), Dropout(0.3, seed=1)]}, list, {}),
+    "images": (
+        {"units": 12, "hidden": lambda: [
+            Reshape((3, 2, 2)), RandomFlip(), RandomTranslation(0.4, 0.5), RandomCrop(2, 1, seed=1), Flatten(),
+        ]}, list, {},
+    ),
     "in order": ({}, list, {"shuffle": False, "validation_freq": 3}),
     "batch hooks": (
         {"lr": ExponentialDecay(0.1, 5, 0.9)},

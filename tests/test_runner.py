@@ -1,5 +1,6 @@
 """The runner: Ctrl-C, progress, threads, and not one allocation a step."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -477,12 +478,17 @@ def shim(tmp_path_factory):
     return str(library)
 
 
-@pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "mse"])
-@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize(
+    ("loss", "shuffle", "net"),
+    [
+        *itertools.product(["sparse_categorical_crossentropy", "mse"], [True, False], ["dense"]),
+        ("sparse_categorical_crossentropy", True, "images"),
+    ],
+)
 @compiled
-def test_no_allocation_per_step(backend, shuffle, loss, shim):
+def test_no_allocation_per_step(backend, shuffle, loss, net, shim):
     """Count what is allocated within the epoch's one call; only the BLAS may allocate, for it is not ours."""
-    labels = loss.startswith("sparse")
+    labels, images = loss.startswith("sparse"), net == "images"
     output = script(f"""
         import ctypes, tracemalloc
         shim = ctypes.CDLL({shim!r})
@@ -510,8 +516,13 @@ def test_no_allocation_per_step(backend, shuffle, loss, shim):
                 return status
 
         counts = []
-        model = fastbp.Sequential([fastbp.Dense(64, activation="relu"), fastbp.Dense(3)], input_shape=8, seed=0)
-        model.compile("adam", {loss!r}, metrics={["accuracy"] if labels else []!r}, backend={backend!r})
+        first = [fastbp.Dense(64, activation="relu")]
+        if {images}:
+            first = [fastbp.Reshape((4, 2, 1)), fastbp.Conv2D(5, 2, padding="same", activation="relu"),
+                     fastbp.Conv2D(4, 2, padding="same"), fastbp.MaxPooling2D(2), fastbp.Flatten()]
+        model = fastbp.Sequential([*first, fastbp.Dense(3)], input_shape=8, seed=0)
+        model.compile("adam", {loss!r}, metrics={["accuracy"] if labels else []!r}, backend={backend!r},
+                      numerics={"portable" if images else "numpy"!r})
         x, y = data_of(6405)
         y = y if {labels} else np.eye(3)[y]
         for rows in (32, 3200, 6400, 3205, 6405):

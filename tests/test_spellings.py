@@ -22,13 +22,21 @@ from fastbp.spellings import ARGUMENTS, ATTRIBUTES, CLASSES, DEFAULTS, MODULES, 
 NEEDED = {
     "Activation": {"activation": "relu"}, "AlphaDropout": {"rate": 0.5}, "CosineDecay": {"lr": 0.5, "decay_steps": 9},
     "CosineDecayRestarts": {"lr": 0.5, "first_decay_steps": 9}, "Dense": {"units": 2}, "Dropout": {"rate": 0.5},
+    **{name: {"filters": 2, "kernel_size": 3} for name in (
+        "Conv1D", "Conv2D", "Conv1DTranspose", "Conv2DTranspose", "SeparableConv1D", "SeparableConv2D",
+    )},
+    "DepthwiseConv1D": {"kernel_size": 3}, "DepthwiseConv2D": {"kernel_size": 3}, "SpatialDropout1D": {"rate": 0.5},
+    "SpatialDropout2D": {"rate": 0.5},
     "Embedding": {"input_dim": 7, "output_dim": 2}, "GaussianNoise": {"stddev": 0.1},
     "ModelCheckpoint": {"filepath": "m.npz"}, "PolynomialDecay": {"lr": 0.5, "decay_steps": 9},
+    "RandomCrop": {"height": 2, "width": 3}, "RandomTranslation": {"height_factor": 0.1, "width_factor": 0.2},
+    "Rescaling": {"scale": 0.5},
     "Reshape": {"target_shape": -1},
 }  # fmt: skip
 #: What an argument may be, and is not by default.
 VALUES = {
     "activation": None, "alpha": 0.3, "alpha_initializer": 0.5, "beta": 2.5, "beta1": 0.7, "beta2": 0.6,
+    "dilation_rate": 2, "filters": 3, "groups": 4, "interpolation": "bilinear", "pool_size": 3, "size": 3, "strides": 4,
     "class_weight": [1.0, 2.0], "end_lr": 0.2, "eps": 1e-2, "grow": 1.5, "high": 0.5, "ignore_index": -1,
     "input_dim": 5, "input_shape": 3, "low": -0.5, "lr": 0.25, "max_step": 9.0, "min_step": 1e-4, "output_dim": 3,
     "rate": 0.25, "rho": 0.5, "shrink": 0.4, "std": 0.3, "threshold": 0.25, "units": 5, "use_bias": False, "value": 2.0,
@@ -162,8 +170,11 @@ def test_arguments_of_methods(row, tmp_path):
 def test_attributes(row):
     model = Sequential([Dense(2)], input_shape=3, seed=0)
     model.compile("adam", "mse")
-    owners = {"Model": model, "Optimizer": model.optimizer, "fastbp": fastbp}
-    owner = owners.get(row.of, model.layers[0])
+    owners = {"Model": model, "Optimizer": model.optimizer, "fastbp": fastbp, "Layer": model.layers[0]}
+    if (owner := owners.get(row.of)) is None:
+        owner = getattr(layers, row.of)(**NEEDED[row.of])
+        shape = (5,) * (2 if "1D" in row.of else 3) if "Conv" in row.of else 3
+        Sequential([owner], input_shape=shape, seed=0).build()
     assert row.theirs not in dir(owner) and bool(row.own) != bool(row.advice)
     if row.own:
         value = np.multiply(getattr(owner, row.theirs), 0.5)
@@ -346,7 +357,8 @@ def test_objects_of_other_libraries_lead_on(monkeypatch):
         (lambda: model.add(thing("Linear", "torch.nn")), r"layer 1 is Linear; .*PyTorch's Linear\(n_in, n_out\) is"),
         (lambda: Dense(1, activation=thing("SiLU", "torch.nn")), "SiLU; it must be .*: write 'silu'$"),
         (lambda: model.add(thing("Dense", "keras.src")), r"of Keras: fastbp has layers of its own, such as Dense\("),
-        (lambda: model.add(thing("Conv2D", "keras.src")), "Conv2D; it must be a Layer: there are no convolutions$"),
+        (lambda: model.add(thing("Conv2D", "keras.src")), r"of Keras: fastbp has layers of its own, such as Conv2D\("),
+        (lambda: model.add(thing("Conv2d", "torch.nn")), r"PyTorch's Conv2d\(n_in, n_out, k\) is Conv2D\(n_out, k\)"),
         (lambda: model.add(thing("Attention", "keras.src")), "of Keras: fastbp has layers of its own$"),
     ):
         with pytest.raises(TypeError, match=message):
@@ -434,6 +446,7 @@ def test_defaults():
 
 #: Whose defaults differ in spelling only, or as `DIFFERENCES` says: an argument, or a class with one.
 EXPLAINED = {
+    "padding", "strides", "dilation_rate", "pool_size", "size", "cropping",
     "reduction", "from_logits", "name", "betas", "mode", "Precision threshold", "Recall threshold", "F1Score threshold",
     "F1Score average", "FBetaScore threshold", "FBetaScore average", "Lion weight_decay", "RMSNorm eps",
 }  # fmt: skip

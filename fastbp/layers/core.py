@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, cast
 
 from .. import constraints, initializers, regularizers
+from ..checks import as_shape
 from ..kernels import names_called
 from ..kernels.table import TABLE
 from ..naming import foreign, own_name
@@ -159,7 +160,7 @@ class Activation(_OfRow):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
-        return {**self.choice(), **_configs(self, "activity_regularizer"), **super().get_config()}
+        return {**self.choice(), **configs(self, "activity_regularizer"), **super().get_config()}
 
     def choice(self) -> dict[str, Any]:
         """Return which function this is, as plain data.
@@ -177,7 +178,7 @@ class Activation(_OfRow):
         return {"activation": self.activation, **self._expressions(), **self.attributes}
 
 
-def _configs(layer: Layer, *names: str) -> dict[str, Any]:
+def configs(layer: Layer, *names: str) -> dict[str, Any]:
     """Return the configs of those regularizers and constraints that a layer has."""
     return {name: getattr(layer, name).get_config() for name in names if getattr(layer, name) is not None}
 
@@ -483,7 +484,7 @@ class Dense(Layer):
             "use_bias": self.use_bias,
             "kernel_initializer": self.kernel_initializer.get_config(),
             "bias_initializer": self.bias_initializer.get_config(),
-            **_configs(self, *named),
+            **configs(self, *named),
             **super().get_config(),
         }
 
@@ -491,7 +492,7 @@ class Dense(Layer):
 class PReLU(Layer):
     """A relu whose slope below 0 is learned [1]_: ``y = x if x > 0 else alpha * x``, with an alpha for each input.
 
-    Of rows of several dimensions each element has its own, as in Keras without ``shared_axes``.
+    Of rows of several dimensions each element has its own, as in Keras, or with `shared_axes` each channel.
 
     Parameters
     ----------
@@ -499,11 +500,15 @@ class PReLU(Layer):
         For `alpha`. The paper's and PyTorch's 0.25; Keras has "zeros".
     input_shape : int or tuple of int, optional
     name : str, optional
+    shared_axes : sequence of int, optional
+        All axes of a row but the last, the channels, which count from 1: ``[1, 2]`` of images, as in Keras. Then there
+        is one alpha for each channel, as in the paper and as PyTorch's ``PReLU(channels)`` has it.
 
     Attributes
     ----------
     alpha : ndarray
-        Of the shape of one row. `dalpha` is its gradient. The derivative of y by x at 0 is alpha.
+        Of the shape of one row; shared axes have length 1. `dalpha` is its gradient. The derivative of y by x at 0 is
+        alpha.
 
     References
     ----------
@@ -524,21 +529,30 @@ class PReLU(Layer):
         alpha_initializer: float | str | Initializer = 0.25,
         input_shape: int | tuple[int, ...] | None = None,
         name: str | None = None,
+        shared_axes: tuple[int, ...] | list[int] | None = None,
     ) -> None:
         super().__init__(input_shape, name)
         if isinstance(alpha_initializer, (int, float)):
             alpha_initializer = initializers.Constant(alpha_initializer)
         self.alpha_initializer = initializers.get(alpha_initializer)
+        self.shared_axes = as_shape(shared_axes, "shared_axes") or None
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return `alpha` and the same shape."""
-        return [ParameterSpec("alpha", input_shape, self.alpha_initializer)], input_shape
+        shape = input_shape
+        if self.shared_axes is not None:
+            if sorted(self.shared_axes) != [*range(1, len(input_shape))]:
+                allowed = tuple(range(1, len(input_shape)))
+                what = f"{self.name}: shared_axes is {self.shared_axes}; of rows of shape {input_shape} it must be"
+                raise ValueError(f"{what} {allowed or None}, all axes but the last")
+            shape = (1,) * len(self.shared_axes) + input_shape[-1:]
+        return [ParameterSpec("alpha", shape, self.alpha_initializer)], input_shape
 
     def emit(
         self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
     ) -> tuple[Buffer, Backward]:
         """Add ``y = x if x > 0 else alpha * x``."""
-        rows = x.matrix(1)
+        rows = x.matrix(1 if self.shared_axes is None else -1)
         n = rows.shape[1]
         alpha = weights["alpha"].reshaped((n,))
         y = program.call("prelu_forward", rows, alpha, layer=self.name)
@@ -547,14 +561,15 @@ class PReLU(Layer):
             if not gradients and not need_dx:
                 return None
             into = {f"d{name}": gradient.reshaped((n,)) for name, gradient in gradients.items()}
-            dx, _ = program.call("prelu_backward", dy.matrix(1), rows, alpha, layer=self.name, into=into)
+            dx, _ = program.call("prelu_backward", dy.reshaped(rows.shape), rows, alpha, layer=self.name, into=into)
             return dx.reshaped(x.shape)
 
         return y.reshaped(x.shape), backward
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
-        return {"alpha_initializer": self.alpha_initializer.get_config(), **super().get_config()}
+        shared = {} if self.shared_axes is None else {"shared_axes": list(self.shared_axes)}
+        return {"alpha_initializer": self.alpha_initializer.get_config(), **shared, **super().get_config()}
 
 
 class GLU(Layer):

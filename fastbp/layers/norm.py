@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from .. import initializers
-from ..checks import number
+from ..checks import integer, number
 from .base import Layer, ParameterSpec, features
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..program import Buffer, Program
     from .base import Backward
 
-__all__ = ["BatchNorm", "LayerNorm", "RMSNorm"]
+__all__ = ["BatchNorm", "GroupNorm", "LayerNorm", "RMSNorm"]
 
 
 def _check_no_size(name: str, value: Any) -> None:
@@ -142,6 +142,101 @@ class RMSNorm(_RowNorm):
         super().__init__(eps, input_shape, name)
 
 
+class GroupNorm(Layer):
+    """Groups of channels of each row less their mean, over their standard deviation, then scaled and shifted [1]_.
+
+    The last axis, the channels, is cut into groups; mean and variance (of n, not n - 1) are over all positions of a row
+    and the channels of a group, so that no row depends on its batch. One group is a `LayerNorm` over all of an image,
+    as many groups as channels are instance norm [2]_.
+
+    Parameters
+    ----------
+    groups : int
+        It must divide the number of channels.
+    eps : float
+        Positive. PyTorch's 1e-5, as of `LayerNorm`; Keras has 1e-3.
+    input_shape : int or tuple of int, optional
+    name : str, optional
+
+    Attributes
+    ----------
+    gamma, beta : ndarray, shape (channels,)
+        They begin as ones and zeros. `dgamma` and `dbeta` are their gradients.
+
+    References
+    ----------
+    .. [1] Wu & He 2018, ECCV
+    .. [2] Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> model = fastbp.Sequential([fastbp.layers.GroupNorm(2)], input_shape=(2, 4))
+    >>> model.predict([[[1, 3, 10, 20], [3, 1, 20, 10]]]).round(3)
+    array([[[-1.,  1., -1.,  1.],
+            [ 1., -1.,  1., -1.]]], dtype=float32)
+    """
+
+    parameters = ("gamma", "beta")
+
+    def __init__(
+        self,
+        groups: int = 32,
+        eps: float = 1e-5,
+        input_shape: int | tuple[int, ...] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(input_shape, name)
+        _check_no_size("eps", eps)
+        self.groups = integer("groups", groups, 1)
+        self.eps = number("eps", eps, 0, math.inf, closed_low=False)
+
+    def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
+        """Return the parameters and the same shape."""
+        n = features(f"{self.name}: GroupNorm", input_shape)
+        if n % self.groups:
+            whole = f"{n} channels of rows of shape {input_shape}"
+            raise ValueError(f"{self.name}: groups is {self.groups}; it must divide the {whole}")
+        gamma = ParameterSpec("gamma", (n,), initializers.Ones())
+        beta = ParameterSpec("beta", (n,), initializers.Zeros())
+        return [gamma, beta], input_shape
+
+    def emit(
+        self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
+    ) -> tuple[Buffer, Backward]:
+        """Add the normalisation of each group, for which its channels are moved together, and the scale and shift."""
+        positions, groups, channels = math.prod(x.shape[1:-1]), self.groups, x.shape[-1]
+        by_position = x.shape[0], positions, groups, channels // groups
+        by_group = x.shape[0], groups, positions, channels // groups
+        rows = x.shape[0] * groups, positions * (channels // groups)
+        options: dict[str, Any] = {"layer": self.name, "eps": self.eps}
+        apart = positions > 1 and groups > 1
+
+        def moved(buffer: Buffer, shape: tuple[Any, ...]) -> Any:
+            return program.call("swap_axes", buffer.reshaped(shape), layer=self.name) if apart else buffer
+
+        normal, inverse = program.call("layer_norm_forward", moved(x, by_position).reshaped(rows), **options)
+        scaled = moved(normal, by_group).reshaped(x.matrix().shape)
+        y = program.call("affine_forward", scaled, weights["gamma"], weights["beta"], layer=self.name)
+
+        def backward(dy, need_dx):
+            if not gradients and not need_dx:
+                return None
+            into = {f"d{name}": gradient for name, gradient in gradients.items()}
+            d, *_ = program.call("affine_backward", dy.matrix(), scaled, weights["gamma"], layer=self.name, into=into)
+            if not need_dx:
+                return None
+            d = moved(d, by_position).reshaped(rows)
+            dx = program.call("layer_norm_backward", d, normal, inverse, **options)
+            return moved(dx, by_group).reshaped(x.shape)
+
+        return y.reshaped(x.shape), backward
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"groups": self.groups, "eps": self.eps, **super().get_config()}
+
+
 class BatchNorm(Layer):
     """Each column of a batch less its mean, over its standard deviation, then scaled and shifted [1]_.
 
@@ -239,6 +334,8 @@ class BatchNorm(Layer):
         options: dict[str, Any] = {"layer": self.name, "eps": self.eps}
         use_batch_statistics = program.training and self.trainable
         rows = x.matrix()
+        if use_batch_statistics and self.center and self.scale:
+            return self._emit_at_once(program, x, weights, gradients)
         if use_batch_statistics:
             normal, inverse, *statistics = program.call("batch_norm_forward", rows, **options)
             program.later(lambda: self._average(program, moving, statistics))
@@ -262,6 +359,26 @@ class BatchNorm(Layer):
                 dx = program.call("batch_norm_backward", dy, normal, inverse, **options)
             else:
                 dx = program.call("scale_forward", dy, inverse, layer=self.name)
+            return dx.reshaped(x.shape)
+
+        return y.reshaped(x.shape), backward
+
+    def _emit_at_once(
+        self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
+    ) -> tuple[Buffer, Backward]:
+        """Add all of it as one call, where it has a scale and a shift: an array of images passes few times."""
+        options: dict[str, Any] = {"layer": self.name, "eps": self.eps}
+        rows, own = x.matrix(), [weights[name] for name in self.parameters]
+        y, inverse, mean, variance = program.call("batch_norm_affine_forward", rows, *own, **options)
+        program.later(lambda: self._average(program, [weights[name] for name in self.statistics], [mean, variance]))
+
+        def backward(dy, need_dx):
+            if not gradients and not need_dx:
+                return None
+            into = {f"d{name}": gradient for name, gradient in gradients.items()}
+            dx, *_ = program.call(
+                "batch_norm_affine_backward", dy.matrix(), rows, *own, inverse, mean, into=into, **options
+            )
             return dx.reshaped(x.shape)
 
         return y.reshaped(x.shape), backward

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..checks import integer, number
 from .base import Layer
+from .windows import spatial
 
 if TYPE_CHECKING:
     from typing import Any
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from ..program import Buffer, Program
     from .base import Backward, ParameterSpec
 
-__all__ = ["AlphaDropout", "Dropout", "GaussianNoise"]
+__all__ = ["AlphaDropout", "Dropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D"]
 
 
 class _Random(Layer):
@@ -42,7 +43,7 @@ class _Random(Layer):
         options = {self.amount: getattr(self, self.amount)}
         if not program.training or options[self.amount] == 0:
             return x, lambda dy, need_dx: dy if need_dx else None
-        u, _ = program.call("uniform", x, weights["generator"], layer=self.name)
+        u = self._draw(program, x, weights["generator"])
         y = program.call(forward_kernel, x, u, layer=self.name, **options)
 
         def backward(dy, need_dx):
@@ -51,6 +52,12 @@ class _Random(Layer):
             return program.call(backward_kernel, dy, u, layer=self.name, **options)
 
         return y, backward
+
+    def _draw(self, program: Program, x: Buffer, generator: Buffer) -> Buffer:
+        """Add what makes a random number for each element."""
+        u: Buffer
+        u, _ = program.call("uniform", x, generator, layer=self.name)
+        return u
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
@@ -105,6 +112,84 @@ class Dropout(_Dropping):
     """
 
     kernels = "dropout_forward", "dropout_backward"
+
+
+class _SpatialDropout(_Dropping):
+    kernels = "dropout_forward", "dropout_backward"
+    axes = 2
+
+    def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
+        """Return no parameters and the same shape."""
+        spatial(f"{self.name}: {type(self).__name__}", input_shape, self.axes)
+        return super().build(input_shape)
+
+    def _draw(self, program: Program, x: Buffer, generator: Buffer) -> Buffer:
+        channels, positions = x.shape[-1], math.prod(x.shape[1:-1])
+        # an array of the shape of what is drawn, whose numbers are not read
+        rest = (positions - 1) * channels
+        first = program.call("columns_forward", x.matrix(1), layer=self.name, before=0, after=rest) if rest else x
+        u = super()._draw(program, first.reshaped((x.shape[0], channels)), generator)
+        repeated: Buffer = program.call("repeat", u, layer=self.name, times=positions)
+        return repeated.reshaped(x.shape)
+
+
+class SpatialDropout2D(_SpatialDropout):
+    """Sets a share of the channels of an image to 0 in training [1]_, all cells of a channel together.
+
+    ``y = np.where(keep[:, None, None], x / (1 - rate), 0)`` with ``keep = rng.random((len(x), channels), x.dtype) >=
+    rate`` for each batch in turn, of which `Dropout` says more. In evaluation and prediction y is x.
+
+    Parameters
+    ----------
+    rate : float
+        The share that is dropped, in [0, 1).
+    seed : int, optional
+        As for `Dropout`.
+    input_shape : tuple of int, optional
+        (height, width, channels), for the first layer of a model.
+    name : str, optional
+
+    References
+    ----------
+    .. [1] Tompson et al. 2015, CVPR, section 3.2
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> model = fastbp.Sequential([fastbp.layers.SpatialDropout2D(0.5, seed=0)], input_shape=(1, 2, 4))
+    >>> model.compile("sgd", "mse")
+    >>> model.forward(np.ones((1, 1, 2, 4)))
+    array([[[[2., 2., 2., 0.],
+             [2., 2., 2., 0.]]]], dtype=float32)
+    """
+
+
+class SpatialDropout1D(_SpatialDropout):
+    """Sets a share of the channels of a sequence to 0 in training, all steps of a channel together.
+
+    As `SpatialDropout2D`.
+
+    Parameters
+    ----------
+    rate : float
+        The share that is dropped, in [0, 1).
+    seed : int, optional
+        As for `Dropout`.
+    input_shape : tuple of int, optional
+        (steps, channels), for the first layer of a model.
+    name : str, optional
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> model = fastbp.Sequential([fastbp.layers.SpatialDropout1D(0.5, seed=0)], input_shape=(2, 4))
+    >>> model.compile("sgd", "mse")
+    >>> model.forward(np.ones((1, 2, 4)))
+    array([[[2., 2., 2., 0.],
+            [2., 2., 2., 0.]]], dtype=float32)
+    """
+
+    axes = 1
 
 
 class AlphaDropout(_Dropping):

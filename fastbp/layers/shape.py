@@ -1,4 +1,4 @@
-"""Layers that give rows another shape, or take a part of them."""
+"""Layers that give rows another shape, take a part of them, or make them longer."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import operator
 from math import prod
 from typing import TYPE_CHECKING
 
-from ..checks import as_shape, integer
+from ..checks import as_shape, check_name, integer
 from .base import Layer, features
+from .windows import as_pairs, each, spatial
 
 if TYPE_CHECKING:
     from typing import Any
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
 
     from ..program import Buffer, Program
     from .base import Backward, ParameterSpec
+    from .windows import Pairs
 
-__all__ = ["Flatten", "Permute", "RepeatVector", "Reshape", "Slice"]
+__all__ = [
+    "Cropping1D", "Cropping2D", "Flatten", "Permute", "RepeatVector", "Reshape", "Slice", "UpSampling1D",
+    "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D",
+]  # fmt: skip
 
 
 def as_axis(name: str, axis: Any) -> int:
@@ -301,3 +306,314 @@ class Slice(Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
         return {"start": self.start, "stop": self.stop, **super().get_config()}
+
+
+class _Edges(Layer):
+    """What adds to or takes from the ends of the axes of an image."""
+
+    axes = 2
+    #: What is given, and the kernels that do it and undo it.
+    argument: str
+    kernels: tuple[str, str]
+
+    def __init__(self, edges: Any, input_shape: int | tuple[int, ...] | None, name: str | None) -> None:
+        super().__init__(input_shape, name)
+        setattr(self, self.argument, as_pairs(self.argument, edges, self.axes))
+
+    @property
+    def _pairs(self) -> Pairs:
+        pairs: Pairs = getattr(self, self.argument)
+        return pairs
+
+    def _copies(self, shape: tuple[Any, ...]) -> list[tuple[Any, int, dict[str, Any]]]:
+        """Return for each axis with edges, the last first, how it lies in what was left: rows and columns."""
+        lengths, found = [*shape], []
+        for k in range(self.axes, 0, -1):
+            before, after = self._pairs[k - 1]
+            n = prod(lengths[k + 1 :])
+            if before or after:
+                found.append((prod(lengths[:k]), lengths[k] * n, {"before": before * n, "after": after * n}))
+            lengths[k] = self._length(lengths[k], before + after)
+        return found
+
+    def _length(self, n: int, edges: int) -> int:
+        raise NotImplementedError
+
+    def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
+        """Return no parameters and the shape with its other lengths."""
+        what = f"{self.name}: {type(self).__name__}"
+        sizes = spatial(what, input_shape, self.axes)
+        lengths = [self._length(n, sum(pair)) for n, pair in zip(sizes, self._pairs, strict=True)]
+        if min(lengths) < 1:
+            raise ValueError(f"{what}: {self.argument} is {self._pairs}; it leaves nothing of rows of {input_shape}")
+        return [], (*lengths, input_shape[-1])
+
+    def emit(
+        self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
+    ) -> tuple[Buffer, Backward]:
+        """Add a copy for each axis that has edges."""
+        _, shape = self.build(x.shape[1:])
+        forward, reverse = self.kernels
+        copies, y, made = self._copies(x.shape), x, []
+        for rows, columns, edges in copies:
+            y = program.call(forward, y.reshaped((rows, columns)), layer=self.name, **edges)
+            made.append(y.shape)
+
+        def backward(dy, need_dx):
+            if not need_dx:
+                return None
+            for lengths, (_, _, edges) in zip(made[::-1], copies[::-1], strict=True):
+                dy = program.call(reverse, dy.reshaped(lengths), layer=self.name, **edges)
+            return dy.reshaped(x.shape)
+
+        return y.reshaped((x.shape[0], *shape)), backward
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        pairs = [list(pair) for pair in self._pairs]
+        return {self.argument: pairs if self.axes > 1 else pairs[0], **super().get_config()}
+
+
+class _ZeroPadding(_Edges):
+    argument, kernels = "padding", ("columns_backward", "columns_forward")
+
+    def _length(self, n: int, edges: int) -> int:
+        return n + edges
+
+
+class _Cropping(_Edges):
+    argument, kernels = "cropping", ("columns_forward", "columns_backward")
+
+    def _length(self, n: int, edges: int) -> int:
+        return n - edges
+
+
+class ZeroPadding2D(_ZeroPadding):
+    """Zeros around an image (height, width, channels).
+
+    Parameters
+    ----------
+    padding : int, (int, int) or ((int, int), (int, int))
+        How many on all sides; for height and width; or ((top, bottom), (left, right)).
+    input_shape : tuple of int, optional
+    name : str, optional
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> model = fastbp.Sequential([fastbp.layers.ZeroPadding2D(((0, 1), (2, 0)))], input_shape=(1, 2, 1))
+    >>> model.predict(np.ones((1, 1, 2, 1)))[0, :, :, 0]
+    array([[0., 0., 1., 1.],
+           [0., 0., 0., 0.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        padding: int | tuple[Any, ...] = 1,
+        input_shape: int | tuple[int, ...] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(padding, input_shape, name)
+
+
+class ZeroPadding1D(_ZeroPadding):
+    """Zeros before and behind a sequence (steps, channels).
+
+    Parameters
+    ----------
+    padding : int or (int, int)
+        How many at both ends, or (before, behind).
+    input_shape : tuple of int, optional
+    name : str, optional
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> model = fastbp.Sequential([fastbp.layers.ZeroPadding1D((2, 1))], input_shape=(2, 1))
+    >>> model.predict(np.ones((1, 2, 1))).ravel()
+    array([0., 0., 1., 1., 0.], dtype=float32)
+    """
+
+    axes = 1
+
+    def __init__(
+        self,
+        padding: int | tuple[int, int] = 1,
+        input_shape: int | tuple[int, ...] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(padding, input_shape, name)
+
+
+class Cropping2D(_Cropping):
+    """An image (height, width, channels) without its edges, whose gradient is 0.
+
+    Parameters
+    ----------
+    cropping : int, (int, int) or ((int, int), (int, int))
+        How many cells are cut off on all sides; for height and width; or ((top, bottom), (left, right)).
+    input_shape : tuple of int, optional
+    name : str, optional
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> model = fastbp.Sequential([fastbp.layers.Cropping2D(((1, 0), (0, 2)))], input_shape=(2, 4, 1))
+    >>> model.predict(np.arange(8).reshape(1, 2, 4, 1)).ravel()
+    array([4., 5.], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        cropping: int | tuple[Any, ...] = 0,
+        input_shape: int | tuple[int, ...] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(cropping, input_shape, name)
+
+
+class Cropping1D(_Cropping):
+    """A sequence (steps, channels) without its ends, whose gradient is 0.
+
+    Parameters
+    ----------
+    cropping : int or (int, int)
+        How many steps are cut off at both ends, or (before, behind).
+    input_shape : tuple of int, optional
+    name : str, optional
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> model = fastbp.Sequential([fastbp.layers.Cropping1D((1, 0))], input_shape=(3, 1))
+    >>> model.predict(np.reshape([1, 2, 3], (1, 3, 1))).ravel()
+    array([2., 3.], dtype=float32)
+    """
+
+    axes = 1
+
+    def __init__(
+        self,
+        cropping: int | tuple[int, int] = 1,
+        input_shape: int | tuple[int, ...] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(cropping, input_shape, name)
+
+
+class _UpSampling(Layer):
+    axes = 2
+    interpolation = "nearest"
+
+    def __init__(
+        self,
+        size: int | tuple[int, ...] = 2,
+        input_shape: int | tuple[int, ...] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(input_shape, name)
+        self.size = each("size", size, self.axes)
+
+    def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
+        """Return no parameters and the shape with its other lengths."""
+        sizes = spatial(f"{self.name}: {type(self).__name__}", input_shape, self.axes)
+        return [], (*(n * times for n, times in zip(sizes, self.size, strict=True)), input_shape[-1])
+
+    def emit(
+        self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
+    ) -> tuple[Buffer, Backward]:
+        """Add a call for each axis: a repetition, whose gradient is the sum over it, or what makes cells between."""
+        _, shape = self.build(x.shape[1:])
+        nearest, (forward, reverse) = self.interpolation == "nearest", _ENLARGING[self.interpolation]
+        y, made, lengths = x, [], [*x.shape]
+        options: dict[str, Any]
+        for k in range(self.axes, 0, -1):
+            times = self.size[k - 1]
+            if times > 1:
+                before, n = prod(lengths[:k]), prod(lengths[k + 1 :])
+                there = (before * lengths[k], n) if nearest else (before, lengths[k], n)
+                options = {"times" if nearest else "factor": times}
+                y = program.call(forward, y.reshaped(there), layer=self.name, **options)
+                made.append((y.shape, {} if nearest else options))
+            lengths[k] *= times
+
+        def backward(dy, need_dx):
+            if not need_dx:
+                return None
+            for there, options in made[::-1]:
+                dy = program.call(reverse, dy.reshaped(there), layer=self.name, **options)
+            return dy.reshaped(x.shape)
+
+        return y.reshaped((x.shape[0], *shape)), backward
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"size": list(self.size), **super().get_config()}
+
+
+#: What enlarges an axis, and its gradient.
+_ENLARGING = {"nearest": ("repeat", "sum_axis"), "bilinear": ("interpolate_forward", "interpolate_backward")}
+
+
+class UpSampling2D(_UpSampling):
+    """An image (height, width, channels) several times as large: each cell as a block, or with cells between.
+
+    Parameters
+    ----------
+    size : int or (int, int)
+        How many times as high and wide the image becomes.
+    interpolation : {"nearest", "bilinear"}
+        Whether cells are repeated, or cells between them lie between their values too, first along the width. As in
+        Keras, and in PyTorch without ``align_corners``, a cell is as wide as what becomes of it: cell i of the output
+        is at ``(i + 0.5) / size - 0.5``, and what is beyond the first and the last cell has their values.
+    input_shape : tuple of int, optional
+    name : str, optional
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> model = fastbp.Sequential([fastbp.layers.UpSampling2D((1, 2))], input_shape=(2, 2, 1))
+    >>> model.predict(np.reshape([1, 2, 3, 4], (1, 2, 2, 1)))[0, :, :, 0]
+    array([[1., 1., 2., 2.],
+           [3., 3., 4., 4.]], dtype=float32)
+    >>> smooth = fastbp.layers.UpSampling2D((1, 2), interpolation="bilinear")
+    >>> fastbp.Sequential([smooth], input_shape=(1, 2, 1)).predict(np.reshape([1, 2], (1, 1, 2, 1))).ravel()
+    array([1.  , 1.25, 1.75, 2.  ], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        size: int | tuple[int, ...] = 2,
+        interpolation: str = "nearest",
+        input_shape: int | tuple[int, ...] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(size, input_shape, name)
+        check_name("interpolation", interpolation, _ENLARGING)
+        self.interpolation = interpolation
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        config = super().get_config()
+        return {"size": config.pop("size"), "interpolation": self.interpolation, **config}
+
+
+class UpSampling1D(_UpSampling):
+    """Each step of a sequence (steps, channels) several times.
+
+    Parameters
+    ----------
+    size : int
+        How many times as long the sequence becomes.
+    input_shape : tuple of int, optional
+    name : str, optional
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> model = fastbp.Sequential([fastbp.layers.UpSampling1D(3)], input_shape=(2, 1))
+    >>> model.predict(np.reshape([1, 2], (1, 2, 1))).ravel()
+    array([1., 1., 1., 2., 2., 2.], dtype=float32)
+    """
+
+    axes = 1

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Pass = Callable[[CallList, Container[Buffer]], None]
 
-__all__ = ["PASSES", "fuse_add", "fuse_relu", "join_loss", "share_calls", "sweep_backward"]
+__all__ = ["PASSES", "fuse_add", "fuse_norm", "fuse_relu", "join_loss", "mask_pooled", "share_calls", "sweep_backward"]
 
 # for which layers fewer passes pay: how many outputs they have at most, bytes a row of their inputs, and how many
 # inputs the layer before (portable/sweep.h)
@@ -42,12 +42,12 @@ def _uses(program: CallList) -> dict[Buffer, list[int]]:
 
 
 def fuse_relu(program: CallList, kept: Container[Buffer]) -> None:
-    """Let `dense` apply the relu that follows it, where nobody else reads what lies between."""
+    """Let `dense` and `convolve_bias` apply the relu that follows them, where nobody else reads what lies between."""
     own, uses = _replaceable(program), _uses(program)
     names: dict[Buffer, Buffer] = {}
     gone = set()
     for i, call in enumerate(program.calls):
-        if call.kernel.name != "dense" or call.attributes["relu"]:
+        if call.kernel.name not in ("dense", "convolve_bias") or call.attributes["relu"]:
             continue
         z = call.buffers[-1].root
         at, *others = uses[z][1:] or [i]
@@ -207,5 +207,81 @@ def fuse_add(program: CallList, kept: Container[Buffer]) -> None:
     program.drop(gone, {})
 
 
+def fuse_norm(program: CallList, kept: Container[Buffer]) -> None:
+    """Let normalisation by columns apply what follows it, a scale with a shift and a relu, and go back through that.
+
+    In training the layer makes one call of the first three, whose backward kernel knows where relu was 0; in prediction
+    nobody reads what lies between.
+    """
+    own, inside, calls, uses = _replaceable(program), _inside(program, kept), program.calls, _uses(program)
+    names: dict[Buffer, Buffer] = {}
+    gone: set[int] = set()
+
+    def relu_behind(i: int, z: Buffer) -> int | None:
+        """Return the number of the relu that alone reads z, which call i makes."""
+        j = next((k for k in uses[z.root] if k > i), i)
+        fits = calls[j].kernel.name == "relu_forward" and inside(z, i, j) and own(calls[j].buffers[-1])
+        return j if fits else None
+
+    for i, call in enumerate(calls):
+        if call.kernel.name == "normalize":
+            x, mean, variance, normal, inverse = call.buffers
+            j = next((k for k in uses[normal.root] if k > i), i)
+            if calls[j].kernel.name != "affine_forward" or not inside(normal, i, j) or not inside(inverse, i):
+                continue
+            _, gamma, beta, z = calls[j].buffers
+            attributes = {**KERNELS["normalize_affine"].attributes, "eps": call.attributes["eps"]}
+            calls[j] = Call(
+                KERNELS["normalize_affine"], (x, mean, variance, gamma, beta, z), attributes, call.phase, call.layer
+            )
+            gone.add(i)
+            if (relu := relu_behind(j, z)) is not None:
+                attributes["relu"] = 1.0
+                names[calls[relu].buffers[-1].root] = z.root
+                gone.add(relu)
+        elif call.kernel.name == "batch_norm_affine_forward":
+            z, inverse = call.named()["y"], call.named()["inverse"]
+            back = next((k for k in uses[inverse.root] if calls[k].kernel.name == "batch_norm_affine_backward"), None)
+            relu = relu_behind(i, z)
+            if back is None or relu is None:
+                continue
+            y, (d, *others) = calls[relu].buffers[-1], calls[back].buffers
+            at = uses[d.root][0]
+            if calls[at].kernel.name != "relu_backward" or calls[at].buffers[1].root is not y.root:
+                continue
+            if not inside(d, at, back):
+                continue
+            call.attributes["relu"] = calls[back].attributes["relu"] = 1.0
+            calls[back].buffers = (calls[at].buffers[0].reshaped(d.shape), *others)
+            names[y.root] = z.root
+            gone |= {relu, at}
+    program.drop(gone, names)
+
+
+def mask_pooled(program: CallList, kept: Container[Buffer]) -> None:
+    """Go back through a relu behind the pooling that follows it, where there are fewer numbers.
+
+    A window's largest number is positive where the relu passed the cell that it was taken from; else its gradient is 0
+    either way.
+    """
+    inside, calls, uses = _inside(program, kept), program.calls, _uses(program)
+    for i, call in enumerate(calls):
+        if call.kernel.name != "relu_backward":
+            continue
+        d, y, dx = call.buffers
+        back = next((k for k in uses[d.root] if k < i), i)
+        pool = next((k for k in uses[y.root] if calls[k].kernel.name == "max_pool"), None)
+        if pool is None or calls[back].kernel.name != "max_pool_dx" or not inside(d, back, i):
+            continue
+        (x, pooled, index), (dy, taken, images) = calls[pool].buffers, calls[back].buffers
+        made = next((k for k in uses[dy.root] if k < back), back)
+        if x.root is not y.root or taken.root is not index.root or not inside(dy, made, back):
+            continue
+        spread, masked = calls[back], (dy, pooled.reshaped(dy.shape), dy)
+        calls[back] = Call(call.kernel, masked, call.attributes, call.phase, spread.layer)
+        operands = dy, taken, dx.reshaped(images.shape)
+        calls[i] = Call(spread.kernel, operands, spread.attributes, call.phase, call.layer)
+
+
 #: In the order in which they run.
-PASSES: tuple[Pass, ...] = (fuse_relu, share_calls, join_loss, sweep_backward, fuse_add)
+PASSES: tuple[Pass, ...] = (fuse_relu, fuse_norm, mask_pooled, share_calls, join_loss, sweep_backward, fuse_add)
