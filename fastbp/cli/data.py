@@ -6,7 +6,8 @@ import numpy as np
 
 from ..checks import suggest
 
-__all__ = ["Data", "hashes", "load", "load_digits", "weights_of", "without_missing_targets"]
+__all__ = ["Data", "are_arrays", "arrays_of", "files_in", "finite", "hashes", "load", "load_digits", "weights_of",
+           "without_missing_targets"]  # fmt: skip
 
 
 class Data:
@@ -24,7 +25,11 @@ class Data:
         Rows that are there to test on.
     weights : ndarray of float64, shape (rows,) or None
         How much rows count.
+    files : list of str or None
+        Where each row has a file of its own, as images have.
     """
+
+    files = None
 
     def __init__(self, table, y=None, target=None, test=None, weights=None):
         self.table, self.y, self.target, self.test, self.weights = table, y, target, test, weights
@@ -65,6 +70,12 @@ def _kinds(paths):
     return [os.path.splitext(path)[1].lower() for path in paths]
 
 
+def are_arrays(paths, labelled):
+    """Whether files hold arrays: x, and where it must be known what is to be predicted y."""
+    kinds = _kinds(paths)
+    return kinds == [".npz"] or kinds == [".npy", ".npy"] or (kinds == [".npy"] and not labelled)
+
+
 def load(args, labelled=True):
     """Return the rows of the files that are asked for.
 
@@ -81,10 +92,13 @@ def load(args, labelled=True):
     """
     paths, kinds = args.data, _kinds(args.data)
     target = getattr(args, "target", None)
-    if kinds == [".npz"] or kinds == [".npy", ".npy"] or (kinds == [".npy"] and not labelled):
+    if are_arrays(paths, labelled):
         if target is not None:
             raise ValueError(f"--target is {target!r}; it is for tables, and arrays have their targets in y")
         return _arrays(paths, labelled)
+    for path in paths:
+        if os.path.isdir(path):
+            raise ValueError(f"{path} is a folder, and no table; of a folder of images --net lenet makes a model")
     if {".npz", ".npy"} & {*kinds}:
         raise ValueError(
             f"the files are {' '.join(paths)}; they must be one .npz file, two .npy files (x and y) or tables"
@@ -153,19 +167,42 @@ def _too_few(frame, names):
     return TableError(f"{what}, with {source['separator']!r} between cells", way)
 
 
-def _arrays(paths, labelled):
+def arrays_of(paths, labelled):
+    """Return the arrays x, y, x_test and y_test of files, as far as they are there and asked for.
+
+    The first two may be called x_train and y_train.
+
+    Parameters
+    ----------
+    paths : list of str
+        That `are_arrays`.
+    labelled : bool
+        Whether y is needed; without it x alone is taken.
+
+    Returns
+    -------
+    dict of str to ndarray
+    """
     if len(paths) == 2:
         arrays = {"x": _load_numpy(paths[0]), "y": _load_numpy(paths[1])}
     elif _kinds(paths) == [".npy"]:
         arrays = {"x": _load_numpy(paths[0])}
     else:
         arrays = _load_numpy(paths[0])
+        if labelled and not {"x", "y"} & arrays.keys():
+            # as in the files of Keras
+            arrays = {{"x_train": "x", "y_train": "y"}.get(name, name): array for name, array in arrays.items()}
         wanted: tuple[str, ...] = ("x", "y") if labelled else ("x",)
         wanted += ("x_test", "y_test") if labelled and {"x_test", "y_test"} & arrays.keys() else ()
         for name in wanted:
             if name not in arrays:
                 raise ValueError(f"{paths[0]} has no array {name!r}; it has {', '.join(arrays) or 'none'}")
         arrays = {name: arrays[name] for name in wanted}
+    return arrays
+
+
+def _arrays(paths, labelled):
+    arrays = arrays_of(paths, labelled)
     data = _checked(arrays, "")
     if "x_test" in arrays:
         data.test = _checked(arrays, "_test")
@@ -211,10 +248,16 @@ def _checked(arrays, suffix):
             raise ValueError(f"x{suffix} has {len(x)} rows and y{suffix} has {len(y)}; they must have equally many")
         named["y"] = y = y[:, 0] if y.shape[1:] == (1,) else y
     for name, array in named.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            at = np.argwhere(~np.isfinite(array))[0].tolist()
-            raise ValueError(f"{name}{suffix}{at} is {array[tuple(at)]}; it must be finite")
+        finite(f"{name}{suffix}", array)
     return Data(x.reshape(len(x), -1), y)
+
+
+def finite(name, array):
+    """Return an array, or say where it is not finite."""
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        at = np.argwhere(~np.isfinite(array))[0].tolist()
+        raise ValueError(f"{name}{at} is {array[tuple(at)]}; it must be finite")
+    return array
 
 
 def load_digits():
@@ -262,12 +305,30 @@ def weights_of(data, name):
     return weights
 
 
+def files_in(folder):
+    """Return the files of a folder and of those in it, in the order of their names; not the hidden ones."""
+    found = []
+    for path, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [os.path.join(path, name) for name in sorted(files) if not name.startswith(".")]
+    return found
+
+
 def hashes(paths):
-    """Return what the files were, without their names: SHA-256 and length in bytes of each."""
+    """Return what the files were, without their names: SHA-256 and length in bytes of each.
+
+    Of a folder it is the SHA-256 of those of its files, as text, one after another.
+    """
     import hashlib
 
     found = []
     for path in paths:
+        if os.path.isdir(path):
+            inside = hashes(files_in(path))
+            text = "".join(one["sha256"] for one in inside)
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            found.append({"sha256": digest, "bytes": sum(one["bytes"] for one in inside)})
+            continue
         if not os.path.isfile(path):  # a pipe has been read
             what = f"{path} is no regular file, whose SHA-256 a model has"
             raise ValueError(f"{what}; --no-provenance leaves that out, and a file can be read again")

@@ -5,13 +5,14 @@ import warnings
 import numpy as np
 
 from .. import losses, optimizers
-from ..layers import Dense
+from ..layers import Dense, Rescaling
 from ..model import Sequential
 from ..table import Preparation, PreparedModel, TableError
 from ..table.model import decoded, encoded
+from .images import ImageModel, Images, check_size, knowing, lenet, scale_of
 from .scores import scores_of
 
-__all__ = ["Job", "task_of", "told_apart"]
+__all__ = ["ImageJob", "Job", "job_of", "task_of", "told_apart"]
 
 #: So few classes may have a row each.
 _FEW = 10
@@ -127,21 +128,12 @@ class Job:
 
     def __init__(self, args, train, test, task):
         self.args, self.task, self.test = args, task, test
-        apart = [name for name in (args.split_by, args.weights_column) if name is not None]
-        standardize = bool(args.data) if args.standardize is None else args.standardize
-        self.preparation = Preparation(
-            target=train.target,
-            task=task,
-            columns={name: kind.partition(":")[0] for name, kind in args.columns or [] if kind != "drop"},
-            drop=[*(args.drop or []), *apart],
-            only=args.only,
-            max_categories=args.max_categories,
-            standardize=standardize,
-        ).fit(train.table, train.y)
-        self.loss, self.last = _loss_of(args.loss, self.preparation, standardize)
+        self.standardize = bool(args.data) if args.standardize is None else args.standardize
+        self.preparation = self._learnt(train)
+        self.loss, self.last = _loss_of(args.loss, self.preparation, self.standardize)
         self.units = 1 if self.loss.link == "sigmoid" else self.preparation.n_outputs
-        self.x, self.targets = self.preparation.transform(train.table), self._encoded(train)
-        self.x_test, unseen = told_apart(lambda: self.preparation.transform(test.table))
+        self.x, self.targets = self._transformed(train), self._encoded(train)
+        self.x_test, unseen = told_apart(lambda: self._transformed(test))
         self.unseen = [text.replace("x has", "the test rows have", 1) for text in unseen]
         self.targets_test = self._encoded(test)
         self.options = {"batch_size": args.batch_size, "seed": args.seed}
@@ -155,6 +147,24 @@ class Job:
                 raise ValueError(f"--class-weight is {args.class_weight!r}; the task is a regression")
             self.options["class_weight"] = args.class_weight
 
+    def _learnt(self, train):
+        """Return a preparation that has learnt from the rows of the training."""
+        args = self.args
+        apart = [name for name in (args.split_by, args.weights_column) if name is not None]
+        return Preparation(
+            target=train.target,
+            task=self.task,
+            columns={name: kind.partition(":")[0] for name, kind in args.columns or [] if kind != "drop"},
+            drop=[*(args.drop or []), *apart],
+            only=args.only,
+            max_categories=args.max_categories,
+            standardize=self.standardize,
+        ).fit(train.table, train.y)
+
+    def _transformed(self, data):
+        """Return rows as the net takes them."""
+        return self.preparation.transform(data.table)
+
     def _encoded(self, data):
         """Return targets as the loss takes them."""
         targets = self.preparation.transform_target(data.targets)
@@ -163,15 +173,18 @@ class Job:
     def make(self, backend, numerics):
         """Return a net that has learnt nothing yet."""
         args = self.args
-        layers = [Dense(size, activation=args.activation) for size in args.layers]
-        layers.append(Dense(self.units, activation=self.last))
-        net = Sequential(layers, input_shape=self.x.shape[1], seed=args.seed)
+        layers = [*self._hidden(), Dense(self.units, activation=self.last)]
+        net = Sequential(layers, input_shape=self.x.shape[1:], seed=args.seed)
         optimizer = optimizers.get(args.optimizer)
         if args.lr is not None:
             optimizer.lr = args.lr
         metrics = ["accuracy"] if self.loss.link else []
         net.compile(optimizer, self.loss, metrics, backend, args.dtype, numerics)
         return net
+
+    def _hidden(self):
+        """Return the layers in front of the last one."""
+        return [Dense(size, activation=self.args.activation) for size in self.args.layers]
 
     def fit(self, net, verbose):
         """Train a net; return its history."""
@@ -188,3 +201,39 @@ class Job:
         predicted = decoded(net.predict(self.x_test), self.preparation, net)
         return scores_of(self.preparation, predicted, self.test.targets, loss)
 
+
+class ImageJob(Job):
+    """One training on images: they go to the net as they are, and its first layer scales them.
+
+    Attributes
+    ----------
+    mean, scale : float
+        Of the pixels of the training; with ``--no-standardize`` 0 and 255 of bytes, else 0 and 1.
+    """
+
+    mean: float
+    scale: float
+
+    def _learnt(self, train):
+        check_size(self.args.net, train.table.shape[1:], " ".join(self.args.data))
+        largest = 255.0 if train.table.dtype == np.uint8 else 1.0
+        self.mean, self.scale = scale_of(train.table) if self.standardize else (0.0, largest)
+        # of a column of which nothing can be learnt
+        learnt = Preparation(task=self.task, standardize=self.standardize).fit(np.zeros((len(train), 1)), train.y)
+        return knowing(learnt.get_config()["goal"])
+
+    def _transformed(self, data):
+        return data.table
+
+    def _hidden(self):
+        scaled = Rescaling(1 / self.scale, offset=-self.mean / self.scale)
+        return [scaled, *lenet(self.args.layers, self.args.activation)]
+
+    def model(self, net):
+        """Return the net as a model that takes images."""
+        return ImageModel(net, self.preparation, self.x.dtype.kind != "f")
+
+
+def job_of(args, train, test, task):
+    """Return the training of rows of a table, or of images; see `Job`."""
+    return (ImageJob if isinstance(train, Images) else Job)(args, train, test, task)

@@ -114,12 +114,13 @@ def _add_train(commands):
     from ..layers.core import ACTIVATIONS
     from ..losses import Loss
     from ..optimizers import Optimizer
+    from .images import NETS
     from .train import train
 
     activations, losses, optimizers = sorted(ACTIVATIONS), _names(Loss.registry), _names(Optimizer.registry)
     parser = commands.add_parser(
         "train",
-        help="train a network of dense layers on a table or arrays, and compare it with NumPy, bit for bit",
+        help="train a network on a table, arrays or images, and compare it with NumPy, bit for bit",
         epilog=f"Optimizers: {', '.join(optimizers)}. Activations: {', '.join(activations)}. Losses: "
         f"{', '.join(losses)}; a loss that does not fit the task is refused, and the message says why.",
     )
@@ -130,8 +131,8 @@ def _add_train(commands):
         "data",
         nargs="*",
         help="tables with the same columns (.csv, .tsv, .txt, .parquet, also compressed), an .npz file with x and y "
-        "(and x_test, y_test if they are apart) or two .npy files (x and y); without any, the handwritten digits "
-        "that come with fastbp",
+        "(and x_test, y_test if they are apart) or two .npy files (x and y); with --net lenet such arrays of images, "
+        "or a folder of images by class; without any, the handwritten digits that come with fastbp",
     )
     add("--target", metavar="NAME", help="the column of a table to predict (default: the last)")
     add(
@@ -154,8 +155,8 @@ def _add_train(commands):
         "--standardize",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="scale features, and the target of a regression, to mean 0 and variance 1 over the training rows "
-        "(default: on for your data, off for the digits)",
+        help="scale features, and the target of a regression, to mean 0 and variance 1 over the training rows; all "
+        "pixels of images alike (default: on for your data, off for the digits)",
     )
     add = parser.group("rows apart")
     add("--test-size", type=float, default=0.2, metavar="SHARE", help="of the rows, to test on (default: %(default)s)")
@@ -176,8 +177,10 @@ def _add_train(commands):
     _add_reading(parser)
 
     add = parser.group("network")
-    add("--layers", type=_sizes, default=[256], metavar="N", help="sizes of the hidden layers: 64 32 or 64,32 "
-        "(default: 256)")  # fmt: skip
+    add("--net", default="dense", metavar="NAME", help="dense: layers of neurons; lenet: two convolutions with pools "
+        "before them, for images of 16x16 pixels or more (default: %(default)s)", completions=list(NETS))  # fmt: skip
+    add("--layers", type=_sizes, metavar="N", help="sizes of the hidden layers of neurons: 64 32 or 64,32 "
+        "(default: 256, of lenet 120,84)")  # fmt: skip
     add("--activation", default="relu", metavar="NAME", help="of the hidden layers (default: %(default)s)",
         completions=activations)  # fmt: skip
     add(
@@ -237,7 +240,8 @@ def _add_use(commands):
     parser.set_defaults(run=predict)
     add = parser.group("what")
     add("model", **model)
-    add("data", nargs="+", metavar="FILE", help="tables with the columns of the training, or an .npy or .npz file of x")
+    add("data", nargs="+", metavar="FILE", help="tables with the columns of the training, or an .npy or "
+        ".npz file of x; images, and folders of them")  # fmt: skip
     _add_reading(parser)
     add = parser.group("output")
     add("--quiet", action="store_true", help="nothing on standard error but errors")

@@ -6,11 +6,12 @@ import sys
 import numpy as np
 
 from .. import __version__
-from ..checks import integer
+from ..checks import check_name, integer
 from .compare import compare
 from .config import write_config
 from .data import hashes, load, load_digits, weights_of, without_missing_targets
-from .fitting import Job, task_of
+from .fitting import job_of, task_of
+from .images import NETS, OF_TABLES, Images, load_images
 from .scores import folded, told
 from .splits import divide, folds
 
@@ -71,9 +72,8 @@ def _check_options(args):
         raise ValueError("--split-by and --split-last divide the rows in two ways; take one of them")
     if args.folds is not None:
         integer("folds", args.folds, 2)
-    of_tables = ("target", "drop", "only", "split_by", "weights_column", "columns", "missing", "separator", "decimal",
-                 "thousands", "encoding", "header")  # fmt: skip
-    for name in of_tables if not args.data else ():
+    check_name("net", args.net, NETS)
+    for name in OF_TABLES if not args.data else ():
         value = getattr(args, name)
         if value is not None:
             taken = [text for text in (value if isinstance(value, list) else []) if os.path.isfile(str(text))]
@@ -106,17 +106,18 @@ def train(args, output):
     _check_outputs(paths, [*args.data, *([args.config] if args.config else [])])
     _check_options(args)
 
-    data, without = without_missing_targets(load(args) if args.data else load_digits(), args.drop_missing_targets)
+    args.layers = NETS[args.net] if args.layers is None else args.layers
+    data, without = without_missing_targets(_loaded(args), args.drop_missing_targets)
     digests = hashes(args.data) if args.provenance else []
     if args.weights_column is not None:
         data.weights = weights_of(data, args.weights_column)
     task = task_of(args, data)
     rows, test_rows = _divided(args, data, task)
     test = data.test or data.rows(test_rows)
-    job = Job(args, data.rows(rows), test, task.task)
+    job = job_of(args, data.rows(rows), test, task.task)
     net = job.make(args.backend, args.numerics)
     _tell_data(args, output, data, job, task, without)
-    _tell_columns(output, job)
+    (_tell_images if isinstance(data, Images) else _tell_columns)(output, job)
     _tell_network(args, output, job, net)
     if args.folds is not None:
         _cross_validate(args, output, data, rows, task)
@@ -124,7 +125,7 @@ def train(args, output):
 
     # before all that may be interrupted, such as the comparison, or find no reader
     model = job.model(net)
-    net.metadata = _metadata(args, data, job, digests)
+    net.metadata = _metadata(args, data, job, model, digests)
     _save(args, paths, model, history, figure)
     tell_scores(output, job.task, job.scores(net), "test ")
     _tell_gradients(output, net)
@@ -133,6 +134,18 @@ def train(args, output):
     if output.closed or not args.compare:
         return 0
     return 0 if compare(job.make, net, job.x, job.targets, args.epochs, job.options, output) else 1
+
+
+def _loaded(args):
+    """Return the rows of the files, or the digits."""
+    if args.net == "dense":
+        return load(args) if args.data else load_digits()
+    if not args.data:
+        raise ValueError(f"net is {args.net!r}, and there is no file; the digits that come with fastbp are too small")
+    data = load_images(args)
+    if data.files is not None and args.task == "auto":
+        args.task = "classification"  # folders have been made for them
+    return data
 
 
 def _labels(data, task):
@@ -161,7 +174,7 @@ def _cross_validate(args, output, data, rows, task):
     groups = _groups(args, data, rows)
     found = []
     for train, test in folds(len(part), _labels(part, task), args.folds, args.split_seed, groups, args.split_last):
-        job = Job(args, part.rows(train), part.rows(test), task.task)
+        job = job_of(args, part.rows(train), part.rows(test), task.task)
         net = job.make(args.backend, args.numerics)
         job.fit(net, verbose=0)
         found.append(job.scores(net))
@@ -175,15 +188,9 @@ def _cross_validate(args, output, data, rows, task):
 # ---------------------------------------------------------------------------------------- the files
 
 
-def _metadata(args, data, job, digests):
+def _metadata(args, data, job, model, digests):
     """Return what a model file says of how it came about: no names of files, machines or people."""
-    source = getattr(data.table, "attrs", {}).get("source", {})
-    columns = [[name, kind] for name, kind in args.columns or []]
-    columns += [[name, "drop"] for name in source.get("left_out") or []]
-    reading = {"missing": list(args.missing or []), "header": args.header, "columns": columns}
-    # what a few rows may not show
-    marks = {name: source[name] for name in ("decimal", "dates", "units") if source.get(name)}
-    found = {"reading": {**reading, **marks}}
+    found = {"images": model.metadata} if isinstance(data, Images) else {"reading": _reading(args, data)}
     if not args.provenance:
         return found
     versions = {"fastbp": __version__, "numpy": np.__version__, "python": ".".join(map(str, sys.version_info[:3]))}
@@ -199,6 +206,17 @@ def _metadata(args, data, job, digests):
         "data": digests or "the handwritten digits that come with fastbp",
         "rows": {"train": len(job.x), "test": len(job.x_test)},
     }
+
+
+def _reading(args, data):
+    """Return how a table was read, as far as other tables are to be read so."""
+    source = getattr(data.table, "attrs", {}).get("source", {})
+    columns = [[name, kind] for name, kind in args.columns or []]
+    columns += [[name, "drop"] for name in source.get("left_out") or []]
+    reading = {"missing": list(args.missing or []), "header": args.header, "columns": columns}
+    # what a few rows may not show
+    marks = {name: source[name] for name in ("decimal", "dates", "units") if source.get(name)}
+    return {**reading, **marks}
 
 
 def _typed(options):
@@ -307,20 +325,31 @@ def _tell_columns(output, job):
         output.say(f"warning        {_typed_in_shell(text)}")
 
 
+def _tell_images(output, job):
+    """Print what the images are, and what becomes of their pixels."""
+    height, width, channels = job.x.shape[1:]
+    kind = "whole numbers" if job.x.dtype.kind != "f" else "fractions"
+    text = f"{height}x{width} pixels, {channels} channel{'s' * (channels != 1)}, {kind}"
+    output.say(f"images         {text}: (x - {job.mean:.6g}) / {job.scale:.6g}")
+    output.facts["images"] = {"size": [height, width, channels], "mean": job.mean, "scale": job.scale}
+
+
 def _typed_in_shell(text):
     """Return advice with the options as they are typed here."""
     return text.replace("max_categories=", "--max-categories ").replace(", drop it", ", --drop leaves it out")
 
 
 def _tell_network(args, output, job, net):
-    sizes = "-".join(str(size) for size in (job.x.shape[1], *args.layers, job.units))
+    first = "x".join(map(str, job.x.shape[1:])) + ("" if args.net == "dense" else f"-{args.net}")
+    sizes = "-".join(map(str, (first, *args.layers, job.units)))
     numerics = f", {args.numerics} numerics" if args.numerics == "portable" else ""
     name = job.loss.names[0]
     made = f"{args.activation}, {name}, {args.optimizer}, {net.backend}, {args.dtype}{numerics}"
     output.say(f"network        {sizes}, {made}")
     output.facts["network"] = {
-        "sizes": [job.x.shape[1], *args.layers, job.units], "activation": args.activation, "loss": name,
-        "optimizer": args.optimizer, "backend": net.backend, "dtype": args.dtype, "numerics": args.numerics,
+        "net": args.net, "sizes": [*job.x.shape[1:], *args.layers, job.units], "activation": args.activation,
+        "loss": name, "optimizer": args.optimizer, "backend": net.backend, "dtype": args.dtype,
+        "numerics": args.numerics,
     }  # fmt: skip
 
 
@@ -351,7 +380,7 @@ def tell_scores(output, task, scores, what=""):
 def _tell_gradients(output, net):
     """Print the norms of each layer's weights, and of its gradients in the last batch."""
     output.say(f"\n{'layer':<14} {'shape':>12} {'||w||':>10} {'||b||':>10} {'||dw||':>10} {'||db||':>10}")
-    for layer in net.layers:
+    for layer in filter(lambda layer: layer.parameters, net.layers):
         norms = [np.linalg.norm(array.astype(np.float64)) for array in (layer.w, layer.b, layer.dw, layer.db)]
         output.say(
             f"{layer.name:<14} {'x'.join(map(str, layer.w.shape)):>12} " + " ".join(f"{norm:10.4g}" for norm in norms)

@@ -9,6 +9,7 @@ from ..table import PreparedModel, TableError
 from ..table.model import chosen
 from .data import load, without_missing_targets
 from .fitting import told_apart
+from .images import ImageModel, Images
 from .scores import scores_of
 from .train import tell_scores
 
@@ -17,14 +18,21 @@ __all__ = ["evaluate", "info", "predict"]
 
 def _model(path):
     """Return a model that takes rows as they are, or say that this file has none."""
-    model = load_model(path)
-    if not isinstance(model, PreparedModel):
+    model = _of_images(path, load_model(path))
+    if not isinstance(model, (PreparedModel, ImageModel)):
         raise ValueError(f"{path} holds a net and no preparation of rows; load_model of Python has it")
     return model
 
 
+def _of_images(path, model):
+    """Return a net of a file as a model of images, if it is one."""
+    return model if isinstance(model, PreparedModel) else ImageModel.of(path, model) or model
+
+
 def _load(args, model, labelled):
     """Return rows, read as those of the training were."""
+    if isinstance(model, ImageModel):
+        return model.load(args, labelled)
     preparation = model.preparation
     reading = _reading(args.model, model)
     args.missing = [*(args.missing or []), *reading.get("missing", [])]
@@ -76,17 +84,20 @@ def predict(args, output):
     lines = csv.writer(file, lineterminator="\n")
     if preparation.classes is None:
         n = predicted.shape[1]
-        lines.writerow(["prediction", *(f"prediction_{k}" for k in range(2, n + 1))])
-        lines.writerows(predicted.tolist())
+        names, rows = ["prediction", *(f"prediction_{k}" for k in range(2, n + 1))], predicted.tolist()
     else:
         labels, loss = preparation.inverse_target(chosen(predicted)), model.loss_function
         names = [f"p_{label}" for label in preparation.classes]
         if loss.link is None and loss.targets != "real":  # margins, as of hinge losses
             names = [f"margin_{label}" for label in preparation.classes[-predicted.shape[1] :]]
-        lines.writerow(["prediction", *names])
         # the shortest text that says the same number of that precision
         numbers = predicted.astype(str).tolist()
-        lines.writerows([label, *row] for label, row in zip(labels.tolist(), numbers, strict=True))
+        names = ["prediction", *names]
+        rows = [[label, *row] for label, row in zip(labels.tolist(), numbers, strict=True)]
+    if data.files is not None:
+        names, rows = ["file", *names], [[file, *row] for file, row in zip(data.files, rows, strict=True)]
+    lines.writerow(names)
+    lines.writerows(rows)
     output.write(file.getvalue())
     _tell_notes(args, output, notes)
     return 0
@@ -122,20 +133,21 @@ def evaluate(args, output):
 
 def _check_labels(data, classes):
     """Refuse targets that the training had not; of a table with their place in the file."""
-    if classes is None or data.target is None:
+    if classes is None or (data.target is None and not isinstance(data, Images)):
         return
     known = set(classes)
     for k, label in enumerate(data.targets.tolist()):
         if label not in known:
             shown = ", ".join(map(repr, classes[:10])) + ", ..." * (len(classes) > 10)
-            what = f"{data.place(k)}: column {data.target!r}, the target, is {label!r}"
+            column = f": column {data.target!r}, the target," * (data.target is not None)
+            what = f"{data.place(k)}{column} is {label!r}"
             raise ValueError(f"{what}, which the training has not: {shown}")
 
 
 def info(args, output):
     """Print what a model is, and what made it."""
     output.as_json = args.json
-    model = load_model(args.model)
+    model = _of_images(args.model, load_model(args.model))
     net = getattr(model, "net", model)
     metadata = net.metadata or {}
     preparation = getattr(model, "preparation", None)
@@ -155,6 +167,8 @@ def info(args, output):
             output.say(f"{name:<14} {value}")
     output.facts["metadata"] = metadata
     for part, values in metadata.items():
+        if part == "images" and isinstance(model, ImageModel):
+            continue  # it has been told
         for line in _lines(part, values):
             output.say(line)
     return 0
