@@ -18,6 +18,7 @@ from .common import (
     compiled,
     make_model,
 )
+from .images import IMAGE_NETS, ImageTask
 
 
 def _fit(model, task):
@@ -266,6 +267,38 @@ def _step_from_gradient(model, x, dy):
 def _compile_and_step(model, x, y):
     model.compile("adam", model.loss_function, backend=model.backend, numerics=model.numerics)
     model.train_on_batch(x, y)
+
+
+class Images(Benchmark):
+    """A step of a net of images that takes its batch as it is."""
+
+    params = [list(IMAGE_NETS), ["cython", "cython portable"]]
+    param_names = ["net", "backend"]
+    timeout = 120
+
+    def prepare(self, net, backend):
+        task = ImageTask(net)
+        self.model = task.make_model(backend)
+        self.x, self.y = task.first_epoch()[0]
+        self.model.train_on_batch(self.x, self.y)
+
+    def time_train_on_batch(self, net, backend):
+        self.timer.run(lambda: self.model.train_on_batch(self.x, self.y))
+
+
+class PredictImages(Benchmark):
+    """The output of LeNet-5 for one image and for many."""
+
+    params = [[1, 256], ["cython", "cython portable"]]
+    param_names = ["images", "backend"]
+
+    def prepare(self, images, backend):
+        task = ImageTask(IMAGE_NETS[0])
+        self.model, self.x = task.make_model(backend), task.inputs(images, images)[0]
+        self.model.predict(self.x)
+
+    def time_predict(self, images, backend):
+        self.timer.run(lambda: self.model.predict(self.x))
 
 
 #: Calls of a model by name: the call and what runs beside it, made from a model, its script, x and y. Append only.

@@ -56,7 +56,14 @@ class Task:
     x, y : ndarray
     seed : int
         Of the shuffle.
+    products : list of int
+        Multiply-adds of a row by each layer.
     """
+
+    #: Rows of the large array that is predicted.
+    array_rows = 20_000
+    #: Steps whose losses must agree.
+    validated = 32
 
     def __init__(self, net):
         layers, rows = net.split(" b")
@@ -70,6 +77,27 @@ class Task:
         rng = np.random.default_rng(0)
         self.x = rng.standard_normal((self.batch * self.batches, self.widths[0]), dtype=np.float32)
         self.y = rng.integers(0, self.widths[-1], len(self.x))
+
+    @property
+    def products(self):
+        return [n_in * n_out for n_in, n_out in pairwise(self.widths)]
+
+    def initial_parameters(self, rng):
+        """Return the parameters that every library begins with."""
+        return plain_numpy.initial_parameters(self.widths, rng)
+
+    def make_model(self, backend):
+        """Return a compiled model; see the function of that name."""
+        return make_model(self.widths, backend)
+
+    def weights(self, model, parameters):
+        """Return the parameters, and the model's statistics, in the order of its `set_weights`."""
+        return parameters
+
+    def inputs(self, rows, count):
+        """Return as many arrays of so many rows as `count` rows fill, or one."""
+        x = np.random.default_rng(2).standard_normal((max(rows, count), *self.x.shape[1:]), dtype=np.float32)
+        return [np.ascontiguousarray(x[i : i + rows]) for i in range(0, len(x), rows)]
 
     def first_epoch(self):
         """Return the batches (x, y) of a run's first epoch, in order, each contiguous."""
@@ -329,10 +357,10 @@ def _child_environment():
     return environment, folder
 
 
-def run_python(*arguments):
-    """Run a fresh Python process and return what it printed."""
+def run_python(*arguments, **variables):
+    """Run a fresh Python process, with these variables in its environment, and return what it printed."""
     environment, _ = _child_environment()
-    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, *arguments], env=environment | variables, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"python {' '.join(arguments)} failed:\n{done.stderr}")
     return done.stdout

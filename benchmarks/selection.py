@@ -68,6 +68,8 @@ SELECTIONS = {
         points("bench_training.Compile.time_compile", ("64-128-10 b32",), ("cython",)),
         points("bench_training.Calls.track_ratio_to_what_is_beside", None, ("cython portable",)),
         points("bench_training.Layers.time_train_on_batch", None, ("numpy", "cython")),
+        points("bench_training.Images.time_train_on_batch"),
+        points("bench_training.PredictImages.time_predict"),
         points("bench_scaling.Width.time_train_step", (16, 512), (SCRIPT, *_BACKENDS[1:])),
         points("bench_scaling.Batch.time_train_step", (1, 1024), (SCRIPT, *_BACKENDS[1:])),
         points("bench_scaling.Depth.time_train_step", (2, 32), (SCRIPT, *_BACKENDS[1:])),
@@ -89,6 +91,8 @@ SELECTIONS = {
         points(_KERNELS, ("matmul_nn", "dense"), ("cython portable",), ("float32",), ("32x128",)),
         points("bench_training.TrainOnBatch.time_train_on_batch", None, _BACKENDS[1:]),
         points("bench_training.Predict.time_one_row", ("64-128-10 b32",), _BACKENDS[1:]),
+        points("bench_training.Images.time_train_on_batch", ("LeNet-5 b64", "ResNet-20 b32")),
+        points("bench_training.PredictImages.time_predict"),
     ),
     "all": (".",),
 }  # fmt: skip

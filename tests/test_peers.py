@@ -127,6 +127,76 @@ assert flops("row", "4-16-3 b32") == 2 * (4 * 16 + 16 * 3)
 """)
 
 
+def test_floor_of_images():
+    """FLOPs of LeNet-5 by hand: there is no gradient of the images."""
+    check("""
+from benchmarks.peers.floor import flops
+first, others = 24 * 24 * 25 * 6, 8 * 8 * 150 * 16 + 256 * 120 + 120 * 84 + 84 * 10
+assert flops("train", "LeNet-5 b64") == 2 * 64 * (2 * first + 3 * others)
+assert flops("row", "LeNet-5 b64") * 256 == flops("array", "LeNet-5 b64") == 2 * 256 * (first + others)
+""")
+
+
+def test_nets_of_images_have_the_same_parameters_everywhere():
+    """fastbp's layers take what the words of shapes made, each in its place, and statistics where they begin."""
+    check("""
+from benchmarks.images import IMAGE_NETS, ImageTask
+import numpy as np
+for net in IMAGE_NETS:
+    task = ImageTask(net)
+    model, given = task.make_model("numpy"), task.initial_parameters(np.random.default_rng(1))
+    placed = task.weights(model, given)
+    assert len(placed) == len(given) + len(task.statistics)
+    model.set_weights(placed)  # whose shapes are compared
+    assert sum(w.size for w in placed if any(w is p for p in given)) == model.count_params()
+    assert {id(w) for w in placed} >= {id(p) for p in given}
+    y = model.predict(task.x[:2])
+    assert y.shape == (2, 10) and np.isfinite(y).all()
+""")
+
+
+def test_a_short_run_of_images(tmp_path):
+    """Losses are compared with PyTorch's before anything is timed; the page has a table of its own."""
+    pytest.importorskip("torch")
+    file = tmp_path / "found.json"
+    done = run(
+        "-m", "benchmarks.peers", "--images", "--peers", "torch_images", "--nets", "LeNet-5 b64", "--what", "train,row",
+        "--rounds", "1", "--seconds", "0.01", "--json", str(file),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "differs" not in done.stdout and "LeNet-5, batch 64: a train step" in done.stdout
+    report = json.loads(file.read_text())
+    assert {(r["what"], r["net"]) for r in report["comparisons"]} == {(w, "LeNet-5 b64") for w in ("train", "row")}
+    assert "step/LeNet-5 b64/best/portable" in {c["key"] for c in report["claims"] if c["value"] is not None}
+
+
+def test_page_of_images(tmp_path):
+    """Predictions stand beside train steps, and single layers below; a library that only predicts has its row."""
+    check("""
+from benchmarks.peers import page, report
+from benchmarks.images import IMAGE_NETS
+ratio = {"median": 3.0, "quartiles": [2.9, 3.1]}
+def record(what, peer):
+    own = {"portable": {"us": 1000.0, "ratio": ratio}}
+    return {"what": what, "net": IMAGE_NETS[0], "peer": peer, "us": 3000.0, "same bits": False, "own": own}
+found = {
+    "images": True, "threads": 1, "rounds": 1, "notes": [], "machine": {"cpu": "a CPU", "peak": 1e11},
+    "comparisons": [record("train", "tensorflow"), record("row", "onnxruntime"), record("array", "onnxruntime")],
+    "floors": {f"{what}/{IMAGE_NETS[0]}": {"flops": 1e-3, "bytes": 1e-6} for what in ("train", "row", "array")},
+    "layers": [{"layer": "a layer", "call": "dw", "flops": 1e7, "us": 200.0, "oneDNN us": 100.0, "ratio": 2.0}],
+}
+text = page.page([found])
+lines = text.splitlines()
+(row, *_) = [line.split("|") for line in lines if line.startswith("| onnxruntime, IOBinding")]
+assert [cell.strip() for cell in row[2:-1]] == ["", "3000 (3)", "3000 (3)"]
+assert "## Nets of images, on one thread" in text and "(images-1.svg)" in text
+assert any(line.startswith("| a layer") and "50%" in line for line in lines), text
+figures = report.figures(found)
+assert figures["layers"] == 2 and figures[f"step/{IMAGE_NETS[0]}/best/portable"] == 3
+assert page.summary([{**found, "images": False, "comparisons": []}, found]).count("Nets of images") == 1
+""")
+
+
 def test_claims():
     """A claim holds, fails, or was not measured; no figure is claimed twice in the same way."""
     check("""

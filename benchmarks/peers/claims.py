@@ -2,11 +2,13 @@
 
 `FIGURES` names what can be claimed, as keys of a flat dict that `report.figures` makes:
 
-- ``step/NET/PEER/NUMERICS``: the peer's time of a train step over that of `fit`;
+- ``step/NET/PEER/NUMERICS``: the peer's time of a train step over that of `fit`; of the fastest peer ``best``;
+- ``row/NET/best/NUMERICS``, ``array/NET/best/NUMERICS``: the same of predictions;
 - ``row/NET/NUMERICS us``, ``row/NET/NUMERICS floor``: a predicted row; over reading the weights once;
 - ``array/NET/NUMERICS peak``: share of the FMA peak of predicting a large array;
 - ``memory/NUMERICS/PEER``: peak memory of training 784-1024-1024-10 over the peer's;
 - ``threads/NET/NUMERICS``: how many times faster on all CPUs than on one;
+- ``layers``: the slowest single layer of images over oneDNN;
 - ``matmul/FORM/MxKxN/DTYPE/NUMERICS peak`` and ``... numpy``: share of the peak; times as fast as `np.matmul`;
 - ``train_on_batch/NET us``, ``import ms``, ``first step``, ``interrupt ms``: fastbp by itself.
 """
@@ -15,9 +17,10 @@ from itertools import product
 from typing import NamedTuple
 
 from ..common import NETS
+from ..images import IMAGE_NETS
 from .own import MATMULS
 
-__all__ = ["CLAIMS", "Claim"]
+__all__ = ["CLAIMS", "IMAGE_CLAIMS", "Claim"]
 
 
 class Claim(NamedTuple):
@@ -98,4 +101,21 @@ CLAIMS = (
     # a tie will do
     *(Claim(f"{net}: all CPUs over one, never slower", f"threads/{net}/portable", "least", 0.97) for net in NETS[:3]),
     *_matmul_claims(),
+)
+
+# fastbp's time over that of the fastest peer, for IMAGE_NETS in order
+_OF_BEST = {"portable": (0.33, 0.9, 0.85, 0.6), "numpy": (0.6, None, None, None)}
+
+#: The same of nets of images.
+IMAGE_CLAIMS = (
+    *(
+        Claim(f"{net}: the fastest peer over fit, {numerics}", f"step/{net}/best/{numerics}", "least", 1 / limit)
+        for numerics, limits in _OF_BEST.items()
+        for net, limit in zip(IMAGE_NETS, limits, strict=True)
+        if limit
+    ),
+    Claim("one image of LeNet-5: the fastest peer over it", f"row/{IMAGE_NETS[0]}/best/portable", "least", 10.9 / 6.5),
+    Claim("256 images of LeNet-5: the fastest peer over it", f"array/{IMAGE_NETS[0]}/best/portable", "least", 1 / 0.6),
+    Claim("single layers: the slowest over oneDNN", "layers", "most", 1.15),
+    *(Claim(f"{net}: all CPUs over one", f"threads/{net}/portable", "least", 1.7) for net in IMAGE_NETS),
 )

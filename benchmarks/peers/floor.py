@@ -10,12 +10,11 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from .worker import ARRAY_ROWS
+from ..images import task_of
 
 _REPEATS, _SECONDS = 15, 0.004
 
@@ -108,12 +107,12 @@ class Machine:
 
 def flops(what, net):
     """Return the floating-point operations of the matrix products of a step or a prediction."""
-    layers, batch = net.split(" b")
-    sizes = [n_in * n_out for n_in, n_out in pairwise(map(int, layers.split("-")))]
+    task = task_of(net)
+    sizes = task.products
     if what == "train":
         # forward, weight gradients, input gradients but the first layer's
-        return 2 * int(batch) * (3 * sum(sizes) - sizes[0])
-    return 2 * sum(sizes) * (1 if what == "row" else ARRAY_ROWS)
+        return 2 * task.batch * (3 * sum(sizes) - sizes[0])
+    return 2 * sum(sizes) * (1 if what == "row" else task.array_rows)
 
 
 def floors(what, net, machine):
@@ -132,11 +131,11 @@ def floors(what, net, machine):
         "row" reading the weights once; for "array" reading it once. At the speed of memory, or of the cache that
         holds as much.
     """
-    widths = [int(n) for n in net.split(" b")[0].split("-")]
-    count = sum((n_in + 1) * n_out for n_in, n_out in pairwise(widths))
+    task = task_of(net)
+    count = sum(p.size for p in task.initial_parameters(np.random.default_rng(1)))
     at_memory = {
         "train": lambda: machine.seconds_of_updating(count),
         "row": lambda: machine.seconds_of_reading(count),
-        "array": lambda: machine.seconds_of_reading(ARRAY_ROWS * widths[0]),
+        "array": lambda: machine.seconds_of_reading(task.array_rows * task.x[0].size),
     }[what]
     return {"flops": flops(what, net) / machine.peak, "bytes": at_memory()}

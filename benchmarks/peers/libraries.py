@@ -16,7 +16,6 @@ from itertools import cycle, islice, pairwise
 
 import numpy as np
 
-from ..common import make_model
 from . import plain_numpy
 
 
@@ -35,9 +34,14 @@ class Peer:
         Whether predictions are probabilities, not logits.
     preload : bool
         Whether the process is to preload the two lines that make MKL use all of an AMD CPU.
+    environment : dict of str to str
+        Of the process, besides what all have.
+    trains : bool
+        Whether it can be trained.
     """
 
-    label, packages, unit, probabilities, preload = "", (), 1, False, False
+    label, packages, unit, probabilities, preload, trains = "", (), 1, False, False, True
+    environment = {}
 
     def __init__(self, task, parameters):
         self.task, self.start = task, parameters
@@ -75,12 +79,13 @@ class FastbpFit(Peer):
         super().__init__(task, parameters)
 
     def prepare(self):
-        self.model = make_model(self.task.widths, f"cython {self.numerics}")
-        self.model.set_weights(self.start)
+        self.model = self.task.make_model(f"cython {self.numerics}")
+        self.first = self.task.weights(self.model, self.start)
+        self.model.set_weights(self.first)
         self.state = self.model.optimizer.get_state()
 
     def reset(self):
-        self.model.set_weights(self.start)
+        self.model.set_weights(self.first)
         self.model.optimizer.set_state(self.state)
 
     def run(self, steps):
@@ -271,44 +276,51 @@ class Jax(Peer):
         # every step is waited for, so handing it to another thread would only add time
         jax.config.update("jax_cpu_enable_async_dispatch", False)
 
-        def forward(pairs, x):
-            for w, b in pairs[:-1]:
-                x = jax.nn.relu(x @ w + b)
-            w, b = pairs[-1]
-            return x @ w + b
-
-        def loss_function(pairs, x, y_true):
-            log_p = jax.nn.log_softmax(forward(pairs, x))
-            return -jnp.take_along_axis(log_p, y_true[:, None], axis=1).mean()
+        def loss_function(pairs, statistics, x, y_true):
+            z, statistics = self.model(pairs, statistics, x)
+            log_p = jax.nn.log_softmax(z)
+            return -jnp.take_along_axis(log_p, y_true[:, None], axis=1).mean(), statistics
 
         def train_step(state, x, y_true):
-            pairs, m, v, power1, power2 = state
-            loss, gradients = jax.value_and_grad(loss_function)(pairs, x, y_true)
+            pairs, m, v, power1, power2, statistics = state
+            gradients_of = jax.value_and_grad(loss_function, has_aux=True)
+            (loss, statistics), gradients = gradients_of(pairs, statistics, x, y_true)
             power1, power2 = power1 * 0.9, power2 * 0.999
             m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, gradients)
             v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * (g * g), v, gradients)
             correction = jnp.sqrt(1 - power2)
             rate, eps = 1e-3 * correction / (1 - power1), 1e-8 * correction
             pairs = jax.tree.map(lambda w, m, v: w - rate * (m / (jnp.sqrt(v) + eps)), pairs, m, v)
-            return (pairs, m, v, power1, power2), loss
+            return (pairs, m, v, power1, power2, statistics), loss
 
         self.jax, self.jnp, self.train_step = jax, jnp, train_step
         self.compiled = jax.jit(train_step, donate_argnums=0)
-        self.forward = jax.jit(forward)
+        self.forward = jax.jit(lambda pairs, statistics, x: self.model(pairs, statistics, x)[0])
+
+    def grouped(self):
+        """Return the initial parameters as `model` takes them."""
+        return list(zip(self.start[::2], self.start[1::2], strict=True))
+
+    def model(self, pairs, statistics, x):
+        """Return the logits, and the statistics after them."""
+        for w, b in pairs[:-1]:
+            x = self.jax.nn.relu(x @ w + b)
+        w, b = pairs[-1]
+        return x @ w + b, statistics
 
     def reset(self):
         jnp, tree_map = self.jnp, self.jax.tree.map
-        pairs = tree_map(jnp.array, list(zip(self.start[::2], self.start[1::2], strict=True)))
+        pairs = tree_map(jnp.array, self.grouped())
         m, v = (tree_map(jnp.zeros_like, pairs) for _ in range(2))
-        self.state = (pairs, m, v, jnp.float32(1), jnp.float32(1))
+        self.state = (pairs, m, v, jnp.float32(1), jnp.float32(1), [])
 
     def step(self, x, y):
         self.state, loss = self.compiled(self.state, x, y)
         return loss.block_until_ready()
 
     def predictor(self, rows):
-        pairs = self.state[0]
-        return lambda x: np.asarray(self.forward(pairs, x))
+        pairs, *_, statistics = self.state
+        return lambda x: np.asarray(self.forward(pairs, statistics, x))
 
 
 class JaxScan(Jax):

@@ -1,7 +1,8 @@
 """The page that shows fastbp beside other libraries: ``python -m benchmarks.peers.page ONE.json ALL.json``.
 
-It takes what ``python -m benchmarks.peers --json FILE`` measured (on one thread, on all) and writes
-``docs/peers.json``, ``docs/peers.md``, a picture for each, and between its two markers the README's table: the first's.
+It takes what ``python -m benchmarks.peers --json FILE`` measured (on one thread, on all, nets of images) and writes
+``docs/peers.json``, ``docs/peers.md``, a picture for each, and between its two markers the README's tables: that of
+the first, and of images.
 Without files it writes the texts again from ``docs/peers.json``.
 """
 
@@ -13,7 +14,9 @@ import sys
 from pathlib import Path
 
 from ..common import NETS
+from ..images import ARRAY_IMAGES, IMAGE_NETS
 from . import report as reports
+from .image_libraries import IMAGE_PEERS
 from .libraries import PEERS
 
 _DATA, _PAGE = "peers.json", "peers.md"
@@ -25,16 +28,25 @@ The same work in every library, float32: train steps of four nets (ReLU, softmax
 of one row and of an array, a fresh process to its first trained step, and the memory that training takes. Every
 library works in a process of its own and takes turns with fastbp; all start from the same parameters, and losses and
 predictions are compared before anything is timed. A figure is the median of its rounds; a ratio is that of each round,
-the other's time over fastbp's, with its quartiles in brackets. `fit` and NumPy shuffle and gather their batches, the
+the other's time over fastbp's, with its quartiles in brackets. On one thread it is the CPU's time, which other
+processes do not lengthen. `fit` and NumPy shuffle and gather their batches, the
 others are given them ready made. The floors are what the FLOPs take at the CPU's peak, which is measured beside the
 rest, and what the least traffic with memory takes.
 
     python -m benchmarks.peers --json one.json
     python -m benchmarks.peers --threads all --json all.json
-    python -m benchmarks.peers.page one.json all.json
+    python -m benchmarks.peers --images --json images.json
+    python -m benchmarks.peers.page one.json all.json images.json
 
 A library that is not installed is left out (`pip install -e ".[peers]"` installs them). KANN is C in no package index,
 so it is missing here.
+"""
+_OF_IMAGES = """
+Nets of images, channels last, Adam, softmax cross-entropy: LeNet-5 on 28x28x1, and on 32x32x3 a small VGG
+(32-32-pool-64-64-pool-128-10), ResNet-20 with batch norm and a depthwise separable net with batch norm. fastbp's
+figures are of `fit`, which shuffles, gathers and checks; the others have their batches ready made, in the layout that
+suits them. By default glibc gives memory that a step frees back to the system, and the next step faults it in again:
+"memory kept" is with `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=67108864`.
 """
 _BRACKETS = """\
 Microseconds of a train step and of a predicted row; in brackets how many times as long as fastbp's in "numpy" and in
@@ -46,7 +58,7 @@ def _threads(report):
 
 
 def _picture(report):
-    return f"peers-{report['threads']}.svg"
+    return f"{'images' if report.get('images') else 'peers'}-{report['threads']}.svg"
 
 
 def _headed(lines):
@@ -58,14 +70,17 @@ def page(found):
     """Return the page about some reports as text."""
     lines = [_INTRODUCTION]
     for report in found:
-        lines += [f"## On {_threads(report)}", ""]
+        images = report.get("images")
+        lines += [f"## Nets of images, on {_threads(report)}" if images else f"## On {_threads(report)}"]
+        lines += [_OF_IMAGES if images else ""]
         lines += [f"- {name}: {value}" for name, value in reports.facts(report["machine"])]
         lines += [f"- {note}" for note in report["notes"]]
-        lines += ["", _BRACKETS, "", *table(report), ""]
+        lines += ["", _BRACKETS, "", *(table_of_images if images else table)(report), ""]
         lines += [f"![Time of a train step over fastbp's, {_threads(report)}]({_picture(report)})", ""]
         for what in ("train", "row", "array"):
             lines += _headed(reports.comparison(report, what))
         lines += _headed(reports.fresh(report))
+        lines += _headed(reports.others(report)) if images else []
         lines += [""]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -76,31 +91,51 @@ def _columns(records, own):
     return cells | {(f"fit {n}", net): (us, []) for (_, net, n), us in own.items()}
 
 
+def _cell(found):
+    if found is None:
+        return ""
+    us, ratios = found
+    return reports.number(us) + (f" ({', '.join(map(reports.number, ratios))})" if ratios else "")
+
+
+def _mean(train, nets, peer):
+    """Return what libraries are sorted by: the mean of the logarithms of their steps."""
+    logs = [math.log(us) for net in nets if (found := train.get((peer, net))) for us in found[:1]]
+    return sum(logs) / len(logs) if len(logs) == len(nets) else math.inf
+
+
+def _cells(report, what, peers):
+    own = {key: us for key, us in reports.own_times(report["comparisons"]).items() if key[0] == what}
+    return _columns([r for r in report["comparisons"] if r["what"] == what and r["peer"] in peers], own)
+
+
+def table_of_images(report):
+    """Return the same table of nets of images: train steps, and predictions of the first net."""
+    train, row, array = (_cells(report, what, IMAGE_PEERS) for what in ("train", "row", "array"))
+    nets = [net for net in IMAGE_NETS if any(at == net for _, at in train)]
+    first, rows = IMAGE_NETS[0], []
+    # in the order of their names where they have no mean
+    for peer in sorted(sorted({peer for peer, _ in (*train, *row)}), key=lambda peer: _mean(train, nets, peer)):
+        figures = [_cell(train.get((peer, net))) for net in nets]
+        rows.append([reports.label_of(peer), *figures, *(_cell(cells.get((peer, first))) for cells in (row, array))])
+    keys = [*(f"train/{net}" for net in nets), f"row/{first}", f"array/{first}"]
+    floors = [reports.number(max(found.values()) * 1e6) if (found := report["floors"].get(key)) else "" for key in keys]
+    name = reports.short(first, "row")
+    header = ["", *map(reports.short, nets), f"one image, {name}", f"{ARRAY_IMAGES} images, {name}"]
+    return reports.table(header, [*rows, ["the higher floor", *floors]])
+
+
 def table(report):
     """Return the README's table of a report: a row for each library, the fastest first."""
-    own = reports.own_times(report["comparisons"])
-    records = [r for r in report["comparisons"] if r["peer"] in PEERS]
-    train = _columns([r for r in records if r["what"] == "train"], {k: v for k, v in own.items() if k[0] == "train"})
-    row = _columns([r for r in records if r["what"] == "row"], {k: v for k, v in own.items() if k[0] == "row"})
+    train, row = (_cells(report, what, PEERS) for what in ("train", "row"))
     start = {_key(r): r["ms"]["median"] for r in report.get("cold start", ())}
     memory = {_key(r): r["mb"] for r in report.get("memory", ())}
     nets = [net for net in NETS if any(at == net for _, at in train)]
-
-    def cell(found):
-        if found is None:
-            return ""
-        us, ratios = found
-        return reports.number(us) + (f" ({', '.join(map(reports.number, ratios))})" if ratios else "")
-
-    def mean(peer):
-        logs = [math.log(us) for net in nets if (found := train.get((peer, net))) for us in found[:1]]
-        return sum(logs) / len(logs) if len(logs) == len(nets) else math.inf
-
     rows = []
-    for peer in sorted({peer for peer, _ in train}, key=mean):
-        figures = [cell(train.get((peer, net))) for net in nets]
+    for peer in sorted({peer for peer, _ in train}, key=lambda peer: _mean(train, nets, peer)):
+        figures = [_cell(train.get((peer, net))) for net in nets]
         others = [reports.number(v) if v is not None else "" for v in (start.get(peer), memory.get(peer))]
-        rows.append([reports.label_of(peer), *figures, cell(row.get((peer, NETS[1]))), *others])
+        rows.append([reports.label_of(peer), *figures, _cell(row.get((peer, NETS[1]))), *others])
     floors = [reports.number(max(report["floors"][f"train/{net}"].values()) * 1e6) for net in nets]
     rows.append(["the higher floor", *floors, "", "", ""])
     row_of = f"one row of {reports.short(NETS[1], 'row')}"
@@ -112,13 +147,17 @@ def _key(record):
     return f"{record['peer']} {record['numerics']}" if record["peer"] == "fit" else record["peer"]
 
 
-def summary(report):
-    """Return the README's part: a report's table and what it was measured on."""
-    about = report["machine"]
-    known = [name for name in ("python", "numpy", "blas", *reports.PACKAGES) if name in about]
-    versions = ", ".join(f"{name} {about[name]}" for name in known)
-    head = f"On {_threads(report)} of {about['cpu']}, peak {about['peak'] / 1e9:.0f} GFLOP/s; {versions}:"
-    return "\n".join([_BEGIN, "", head, "", *table(report), "", _END])
+def summary(found):
+    """Return the README's part: the first report's table, that of images, and what they were measured on."""
+    lines = []
+    for report in [*found[:1], *(r for r in found[1:] if r.get("images"))]:
+        about, packages = report["machine"], reports.IMAGE_PACKAGES if report.get("images") else reports.PACKAGES
+        known = [name for name in ("python", "numpy", "blas", *packages) if name in about]
+        versions = ", ".join(f"{name} {about[name]}" for name in known)
+        what = "Nets of images, on" if report.get("images") else "On"
+        head = f"{what} {_threads(report)} of {about['cpu']}, peak {about['peak'] / 1e9:.0f} GFLOP/s; {versions}:"
+        lines += [head, "", *(table_of_images if report.get("images") else table)(report), ""]
+    return "\n".join([_BEGIN, "", *lines, _END])
 
 
 def replace(text, part):
@@ -153,7 +192,7 @@ def main():
         found = json.loads((docs / _DATA).read_text())
     (docs / _PAGE).write_text(page(found))
     readme = options.root / "README.md"
-    readme.write_text(replace(readme.read_text(), summary(found[0])))
+    readme.write_text(replace(readme.read_text(), summary(found)))
 
 
 if __name__ == "__main__":

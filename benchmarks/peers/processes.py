@@ -10,6 +10,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from .image_libraries import IMAGE_PEERS
 from .libraries import OWN, PEERS
 
 _ROOT = Path(__file__).parents[2]
@@ -39,9 +40,14 @@ def mkl_preload():
     return str(shared), ""
 
 
+def kind_of(name):
+    """Return the class of a library."""
+    return {**OWN, **PEERS, **IMAGE_PEERS}[name]
+
+
 def missing(name):
     """Return why a peer cannot be measured here, or ''."""
-    kind = PEERS.get(name) or OWN[name]
+    kind = kind_of(name)
     if absent := [package for package in kind.packages if find_spec(package) is None]:
         return f"{', '.join(absent)} is not installed"
     return mkl_preload()[1] if kind.preload else ""
@@ -63,10 +69,10 @@ def environment(name, threads):
     }  # fmt: skip
     if threads == 1:
         env["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    kind = PEERS.get(name)
-    if kind is not None and kind.preload:
+    kind = kind_of(name)
+    if kind.preload:
         env["LD_PRELOAD"] = mkl_preload()[0]
-    return env
+    return env | kind.environment
 
 
 def pin(cpus):

@@ -5,9 +5,13 @@ import math
 import os
 
 from ..common import NETS
+from ..images import ARRAY_IMAGES, IMAGE_NETS
+from .image_libraries import IMAGE_PEERS
 from .libraries import OWN, PEERS
 
 PACKAGES = ("jax", "torch", "scikit-learn", "tinygrad", "thinc", "autograd")
+IMAGE_PACKAGES = ("tensorflow-cpu", "tensorflow", "torch", "jax", "onnxruntime")
+_EVERY = {**PEERS, **IMAGE_PEERS}
 _TITLES = {"train": "a train step", "row": "prediction of one row", "array": "prediction of a large array"}
 _TOUCHED = {"train": "parameters and moments, read and written", "row": "the weights, read", "array": "the array, read"}
 
@@ -35,7 +39,7 @@ def facts(machine):
 def label_of(key):
     """Return how tables call a peer: its label, and for fastbp the numerics."""
     name, _, numerics = key.partition(" ")
-    label = (PEERS.get(name) or OWN[name]).label
+    label = (_EVERY.get(name) or OWN[name]).label
     return f"{label}, {numerics}" if numerics else label
 
 
@@ -43,6 +47,13 @@ def short(net, what="train"):
     """Return a net's name in tables; a prediction has no batch."""
     layers, batch = net.split(" b")
     return f"{layers}, batch {batch}" if what == "train" else layers
+
+
+def title(net, what):
+    """Return what is measured, in words."""
+    if net in IMAGE_NETS and what != "train":
+        return "prediction of one image" if what == "row" else f"prediction of {ARRAY_IMAGES} images"
+    return _TITLES[what]
 
 
 def number(value):
@@ -98,7 +109,7 @@ def comparison(report, what):
         rows.append(("floor: FLOPs at the peak", number(floor["flops"] * 1e6), *[""] * len(numerics), "", ""))
         rows.append((f"floor: {_TOUCHED[what]}", number(floor["bytes"] * 1e6), *[""] * len(numerics), "", ""))
         header = ("", "us", *(f"over fastbp, {n}" for n in numerics), "over the higher floor", "fastbp's bits")
-        lines += ["", f"{short(net, what)}: {_TITLES[what]}", "", *table(header, rows)]
+        lines += ["", f"{short(net, what)}: {title(net, what)}", "", *table(header, rows)]
     return lines
 
 
@@ -131,6 +142,15 @@ def others(report):
         lines += ["", "fastbp's fit on all CPUs: times as fast as on one", ""]
         rows = [(short(r["net"]), r["numerics"], ratio(r["ratio"])) for r in report["threads pay"]]
         lines += table(("", "numerics", "ratio"), rows)
+    if report.get("layers"):
+        lines += ["", "Single layers in portable numerics, microseconds", ""]
+        peak = report["machine"]["peak"]
+        rows = [
+            (r["layer"], r["call"], number(r["us"]), number(r["oneDNN us"]), number(r["ratio"]),
+             f"{r['flops'] / r['us'] * 1e6 / peak:.0%}")
+            for r in report["layers"]
+        ]  # fmt: skip
+        lines += table(("", "", "fastbp", "torch, oneDNN", "fastbp over it", "of the peak"), rows)
     if own := report.get("own"):
         first = own["startup"]["first step ms"]
         lines += [
@@ -161,9 +181,16 @@ def figures(report):
     """Return the flat figures that claims are about; see `claims`."""
     found = {}
     for record in report["comparisons"]:
-        if record["what"] == "train":
-            for numerics, own in record["own"].items():
-                found[f"step/{record['net']}/{record['peer']}/{numerics}"] = own["ratio"]["median"]
+        what = "step" if record["what"] == "train" else record["what"]
+        for numerics, own in record["own"].items():
+            ratio = own["ratio"]["median"]
+            if what == "step":
+                found[f"step/{record['net']}/{record['peer']}/{numerics}"] = ratio
+            if record["peer"] in _EVERY:
+                best = f"{what}/{record['net']}/best/{numerics}"
+                found[best] = min(ratio, found.get(best, ratio))
+    if report.get("layers"):
+        found["layers"] = max(r["ratio"] for r in report["layers"])
     for (what, net, numerics), us in own_times(report["comparisons"]).items():
         floor = report["floors"][f"{what}/{net}"]
         if what == "row":
@@ -195,9 +222,9 @@ def plot(report, path):
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    records = [r for r in report["comparisons"] if r["what"] == "train" and r["peer"] in PEERS]
-    nets = [net for net in NETS if any(r["net"] == net for r in records)]
-    peers = [name for name in PEERS if any(r["peer"] == name for r in records)]
+    records = [r for r in report["comparisons"] if r["what"] == "train" and r["peer"] in _EVERY]
+    nets = [net for net in (*NETS, *IMAGE_NETS) if any(r["net"] == net for r in records)]
+    peers = [name for name in _EVERY if any(r["peer"] == name for r in records)]
     size = (2.2 + 3.1 * len(nets), 1.5 + 0.4 * len(peers))
     figure, axes = plt.subplots(1, len(nets), figsize=size, sharey=True, squeeze=False)
     for panel, net in zip(axes[0], nets, strict=True):
@@ -230,7 +257,7 @@ def plot(report, path):
         panel.minorticks_off()
         panel.set_title(short(net), fontsize=10)
         panel.grid(axis="x", alpha=0.4)
-    axes[0, 0].set_yticks(range(len(peers)), [PEERS[peer].label for peer in peers])
+    axes[0, 0].set_yticks(range(len(peers)), [_EVERY[peer].label for peer in peers])
     axes[0, 0].set_ylim(len(peers) - 0.4, -0.7)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower right", ncols=2, fontsize=8, frameon=False)
     threads = f"{report['threads']} thread{'s' * (report['threads'] > 1)}"

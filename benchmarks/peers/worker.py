@@ -13,19 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ..common import Task
-from . import plain_numpy
+from ..images import task_of
+from .image_libraries import IMAGE_PEERS
 from .libraries import OWN, PEERS
-
-#: Rows of the large array that is predicted.
-ARRAY_ROWS = 20_000
-_VALIDATED_STEPS = 32
 
 
 def make(name, numerics, task):
     """Return the library's work on a task; every library starts from the same parameters."""
-    parameters = plain_numpy.initial_parameters(task.widths, np.random.default_rng(1))
-    return OWN[name](task, parameters, numerics) if name in OWN else PEERS[name](task, parameters)
+    parameters = task.initial_parameters(np.random.default_rng(1))
+    if name in OWN:
+        return OWN[name](task, parameters, numerics)
+    return (PEERS.get(name) or IMAGE_PEERS[name])(task, parameters)
 
 
 class Training:
@@ -33,8 +31,8 @@ class Training:
 
     def __init__(self, peer):
         self.unit, self.reset, self.run = peer.unit, peer.reset, peer.run
-        count = -(-min(peer.task.batches, _VALIDATED_STEPS) // peer.unit) * peer.unit
-        self.found = [float(loss) for loss in peer.run(count)][: min(peer.task.batches, _VALIDATED_STEPS)]
+        steps = min(peer.task.batches, peer.task.validated)
+        self.found = [float(loss) for loss in peer.run(-(-steps // peer.unit) * peer.unit)][:steps]
 
 
 class Predictions:
@@ -43,11 +41,8 @@ class Predictions:
     unit = 1
 
     def __init__(self, peer, rows):
-        task = peer.task
-        x = np.random.default_rng(2).standard_normal((max(rows, 256), task.widths[0]), dtype=np.float32)
-        inputs = [np.ascontiguousarray(x[i : i + rows]) for i in range(0, len(x), rows)]
         self.predict = peer.predictor(rows)
-        self.inputs = inputs
+        self.inputs = inputs = peer.task.inputs(rows, 256)
         if self.predict is None:
             return
         # a jit may need several calls
@@ -78,8 +73,11 @@ class Desk:
         """Make a work ready; return what it found: losses, or log-probabilities, or None if it cannot do it."""
         self.work = None
         gc.collect()
-        peer = make(self.name, self.numerics, Task(net))
-        work = Training(peer) if what == "train" else Predictions(peer, 1 if what == "row" else ARRAY_ROWS)
+        task = task_of(net)
+        peer = make(self.name, self.numerics, task)
+        if what == "train" and not peer.trains:
+            return None
+        work = Training(peer) if what == "train" else Predictions(peer, 1 if what == "row" else task.array_rows)
         if not hasattr(work, "found"):
             return None
         self.work, self.each = work, None
@@ -123,7 +121,7 @@ def peak_memory():
 
 def once(name, numerics, net, steps):
     """Train some steps as a fresh process."""
-    peer = make(name, numerics, Task(net))
+    peer = make(name, numerics, task_of(net))
     losses = peer.run(-(-int(steps) // peer.unit) * peer.unit)
     return {"loss": float(losses[0]), "bytes": peak_memory()}
 
