@@ -213,6 +213,8 @@ def fuse_norm(program: CallList, kept: Container[Buffer]) -> None:
     In training the layer makes one call of the first three, whose backward kernel knows where relu was 0; in prediction
     nobody reads what lies between.
     """
+    if not {call.kernel.name for call in program.calls} & {"normalize", "batch_norm_affine_forward"}:
+        return
     own, inside, calls, uses = _replaceable(program), _inside(program, kept), program.calls, _uses(program)
     names: dict[Buffer, Buffer] = {}
     gone: set[int] = set()
@@ -264,6 +266,8 @@ def mask_pooled(program: CallList, kept: Container[Buffer]) -> None:
     A window's largest number is positive where the relu passed the cell that it was taken from; else its gradient is 0
     either way.
     """
+    if not any(call.kernel.name == "max_pool_dx" for call in program.calls):
+        return
     inside, calls, uses = _inside(program, kept), program.calls, _uses(program)
     for i, call in enumerate(calls):
         if call.kernel.name != "relu_backward":
