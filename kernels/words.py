@@ -154,6 +154,30 @@ def patches(x, window, stride, padding, dilation=(1, 1)):
     return found.view(kind)
 
 
+def convolved(x, w, stride, padding, dilation, groups):
+    """Return the products of patches with filters; those of a group see its part of the channels.
+
+    Parameters
+    ----------
+    x : ndarray, shape (batch, height, width, c)
+    w : ndarray, shape (kh, kw, c / groups, o)
+    stride, dilation : (h, w)
+    padding : ((top, bottom), (left, right))
+    groups : int
+
+    Returns
+    -------
+    ndarray, shape (batch, oh, ow, o)
+    """
+    kh, kw, n, o = w.shape
+    p = patches(x, (kh, kw), stride, padding, dilation)
+    parts, m = [], o // int(groups)
+    for g in range(int(groups)):
+        a = np.copy(p[..., g * n : (g + 1) * n]).reshape(*p.shape[:3], kh * kw * n)
+        parts.append(a @ np.copy(w[..., g * m : (g + 1) * m]).reshape(kh * kw * n, m))
+    return np.concatenate(parts, axis=3)
+
+
 def cells(shape, dtype, window, stride, padding):
     """Return how many cells of each window lie inside of images of a shape; shape (oh, ow, 1)."""
     inside = patches(np.ones((1, *shape[1:3], 1), dtype), window, stride, padding)

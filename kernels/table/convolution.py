@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from ..words import folded, patches
+    from ..words import convolved, folded, patches
 
 _PRODUCTS = "products of patches"
 _SOURCE = "LeCun et al. 1989, Neural Computation 1(4), section 3"
@@ -32,6 +32,9 @@ _PARTS: dict[str, Callable[..., float]] = {
     "m": lambda o, groups: o // int(groups),
     "o": lambda m, groups: m * int(groups),
 }
+_FORWARD: dict[str, Callable[..., float]] = {
+    **_PARTS, **OUTPUT, **_TAPS, "room": lambda taps, ow, groups: taps + ow if groups > 1 else 0
+}  # fmt: skip
 
 
 def _cost(batch, oh, ow, kh, kw, n, o):
@@ -43,7 +46,7 @@ CONVOLVE = Row(
     "convolution",
     attributes={**WINDOW, **_GROUPS},
     bounds=bounds_of({**WINDOW, **_GROUPS}),
-    lengths={**_PARTS, **OUTPUT, **_TAPS, "room": lambda taps, ow, groups: taps + ow if groups > 1 else 0},
+    lengths=_FORWARD,
     note=(
         "y[i, j] = sum of w[p, q] x[i s + p d - top, j s + q d - left]: no kernel is turned around, as in all "
         "libraries of neural nets. Of several groups the channels and the filters are cut into as many parts, each its "
@@ -62,13 +65,7 @@ CONVOLVE = Row(
 def convolve(
     x, w, stride_h, stride_w, top, bottom, left, right, dilation_h, dilation_w, groups
 ):  # fmt: skip
-    kh, kw, n, o = w.shape
-    p = patches(x, (kh, kw), (stride_h, stride_w), ((top, bottom), (left, right)), (dilation_h, dilation_w))
-    parts, m = [], o // int(groups)
-    for g in range(int(groups)):
-        a = np.copy(p[..., g * n : (g + 1) * n]).reshape(*p.shape[:3], kh * kw * n)
-        parts.append(a @ np.copy(w[..., g * m : (g + 1) * m]).reshape(kh * kw * n, m))
-    return np.concatenate(parts, axis=3)
+    return convolved(x, w, (stride_h, stride_w), ((top, bottom), (left, right)), (dilation_h, dilation_w), groups)
 
 
 CONVOLVE_BIAS = Row(
@@ -76,7 +73,7 @@ CONVOLVE_BIAS = Row(
     "convolution",
     attributes={**WINDOW, **_GROUPS, "relu": 0.0},
     bounds=bounds_of({**WINDOW, **_GROUPS}),
-    lengths={**_PARTS, **OUTPUT, **_TAPS, "room": lambda taps, ow, groups: taps + ow if groups > 1 else 0},
+    lengths=_FORWARD,
     note="convolution, bias and relu in one pass: in portable numerics at the end of each tile of the product",
     source=_SOURCE,
 )
@@ -91,13 +88,7 @@ CONVOLVE_BIAS = Row(
 def convolve_bias(
     x, w, b, stride_h, stride_w, top, bottom, left, right, dilation_h, dilation_w, groups, relu
 ):  # fmt: skip
-    kh, kw, n, o = w.shape
-    p = patches(x, (kh, kw), (stride_h, stride_w), ((top, bottom), (left, right)), (dilation_h, dilation_w))
-    parts, m = [], o // int(groups)
-    for g in range(int(groups)):
-        a = np.copy(p[..., g * n : (g + 1) * n]).reshape(*p.shape[:3], kh * kw * n)
-        parts.append(a @ np.copy(w[..., g * m : (g + 1) * m]).reshape(kh * kw * n, m))
-    y = np.concatenate(parts, axis=3) + b
+    y = convolved(x, w, (stride_h, stride_w), ((top, bottom), (left, right)), (dilation_h, dilation_w), groups) + b
     return np.maximum(y, 0) if relu else y
 
 
