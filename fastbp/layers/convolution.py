@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from .. import constraints, initializers, regularizers
 from ..checks import integer
 from .base import Layer, ParameterSpec
-from .core import configs, get_activation
+from .core import configs, emit_dense, get_activation
 from .windows import Window, as_images, as_pairs, each, resolved, spatial
 
 if TYPE_CHECKING:
@@ -187,36 +187,35 @@ class _Filters(_Convolution):
     ) -> tuple[Buffer, Backward]:
         """Add the convolution and the activation; what sees one cell alone is a dense layer."""
         _, shape = self.build(x.shape[1:])
-        images, of_dense, bias = as_images(x), self._is_dense, [weights["b"]] if self.use_bias else []
-        w = weights["w"].matrix() if of_dense else as_kernel(weights["w"])
-        if of_dense:
-            images = x.matrix()
-            options: Any = {"layer": self.name}
-            z = program.call("dense" if bias else "matmul_nn", images, w, *bias, **options)
+        w, b, gradient = weights["w"], weights.get("b"), gradients.get("w")
+        if self._is_dense:
+            w = w.matrix()
+            into = None if gradient is None else gradient.reshaped(w.shape)
+            z, window_backward = emit_dense(program, self.name, x, w, b, into)
         else:
-            window = self._window(x.shape[1:-1])
-            options = {"layer": self.name, **window.attributes(), "groups": self.groups}
-            z = program.call("convolve_bias" if bias else "convolve", images, w, *bias, **options)
+            z, window_backward = self._emit_window(program, x, w, b, gradient)
         y, activation_backward = self._activated(program, z, (x.shape[0], *shape), gradients)
+        return y, lambda dy, need_dx: window_backward(activation_backward(dy), need_dx)
 
-        def backward(dy, need_dx):
-            dz = activation_backward(dy)
-            if "w" in gradients:
-                dw = gradients["w"].reshaped(w.shape)
-                if of_dense:
-                    program.call("matmul_tn", images, dz, into={"y": dw}, **options)
-                else:
-                    kernel = {"kernel_height": w.shape[0], "kernel_width": w.shape[1]}
-                    program.call("convolve_dw", images, dz, into={"dw": dw}, **options, **kernel)
+    def _emit_window(
+        self, program: Program, x: Buffer, weights: Buffer, b: Buffer | None, gradient: Buffer | None
+    ) -> tuple[Buffer, Backward]:
+        images, w = as_images(x), as_kernel(weights)
+        window = self._window(x.shape[1:-1])
+        options: dict[str, Any] = {"layer": self.name, **window.attributes(), "groups": self.groups}
+        arrays = (images, w) if b is None else (images, w, b)
+        z = program.call("convolve" if b is None else "convolve_bias", *arrays, **options)
+
+        def backward(dz, need_dx):
+            if gradient is not None:
+                kernel = {"kernel_height": w.shape[0], "kernel_width": w.shape[1]}
+                program.call("convolve_dw", images, dz, into={"dw": gradient.reshaped(w.shape)}, **options, **kernel)
             if not need_dx:
                 return None
-            if of_dense:
-                dx = program.buffer(f"{self.name}.dx", images.shape)
-                return program.call("matmul_nt", dz, w, into={"y": dx}, **options).reshaped(x.shape)
             size = {"input_height": images.shape[1], "input_width": images.shape[2]}
             return program.call("convolve_dx", dz, w, **options, **size).reshaped(x.shape)
 
-        return y, backward
+        return z, backward
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
@@ -799,20 +798,14 @@ class _Separable(_Convolution):
         h, depthwise_backward = emit_depthwise(
             program, self.name, self._window(x.shape[1:-1]), x, weights["depthwise_w"], gradients.get("depthwise_w")
         )
-        rows, w = h.matrix(), weights["pointwise_w"]
-        bias = [weights["b"]] if self.use_bias else []
-        z = program.call("dense" if bias else "matmul_nn", rows, w, *bias, layer=self.name)
+        z, pointwise_backward = emit_dense(
+            program, self.name, h, weights["pointwise_w"], weights.get("b"), gradients.get("pointwise_w"), "dh"
+        )
         y, activation_backward = self._activated(program, z, (x.shape[0], *shape), gradients)
 
         def backward(dy, need_dx):
-            dz = activation_backward(dy)
-            if "pointwise_w" in gradients:
-                program.call("matmul_tn", rows, dz, layer=self.name, into={"y": gradients["pointwise_w"]})
-            if not need_dx and "depthwise_w" not in gradients:
-                return None
-            dh = program.buffer(f"{self.name}.dh", rows.shape)
-            dh = program.call("matmul_nt", dz, w, layer=self.name, into={"y": dh}).reshaped(h.shape)
-            return depthwise_backward(dh, need_dx)
+            dh = pointwise_backward(activation_backward(dy), need_dx or "depthwise_w" in gradients)
+            return None if dh is None else depthwise_backward(dh, need_dx)
 
         return y, backward
 

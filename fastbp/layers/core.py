@@ -358,6 +358,27 @@ def _common(shapes: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
     return next((shape for shape in shapes if shape and shape[-1] != 1), shapes[0])
 
 
+def emit_dense(
+    program: Program, name: str, x: Buffer, w: Buffer, b: Buffer | None, gradient: Buffer | None, dx: str = "dx"
+) -> tuple[Buffer, Backward]:
+    """Add the product of the last axis of x with w, and b if there is one; return it, and what adds its backward calls.
+
+    These are the gradient of w, where it has a buffer, and that of x, which is called `dx`; that of b comes before.
+    """
+    rows = x.matrix()
+    z = program.call("matmul_nn" if b is None else "dense", rows, w, *([] if b is None else [b]), layer=name)
+
+    def backward(dz, need_dx):
+        if gradient is not None:
+            program.call("matmul_tn", rows, dz, layer=name, into={"y": gradient})
+        if not need_dx:
+            return None
+        made = program.buffer(f"{name}.{dx}", rows.shape)
+        return program.call("matmul_nt", dz, w, layer=name, into={"y": made}).reshaped(x.shape)
+
+    return z, backward
+
+
 class Dense(Layer):
     """A fully connected layer, ``y = activation(x @ w + b)``.
 
@@ -452,23 +473,14 @@ class Dense(Layer):
         self, program: Program, x: Buffer, weights: dict[str, Buffer], gradients: dict[str, Buffer]
     ) -> tuple[Buffer, Backward]:
         """Add ``y = activation(x @ w + b)``."""
-        rows = x.matrix()
-        if self.use_bias:
-            z = program.call("dense", rows, weights["w"], weights["b"], layer=self.name)
-        else:
-            z = program.call("matmul_nn", rows, weights["w"], layer=self.name)
+        z, dense_backward = emit_dense(program, self.name, x, weights["w"], weights.get("b"), gradients.get("w"))
         y, activation_backward = self.activation.emit(program, z, {}, {})
 
         def backward(dy, need_dx):
             dz: Any = activation_backward(dy.matrix(), True)
             if "b" in gradients:
                 program.call("bias_backward", dz, layer=self.name, into={"db": gradients["b"]})
-            if "w" in gradients:
-                program.call("matmul_tn", rows, dz, layer=self.name, into={"y": gradients["w"]})
-            if not need_dx:
-                return None
-            dx = program.buffer(f"{self.name}.dx", rows.shape)
-            return program.call("matmul_nt", dz, weights["w"], layer=self.name, into={"y": dx}).reshaped(x.shape)
+            return dense_backward(dz, need_dx)
 
         return y.reshaped((*x.shape[:-1], self.units)), backward
 
