@@ -157,7 +157,9 @@ def tab(chromium, address, tmp_path):
     wrong = []
     page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+    # what a page still asks for when it is left is aborted
+    aborted = "net::ERR_ABORTED"
+    page.on("requestfailed", lambda r: None if r.failure == aborted else wrong.append(f"{r.failure}: {r.url}"))
     page.on("response", lambda answer: wrong.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else None)
     page.on("request", lambda request: None if request.url.startswith(address) else wrong.append(request.url))
     page.wrong = wrong

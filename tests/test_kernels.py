@@ -714,7 +714,7 @@ def test_functions_describe_themselves(name):
 @pytest.mark.skipif("cython" not in BACKENDS, reason="FASTBP_TEST_BACKENDS leaves cython out")
 def test_the_cpu_is_asked_for_its_level_once(monkeypatch):
     kernels.relu_forward([1.0])
-    monkeypatch.setattr(cython_ext.primitives, "cpu_level", None)
+    monkeypatch.setattr(cython_ext, "cpu_level", None)
     assert cython_ext.level() in cython_ext.levels()
     for numerics in kernels.NUMERICS:
         assert kernels.tanh_forward([0.0], numerics=numerics, backend="cython") == 0

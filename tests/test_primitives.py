@@ -47,6 +47,12 @@ def loop(dtype, name):
     return function
 
 
+def check():
+    """Prove the loops of both dtypes."""
+    for dtype in DTYPES:
+        primitives.check(dtype)
+
+
 def mixed(rng, shape, dtype):
     """Return ordinary numbers with some edges among them, or only one or the other."""
     values = np.concatenate([edge_values(dtype), np.array([np.inf, -np.inf, np.nan], dtype)])
@@ -167,19 +173,19 @@ def wrong_loop():
     yield exchange
     for memory, original, _ in changed:
         memory.loop = original
-    primitives.check()
+    check()
 
 
 @every_dtype
 @pytest.mark.parametrize("name", NUMPYS)
 def test_check_sees_one_wrong_bit(name, dtype, wrong_loop, monkeypatch):
-    primitives.check()
+    check()
     wrong_loop(dtype, name)
     message = rf"NumPy's {NUMPYS[name]} loop does not return NumPy's bits \({dtype}, NumPy {np.__version__}"
     with pytest.raises(RuntimeError, match=message):
-        primitives.check()
+        primitives.check(dtype)
     # the first program of a process runs the check
-    monkeypatch.setattr(cython_ext, "_checked", False)
+    monkeypatch.setattr(cython_ext, "_proven", set())
     with pytest.raises(RuntimeError, match=message):
         kernels.primitives_address(dtype)
 
@@ -189,7 +195,7 @@ def refill():
     """Look NumPy's loops up again when the test is over."""
     yield primitives._fill
     primitives._fill()
-    primitives.check()
+    check()
 
 
 def test_check_tells_how_this_numpy_feeds_its_sums(monkeypatch, refill):
@@ -199,7 +205,7 @@ def test_check_tells_how_this_numpy_feeds_its_sums(monkeypatch, refill):
         patch.setattr(np, "__version__", "2.3.0" if old else "2.2.6")
         refill()
     with pytest.raises(RuntimeError, match="NumPy's sum loop"):
-        primitives.check()
+        check()
 
 
 def test_a_function_without_the_loop(monkeypatch, refill):

@@ -7,10 +7,11 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
-from .. import primitives
 from ..caller import warn
 from ..dtypes import REALS
 from ..pool import attach_pool
+from ..primitives import address, capsule_address, check, complete, cpu_level
+from ..primitives import portable_address as address_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,9 +22,11 @@ __all__ = ["capsules", "find", "level", "levels", "numpy_address", "portable_add
 #: What a module has besides kernels (``primitives.pxi``).
 _OTHERS = {"portable_primitives", "set_pool", "complete_primitives"}
 
-_checked = _warned = False
+_warned = False
+#: The dtypes whose NumPy loops are proven.
+_proven: set[str] = set()
 #: Asked for once: a virtual machine takes 16 us to tell.
-_CPU_LEVEL = primitives.cpu_level()
+_CPU_LEVEL = cpu_level()
 
 
 @functools.cache  # of a process: asking the CPU may trap in a virtual machine
@@ -117,7 +120,7 @@ def portable_address(dtype: str, at: str | None = None) -> int:
         )
     exports = _exports(dtype, at)
     attach_pool(exports["set_pool"])
-    return primitives.portable_address(exports["portable_primitives"])
+    return address_of(exports["portable_primitives"])
 
 
 def numpy_address(dtype: str) -> int:
@@ -141,14 +144,12 @@ def numpy_address(dtype: str) -> int:
     >>> numpy_address("float32") == numpy_address("float64")
     False
     """
-    global _checked
-    if not _checked:
-        primitives.check()
-        for name in REALS:
-            # those that NumPy has no loop for
-            primitives.complete(name, _exports(name, None)["complete_primitives"])
-        _checked = True
-    return primitives.address(dtype)
+    if dtype not in _proven:
+        check(dtype)
+        # those that NumPy has no loop for
+        complete(dtype, _exports(dtype, None)["complete_primitives"])
+        _proven.add(dtype)
+    return address(dtype)
 
 
 def find(dtype: str, names: Iterable[str]) -> dict[str, int]:
@@ -169,7 +170,7 @@ def find(dtype: str, names: Iterable[str]) -> dict[str, int]:
     ['relu_forward']
     """
     found = capsules(dtype)
-    return {name: primitives.capsule_address(found[name]) for name in names if name in found}
+    return {name: capsule_address(found[name]) for name in names if name in found}
 
 
 @functools.cache

@@ -95,6 +95,12 @@ class Kernel:
 
     code: tuple[float, ...] = ()
     foreign: Any = None
+    inputs: tuple[Operand, ...]
+    outputs: tuple[Operand, ...]
+    operands: tuple[Operand, ...]
+    results: tuple[Operand, ...]
+    dims: tuple[str, ...]
+    elementwise: bool
 
     def __init__(
         self,
@@ -112,7 +118,14 @@ class Kernel:
     ) -> None:
         self.by_hand = by_hand
         self.name, self.row, self.signature, self.function = name, row, signature, function
-        before, _, after = signature.partition("->")
+        self.inplace = tuple(tuple(pair.split("=")) for pair in inplace)
+        self.split, self.work, self._cost, self.expression = split, tuple(work), cost, expression
+
+    def __getattr__(self, name: str) -> Any:
+        # when first asked for: a script uses few of the rows
+        if name not in ("inputs", "outputs", "operands", "dims", "elementwise", "results"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        before, _, after = self.signature.partition("->")
         self.inputs, self.outputs = _operands(before), _operands(after)
         first: dict[str, Operand] = {}
         for operand in self.inputs + self.outputs:
@@ -120,9 +133,8 @@ class Kernel:
         self.operands = tuple(first.values())
         self.dims = tuple(dict.fromkeys(d for o in self.operands for d in o.dims if isinstance(d, str)))
         self.elementwise = {o.dims for o in self.operands if "n" in o.dims} == {("n",)}
-        self.inplace = tuple(tuple(pair.split("=")) for pair in inplace)
-        self.split, self.work, self._cost, self.expression = split, tuple(work), cost, expression
         self.results = tuple(o for o in self.outputs if o.name not in self.work)
+        return vars(self)[name]
 
     @property
     def source(self) -> str:
