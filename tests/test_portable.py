@@ -297,7 +297,7 @@ def test_what_is_added_to_a_product_on_its_way(build, dtype):
     names = "dense", "matmul_nt", "dense_add", "dense_add_both", "matmul_nt_add"
     functions = {name: address(build, dtype, name) for name in names}
     shapes = [(m, k, n) for m in (1, 2, 3, 5, 6, 7, 8, 13, 32, 33) for k, n in ((5, 3), (64, 64), (3, 17), (70, 40))]
-    shapes += [(0, 3, 4), (4, 0, 5), (3, 4, 0), (9, 1, 1), (40, 1100, 70), (17, 600, 33), (64, 64, 1), (200, 9, 4)]
+    shapes += [(0, 3, 4), (4, 0, 5), (3, 4, 0), (9, 1, 1), (40, 1100, 70), (17, 600, 33), (64, 64, 1), (200, 9, 4), (1200, 20, 40)]
 
     def run(name, given, relu, at):
         kernel = KERNELS[name]
@@ -324,6 +324,27 @@ def test_what_is_added_to_a_product_on_its_way(build, dtype):
             with np.errstate(all="ignore"):
                 want = run("matmul_nt", given, relu, at)["y"] + given["c"]
             assert_same_bits(run("matmul_nt_add", given, relu, at)["y"], want, what)
+
+
+@every_dtype
+@pytest.mark.parametrize("build", BUILDS)
+def test_products_in_bands_have_the_bits_of_the_definition(build, dtype):
+    """Of more rows, or of longer chains, than L2 holds; the last band is full, or of one row."""
+    rng, table = np.random.default_rng(0), primitives_of(build, dtype, "portable")
+    held = (1 << 18) // np.dtype(dtype).itemsize
+    for name, k, n in itertools.product(("matmul_nn", "matmul_tn"), (33, 96), (20, 65)):
+        kernel, function = KERNELS[name], address(build, dtype, name)
+        band = held // (k + n)
+        for rows in (2 * (band // 8 * 8 + 8), 5 * band, 5 * band + 1):
+            a = rng.standard_normal((rows, k)).astype(dtype)
+            b = rng.standard_normal((k if name == "matmul_nn" else rows, n)).astype(dtype)
+            given = {"a": a, "b": b}
+            want = array.matmul(a if name == "matmul_nn" else a.T, b)
+            sizes = kernel.sizes([a.shape, b.shape, None])
+            buffers = guarded(kernel, dtype, sizes, given)
+            status, got = run_guarded(function, table, kernel, sizes, given, {}, buffers)
+            assert status == 0
+            assert_same_bits(got["y"], want, f"{build} {name} {rows} {k} {n}")
 
 
 @every_dtype

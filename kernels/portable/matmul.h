@@ -25,6 +25,9 @@
  *   n narrow, or m much smaller than n in nt: lanes run over rows, y^T = b^T a^T is made strip by strip
  *                       and transposed into y (multiply_transposed).
  *   n of 4 at most      likewise, without panel and strip: a is transposed on its way into n chains (multiply_few).
+ *
+ * A long a is taken in bands that L2 holds, else each panel of b would fetch all of it from afar: of rows where b is small,
+ * of k where y is. What a band has is read line after line before.
  */
 #ifndef FASTBP_MATMUL_H
 #define FASTBP_MATMUL_H
@@ -50,6 +53,7 @@ enum {
     FASTBP_DIRECT_LONG = 1 << 14, /* bytes of b up to which no panel is worth it (measured) ... */
     FASTBP_DIRECT = FASTBP_VECTOR == 64 ? 1 << 18 : FASTBP_DIRECT_LONG,
     FASTBP_LONG = 1024,     /* ... and from which bytes a row of it is long: they share few sets of L1 */
+    FASTBP_BAND = 1 << 18,  /* bytes of a band */
     FASTBP_LARGE = 7 << 18, /* bytes of an operand: above, L2 cannot hold it (measured) */
     FASTBP_STRIP = 48       /* rows of y^T made at a time: with WIDTH columns they stay in L1 */
 };
@@ -71,6 +75,7 @@ typedef struct {
     intptr_t a_tile; /* a packed: from ROWS rows to the next ROWS rows; else 0 */
     const fastbp_real *next; /* the k rows of the panel to come, `next_row` apart, to fetch meanwhile; or NULL */
     intptr_t next_row;
+    int far; /* fetch the next tile of y */
     int add; /* c of the epilogue, which lies `to_c` bytes behind y, and before: `to_before` */
     uintptr_t to_c, to_before;
 } fastbp_tile;
@@ -208,6 +213,7 @@ typedef struct {
     intptr_t a_tile;
     int add;
     uintptr_t to_c, to_before;
+    int far; /* y is of several bands */
 } fastbp_operands;
 
 FASTBP_INLINE intptr_t fastbp_smaller(intptr_t x, intptr_t y) { return x < y ? x : y; }
@@ -225,8 +231,8 @@ FASTBP_INLINE void fastbp_row_tiles(fastbp_tile *t, int vecs, int edge, intptr_t
     intptr_t tiles = (m + FASTBP_ROWS - 1) / FASTBP_ROWS, low = m / tiles, taller = m - low * tiles;
     for (intptr_t i = 0; i < tiles; i++) {
         intptr_t rows = t->a_tile ? fastbp_smaller(FASTBP_ROWS, m - i * FASTBP_ROWS) : low + (i < taller);
-        if (t->a_tile) /* the next tile of y may be far */
-            for (intptr_t r = FASTBP_ROWS; r < fastbp_smaller(2 * FASTBP_ROWS, m - i * FASTBP_ROWS); r++)
+        if ((t->a_tile || t->far) && i + 1 < tiles)
+            for (intptr_t r = rows; r < rows + low; r++)
                 for (int line = 0; line < vecs * FASTBP_VECTOR; line += 64)
                     __builtin_prefetch((const char *)(t->y + r * t->y_row) + line, 1);
         if (t->next)
@@ -250,7 +256,7 @@ FASTBP_INLINE void fastbp_row_tiles(fastbp_tile *t, int vecs, int edge, intptr_t
 static void fastbp_multiply_direct(const fastbp_operands *o) {
     fastbp_tile t = {.a = o->a, .a_row = o->a_row, .a_col = o->a_col, .b = o->b, .b_row = o->b_row, .y = o->y,
               .y_row = o->y_row, .k = o->k, .lanes = FASTBP_LANES, .bias = o->bias, .relu = o->relu, .add = o->add,
-              .to_c = o->to_c, .to_before = o->to_before};
+              .to_c = o->to_c, .to_before = o->to_before, .far = o->far};
     for (intptr_t j = 0, width; j < o->n; j += width) {
         const intptr_t left = o->n - j;
         const int wide = o->m <= FASTBP_MAX_WIDE ? fastbp_wide_vecs[o->m - 1] * FASTBP_LANES : 0;
@@ -275,6 +281,20 @@ static void fastbp_multiply_direct(const fastbp_operands *o) {
         t.b += width;
         t.y = o->y + j + width;
         if (t.bias) t.bias += width;
+    }
+}
+
+/* In bands of rows: y is made of a band of a and all of b before the next */
+static void fastbp_multiply_bands(const fastbp_operands *o) {
+    const intptr_t held = (FASTBP_BAND / FASTBP_ITEM / (o->k + o->n) / FASTBP_ROWS + 1) * FASTBP_ROWS;
+    fastbp_operands band = *o;
+    band.far = o->m > held;
+    for (intptr_t i = 0; i < o->m; i += held) {
+        band.m = fastbp_smaller(held, o->m - i);
+        if (band.far && o->a_col == 1) fastbp_read(band.a, o->a_row, band.m, o->k);
+        fastbp_multiply_direct(&band);
+        band.a += held * o->a_row;
+        band.y += held * o->y_row;
     }
 }
 
@@ -328,6 +348,23 @@ FASTBP_INLINE int fastbp_set_panel(fastbp_tile *t, intptr_t b_col, int vecs, fas
 
 /* depth: the rows that the panel has */
 static void fastbp_multiply_panels(const fastbp_operands *o, fastbp_real *panel, intptr_t depth) {
+    /* a by columns, and y is small: bands of k */
+    const intptr_t held = FASTBP_BAND / FASTBP_ITEM / (o->m + o->n);
+    if (o->a_row == 1 && !o->a_tile && o->b_col == 1 && held >= FASTBP_SHALLOW && o->k > held) {
+        fastbp_operands band = *o;
+        for (intptr_t p = 0; p < o->k; p += held) {
+            const int last = p + held >= o->k;
+            band.k = fastbp_smaller(held, o->k - p);
+            band.resume = o->resume || p > 0;
+            band.bias = last ? o->bias : NULL, band.relu = last && o->relu, band.add = last && o->add;
+            fastbp_read(band.a, o->a_col, band.k, o->m);
+            fastbp_read(band.b, o->b_row, band.k, o->n);
+            fastbp_multiply_panels(&band, panel, depth);
+            band.a += held * o->a_col;
+            band.b += held * o->b_row;
+        }
+        return;
+    }
     for (intptr_t j = 0; j < o->n; j += FASTBP_WIDTH) {
         intptr_t p = 0;
         do { /* once for k = 0 too */
@@ -533,7 +570,7 @@ static __attribute__((noinline)) int fastbp_multiply_deep(const fastbp_operands 
 static void fastbp_matmul(const fastbp_real *a, intptr_t a_row, intptr_t a_col, const fastbp_real *b, intptr_t b_row,
                           intptr_t b_col, fastbp_real *y, intptr_t y_row, intptr_t m, intptr_t k, intptr_t n,
                           const fastbp_epilogue *epilogue) {
-    fastbp_operands o = {a, a_row, a_col, b, b_row, b_col, y, y_row, m, k, n, NULL, 0, 0, 0, 0, 0, 0};
+    fastbp_operands o = {a, a_row, a_col, b, b_row, b_col, y, y_row, m, k, n, NULL, 0, 0, 0, 0, 0, 0, 0};
     if (m <= 0 || n <= 0) return;
     if (m == 1) o.a_row = 1; /* the stride of one element is any: take what is fast */
     if (n == 1) o.b_col = 1;
@@ -554,7 +591,7 @@ static void fastbp_matmul(const fastbp_real *a, intptr_t a_row, intptr_t a_col, 
     else if (of_row)
         fastbp_multiply_row(&o);
     else if (!transposed && o.b_col == 1 && (m <= FASTBP_ROWS || k * n * FASTBP_ITEM <= direct))
-        fastbp_multiply_direct(&o);
+        fastbp_multiply_bands(&o);
     else if ((k <= FASTBP_SHALLOW && !blocks) || !fastbp_multiply_deep(&o, transposed, blocks))
         fastbp_multiply_shallow(&o, transposed);
     if (add && !o.add) fastbp_add_c(y, o.to_c, o.to_before, y_row, m, n);

@@ -33,6 +33,13 @@ typedef double fastbp_real;
 #define FASTBP_UNROLL(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
 #endif
 
+/* One number of each line of `rows` rows of n, `step` apart. What is far comes line after line much faster than in the parts
+ * of rows that registers hold (measured: 32 GB/s in place of 10 to 20 on a Zen 4). */
+static inline void fastbp_read(const fastbp_real *p, intptr_t step, intptr_t rows, intptr_t n) {
+    for (intptr_t i = 0; i < rows; i++, p += step)
+        for (intptr_t j = 0; j < n; j += 64 / FASTBP_ITEM) (void)*(const volatile fastbp_real *)(p + j);
+}
+
 /* Rows are often short: with a constant length each is a few instructions in place of a loop. */
 #define FASTBP_CASE(n, call) case n: { enum { N = n }; call; break; }
 /* `call` with N a constant from 1 to 16, or `other` for longer rows */
