@@ -70,6 +70,9 @@ DEPTHWISE = [
     geometry((0, 4), 16, (3, 3), padding=same(1)),
     geometry((6, 9), 16, (3, 3), padding=same(1), batch=0),
     geometry((6, 9), 16, (3, 3), padding=same(1), batch=1),
+    geometry((33, 20), 32, (3, 3), padding=same(1)),  # some rows of images after the other, in L2
+    geometry((50, 40), 32, (3, 3), (2, 2), same(1)),
+    geometry((50, 40), 17, (3, 5), padding=same(2)),
     geometry((40, 40), 1, (3, 3), padding=same(1)),  # a sum of one number a place: NumPy's is pairwise
 ]  # fmt: skip
 #: Windows of 2 x 2 and 3 x 3 are constants; few channels reach into the next place, but not behind the last one.

@@ -8,7 +8,7 @@
 #include "../portable/vector.h"
 #include "helpers.h"
 
-enum { FASTBP_CHUNK = 2048 }; /* elements of two arrays that stay in L1 */
+enum { FASTBP_CHUNK = 1024 }; /* elements of two arrays that stay in L1 */
 
 typedef struct {
     const fastbp_real *x, *gamma, *beta;
@@ -36,7 +36,7 @@ FASTBP_INLINE void fastbp_set_columns(fastbp_real *p, fastbp_vec x, int v, int l
 #define FASTBP_AT(p, v) fastbp_columns_at(p, v, vecs - 1, lanes)
 #define FASTBP_SET(p, x, v) fastbp_set_columns(p, x, v, vecs - 1, lanes)
 #define FASTBP_OF_COLUMNS(name, from) \
-    fastbp_vec name[2]; \
+    fastbp_vec name[8]; \
     FASTBP_UNROLL(v, vecs) name[v] = FASTBP_AT(from + j, v)
 #define FASTBP_ROWS_OF_PASS(i) intptr_t i = s->first; i < s->end; i++
 
@@ -120,23 +120,33 @@ FASTBP_INLINE void fastbp_input_gradient(const fastbp_batch *s, intptr_t j, cons
         }
 }
 
-/* All columns, two vectors of them at a time, of as many rows as stay in L1: of wide rows more would be read in parts. */
-#define FASTBP_BY_COLUMNS(pass) \
+/* Memory is fast where it is read line after line: so a pass takes row by row. Sums of a row that has 1, 2, 4 or, where
+ * `most` is 8, 8 vectors are in registers, those of others in memory; `apart`: these are so many that a few rows, fetched
+ * before, are taken by columns. */
+#define FASTBP_OF_ALL(pass, most, apart) \
     static void pass##_of_all(fastbp_batch *s) { \
-        const intptr_t step = FASTBP_CHUNK / s->n + 1; \
+        const intptr_t n = s->n, vecs = n / FASTBP_LANES; \
+        const int alone = n <= FASTBP_LANES || (n % FASTBP_LANES == 0 && (vecs == 2 || vecs == 4 || vecs == (most))); \
+        const intptr_t step = alone ? s->rows : (apart) ? FASTBP_CHUNK / n + 1 : 1; \
         for (s->first = 0; s->first < s->rows; s->first = s->end) { \
             intptr_t j = 0; \
             s->end = s->rows - s->first < step ? s->rows : s->first + step; \
-            for (; j + 2 * FASTBP_LANES <= s->n; j += 2 * FASTBP_LANES) pass(s, j, 2, FASTBP_LANES); \
-            for (; j + FASTBP_LANES <= s->n; j += FASTBP_LANES) pass(s, j, 1, FASTBP_LANES); \
-            if (j < s->n) pass(s, j, 1, (int)(s->n - j)); \
+            if ((apart) && !alone) { \
+                fastbp_read(s->x + s->first * n, n, s->end - s->first, n); \
+                fastbp_read(s->dy + s->first * n, n, s->end - s->first, n); \
+            } \
+            for (; j + (most) * FASTBP_LANES <= n; j += (most) * FASTBP_LANES) pass(s, j, most, FASTBP_LANES); \
+            if ((most) > 4 && j + 4 * FASTBP_LANES <= n) pass(s, j, 4, FASTBP_LANES), j += 4 * FASTBP_LANES; \
+            if (j + 2 * FASTBP_LANES <= n) pass(s, j, 2, FASTBP_LANES), j += 2 * FASTBP_LANES; \
+            if (j + FASTBP_LANES <= n) pass(s, j, 1, FASTBP_LANES), j += FASTBP_LANES; \
+            if (j < n) pass(s, j, 1, (int)(n - j)); \
         } \
     }
-FASTBP_BY_COLUMNS(fastbp_sums)
-FASTBP_BY_COLUMNS(fastbp_squares)
-FASTBP_BY_COLUMNS(fastbp_normal)
-FASTBP_BY_COLUMNS(fastbp_gradient_sums)
-FASTBP_BY_COLUMNS(fastbp_input_gradient)
+FASTBP_OF_ALL(fastbp_sums, 8, 0)
+FASTBP_OF_ALL(fastbp_squares, 8, 0)
+FASTBP_OF_ALL(fastbp_normal, 8, 0)
+FASTBP_OF_ALL(fastbp_gradient_sums, 8, 1)
+FASTBP_OF_ALL(fastbp_input_gradient, 8, 0)
 
 static void fastbp_batch_norm_affine(fastbp_batch *s, const fastbp_primitive *primitives, double eps) {
     const fastbp_real count = (fastbp_real)s->rows, shift = (fastbp_real)eps;
@@ -190,5 +200,5 @@ static void fastbp_batch_norm_affine_gradients(fastbp_batch *s, const fastbp_pri
 #undef FASTBP_ROWS_OF_PASS
 #undef FASTBP_GRADIENTS
 #undef FASTBP_BACKWARD
-#undef FASTBP_BY_COLUMNS
+#undef FASTBP_OF_ALL
 #endif

@@ -21,6 +21,7 @@ enum { FASTBP_PLACES = 8, FASTBP_ABREAST = 4 };
 #else
 enum { FASTBP_PLACES = 4, FASTBP_ABREAST = 2 };
 #endif
+enum { FASTBP_HELD = 1 << 14 }; /* elements of rows that stay in L2 */
 enum { FASTBP_CELLS = 64, FASTBP_FEWEST = 4 }; /* that are told at a time; places whose sums are worth registers */
 
 /* One cell of every place of a row: place t has it at x + t * step if first <= t < last; else it lies outside */
@@ -203,11 +204,14 @@ static void fastbp_depthwise(const fastbp_walk *g, const fastbp_real *x, const f
         if (g->kw == 3 && g->stride_w <= 2) add = apart ? fastbp_add_3_cells_apart : fastbp_add_3_cells;
         if (g->kw == 5 && g->stride_w <= 2) add = apart ? fastbp_add_5_cells_apart : fastbp_add_5_cells;
     }
-    for (intptr_t b = 0; b < g->batch; b++, x += g->height * line)
+    for (intptr_t b = 0; b < g->batch; b++, x += g->height * line) {
+        intptr_t seen = 0;
         for (intptr_t i = 0; i < g->oh; i++, y += g->ow * g->c) {
             fastbp_line lines[FASTBP_CELLS];
             fastbp_cell cells[FASTBP_CELLS];
             int count = 0, more = 0;
+            const intptr_t wanted = i * g->stride_h - g->top + (g->kh - 1) * g->dilation_h + 1;
+            for (; seen < fastbp_less(wanted, g->height); seen++) fastbp_read(x + seen * line, 0, 1, line);
             for (intptr_t p = 0; p < g->kh; p++) {
                 const intptr_t row = i * g->stride_h - g->top + p * g->dilation_h;
                 const int there = row >= 0 && row < g->height;
@@ -232,6 +236,7 @@ static void fastbp_depthwise(const fastbp_walk *g, const fastbp_real *x, const f
             if (add) add(lines, count, y, g->ow, -g->left, g->width, g->c, g->c, g->c);
             else fastbp_add_listed(cells, count, y, g->ow, g->c, step, g->c, more, skip);
         }
+    }
 }
 
 /* dx = what dy gives back by w; one filter a channel. A column has the places whose cells it may be: of those of a
@@ -239,8 +244,11 @@ static void fastbp_depthwise(const fastbp_walk *g, const fastbp_real *x, const f
 static void fastbp_depthwise_dx(const fastbp_walk *g, const fastbp_real *dy, const fastbp_real *w, fastbp_real *dx) {
     const int finite = fastbp_all_finite(w, g->kh * g->kw * g->c);
     const intptr_t line = g->ow * g->c, stride = g->stride_w, y_step = stride * g->c;
-    for (intptr_t b = 0; b < g->batch; b++, dy += g->oh * line)
-        for (intptr_t i = 0; i < g->height; i++, dx += g->width * g->c)
+    for (intptr_t b = 0; b < g->batch; b++, dy += g->oh * line) {
+        intptr_t seen = 0;
+        for (intptr_t i = 0; i < g->height; i++, dx += g->width * g->c) {
+            const intptr_t wanted = (i + g->top) / g->stride_h + 1;
+            for (; seen < fastbp_less(wanted, g->oh); seen++) fastbp_read(dy + seen * line, 0, 1, line);
             for (intptr_t phase = 0; phase < fastbp_less(stride, g->width); phase++) {
                 const intptr_t places = (g->width - phase + stride - 1) / stride;
                 fastbp_line lines[FASTBP_CELLS];
@@ -281,20 +289,27 @@ static void fastbp_depthwise_dx(const fastbp_walk *g, const fastbp_real *dy, con
                 else
                     fastbp_add_listed(cells, count, dx + phase * g->c, places, g->c, g->c, y_step, more, 1);
             }
+        }
+    }
 }
 
 /* ---- the gradient of depthwise weights: sums over the places of an image */
 
-/* image = the sums of x * dy for rows x n cells side by side of one channel vector, over an image */
+/* image = the sums of x * dy for rows x n cells side by side of one channel vector, over an image's rows of places from
+ * begin to end; it has those of the rows before */
 FASTBP_INLINE void fastbp_sum_places(
     const fastbp_walk *g, const fastbp_real *x, const fastbp_real *dy, fastbp_real *image, intptr_t p, intptr_t q,
-    intptr_t stride, int lanes, const int whole, const int rows, const int n, const int shared
+    intptr_t begin, intptr_t end, intptr_t stride, int lanes, const int whole, const int rows, const int n,
+    const int shared
 ) {
     static const fastbp_real outside[FASTBP_LANES];
     const intptr_t c = g->c, line = g->width * c;
     fastbp_vec sum[9];
-    FASTBP_UNROLL(k, rows * n) sum[k] = (fastbp_vec){0};
-    for (intptr_t i = 0; i < g->oh; i++) {
+    FASTBP_UNROLL(r, rows) FASTBP_UNROLL(k, n) {
+        const fastbp_real *before = image + ((p + r) * g->kw + q + k) * c;
+        sum[r * n + k] = begin ? fastbp_load_some(before, lanes, whole) : (fastbp_vec){0};
+    }
+    for (intptr_t i = begin; i < end; i++) {
         const fastbp_real *from[3], *d = dy + i * g->ow * c;
         intptr_t step[3];
         FASTBP_UNROLL(r, rows) {
@@ -329,11 +344,12 @@ FASTBP_INLINE void fastbp_sum_places(
 
 #define FASTBP_SUM_PLACES(name, rows, n, stride) \
     static void fastbp_sum_##name( \
-        const fastbp_walk *g, const fastbp_real *x, const fastbp_real *dy, fastbp_real *image, intptr_t p, intptr_t q \
+        const fastbp_walk *g, const fastbp_real *x, const fastbp_real *dy, fastbp_real *image, intptr_t p, intptr_t q, \
+        intptr_t begin, intptr_t end \
     ) { \
         FASTBP_WHOLE_CHANNELS( \
             k, g->c, \
-            fastbp_sum_places(g, x + k, dy + k, image + k, p, q, stride, FASTBP_LANES, 1, rows, n, stride) \
+            fastbp_sum_places(g, x + k, dy + k, image + k, p, q, begin, end, stride, FASTBP_LANES, 1, rows, n, stride) \
         ) \
     }
 FASTBP_SUM_PLACES(3_by_3, 3, 3, 1)
@@ -343,29 +359,45 @@ FASTBP_SUM_PLACES(3_apart, 1, 3, 2)
 FASTBP_SUM_PLACES(2, 1, 2, 1)
 FASTBP_SUM_PLACES(2_apart, 1, 2, 2)
 static void fastbp_sum_1(
-    const fastbp_walk *g, const fastbp_real *x, const fastbp_real *dy, fastbp_real *image, intptr_t p, intptr_t q
+    const fastbp_walk *g, const fastbp_real *x, const fastbp_real *dy, fastbp_real *image, intptr_t p, intptr_t q,
+    intptr_t begin, intptr_t end
 ) {
-    FASTBP_CHANNELS(k, g->c, fastbp_sum_places(g, x + k, dy + k, image + k, p, q, g->stride_w, lanes, whole, 1, 1, 1));
+    FASTBP_CHANNELS(
+        k, g->c,
+        fastbp_sum_places(g, x + k, dy + k, image + k, p, q, begin, end, g->stride_w, lanes, whole, 1, 1, 1)
+    );
 }
 
 /* image = the gradient of the weights by one image; one filter a channel */
 static void fastbp_depthwise_dw(const fastbp_walk *g, const fastbp_real *x, const fastbp_real *dy, fastbp_real *image) {
     const int shared = g->c >= FASTBP_LANES && g->dilation_w == 1 && g->stride_w <= 2, apart = g->stride_w == 2;
-    for (intptr_t p = 0; p < g->kh;) {
-        const int three = shared && g->kw == 3 && p + 3 <= g->kh;
-        if (three) {
-            (apart ? fastbp_sum_3_by_3_apart : fastbp_sum_3_by_3)(g, x, dy, image, p, 0);
-            p += 3;
-            continue;
+    const intptr_t line = g->width * g->c, places = g->ow * g->c;
+    /* rows of places that L2 holds with their cells; channels that are computed twice are so over the whole image */
+    const intptr_t some = FASTBP_HELD / (places + g->stride_h * line) + 1, step = g->c % FASTBP_LANES ? g->oh : some;
+    intptr_t seen = 0, begin = 0, end;
+    do { /* once where there is no place too */
+        end = fastbp_less(begin + step, g->oh);
+        const intptr_t wanted = (end - 1) * g->stride_h - g->top + (g->kh - 1) * g->dilation_h + 1;
+        for (; seen < fastbp_less(wanted, g->height); seen++) fastbp_read(x + seen * line, 0, 1, line);
+        fastbp_read(dy + begin * places, places, end - begin, places);
+        for (intptr_t p = 0; p < g->kh;) {
+            const int three = shared && g->kw == 3 && p + 3 <= g->kh;
+            if (three) {
+                (apart ? fastbp_sum_3_by_3_apart : fastbp_sum_3_by_3)(g, x, dy, image, p, 0, begin, end);
+                p += 3;
+                continue;
+            }
+            for (intptr_t q = 0; q < g->kw;) {
+                const intptr_t n = shared ? fastbp_less(3, g->kw - q) : 1;
+                (n == 1 ? fastbp_sum_1 : n == 2 ? (apart ? fastbp_sum_2_apart : fastbp_sum_2)
+                                                : (apart ? fastbp_sum_3_apart : fastbp_sum_3)
+                )(g, x, dy, image, p, q, begin, end);
+                q += n;
+            }
+            p++;
         }
-        for (intptr_t q = 0; q < g->kw;) {
-            const intptr_t n = shared ? fastbp_less(3, g->kw - q) : 1;
-            (n == 1 ? fastbp_sum_1 : n == 2 ? (apart ? fastbp_sum_2_apart : fastbp_sum_2)
-                                            : (apart ? fastbp_sum_3_apart : fastbp_sum_3))(g, x, dy, image, p, q);
-            q += n;
-        }
-        p++;
-    }
+        begin = end;
+    } while (begin < g->oh);
 }
 
 /* ---- depthwise convolution of several filters a channel, or of one number a place: rarely, and as it is defined */
