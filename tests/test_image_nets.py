@@ -49,6 +49,25 @@ def test_no_buffer_holds_the_patches_of_a_batch(numerics):
 
 
 @every_numerics
+def test_normalised_images_are_made_again(numerics):
+    """Many of them are not kept for the backward pass: a step takes the outputs before them, and two at a time."""
+
+    def compiled(*filters, side=32):
+        layers = [layer for n in filters for layer in (Conv2D(n, 1, use_bias=False), BatchNorm(), Activation("relu"))]
+        net = Sequential([*layers, GlobalAveragePooling2D(), Dense(2)], input_shape=(side, side, 3), seed=0)
+        net.compile("adam", "sparse_categorical_crossentropy", numerics=numerics)
+        program = net.program
+        made = [call.kernel.name for call in program.calls if call.phase == "backward"].count("normalize_affine")
+        return made, (program.plan(30).nbytes - program.plan(10).nbytes) // (20 * 4 * side * side)
+
+    # of the last layer's outputs the backward pass reads nothing
+    filters = 32, 48, 48, 32
+    made, per_position = compiled(*filters)
+    assert made == 3 and per_position <= sum(filters) + 2 * max(filters) < sum(filters) + sum(filters[:-1])
+    assert compiled(32, 48, 32)[0] == 0
+
+
+@every_numerics
 def test_a_prediction_takes_two_layers_and_a_row_of_patches(numerics):
     side, filters = 16, (8, 8, 16)
     program = chain(*filters, side=side, numerics=numerics).engine().compile("predict", None).program

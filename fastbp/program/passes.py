@@ -1,4 +1,4 @@
-"""Passes: they make a program shorter and move no bit.
+"""Passes: they make a program quicker, most of them by making it shorter, and move no bit.
 
 A pass takes a program and the buffers that somebody looks at from outside; the compiler runs those it is given, by
 default `PASSES`.
@@ -10,20 +10,25 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from ..kernels.table import KERNELS
-from .ir import Call
+from .ir import Buffer, Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
-    from .ir import Buffer, CallList
+    from .ir import CallList
 
     Pass = Callable[[CallList, Container[Buffer]], None]
 
-__all__ = ["PASSES", "fuse_add", "fuse_norm", "fuse_relu", "join_loss", "mask_pooled", "share_calls", "sweep_backward"]
+__all__ = [
+    "PASSES", "fuse_add", "fuse_norm", "fuse_relu", "join_loss", "mask_pooled", "remake_normal", "share_calls",
+    "sweep_backward",
+]  # fmt: skip
 
 # for which layers fewer passes pay: how many outputs they have at most, bytes a row of their inputs, and how many
 # inputs the layer before (portable/sweep.h)
 _OUTPUTS, _BYTES, _INPUTS = 4, 512, 4
+# bytes a row of the batch, from which normalised numbers are not kept for the backward pass
+_KEPT = 1 << 19
 
 
 def _replaceable(program: CallList) -> Callable[[Buffer], bool]:
@@ -260,6 +265,34 @@ def fuse_norm(program: CallList, kept: Container[Buffer]) -> None:
     program.drop(gone, names)
 
 
+def remake_normal(program: CallList, kept: Container[Buffer]) -> None:
+    """Make normalised numbers again where the backward pass reads them, if all together would take much memory.
+
+    They are made of what is kept anyway. A batch of them would leave the caches and come back, which takes longer than
+    making them, and takes a third more memory.
+    """
+    own, uses, calls = _replaceable(program), _uses(program), program.calls
+    found: list[tuple[int, Call, Buffer]] = []
+    for call in calls:
+        if call.kernel.name != "batch_norm_affine_forward":
+            continue
+        z = call.named()["y"].root
+        first = next((k for k in uses[z] if calls[k].phase == "backward"), None)
+        if first is not None and z.role == "temporary" and own(z) and z not in kept:
+            found.append((first, call, z))
+    if sum(z.size(1) * program.itemsize(z) for *_, z in found) < _KEPT:
+        return
+    for first, call, z in sorted(found, key=lambda it: it[0], reverse=True):
+        again = Buffer(len(program.buffers), f"{call.layer}.again", z.shape, z.dtype, "temporary")
+        program.buffers.append(again)
+        for later in calls[first:]:
+            later.buffers = tuple([again.reshaped(b.shape) if b.root is z else b for b in later.buffers])
+        named = call.named()
+        inputs = [named[name] for name in ("x", "mean", "variance", "gamma", "beta")]
+        operands = *inputs, again.reshaped(named["y"].shape)
+        calls.insert(first, Call(KERNELS["normalize_affine"], operands, call.attributes, "backward", call.layer))
+
+
 def mask_pooled(program: CallList, kept: Container[Buffer]) -> None:
     """Go back through a relu behind the pooling that follows it, where there are fewer numbers.
 
@@ -288,4 +321,6 @@ def mask_pooled(program: CallList, kept: Container[Buffer]) -> None:
 
 
 #: In the order in which they run.
-PASSES: tuple[Pass, ...] = (fuse_relu, fuse_norm, mask_pooled, share_calls, join_loss, sweep_backward, fuse_add)
+PASSES: tuple[Pass, ...] = (
+    fuse_relu, fuse_norm, remake_normal, mask_pooled, share_calls, join_loss, sweep_backward, fuse_add,
+)  # fmt: skip
