@@ -5,7 +5,7 @@
 #ifndef FASTBP_BATCH_NORM_H
 #define FASTBP_BATCH_NORM_H
 
-#include "../portable/vector.h"
+#include "../portable/primitives.h"
 #include "helpers.h"
 
 enum { FASTBP_CHUNK = 1024 }; /* elements of two arrays that stay in L1 */
@@ -16,7 +16,7 @@ typedef struct {
     const fastbp_real *dy;
     fastbp_real *dx, *dgamma, *dbeta, *a, *b; /* of the backward pass; a and b: sums of what is subtracted, then their means */
     fastbp_real *column;
-    intptr_t rows, n, first, end; /* a pass takes the rows from first to end */
+    intptr_t rows, n, first, end; /* some rows, those from first to end, are taken at a time */
     int relu;
 } fastbp_batch;
 
@@ -120,17 +120,17 @@ FASTBP_INLINE void fastbp_input_gradient(const fastbp_batch *s, intptr_t j, cons
         }
 }
 
-/* Memory is fast where it is read line after line: so a pass takes row by row. Sums of a row that has 1, 2, 4 or, where
- * `most` is 8, 8 vectors are in registers, those of others in memory; `apart`: these are so many that a few rows, fetched
- * before, are taken by columns. */
-#define FASTBP_OF_ALL(pass, most, apart) \
-    static void pass##_of_all(fastbp_batch *s) { \
+/* Memory is fast where it is read line after line: so a pass takes row by row. Sums of 1, 2, 4 or, where `most` is 8, 8
+ * vectors are in registers, those of wider rows in memory; `apart`: these are so many that a few rows, fetched before, are
+ * taken by columns. */
+#define FASTBP_OF_ROWS(pass, most, apart) \
+    static void pass##_of_rows(fastbp_batch *s, intptr_t begin, intptr_t last) { \
         const intptr_t n = s->n, vecs = n / FASTBP_LANES; \
         const int alone = n <= FASTBP_LANES || (n % FASTBP_LANES == 0 && (vecs == 2 || vecs == 4 || vecs == (most))); \
         const intptr_t step = alone ? s->rows : (apart) ? FASTBP_CHUNK / n + 1 : 1; \
-        for (s->first = 0; s->first < s->rows; s->first = s->end) { \
+        for (s->first = begin; s->first < last; s->first = s->end) { \
             intptr_t j = 0; \
-            s->end = s->rows - s->first < step ? s->rows : s->first + step; \
+            s->end = fastbp_smaller(s->first + step, last); \
             if ((apart) && !alone) { \
                 fastbp_read(s->x + s->first * n, n, s->end - s->first, n); \
                 fastbp_read(s->dy + s->first * n, n, s->end - s->first, n); \
@@ -142,11 +142,19 @@ FASTBP_INLINE void fastbp_input_gradient(const fastbp_batch *s, intptr_t j, cons
             if (j < n) pass(s, j, 1, (int)(n - j)); \
         } \
     }
-FASTBP_OF_ALL(fastbp_sums, 8, 0)
-FASTBP_OF_ALL(fastbp_squares, 8, 0)
-FASTBP_OF_ALL(fastbp_normal, 8, 0)
-FASTBP_OF_ALL(fastbp_gradient_sums, 8, 1)
-FASTBP_OF_ALL(fastbp_input_gradient, 8, 0)
+/* Threads share the rows. Sums are made by one: to share columns took as long (measured), as they come in parts then. */
+#define FASTBP_SHARED(pass) \
+    static void pass##_of_part(void *context, int part, int parts) { \
+        fastbp_batch own = *(const fastbp_batch *)context; \
+        pass##_of_rows(&own, own.rows * part / parts, own.rows * (part + 1) / parts); \
+    }
+FASTBP_OF_ROWS(fastbp_sums, 8, 0)
+FASTBP_OF_ROWS(fastbp_squares, 8, 0)
+FASTBP_OF_ROWS(fastbp_normal, 8, 0)
+FASTBP_OF_ROWS(fastbp_gradient_sums, 8, 1)
+FASTBP_OF_ROWS(fastbp_input_gradient, 8, 0)
+FASTBP_SHARED(fastbp_normal)
+FASTBP_SHARED(fastbp_input_gradient)
 
 static void fastbp_batch_norm_affine(fastbp_batch *s, const fastbp_primitive *primitives, double eps) {
     const fastbp_real count = (fastbp_real)s->rows, shift = (fastbp_real)eps;
@@ -157,15 +165,15 @@ static void fastbp_batch_norm_affine(fastbp_batch *s, const fastbp_primitive *pr
         *s->variance = fastbp_total(primitives, s->y, s->rows);
     } else {
         for (intptr_t j = 0; j < s->n; j++) s->mean[j] = s->variance[j] = 0;
-        fastbp_sums_of_all(s);
+        fastbp_sums_of_rows(s, 0, s->rows);
         for (intptr_t j = 0; j < s->n; j++) s->mean[j] /= count;
-        fastbp_squares_of_all(s);
+        fastbp_squares_of_rows(s, 0, s->rows);
     }
     for (intptr_t j = 0; j < s->n; j++) {
         s->variance[j] /= count;
         s->inverse[j] = 1 / fastbp_square_root(s->variance[j] + shift);
     }
-    fastbp_normal_of_all(s);
+    fastbp_run_parts(primitives, fastbp_normal_of_part, s, s->rows * s->n, s->rows);
 }
 
 /* the sums of a single column, each of an array that is contiguous */
@@ -188,10 +196,10 @@ static void fastbp_batch_norm_affine_gradients(fastbp_batch *s, const fastbp_pri
         fastbp_gradient_sums_of_one(s, primitives);
     } else {
         for (intptr_t j = 0; j < s->n; j++) s->dgamma[j] = s->dbeta[j] = s->a[j] = s->b[j] = 0;
-        fastbp_gradient_sums_of_all(s);
+        fastbp_gradient_sums_of_rows(s, 0, s->rows);
     }
     for (intptr_t j = 0; j < s->n; j++) s->a[j] /= count, s->b[j] /= count;
-    fastbp_input_gradient_of_all(s);
+    fastbp_run_parts(primitives, fastbp_input_gradient_of_part, s, s->rows * s->n, s->rows);
 }
 
 #undef FASTBP_AT
@@ -200,5 +208,6 @@ static void fastbp_batch_norm_affine_gradients(fastbp_batch *s, const fastbp_pri
 #undef FASTBP_ROWS_OF_PASS
 #undef FASTBP_GRADIENTS
 #undef FASTBP_BACKWARD
-#undef FASTBP_OF_ALL
+#undef FASTBP_OF_ROWS
+#undef FASTBP_SHARED
 #endif

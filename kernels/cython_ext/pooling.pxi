@@ -6,7 +6,9 @@ cdef extern from "cython_ext/windows.h" nogil:
         intptr_t stride_h, stride_w, top, left, dilation_h, dilation_w
     void walk_forward "fastbp_depthwise"(const walk *g, const real *x, const real *w, real *y)
     void walk_dx "fastbp_depthwise_dx"(const walk *g, const real *dy, const real *w, real *dx)
-    void walk_dw "fastbp_depthwise_dw"(const walk *g, const real *x, const real *dy, real *image)
+    void walk_dw "fastbp_depthwise_dw"(
+        const walk *g, const real *x, const real *dy, real *image, real *dw, const fastbp_primitive *primitives
+    )
     void several_forward "fastbp_depthwise_several"(const walk *g, const real *x, const real *w, real *y)
     void several_dx "fastbp_depthwise_dx_several"(const walk *g, const real *dy, const real *w, real *dx)
     void several_dw "fastbp_depthwise_dw_several"(
@@ -55,11 +57,11 @@ cdef api int depthwise_dw(
     g.oh, g.ow, g.kh, g.kw, g.m = sizes[4], sizes[5], sizes[7], sizes[8], sizes[9]
     n = g.kh * g.kw * g.c * g.m
     memset(dw, 0, n * sizeof(real))
+    if g.m == 1 and g.c > 1:
+        walk_dw(&g, x, dy, image, dw, primitives)
+        return FASTBP_OK
     for b in range(g.batch):
-        if g.m == 1 and g.c > 1:
-            walk_dw(&g, x, dy, image)
-        else:
-            several_dw(&g, x, dy, buffers[2], image, primitives)
+        several_dw(&g, x, dy, buffers[2], image, primitives)
         each(&k, 0, n)
         dw[k] = dw[k] + image[k]
         end()

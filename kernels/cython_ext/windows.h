@@ -6,7 +6,7 @@
 #ifndef FASTBP_WINDOWS_H
 #define FASTBP_WINDOWS_H
 
-#include "../portable/vector.h"
+#include "../portable/primitives.h"
 #include "helpers.h"
 
 /* Images of height x width x c, and a window of kh x kw that has oh x ow places; m filters a channel */
@@ -369,7 +369,7 @@ static void fastbp_sum_1(
 }
 
 /* image = the gradient of the weights by one image; one filter a channel */
-static void fastbp_depthwise_dw(const fastbp_walk *g, const fastbp_real *x, const fastbp_real *dy, fastbp_real *image) {
+static void fastbp_depthwise_dw_of_image(const fastbp_walk *g, const fastbp_real *x, const fastbp_real *dy, fastbp_real *image) {
     const int shared = g->c >= FASTBP_LANES && g->dilation_w == 1 && g->stride_w <= 2, apart = g->stride_w == 2;
     const intptr_t line = g->width * g->c, places = g->ow * g->c;
     /* rows of places that L2 holds with their cells; channels that are computed twice are so over the whole image */
@@ -398,6 +398,35 @@ static void fastbp_depthwise_dw(const fastbp_walk *g, const fastbp_real *x, cons
         }
         begin = end;
     } while (begin < g->oh);
+}
+
+typedef struct {
+    const fastbp_walk *g;
+    const fastbp_real *x, *dy;
+    fastbp_real *images; /* one behind the other */
+    intptr_t count;
+} fastbp_some_images;
+
+static void fastbp_depthwise_dw_part(void *context, int part, int parts) {
+    const fastbp_some_images *s = (const fastbp_some_images *)context;
+    const fastbp_walk *g = s->g;
+    const intptr_t x = g->height * g->width * g->c, dy = g->oh * g->ow * g->c, image = g->kh * g->kw * g->c;
+    for (intptr_t b = s->count * part / parts; b < s->count * (part + 1) / parts; b++)
+        fastbp_depthwise_dw_of_image(g, s->x + b * x, s->dy + b * dy, s->images + b * image);
+}
+
+/* dw = the gradient of the weights; images are shared among threads, some at a time, and added in their order */
+static void fastbp_depthwise_dw(const fastbp_walk *g, const fastbp_real *x, const fastbp_real *dy, fastbp_real *image,
+                                fastbp_real *dw, const fastbp_primitive *primitives) {
+    enum { TOGETHER = 16 };
+    const intptr_t n = g->kh * g->kw * g->c, size = g->height * g->width * g->c;
+    fastbp_real *room = (fastbp_real *)fastbp_scratch(TOGETHER * n * sizeof *room);
+    for (intptr_t b = 0, count; b < g->batch; b += count) {
+        count = fastbp_less(room ? TOGETHER : 1, g->batch - b);
+        fastbp_some_images s = {g, x + b * size, dy + b * g->oh * g->ow * g->c, room ? room : image, count};
+        fastbp_run_parts(primitives, fastbp_depthwise_dw_part, &s, count * size, count);
+        for (intptr_t i = 0; i < count; i++) FASTBP_MANY for (intptr_t k = 0; k < n; k++) dw[k] += s.images[i * n + k];
+    }
 }
 
 /* ---- depthwise convolution of several filters a channel, or of one number a place: rarely, and as it is defined */

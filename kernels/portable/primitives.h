@@ -165,6 +165,20 @@ static const fastbp_primitive fastbp_portable[FASTBP_PRIMITIVES] = {
 #endif
     FASTBP_UNARY(FASTBP_ENTRY) FASTBP_FAR(FASTBP_ENTRY) FASTBP_BINARY(FASTBP_ENTRY)
 };
+
+/* Parts of a kernel's own work, `most` at most, among the threads; in portable numerics, and where there are enough
+ * elements (runner.pyx). */
+FASTBP_UNUSED static void fastbp_run_parts(const fastbp_primitive *primitives, void (*task)(void *, int, int),
+                                           void *context, intptr_t elements, intptr_t most) {
+    enum { SHARED = 1 << 15 };
+    const fastbp_pool *pool = primitives == fastbp_portable && elements >= SHARED ? atomic_load(&fastbp_portable_pool)
+                                                                                 : NULL;
+    const int parts = pool ? (int)fastbp_smaller(pool->threads(), most) : 1;
+    if (parts > 1)
+        pool->run(task, context, parts);
+    else
+        task(context, 0, 1);
+}
 #undef FASTBP_ENTRY
 
 #endif

@@ -171,7 +171,9 @@ NORMALIZE_AFFINE = Row(
 )
 
 
-@NORMALIZE_AFFINE.kernel("x[batch,n], mean[n], variance[n], gamma[n], beta[n] -> y[batch,n]", inplace=["y=x"])
+@NORMALIZE_AFFINE.kernel(
+    "x[batch,n], mean[n], variance[n], gamma[n], beta[n] -> y[batch,n]", inplace=["y=x"], split="batch"
+)
 def normalize_affine(x, mean, variance, gamma, beta, eps, relu):
     inverse = 1 / np.sqrt(variance + eps)
     z = (x - mean) * inverse * gamma + beta
