@@ -21,7 +21,7 @@ enum { FASTBP_PLACES = 8, FASTBP_ABREAST = 4 };
 #else
 enum { FASTBP_PLACES = 4, FASTBP_ABREAST = 2 };
 #endif
-enum { FASTBP_HELD = 1 << 14 }; /* elements of rows that stay in L2 */
+enum { FASTBP_HELD = 1 << 15 }; /* elements of rows that stay in L2 */
 enum { FASTBP_CELLS = 64, FASTBP_FEWEST = 4 }; /* that are told at a time; places whose sums are worth registers */
 
 /* One cell of every place of a row: place t has it at x + t * step if first <= t < last; else it lies outside */
@@ -374,12 +374,9 @@ static void fastbp_depthwise_dw_of_image(const fastbp_walk *g, const fastbp_real
     const intptr_t line = g->width * g->c, places = g->ow * g->c;
     /* rows of places that L2 holds with their cells; channels that are computed twice are so over the whole image */
     const intptr_t some = FASTBP_HELD / (places + g->stride_h * line) + 1, step = g->c % FASTBP_LANES ? g->oh : some;
-    intptr_t seen = 0, begin = 0, end;
+    intptr_t begin = 0, end;
     do { /* once where there is no place too */
         end = fastbp_less(begin + step, g->oh);
-        const intptr_t wanted = (end - 1) * g->stride_h - g->top + (g->kh - 1) * g->dilation_h + 1;
-        for (; seen < fastbp_less(wanted, g->height); seen++) fastbp_read(x + seen * line, 0, 1, line);
-        fastbp_read(dy + begin * places, places, end - begin, places);
         for (intptr_t p = 0; p < g->kh;) {
             const int three = shared && g->kw == 3 && p + 3 <= g->kh;
             if (three) {
