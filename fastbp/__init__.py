@@ -17,24 +17,11 @@ from typing import TYPE_CHECKING
 if not os.path.isdir(os.path.join(__path__[0], "kernels")):
     __path__.append(os.path.dirname(__path__[0]))
 
-from . import (
-    _threadpoolctl,
-    callbacks,
-    constraints,
-    initializers,
-    kernels,
-    layers,
-    losses,
-    metrics,
-    optimizers,
-    regularizers,
-    schedules,
-)
+from . import _threadpoolctl, constraints, initializers, kernels, layers, losses, optimizers, regularizers
 from ._version import __version__
-from .callbacks import Callback, History
 from .kernels.threads import get_num_threads, set_num_threads
-from .layers import *
-from .loading import load_model
+from .layers.base import *
+from .layers.core import *
 from .model import Model, Sequential
 from .naming import elsewhere
 from .results import Evaluation
@@ -42,6 +29,11 @@ from .tensor import Input, Tensor
 
 if TYPE_CHECKING:
     from typing import Any
+
+    from . import callbacks, metrics, schedules
+    from .callbacks import Callback, History
+    from .layers import *
+    from .loading import load_model
 
 __all__ = [
     "BlameLog",
@@ -78,28 +70,39 @@ __all__ = [
     "show_versions",
     "table",
 ]
-__all__ += layers.__all__
+#: With the names of all layers this is `__all__`, which says so once it is asked for.
+_BESIDES: list[str] = globals().pop("__all__")
+#: What a script may never need is imported when first asked for: modules, and names of modules.
+_MODULES = ("callbacks", "custom", "datasets", "insight", "io", "metrics", "schedules", "sklearn", "table")
+_NAMES = {
+    "BlameLog": "insight",
+    "Callback": "callbacks",
+    "History": "callbacks",
+    "blame": "insight",
+    "gradient_check": "insight",
+    "load_model": "loading",
+    "lr_range_test": "insight",
+    "minimize": "_minimize",
+    "selfcheck": "_selfcheck",
+    "show_versions": "_show_versions",
+}
 
 # now, and not with the first program: limits that are entered in between must be felt
 _threadpoolctl.register()
 
 
 def __getattr__(name: str) -> Any:
-    # what a script may never need is imported when first asked for
-    if name in ("custom", "datasets", "insight", "io", "sklearn", "table"):
+    if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
-    if name == "minimize":
-        from ._minimize import minimize
+    if name in _NAMES:
+        found = getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+        return globals().setdefault(name, found)
+    here = globals()
+    if "__all__" not in here and (name == "__all__" or not name.startswith("_")):
+        public = {key: getattr(layers, key) for key in layers.__all__}
+        here.update({**public, **here, "__all__": [*_BESIDES, *public]})
+    return here[name] if name in here else elsewhere(__name__, name)
 
-        return minimize
-    if name in ("BlameLog", "blame", "gradient_check", "lr_range_test"):
-        return getattr(importlib.import_module(f"{__name__}.insight"), name)
-    if name == "selfcheck":
-        from ._selfcheck import selfcheck
 
-        return selfcheck
-    if name == "show_versions":
-        from ._show_versions import show_versions
-
-        return show_versions
-    return elsewhere(__name__, name)
+def __dir__() -> list[str]:
+    return [*{*globals(), *__getattr__("__all__")}]

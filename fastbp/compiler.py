@@ -10,7 +10,6 @@ import numpy as np
 
 from .data import Given
 from .kernels.pcg64 import WORDS
-from .metrics import Weighted
 from .program import BATCH, ROWS, Program
 from .program.passes import PASSES
 
@@ -531,6 +530,8 @@ def _bound(network: Network, layout: Layout, objective: Objective, metrics: bool
     y_true = objective.y_true.reshaped(y_pred.shape[:1]) if loss.takes_integers else objective.y_true.matrix()
     weight = None if objective.weight is None else objective.weight.matrix()
     for metric in objective.head.metrics if metrics else ():
+        from .metrics import Weighted
+
         if isinstance(metric, Weighted) and weight is not None:
             emitted = metric.emit_weighted(program, loss, y_pred, y_true, weight)
         else:

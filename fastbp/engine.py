@@ -24,7 +24,7 @@ from .data import Bounds, Given, bounds_of
 from .kernels import choose_backend
 from .kernels.arrays import dtype_of
 from .kernels.pcg64 import WORDS, pcg64_state
-from .layers import Embedding, Flatten, Layer
+from .layers import Layer
 from .turns import add_values, put_values
 
 if TYPE_CHECKING:
@@ -601,12 +601,16 @@ class Engine:
             while waiting:
                 for use in graph.consumers(waiting.pop()):
                     check = type(self.layers[use.layer]).check_data
+                    if check is Layer.check_data:
+                        if port.integers:
+                            return None
+                        continue
+                    from .layers import Embedding, Flatten
+
                     # the kernels of an embedding refuse what it would: early enough where no step before is needed
                     if check is Flatten.check_data:
                         waiting += use.outputs
-                    elif check is Embedding.check_data and not copied:
-                        continue
-                    elif port.integers or check is not Layer.check_data:
+                    elif copied or check is not Embedding.check_data:
                         return None
         return [Port(x, bounds, copied) for x in network.inputs]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from .layers import Flatten, Layer
+from .layers import Layer
 from .tensor import nodes_between
 
 if TYPE_CHECKING:
@@ -253,10 +253,12 @@ class Graph:
         while waiting:
             for use in self.consumers(waiting.pop()):
                 check = type(self.layers[use.layer]).check_data
-                if check is Flatten.check_data:
+                if check is not Layer.check_data:
+                    from .layers import Flatten
+
+                    if check is not Flatten.check_data:
+                        return False
                     waiting += use.outputs
-                elif check is not Layer.check_data:
-                    return False
         return not self.ports[k].integers
 
     def look(self, k: int, name: str, x: Any) -> None:

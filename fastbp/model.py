@@ -15,7 +15,6 @@ from weakref import WeakSet
 import numpy as np
 
 from . import losses, optimizers
-from .callbacks import History
 from .checks import as_generator, as_list, as_numbers, as_shape, check_kind, check_name, integer, number, source_of
 from .compiler import Head, Home, Layout
 from .data import (
@@ -40,22 +39,11 @@ from .graph import Graph
 from .kernels import check_numerics, choose_backend
 from .kernels.caller import warn
 from .layers import Layer, default_name
-from .metrics import Metric, Weighted
-from .metrics import get as get_metric
 from .naming import foreign, spelled_methods
 from .objectives import gradient_of_loss, pulled_back, row_gradients
 from .program import CallError
 from .progress import Progress, check_verbose
 from .results import Evaluation
-from .saving import (
-    config_of,
-    contents,
-    fitting,
-    names_of,
-    usable,
-    weights_config,
-    weights_of_file,
-)
 from .tensor import Node, Part, Tensor, as_tensors, check_called, described, nodes_between, rebuilt
 from .training import (
     BLOCK,
@@ -80,9 +68,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, DTypeLike
 
-    from .callbacks import Callback
+    from .callbacks import Callback, History
     from .compiler import Network
     from .losses import Loss
+    from .metrics import Metric
     from .optimizers import Optimizer
     from .program import Buffer, Program
 
@@ -139,6 +128,15 @@ def _as_shapes(shape: Any) -> list[tuple[int, ...]] | None:
         return [as_shape(one) or () for one in shape]
     found = as_shape(shape)
     return None if found is None else [found]
+
+
+def _listed(name: str, given: Any) -> list[Any]:
+    """Return what `compile` is given as the metrics of an output: a list."""
+    if given is None or (isinstance(given, (list, tuple)) and not given):
+        return []
+    from .metrics import Metric
+
+    return as_list(name, [given] if isinstance(given, (str, Metric, losses.Loss)) else given, "names and metrics")
 
 
 _numbers = count()  # of models in the order in which they were made
@@ -690,6 +688,8 @@ class Model(Part):
         return {**state, "_memory": shapes, "_tensors": nodes}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        from .saving import usable
+
         values, shapes, nodes = state["_engine"], state["_memory"], state["_tensors"]
         vars(self).update(state)
         self._turns, self._building, self.owners, self.nodes = Turns(), RLock(), WeakSet(), []
@@ -702,8 +702,11 @@ class Model(Part):
             self._own(self._graph)  # type: ignore[arg-type]
         for layer in self.layers:
             layer.owners.add(self)
-        if isinstance(self.history, History):
-            self.history.model = self
+        if self.history is not None:
+            from .callbacks import History
+
+            if isinstance(self.history, History):
+                self.history.model = self
         memory = None
         if shapes is not None:
             memory = Memory(self.layout_for(shapes), self.dtype)
@@ -923,14 +926,16 @@ class Model(Part):
             found = [part for _, part in self._put_out.parts(name, metrics or None, each="lists of metrics")]
         else:
             found = [metrics or ()] * n
-        single = str, Metric, losses.Loss
-        given = [[own] if isinstance(own, single) else () if own is None else own for own in found]
-        return [as_list(name, own, "names and metrics") for own in given]
+        return [_listed(name, own) for own in found]
 
     @staticmethod
     def _metrics_of(given: list[Any], weighted: list[Any]) -> tuple[Metric, ...]:
         """Return the metrics of an output: those in which rows weigh behind the others."""
-        found = [get_metric(metric) for metric in given]
+        if not (given or weighted):
+            return ()
+        from .metrics import Weighted, get
+
+        found = [get(metric) for metric in given]
         for metric in weighted:
             own = Weighted(metric)
             if own.name in [other.name for other in found]:
@@ -2455,6 +2460,8 @@ class Model(Part):
         memory: Any = other._memory
         layout = self.layout_for([port.shape for port in memory.layout.graph.ports])
         if layout.weights != memory.layout.weights:
+            from .saving import fitting
+
             layouts = memory.layout, layout
             fitting("other", *({f"layers[{k}].{name}": shape for k, name, shape in its.weights} for its in layouts))
         if self._memory is None:
@@ -2485,6 +2492,7 @@ class Model(Part):
         ['dense_1/b', 'dense_1/w']
         """
         from .io import save_arrays
+        from .saving import weights_config
 
         self.build()
         save_arrays(path, *self._turns.read("save_weights", weights_config, self))
@@ -2516,6 +2524,8 @@ class Model(Part):
         >>> bool((other.layers[0].w == model.layers[0].w).all())
         True
         """
+        from .saving import fitting, names_of, weights_of_file
+
         shapes, arrays = weights_of_file(path, makers())
         layout = self.layout_for(shapes)
         fitting("path", {name: a.shape for name, a in arrays.items()}, names_of(layout), path)
@@ -2682,6 +2692,8 @@ class Model(Part):
         >>> sorted(arrays), config["input_shape"]
         (['parameters'], [4])
         """
+        from .saving import contents
+
         self.build()
         kind = "Sequential" if isinstance(self, Sequential) else "Model"
         if type(self) not in (Sequential, Model):
@@ -2710,6 +2722,8 @@ class Model(Part):
         >>> kind, arguments["units"], arguments["activation"]
         ('Dense', 3, 'tanh')
         """
+        from .saving import config_of
+
         optimizer = None if self.optimizer is None else optimizers.to_config(self.optimizer)
         return config_of(self, self.layout_for(), optimizer)
 

@@ -8,6 +8,7 @@ known costs a look into a set.
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 from types import FunctionType
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     T = TypeVar("T", bound=type)
 
 __all__ = [
-    "ElsewhereAttribute", "Spelled", "elsewhere", "foreign", "is_own", "others_of", "own_name", "spelled",
+    "ElsewhereAttribute", "Spelled", "complete", "elsewhere", "foreign", "is_own", "others_of", "own_name", "spelled",
     "spelled_methods", "value_of",
 ]  # fmt: skip
 
@@ -45,6 +46,24 @@ _KEYWORDS = 0x08  # of the flags of code: it takes any keyword
 def is_own(cls: type) -> bool:
     """Whether a class is one of fastbp's."""
     return cls.__module__.partition(".")[0] == _PACKAGE
+
+
+def complete(kind: str) -> list[str]:
+    """Return the public names of the module that has the classes of a kind, all of which are imported then.
+
+    Examples
+    --------
+    >>> complete("constraint")
+    ['Constraint', 'MaxNorm', 'NonNeg', 'get']
+    >>> complete("activation")
+    []
+    """
+    return _public(f"{_PACKAGE}.{MODULES[kind]}") if kind in MODULES else []
+
+
+def _public(module: str) -> list[str]:
+    names: list[str] = importlib.import_module(module).__all__
+    return names
 
 
 # ---------------------------------------------------------------------------------------- arguments
@@ -331,25 +350,17 @@ def elsewhere(module: str, name: str) -> Any:
     if row is not None:
         return (_constructor if row.own else _refusing)(row, module)
     if f"{place}.{name}" in PLACES:
-        return sys.modules[f"{_PACKAGE}.{PLACES[f'{place}.{name}']}"]
+        return importlib.import_module(f"{_PACKAGE}.{PLACES[f'{place}.{name}']}")
     attribute = _ATTRIBUTES.get(module, {}).get(name)
     told = f": {attribute.advice}" if attribute is not None else ""
     hint = told
     if not told and not name.startswith("_"):
-        whose = next((its for kind, its in MODULES.items() if _has(kind, name)), None)
+        whose = next((its for kind, its in MODULES.items() if name in complete(kind)), None)
         classes = [value for key in _public(module) if isinstance(value := vars(sys.modules[module]).get(key), type)]
         strings = {string: cls.__name__ for cls in classes for string in getattr(cls, "names", ())}
         near = suggest(name, _public(module), {**others_of(kind), **strings})
         hint = f"; it is {_PACKAGE}.{whose}.{name}" if whose else near
     raise AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
-
-
-def _public(module: str) -> list[str]:
-    return getattr(sys.modules.get(module), "__all__", [])
-
-
-def _has(kind: str, name: str) -> bool:
-    return name in _public(f"{_PACKAGE}.{MODULES.get(kind)}")
 
 
 def own_name(kind: str, name: object, known: Collection[str] = ()) -> tuple[object, Mapping[str, Any]]:
@@ -449,11 +460,12 @@ def foreign(kind: str, value: Any, known: Iterable[str] = ()) -> str:
         name = _CLASSES["layer", name].given.get(kind, name)
     if place in _LIBRARIES or (place == "numpy" and callable(value)):
         own = others_of(kind).get(name, name)
-        if own in known and not _has(kind, own):
+        public = complete(kind)
+        if own in known and own not in public:
             return f": write {own!r}"
         if row is not None and row.advice:
             return f": {row.advice}"
-        its = _shown(row) if row is not None else f"{name}(...)" if _has(kind, name) else ""
+        its = _shown(row) if row is not None else f"{name}(...)" if name in public else ""
         if place in _LIBRARIES:
             has = f"fastbp has {MODULES.get(kind, f'{kind}s')} of its own"
             return f", of {_LIBRARIES[place]}: {has}{its and f', such as {its}'}"

@@ -15,9 +15,6 @@ from .kernels.arrays import dtype_of
 from .kernels.table import KERNELS, TABLE
 from .naming import elsewhere
 from .registry import Registered, make, name_of, restore
-from .schedules import InverseTimeDecay, Schedule, check_first, rates_of
-from .schedules import from_config as _schedule_from_config
-from .schedules import to_config as _schedule_to_config
 from .turns import put_values
 
 if TYPE_CHECKING:
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
 
     from .kernels.table import Operand
     from .program import Buffer, Program
-    from .schedules import Rate
+    from .schedules import InverseTimeDecay, Rate
 
     State = dict[str, tuple[tuple[int, ...], str, float]]
     Group = tuple[Buffer, Buffer, Sequence[Buffer], Buffer]
@@ -170,6 +167,8 @@ class Optimizer(Registered, kind="optimizer"):
     def lr(self, value: float | Rate) -> None:
         value = self._rule(value)
         if callable(value):
+            from .schedules import check_first
+
             check_first("lr", value)
             self._schedule: Rate | None = value
         else:
@@ -303,6 +302,8 @@ class Optimizer(Registered, kind="optimizer"):
             waiting = 0 if self.accumulated is None else self.accumulated[0].item()
             updates = (waiting + np.arange(steps)) // together
             count = updates[-1] + 1
+        from .schedules import rates_of
+
         rates = rates_of(self._schedule, np.arange(self.iterations, self.iterations + count, dtype=np.float64))
         return rates if updates is None else rates[updates]
 
@@ -320,8 +321,8 @@ class Optimizer(Registered, kind="optimizer"):
         if self._schedule is None:
             return
         n = self.iterations  # once: another thread may be training
-        if not isinstance(self._schedule, Schedule):
-            # a function of the user's is asked for no step that may never come
+        if not isinstance(self._schedule, Registered):
+            # a function of the user's, and no schedule, is asked for no step that may never come
             rate = self._schedule(n)
         else:
             start, rates = self._ahead
@@ -1281,6 +1282,8 @@ class ASGD(Optimizer, names=("asgd",)):
     def _rule(self, value: float | Rate) -> float | Rate:
         if callable(value):
             return value
+        from .schedules import InverseTimeDecay
+
         lr = number("lr", value, 0, math.inf, closed_low=False)
         self._falling = InverseTimeDecay(lr, 1, self.lambd * lr, power=self.alpha)
         return self._falling
@@ -1375,14 +1378,18 @@ def to_config(optimizer: Optimizer) -> list[Any]:
     """
     config = optimizer.get_config()
     if callable(config["lr"]):
-        config["lr"] = _schedule_to_config(config["lr"])
+        from .schedules import to_config as described
+
+        config["lr"] = described(config["lr"])
     return [name_of(type(optimizer)), config]
 
 
 def from_config(kind: str, config: dict[str, Any]) -> Optimizer:
     """Return an optimizer from what `to_config` gave."""
     if isinstance(config.get("lr"), list):
-        config = {**config, "lr": _schedule_from_config(*config["lr"])}
+        from .schedules import from_config as made
+
+        config = {**config, "lr": made(*config["lr"])}
     return restore(Optimizer, kind, config)
 
 

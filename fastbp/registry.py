@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from .checks import as_expressions, check_name
 from .kernels import add_row, names_called, row_called
 from .kernels.table import TABLE
-from .naming import Spelled, foreign, is_own, others_of, own_name
+from .naming import Spelled, complete, foreign, is_own, others_of, own_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -86,20 +86,38 @@ def name_of(cls: type) -> str:
 class Registry:
     """The subclasses of one base class.
 
+    fastbp's own are imported when a class is asked for that is not here, or all are: what is said of them is the same
+    whatever was imported before.
+
     Attributes
     ----------
     kind : str
         What they are, for messages.
-    named : dict of str to type
-        By the names for users to write.
-    classes : dict of str to type
-        By `name_of`.
     """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self.named: dict[str, type[Any]] = {}
-        self.classes: dict[str, type[Any]] = {}
+        self._named: dict[str, type[Any]] = {}
+        self._classes: dict[str, type[Any]] = {}
+
+    @property
+    def named(self) -> dict[str, type[Any]]:
+        """All by the names for users to write."""
+        complete(self.kind)
+        return self._named
+
+    @property
+    def classes(self) -> dict[str, type[Any]]:
+        """All by `name_of`."""
+        complete(self.kind)
+        return self._classes
+
+    @property
+    def known(self) -> dict[str, type[Any]]:
+        """All by names of either kind: fastbp's own in the order of their modules, then users'."""
+        found = {**self.named, **self.classes}
+        own = sorted((name for name in found if is_own(found[name])), key=lambda name: found[name].__module__)
+        return {name: found[name] for name in (*own, *found)}
 
     def add(self, cls: type[Any], names: tuple[str, ...]) -> None:
         """Add a class; one that is defined again, as in a notebook, takes the older one's place.
@@ -109,20 +127,27 @@ class Registry:
         ValueError
             If another class has one of the names.
         """
-        whose = name_of(cls)
+        whose, find = name_of(cls), self._found if is_own(cls) else self.find
         for name in names:
-            other = self.find(name)
+            other = find(name)
             if other is not None and name_of(other) != whose:
                 taken = f"the {self.kind} {name!r} is {other.__module__}.{other.__qualname__}"
                 raise ValueError(f"{taken}; {cls.__module__}.{cls.__qualname__} must have another name")
-        if whose in self.classes:
-            self.named = {name: other for name, other in self.named.items() if other is not self.classes[whose]}
-        self.named.update(dict.fromkeys(names, cls))
-        self.classes[whose] = cls
+        if whose in self._classes:
+            self._named = {name: other for name, other in self._named.items() if other is not self._classes[whose]}
+        self._named.update(dict.fromkeys(names, cls))
+        self._classes[whose] = cls
 
     def find(self, name: str) -> type[Any] | None:
         """Return the class of a name of either kind, or None."""
-        return self.named.get(name) or self.classes.get(name)
+        found = self._found(name)
+        if found is None:
+            complete(self.kind)
+            found = self._found(name)
+        return found
+
+    def _found(self, name: str) -> type[Any] | None:
+        return self._named.get(name) or self._classes.get(name)
 
 
 class Registered(Spelled, base=True):
@@ -151,7 +176,7 @@ class Registered(Spelled, base=True):
         that is defined by the same code it is as good.
         """
         cls = type(self)
-        newest = cls.registry.classes.get(name_of(cls))
+        newest = cls.registry.find(name_of(cls))
         if newest is not cls and not (newest and _alike(newest, cls)):
             raise ValueError(
                 f"the class of {cls.registry.kind} {name_of(cls)!r} is not the one that a file would stand for: "
@@ -289,17 +314,18 @@ def custom_classes(classes: Mapping[str, Any]) -> Iterator[Given]:
 
 def _class(base: type[T], name: Any) -> type[T]:
     registry, given = base.registry, _GIVEN.get(None)
-    known, key = {**registry.named, **registry.classes}, None
-    if given is not None and isinstance(name, str):
-        key = given.asked(name)
-        known.update({} if key is None else {name: given.classes[key]})
-    if isinstance(name, str) and "." in name and name not in known:
-        raise NotDefinedError(
-            f"the {registry.kind} {name!r} is not defined here: import or define its class first, or say which it is, "
-            f"load_model(custom_objects={{{name!r}: ...}})"
-        )
-    check_name(registry.kind, name, known, others_of(registry.kind))
-    found = known[name]
+    key = given.asked(name) if given is not None and isinstance(name, str) else None
+    if given is not None and key is not None:
+        found = given.classes[key]
+    else:
+        found = registry.find(name) if isinstance(name, str) else None
+    if found is None and key is None:
+        if isinstance(name, str) and "." in name:
+            raise NotDefinedError(
+                f"the {registry.kind} {name!r} is not defined here: import or define its class first, or say which it "
+                f"is, load_model(custom_objects={{{name!r}: ...}})"
+            )
+        check_name(registry.kind, name, registry.known, others_of(registry.kind))
     if not (isinstance(found, type) and issubclass(found, base)):
         raise TypeError(f"custom_objects[{key!r}] is {found!r}; it must be a subclass of {base.__name__}")
     return found
@@ -344,11 +370,11 @@ def make(base: type[T], value: Any) -> T:
     kind, registry = base.registry.kind, base.registry
     given: Mapping[str, Any] = {}
     if not isinstance(value, str):
-        hint = foreign(kind, value, {**registry.named, **registry.classes})
+        hint = foreign(kind, value, registry.known)
         if hint:
             raise TypeError(f"{kind} is {value!r}; it must be a name or an object of {base.__name__}{hint}")
     elif registry.find(value) is None:
-        value, given = own_name(kind, value, {**registry.named, **registry.classes})
+        value, given = own_name(kind, value, registry.known)
     found = _class(base, value)
     try:
         return found(**given)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from numbers import Integral
 from typing import TYPE_CHECKING
 
-from . import losses, metrics, optimizers
+from . import losses, optimizers
 from .checks import integer, saved_seed, suggest
 from .data import dtype_name
 from .engine import Memory, Setup
@@ -147,11 +147,17 @@ def _made(kind: str, config: Mapping[str, Any], makers: Makers) -> Any:
     return model
 
 
+def _metric(*told: Any) -> Any:
+    from .metrics import get
+
+    return get([*told])
+
+
 #: What a part that a file describes says of itself.
 _TOLD: dict[str, Callable[[str, Any], Any]] = {
     "layer": lambda *told: from_config(*told).get_config(),
     "loss": lambda *told: losses.from_config(*told).get_config(),
-    "metric": lambda *told: metrics.get([*told]).get_config()[1],
+    "metric": lambda *told: _metric(*told).get_config()[1],
     "optimizer": lambda *told: optimizers.to_config(optimizers.from_config(*told))[1],
 }
 

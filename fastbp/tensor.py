@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from .checks import as_shape, number
+from .naming import complete
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ __all__ = [
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*\Z")
 _number = count()
 
-#: What an operator on tensors adds to a graph, by the name of Python's method: the modules of the layers set it.
+#: What an operator on tensors adds to a graph, by the name of Python's method: a module of the layers says it.
 operators: dict[str, Callable[..., Tensor]] = {}
 
 
@@ -41,6 +42,8 @@ def check_called(name: Any, what: str = "name is") -> None:
 
 def _operator(name: str) -> Callable[..., Any]:
     def apply(self: Tensor, *operands: Any) -> Any:
+        if not operators:
+            complete("layer")
         return operators[name](self, *operands)
 
     apply.__name__ = name

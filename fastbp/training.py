@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from .backends import Turn, make_executor, refuse
-from .callbacks import Callback, History, Hooks, shown, take_in
 from .checks import as_generator, as_list, check_kind, integer, number, source_of
 from .data import Rows
 from .feeds import Feed, is_feed, parts_of
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from .backends import Executor
+    from .callbacks import Callback, History, Hooks
     from .checkpoint import Checkpoint
     from .compiler import Head, Network
     from .engine import Engine
@@ -100,6 +100,8 @@ def job_of(
     validation_steps: int | None,
 ) -> Job:
     """Return what `Model.fit` is given, checked; the model, which is compiled, is as it was."""
+    from .callbacks import Callback, History, Hooks, shown
+
     epochs = integer("epochs", epochs, 1)
     initial_epoch = integer("initial_epoch", initial_epoch, 0)
     if initial_epoch > epochs:
@@ -723,6 +725,8 @@ def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) 
             for hook in job.hooks:
                 hook.on_epoch_end(epoch, logs)
                 if hook.more:
+                    from .callbacks import take_in
+
                     # what a hook takes out stays in the history
                     kept |= take_in(logs, f"{type(hook.callback).__name__}.on_epoch_end")
         finally:
@@ -747,6 +751,8 @@ def _validate(engine: Engine, job: Job) -> dict[str, float]:
     for hook in job.hooks:
         hook.on_test_end(logs)
         if hook.more:
+            from .callbacks import take_in
+
             kept |= take_in(logs, f"{type(hook.callback).__name__}.on_test_end", arrays)
     return {f"val_{name}": value for name, value in kept.items() if name not in arrays}
 

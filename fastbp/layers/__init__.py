@@ -2,58 +2,33 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
-# what stands in a module's `__all__` is public here, and a layer in `fastbp` as well
 from ..naming import elsewhere
-from . import (
-    arithmetic,
-    augmentation,
-    base,
-    convolution,
-    core,
-    embedding,
-    merge,
-    norm,
-    operators,
-    pooling,
-    random,
-    reduce,
-    shape,
-)
-from .arithmetic import *
-from .augmentation import *
+
+# what stands in a module's `__all__` is public here, and a layer in `fastbp` as well
 from .base import *
 from .base import default_name as default_name
 from .base import from_config as from_config
-from .convolution import *
 from .core import *
-from .embedding import *
-from .merge import *
-from .norm import *
-from .pooling import *
-from .random import *
-from .reduce import *
-from .shape import *
 
 if TYPE_CHECKING:
     from typing import Any
 
-__all__: list[str] = []
-__all__ += arithmetic.__all__
-__all__ += augmentation.__all__
-__all__ += base.__all__
-__all__ += convolution.__all__
-__all__ += core.__all__
-__all__ += embedding.__all__
-__all__ += merge.__all__
-__all__ += norm.__all__
-__all__ += operators.__all__
-__all__ += pooling.__all__
-__all__ += random.__all__
-__all__ += reduce.__all__
-__all__ += shape.__all__
+    from .families import *
 
 
 def __getattr__(name: str) -> Any:
-    return elsewhere(__name__, name)
+    # a net of dense layers needs no other family: all of them are imported where a name is asked for that is not here
+    here = globals()
+    if "__all__" not in here and (name == "__all__" or not name.startswith("_")):
+        families = vars(importlib.import_module(".families", __name__))
+        public = {key: value for key, value in families.items() if not key.startswith("_")}
+        here.update({**public, **here, "__all__": [*public]})  # what somebody has set stays
+    return here[name] if name in here else elsewhere(__name__, name)
+
+
+def __dir__() -> list[str]:
+    __getattr__("__all__")
+    return [*globals()]
