@@ -119,7 +119,8 @@ class Loss(Registered, kind="loss"):
     outputs: list[int | None] | dict[str, int | None] | None = None
 
     def __init__(self, reduction: str = "mean") -> None:
-        reduction = value_of("reduction", reduction)
+        if reduction not in _REDUCTIONS:
+            reduction = value_of("reduction", reduction)
         if reduction not in _REDUCTIONS:
             hint = suggest(reduction, _REDUCTIONS)
             allowed = "'mean', 'sum', 'none' or 'mean_with_sample_weight'"

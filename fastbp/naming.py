@@ -1,5 +1,7 @@
 """How names of Keras and PyTorch are resolved, and what is said of wrong ones: the code to the data of `spellings.py`.
 
+These are read where somebody writes a name that fastbp has not; attributes are what classes have from the beginning.
+
 Names enter as attributes of modules (`elsewhere`) and of objects (`ElsewhereAttribute`), as strings (`own_name`,
 `value_of`), and as arguments of constructors and methods (`Spelled`, `spelled`, `spelled_methods`). A name that is
 known costs a look into a set.
@@ -13,14 +15,15 @@ import sys
 from types import FunctionType
 from typing import TYPE_CHECKING
 
+from .attributes import ATTRIBUTES
 from .checks import suggest
-from .spellings import ANY_CASE, ARGUMENTS, ATTRIBUTES, CLASSES, MODULES, PLACES, STRINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from typing import Any, TypeVar
 
-    from .spellings import Argument, Attribute, Class
+    from .attributes import Attribute
+    from .spellings import Argument, Class, String
 
     F = TypeVar("F", bound=Callable[..., Any])
     T = TypeVar("T", bound=type)
@@ -31,11 +34,6 @@ __all__ = [
 ]  # fmt: skip
 
 _PACKAGE = __name__.partition(".")[0]
-_CLASSES = {(row.kind, row.theirs): row for row in CLASSES}
-_STRINGS = {(row.kind, row.theirs): row for row in STRINGS}
-_ROWS: dict[str, dict[str, Argument]] = {}
-for _row in ARGUMENTS:
-    _ROWS.setdefault(_row.of, {})[_row.theirs] = _row
 _ATTRIBUTES: dict[str, dict[str, Attribute]] = {}
 for _attribute in ATTRIBUTES:
     _ATTRIBUTES.setdefault(_attribute.of, {})[_attribute.theirs] = _attribute
@@ -48,6 +46,27 @@ def is_own(cls: type) -> bool:
     return cls.__module__.partition(".")[0] == _PACKAGE
 
 
+@functools.cache
+def _classes() -> dict[tuple[str, str], Class]:
+    from .spellings import CLASSES
+
+    return {(row.kind, row.theirs): row for row in CLASSES}
+
+
+@functools.cache
+def _strings() -> dict[tuple[str, str | None], String]:
+    from .spellings import STRINGS
+
+    return {(row.kind, row.theirs): row for row in STRINGS}
+
+
+@functools.cache
+def _arguments(of: str) -> dict[str, Argument]:
+    from .spellings import ARGUMENTS
+
+    return {row.theirs: row for row in ARGUMENTS if row.of == of}
+
+
 def complete(kind: str) -> list[str]:
     """Return the public names of the module that has the classes of a kind, all of which are imported then.
 
@@ -58,6 +77,8 @@ def complete(kind: str) -> list[str]:
     >>> complete("activation")
     []
     """
+    from .spellings import MODULES
+
     return _public(f"{_PACKAGE}.{MODULES[kind]}") if kind in MODULES else []
 
 
@@ -79,7 +100,7 @@ def _of_class(cls: type) -> tuple[dict[str, Argument], list[str]]:
     rows: dict[str, Argument] = {}
     for base in reversed(cls.__mro__):
         if is_own(base):
-            rows.update(_ROWS.get(base.__name__, {}))
+            rows.update(_arguments(base.__name__))
     names: list[str] = []
     for base in cls.__mro__:
         init = vars(base).get("__init__")
@@ -173,7 +194,7 @@ def spelled(function: F) -> F:
                 rows, all_names = _of_class(type(args[0]))
             else:
                 what = function.__qualname__
-                rows, all_names = _ROWS.get(what, {}), list(names)
+                rows, all_names = _arguments(what), list(names)
             given = _translated(what, rows, known, names[: len(args) - is_method], given)
             unknown = next((name for name in given if name not in known), None)
             if unknown is not None and not any_other:
@@ -282,7 +303,7 @@ def _constructor(row: Class, module: str) -> Any:
     cls = getattr(sys.modules[module], row.own)
     if not row.given:
         return cls
-    rows = _ROWS.get(row.theirs, {})
+    rows = _arguments(row.theirs)
 
     def make(*args: Any, **given: Any) -> Any:
         if len(args) > len(row.order):
@@ -344,9 +365,11 @@ def elsewhere(module: str, name: str) -> Any:
     >>> fastbp.losses.BCEWithLogitsLoss(reduction="sum")
     BinaryCrossEntropy(pos_weight=1.0, from_logits=True, label_smoothing=0.0, reduction='sum')
     """
+    from .spellings import MODULES, PLACES
+
     place = module.removeprefix(_PACKAGE).lstrip(".")
     kind = next((kind for kind, its in MODULES.items() if its == place), "layer")
-    row = _CLASSES.get((kind, name))
+    row = _classes().get((kind, name))
     if row is not None:
         return (_constructor if row.own else _refusing)(row, module)
     if f"{place}.{name}" in PLACES:
@@ -390,12 +413,15 @@ def own_name(kind: str, name: object, known: Collection[str] = ()) -> tuple[obje
     """
     if not isinstance(name, str) or name in known:
         return name, {}
+    from .spellings import ANY_CASE
+
     if kind in ANY_CASE:
-        lower = {key.lower(): key for key in (*[row.theirs for row in CLASSES if row.kind == kind], *known)}
+        theirs = [name for its, name in _classes() if its == kind]
+        lower = {key.lower(): key for key in (*theirs, *known)}
         name = lower.get(name.lower(), name)
         if name in known:
             return name, {}
-    row = _STRINGS.get((kind, name)) or _CLASSES.get((kind, name))
+    row = _strings().get((kind, name)) or _classes().get((kind, name))
     if row is None:
         return name, {}
     if not row.own:
@@ -411,7 +437,7 @@ def value_of(kind: str, value: Any) -> Any:
     >>> value_of("reduction", "sum_over_batch_size"), value_of("reduction", "sum")
     ('mean', 'sum')
     """
-    row = _STRINGS.get((kind, value)) if value is None or isinstance(value, str) else None
+    row = _strings().get((kind, value)) if value is None or isinstance(value, str) else None
     if row is not None and not row.own:
         raise ValueError(f"{kind} is {value!r}: {row.advice}")
     return value if row is None else row.own
@@ -423,9 +449,10 @@ def others_of(kind: str) -> dict[str, str]:
 
     That is fastbp's name; or the very name, where arguments belong to it.
     """
-    strings = {row.theirs: row.own for row in STRINGS if row.kind == kind and row.own and row.theirs is not None}
-    classes = [row for row in CLASSES if row.kind == kind and row.own]
-    return {row.theirs: row.theirs if row.given else row.own for row in classes} | strings
+    strings = [row for row in _strings().values() if row.kind == kind and row.own]
+    classes = [row for row in _classes().values() if row.kind == kind and row.own]
+    found = {row.theirs: row.theirs if row.given else row.own for row in classes}
+    return found | {row.theirs: row.own for row in strings if row.theirs is not None}
 
 
 def foreign(kind: str, value: Any, known: Iterable[str] = ()) -> str:
@@ -452,12 +479,14 @@ def foreign(kind: str, value: Any, known: Iterable[str] = ()) -> str:
     >>> foreign("activation", lambda x: x * np.tanh(x))
     ': a NumPy expression is made an activation by fastbp.custom.activation(lambda x: x * np.tanh(x), "my_activation")'
     """
+    from .spellings import MODULES
+
     cls = value if isinstance(value, type) else type(value)
     place = str(getattr(value, "__module__", None) or cls.__module__).partition(".")[0]
     name = str(getattr(value, "__name__", cls.__name__))
-    row = _CLASSES.get((kind, name))
-    if kind == "activation" and ("layer", name) in _CLASSES:  # a layer there
-        name = _CLASSES["layer", name].given.get(kind, name)
+    row = _classes().get((kind, name))
+    if kind == "activation" and ("layer", name) in _classes():  # a layer there
+        name = _classes()["layer", name].given.get(kind, name)
     if place in _LIBRARIES or (place == "numpy" and callable(value)):
         own = others_of(kind).get(name, name)
         public = complete(kind)

@@ -257,7 +257,8 @@ def row_of(family: str, name: Any, expressions: Any = None, row_name: str | None
     if family == "layer" and name not in known:
         made = f"fastbp.custom.layer(function, {name!r}) makes one"
         raise ValueError(f"there is no layer {name!r} that is made of a function: {made}")
-    check_name(family, name, known, others_of(family))
+    if name not in known:
+        check_name(family, name, known, others_of(family))
     newest: Any = row_called(name)
     return str(newest.name)
 

@@ -21,7 +21,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 #: From the ground up: a module imports from its own floor and from those below. A name stands for what is in it, too.
 FLOORS = (
-    ("_version", "checks", "frames", "html", "plotting", "progress", "results", "runner", "spellings", "turns"),
+    (
+        "_version", "attributes", "checks", "frames", "html", "plotting", "progress", "results", "runner", "spellings",
+        "turns",
+    ),
     ("kernels", "naming"),
     ("program", "registry", "tensor"),
     ("constraints", "initializers", "io", "regularizers", "schedules"),
@@ -316,10 +319,10 @@ def run(code):
 
 #: What `import fastbp` takes along of fastbp, besides kernels: a module costs every script 0.1 ms or more.
 WITH_THE_PACKAGE = {
-    "_threadpoolctl", "_version", "backends", "checks", "compiler", "constraints", "data", "doubts", "engine", "feeds",
-    "frames", "graph", "initializers", "layers", "layers.base", "layers.core", "losses", "model", "naming",
-    "objectives", "optimizers", "program", "program.build", "program.ir", "program.listing", "program.passes",
-    "program.plan", "program.verify", "progress", "registry", "regularizers", "results", "spellings", "tensor",
+    "_threadpoolctl", "_version", "attributes", "backends", "checks", "compiler", "constraints", "data", "doubts",
+    "engine", "feeds", "frames", "graph", "initializers", "layers", "layers.base", "layers.core", "losses", "model",
+    "naming", "objectives", "optimizers", "program", "program.build", "program.ir", "program.listing",
+    "program.passes", "program.plan", "program.verify", "progress", "registry", "regularizers", "results", "tensor",
     "training", "turns",
 }  # fmt: skip
 #: What the first step of a net of dense layers does besides.
