@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if not os.path.isdir(os.path.join(__path__[0], "kernels")):
     __path__.append(os.path.dirname(__path__[0]))
 
-from . import _threadpoolctl, constraints, initializers, kernels, layers, losses, optimizers, regularizers
+from . import _threadpoolctl, initializers, kernels, layers, losses, optimizers
 from ._version import __version__
 from .kernels.threads import get_num_threads, set_num_threads
 from .layers.base import *
@@ -30,7 +30,7 @@ from .tensor import Input, Tensor
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import callbacks, metrics, schedules
+    from . import callbacks, constraints, metrics, regularizers, schedules
     from .callbacks import Callback, History
     from .layers import *
     from .loading import load_model
@@ -73,7 +73,10 @@ __all__ = [
 #: With the names of all layers this is `__all__`, which says so once it is asked for.
 _BESIDES: list[str] = globals().pop("__all__")
 #: What a script may never need is imported when first asked for: modules, and names of modules.
-_MODULES = ("callbacks", "custom", "datasets", "insight", "io", "metrics", "schedules", "sklearn", "table")
+_MODULES = (
+    "callbacks", "constraints", "custom", "datasets", "insight", "io", "metrics", "regularizers", "schedules",
+    "sklearn", "table",
+)  # fmt: skip
 _NAMES = {
     "BlameLog": "insight",
     "Callback": "callbacks",

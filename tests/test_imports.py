@@ -319,11 +319,10 @@ def run(code):
 
 #: What `import fastbp` takes along of fastbp, besides kernels: a module costs every script 0.1 ms or more.
 WITH_THE_PACKAGE = {
-    "_threadpoolctl", "_version", "attributes", "backends", "checks", "compiler", "constraints", "data", "doubts",
-    "engine", "feeds", "frames", "graph", "initializers", "layers", "layers.base", "layers.core", "losses", "model",
-    "naming", "objectives", "optimizers", "program", "program.build", "program.ir", "program.listing",
-    "program.passes", "program.plan", "program.verify", "progress", "registry", "regularizers", "results", "tensor",
-    "training", "turns",
+    "_threadpoolctl", "_version", "attributes", "backends", "checks", "compiler", "data", "doubts", "engine", "feeds",
+    "frames", "graph", "initializers", "layers", "layers.base", "layers.core", "losses", "model", "naming",
+    "objectives", "optimizers", "program", "program.build", "program.ir", "program.passes", "program.plan",
+    "program.verify", "progress", "registry", "results", "tensor", "training", "turns",
 }  # fmt: skip
 #: What the first step of a net of dense layers does besides.
 WITH_THE_FIRST_STEP = {"runner"}

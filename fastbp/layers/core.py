@@ -6,7 +6,7 @@ import operator
 import sys
 from typing import TYPE_CHECKING, cast
 
-from .. import constraints, initializers, regularizers
+from .. import initializers
 from ..checks import as_shape
 from ..kernels import names_called
 from ..kernels.table import TABLE
@@ -108,7 +108,7 @@ class Activation(_OfRow):
         **attributes: float,
     ) -> None:
         super().__init__(input_shape, name)
-        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.activity_regularizer = get_regularizer(activity_regularizer)
         if not isinstance(activation, str | None):
             hint = foreign("activation", activation, ACTIVATIONS)
             if isinstance(activation, int):
@@ -197,6 +197,24 @@ def get_activation(activation: str | Activation | dict[str, Any] | None) -> Acti
     if isinstance(activation, dict) and "activation" in activation:
         return Activation(**activation)
     return Activation(cast("Any", activation))
+
+
+def get_regularizer(given: str | Regularizer | None) -> Regularizer | None:
+    """Return what `fastbp.regularizers.get` does, which is imported where one is given."""
+    if given is None:
+        return None
+    from ..regularizers import get
+
+    return get(given)
+
+
+def get_constraint(given: str | Constraint | None) -> Constraint | None:
+    """Return what `fastbp.constraints.get` does, which is imported where one is given."""
+    if given is None:
+        return None
+    from ..constraints import get
+
+    return get(given)
 
 
 class CustomLayer(_OfRow):
@@ -452,11 +470,11 @@ class Dense(Layer):
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
-        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.kernel_regularizer = get_regularizer(kernel_regularizer)
+        self.bias_regularizer = get_regularizer(bias_regularizer)
+        self.kernel_constraint = get_constraint(kernel_constraint)
+        self.bias_constraint = get_constraint(bias_constraint)
+        self.activity_regularizer = get_regularizer(activity_regularizer)
 
     def build(self, input_shape: tuple[int, ...]) -> tuple[list[ParameterSpec], tuple[int, ...]]:
         """Return `w`, `b` and the output shape, whose last axis are the units."""

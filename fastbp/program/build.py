@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from ..checks import suggest
 from ..kernels.table import KERNELS
 from .ir import Buffer, Call, CallList, Length, ProgramError, Shape, sizes_of
-from .listing import as_html, listing
 from .plan import Plan, plan_arena
 from .verify import verify
 
@@ -426,9 +425,13 @@ class Program(CallList):
     # ------------------------------------------------------------------ looking and running
 
     def __str__(self) -> str:
+        from .listing import listing
+
         return listing(self, self._plan_now)
 
     def _repr_html_(self) -> str:
+        from .listing import as_html
+
         return as_html(self, self._plan_now)
 
     @property
