@@ -181,27 +181,30 @@ def spelled(function: F) -> F:
     Traceback (most recent call last):
     TypeError: Dense has no argument 'activaton'; did you mean 'activation'? It has units, ...
     """
-    names, any_other = _parameters(function)
-    known = frozenset(names)
-    is_constructor = function.__name__ == "__init__"
-    is_method = "." in function.__qualname__.rpartition("<locals>.")[2]
+    known = frozenset(_parameters(function)[0])
 
     @functools.wraps(function)
     def call(*args: Any, **given: Any) -> Any:
-        if not known.issuperset(given):
-            if is_constructor:
-                what = type(args[0]).__name__
-                rows, all_names = _of_class(type(args[0]))
-            else:
-                what = function.__qualname__
-                rows, all_names = _arguments(what), list(names)
-            given = _translated(what, rows, known, names[: len(args) - is_method], given)
-            unknown = next((name for name in given if name not in known), None)
-            if unknown is not None and not any_other:
-                raise _unknown(what, unknown, all_names, rows)
-        return function(*args, **given)
+        return function(*args, **(given if known.issuperset(given) else _respelled(function, args, given)))
 
     return call  # type: ignore[return-value]
+
+
+def _respelled(function: Callable[..., Any], args: tuple[Any, ...], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments of which the function does not know all, in its spelling."""
+    names, any_other = _parameters(function)
+    if function.__name__ == "__init__":
+        what = type(args[0]).__name__
+        rows, all_names = _of_class(type(args[0]))
+    else:
+        what = function.__qualname__
+        rows, all_names = _arguments(what), list(names)
+    is_method = "." in function.__qualname__.rpartition("<locals>.")[2]
+    found = _translated(what, rows, names, names[: len(args) - is_method], given)
+    unknown = next((name for name in found if name not in names), None)
+    if unknown is not None and not any_other:
+        raise _unknown(what, unknown, all_names, rows)
+    return found
 
 
 class Spelled:
