@@ -5,21 +5,20 @@ Classes have these from the beginning; the other spellings are read when somebod
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 __all__ = ["ATTRIBUTES", "BOTH", "KERAS", "PYTORCH", "Attribute"]
 
 BOTH, KERAS, PYTORCH = "Keras, PyTorch", "Keras", "PyTorch"
 
 
-class Attribute(NamedTuple):
-    """An attribute or method of objects that others call otherwise, or have and fastbp has not."""
+class Attribute:
+    """An attribute or method of objects that others call otherwise, or have and fastbp has not.
 
-    of: str  #: A class of fastbp's, whose subclasses have it too; or the package.
-    theirs: str
-    library: str
-    own: str = ""  #: The attribute, to be read and set; empty where there is none.
-    advice: str = ""
+    `of` is a class of fastbp's, whose subclasses have it too, or the package; `own` the attribute, to be read and set,
+    or empty where there is none.
+    """
+
+    def __init__(self, of: str, theirs: str, library: str, own: str = "", advice: str = "") -> None:
+        self.of, self.theirs, self.library, self.own, self.advice = of, theirs, library, own, advice
 
 
 _PARAMETERS = "layer.w and layer.b are the parameters, get_weights() of the model returns copies of all"

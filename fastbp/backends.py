@@ -48,12 +48,11 @@ def aligned_copy(array: np.ndarray, dtype: DTypeLike | None = None) -> np.ndarra
     return copy
 
 
-class Port(NamedTuple):
+class Port:
     """A buffer for which an entry takes an array: what each element must be, and whether the array is copied."""
 
-    buffer: Buffer
-    bounds: Bounds | None = None  # any number
-    copied: bool = False
+    def __init__(self, buffer: Buffer, bounds: Bounds | None = None, copied: bool = False) -> None:
+        self.buffer, self.bounds, self.copied = buffer, bounds, copied
 
 
 class Turn(NamedTuple):
@@ -564,10 +563,11 @@ class CompiledExecutor(Executor):
         from .runner import Entry
 
         taken = []
-        for buffer, bounds, copied in ports:
-            own = self.own[buffer.number]
-            room = aligned(own.size, own.dtype) if copied else own
-            taken.append((buffer.number, room, own if copied else None, buffer.shape[1:], *(bounds or _ANYTHING)))
+        for port in ports:
+            number, shape = port.buffer.number, port.buffer.shape[1:]
+            own = self.own[number]
+            room = aligned(own.size, own.dtype) if port.copied else own
+            taken.append((number, room, own if port.copied else None, shape, *(port.bounds or _ANYTHING)))
         first, last = span or (self.start, len(self.program.calls))
         results = [] if result is None else [result] if isinstance(result, Buffer) else result
         returned = [(b.number, self.dtype(b), b.shape[1:] if rows else None) for b in results]

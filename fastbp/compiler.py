@@ -58,16 +58,21 @@ class Home:
         return name
 
 
-class Entry(NamedTuple):
+class Entry:
     """A parameter or a statistic: of which layer, what it is called there, and where it lies in its flat array."""
 
-    layer: int
-    name: str
-    shape: tuple[int, ...]
-    offset: int
-    initializer: Initializer
-    home: int = 0  # in which of the layout's homes it lies
-    at: int = 0  # and where there
+    def __init__(
+        self,
+        layer: int,
+        name: str,
+        shape: tuple[int, ...],
+        offset: int,
+        initializer: Initializer,
+        home: int,  # in which of the layout's homes it lies
+        at: int,  # and where there
+    ) -> None:
+        self.layer, self.name, self.shape, self.offset, self.initializer = layer, name, shape, offset, initializer
+        self.home, self.at = home, at
 
     @property
     def part(self) -> slice:
@@ -268,17 +273,21 @@ class Objective:
         self.metrics: list[tuple[Metric, list[Buffer], Callable[..., Any]]] = []
 
 
-class Penalty(NamedTuple):
+class Penalty:
     """What is added to the loss for the values of a tensor: an `activity_regularizer`, or by `Model.add_loss`.
 
     `emit` adds the calls that add it to a loss; `emit_gradient` those that add its gradient to that of the tensor,
     which may be None.
     """
 
-    tensor: int
-    added: bool
-    emit: Callable[[Buffer | None], Buffer]
-    emit_gradient: Callable[[Buffer | None], Buffer]
+    def __init__(
+        self,
+        tensor: int,
+        added: bool,
+        emit: Callable[[Buffer | None], Buffer],
+        emit_gradient: Callable[[Buffer | None], Buffer],
+    ) -> None:
+        self.tensor, self.added, self.emit, self.emit_gradient = tensor, added, emit, emit_gradient
 
 
 class Network:
@@ -353,12 +362,13 @@ def _gradients(program: Program, layout: Layout, name: str, trained: Container[i
     """Add the gradients, and views of those of the layers that are trained; return both."""
     flat = program.buffer(name, (layout.n,), role="gradient")
     views: Views = {}
-    for k, parameter, shape, offset, *_ in layout.entries:
+    for entry in layout.entries:
+        k, name = entry.layer, f"{layout.names[entry.layer]}.d{entry.name}"
         # the gradient of a layer that is not trained stays 0
         role = "gradient" if k in trained else "state"
-        view = program.buffer(f"{layout.names[k]}.d{parameter}", shape, role=role, parent=flat, offset=offset)
+        view = program.buffer(name, entry.shape, role=role, parent=flat, offset=entry.offset)
         if k in trained:
-            views.setdefault(k, {})[parameter] = view
+            views.setdefault(k, {})[entry.name] = view
     return flat, views
 
 
@@ -452,7 +462,8 @@ def _keep_streams(network: Network, start: int) -> None:
 
 
 def _regularized(layout: Layout) -> list[tuple[int, str, Regularizer]]:
-    return [(k, name, r) for k, name, *_ in layout.entries if (r := layout.specs[k, name].regularizer) is not None]
+    found = [(e.layer, e.name, layout.specs[e.layer, e.name].regularizer) for e in layout.entries]
+    return [(k, name, regularizer) for k, name, regularizer in found if regularizer is not None]
 
 
 def _count_rows(network: Network, layout: Layout) -> None:
@@ -679,7 +690,7 @@ def _backward(
     penalties: dict[int, list[Penalty]] = {}
     for penalty in network.penalties:
         penalties.setdefault(penalty.tensor, []).append(penalty)
-    parameters = {k for k, *_ in layout.entries if k in trained}
+    parameters = {entry.layer for entry in layout.entries if entry.layer in trained}
     anyway = by_inputs or not parameters
     # of which tensors a gradient is needed
     needed = {tensor for tensor, port in zip(graph.inputs, graph.ports, strict=True) if by_inputs and not port.integers}
@@ -897,15 +908,14 @@ def _gather_all(network: Network, layout: Layout, octets: Container[int]) -> Non
             _gather(program, objective.weight_source, network.index, objective.weight)
 
 
-class _Accumulated(NamedTuple):
+class _Accumulated:
     """What a batch adds to the gradients that an update waits for: the gradient of its data, and what it counts for.
 
     `mean` says whether the sum is divided by what all of them count for.
     """
 
-    dw: Buffer
-    rows: Buffer
-    mean: bool
+    def __init__(self, dw: Buffer, rows: Buffer, mean: bool) -> None:
+        self.dw, self.rows, self.mean = dw, rows, mean
 
 
 def _of_data(
@@ -987,7 +997,8 @@ def _update(
     groups = _groups(network, layout, trained, w, [dw, *slots])
     own = {name: state[name] for name in optimizer.state(layout.n)}
     optimizer.emit(program, [(*parts[:2], parts[2:], lr) for parts, lr in groups], own)
-    for k, name, *_ in layout.entries:
+    for entry in layout.entries:
+        k, name = entry.layer, entry.name
         constraint = layout.specs[k, name].constraint
         if constraint is not None and k in trained:
             constraint.emit(program, network.parameters[k][name], layout.names[k])
@@ -1029,7 +1040,7 @@ def _accumulate(
     if batch.mean:
         program.call("accumulate_mean", total, seen, layer="optimizer")
     views = {
-        entry[:2]: program.buffer(
+        (entry.layer, entry.name): program.buffer(
             f"{layout.names[entry.layer]}.d{entry.name} accumulated",
             entry.shape,
             role="state",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -66,12 +66,11 @@ def place(name: str, at: Any) -> str:
     return f"{name}[{', '.join(map(str, (row, *others)))}]"
 
 
-class Column(NamedTuple):
+class Column:
     """Which column of which frame an array was."""
 
-    frame: Any
-    label: Any
-    dtype: Any
+    def __init__(self, frame: Any, label: Any, dtype: Any) -> None:
+        self.frame, self.label, self.dtype = frame, label, dtype
 
 
 def is_frame(values: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from .layers import Layer
 from .tensor import nodes_between
@@ -40,38 +40,44 @@ def kind_of(layer: Any) -> str:
     return f"{type(layer).__name__}({getattr(activation, 'activation', activation)})"
 
 
-class Port(NamedTuple):
-    """An input or an output of a model: what dicts and messages call it, and the shape of one row."""
+class Port:
+    """An input or an output of a model: what dicts and messages call it, and the shape of one row.
 
-    name: str
-    shape: tuple[int, ...]
-    integers: bool = False  # of an input, whether its data are whole numbers
+    `integers` says of an input whether its data are whole numbers.
+    """
+
+    def __init__(self, name: str, shape: tuple[int, ...], integers: bool = False) -> None:
+        self.name, self.shape, self.integers = name, shape, integers
 
 
-class Use(NamedTuple):
+class Use:
     """One use of a layer: its number, what listings call this use, and the numbers of the tensors.
 
     `many` says whether the layer takes a list, `several` whether it makes one; `group` is the number of the innermost
     one that it is in, -1 for none.
     """
 
-    layer: int
-    name: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    many: bool
-    several: bool
-    group: int
+    def __init__(
+        self,
+        layer: int,
+        name: str,
+        inputs: tuple[int, ...],
+        outputs: tuple[int, ...],
+        many: bool,
+        several: bool,
+        group: int,
+    ) -> None:
+        self.layer, self.name, self.inputs, self.outputs = layer, name, inputs, outputs
+        self.many, self.several, self.group = many, several, group
 
 
-class Group(NamedTuple):
+class Group:
     """One use of what is made of other layers: what listings call it, itself, its tensors and the group around it."""
 
-    name: str
-    layer: Any
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    group: int
+    def __init__(
+        self, name: str, layer: Any, inputs: tuple[int, ...], outputs: tuple[int, ...], group: int
+    ) -> None:
+        self.name, self.layer, self.inputs, self.outputs, self.group = name, layer, inputs, outputs, group
 
 
 class Graph:
@@ -169,7 +175,7 @@ class Graph:
                 found = self._add(xs, ends, taken, f"{name}.", (*around, node.layer), own, name)
                 made, added = found[: len(ys)], found[len(ys) :]
                 self.extras += [(tensor, factor) for tensor, (_, factor) in zip(added, losses, strict=True)]
-                self.groups[own] = self.groups[own]._replace(outputs=tuple(made))
+                self.groups[own].outputs = tuple(made)
             known.update(zip(node.outputs, made, strict=True))
         return [known[tensor] for tensor in outputs]
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -830,11 +830,11 @@ def _not_usual(y_pred: Any, y_true: Any, *, backend: str | None, numerics: str) 
     return NotImplemented
 
 
-class _Direct(NamedTuple):
+class _Direct:
     """A loss of arrays that its kernels can take as they are; of others, and of other losses, it is NotImplemented."""
 
-    value: Callable[..., Any] = _not_usual
-    gradient: Callable[..., Any] = _not_usual
+    def __init__(self, value: Callable[..., Any] = _not_usual, gradient: Callable[..., Any] = _not_usual) -> None:
+        self.value, self.gradient = value, gradient
 
 
 def _direct_of(loss: Loss) -> _Direct:

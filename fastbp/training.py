@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -51,7 +51,7 @@ _PARTS = 1 << 10  # runs whose arrays, of a few bytes each, become one: that tak
 BLOCK = 512  # rows that evaluate and predict take at a time: activations stay in cache (measured)
 
 
-class Job(NamedTuple):
+class Job:
     """What `fit` was asked for, checked."""
 
     data: Rows | Feed
@@ -69,6 +69,9 @@ class Job(NamedTuple):
     first_epoch: int
     last_epoch: int
     checkpoint: Checkpoint | None
+
+    def __init__(self, **asked: Any) -> None:
+        vars(self).update(asked)
 
 
 class Trained(Protocol):
@@ -179,21 +182,21 @@ def job_of(
         rng = as_generator("seed", source) if shuffle else None
         resumed = Checkpoint(checkpoint, model, layout, rng, [history, *given], params)
     return Job(
-        data,
-        first,
-        validation,
-        validates,
-        batch,
-        source,
-        bool(shuffle),
-        history,
-        hooks,
-        by_batches,
-        params,
-        "train" if stop_on_nan else "train on",
-        initial_epoch,
-        epochs,
-        resumed,
+        data=data,
+        first=first,
+        validation=validation,
+        validates=validates,
+        batch=batch,
+        source=source,
+        shuffle=bool(shuffle),
+        history=history,
+        hooks=hooks,
+        by_batches=by_batches,
+        params=params,
+        purpose="train" if stop_on_nan else "train on",
+        first_epoch=initial_epoch,
+        last_epoch=epochs,
+        checkpoint=resumed,
     )
 
 

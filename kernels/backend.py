@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,14 +33,18 @@ __all__ = [
 NUMERICS = ("numpy", "portable")
 
 
-class Given(NamedTuple):
+class Given:
     """What one kernel is called with."""
 
-    inputs: dict[str, np.ndarray]  # in the order of the row
-    outputs: dict[str, np.ndarray]  # what is updated in place has its value already
-    work: dict[str, tuple[int, ...]]  # the shapes of memory to work in
-    sizes: list[int]
-    attributes: dict[str, float]
+    def __init__(
+        self,
+        inputs: dict[str, np.ndarray],  # in the order of the row
+        outputs: dict[str, np.ndarray],  # what is updated in place has its value already
+        work: dict[str, tuple[int, ...]],  # the shapes of memory to work in
+        sizes: list[int],
+        attributes: dict[str, float],
+    ) -> None:
+        self.inputs, self.outputs, self.work, self.sizes, self.attributes = inputs, outputs, work, sizes, attributes
 
 
 class Backend:

@@ -6,16 +6,14 @@ standard library only.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 __all__ = ["REALS", "Real", "itemsize"]
 
 
-class Real(NamedTuple):
+class Real:
     """A real type: its code and its name in C."""
 
-    code: str
-    c: str
+    def __init__(self, code: str, c: str) -> None:
+        self.code, self.c = code, c
 
 
 #: By the names that users give.

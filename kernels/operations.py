@@ -11,7 +11,7 @@ To add an elementary function: a line at the end of `ELEMENTARY`, its definition
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,10 +22,10 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Elementary(NamedTuple):
+class Elementary:
     """An elementary function.
 
-    Attributes
+    Parameters
     ----------
     name : str
         In portable numerics, whose definition is ``portable/elementary.py``.
@@ -38,11 +38,8 @@ class Elementary(NamedTuple):
         Whether large operands, which are few, go a longer way; its loop in C is then no plain one over vectors.
     """
 
-    name: str
-    ufunc: str = ""
-    formula: str = ""
-    operands: int = 1
-    far: bool = False
+    def __init__(self, name: str, ufunc: str = "", formula: str = "", operands: int = 1, far: bool = False) -> None:
+        self.name, self.ufunc, self.formula, self.operands, self.far = name, ufunc, formula, operands, far
 
     @property
     def call(self) -> str:

@@ -208,8 +208,7 @@ def test_labels_are_quoted():
     x = Input(2)
     model = Model(x, fastbp.Activation("relu")(x))
     graph = model.layout_for().graph
-    use = graph.uses[0]._replace(name='a"b#c<d\\e')
-    graph.uses[:] = [use]
+    graph.uses[0].name = 'a"b#c<d\\e'
     sketch = Sketch(graph)
     assert 'u0["a#quot;b#35;c&lt;d\\e<br>' in as_mermaid(sketch)
     assert 'u0 [label="a\\"b#c<d\\\\e\\n' in as_dot(sketch)
