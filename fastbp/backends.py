@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from math import prod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .checks import integer
+from .data import Bounds
 from .kernels import BACKENDS, choose_backend, load, primitives_address
 from .kernels.arrays import dtype_of, same_bits
 from .kernels.operations import NotFiniteError, OutOfRangeError, Status
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike
 
-    from .data import Bounds
     from .program import Call, Program
 
 __all__ = ["Executor", "Port", "Profile", "Turn", "aligned", "aligned_copy", "make_executor", "refuse"]
@@ -55,16 +55,20 @@ class Port:
         self.buffer, self.bounds, self.copied = buffer, bounds, copied
 
 
-class Turn(NamedTuple):
+class Turn:
     """When an entry of a model begins, and what it sets; see `fastbp.runner.Entry`."""
 
-    turns: Turns
-    name: str | None = None
-    engine: Any = None
-    optimizer: Any = None
-    hands: tuple[str, ...] | None = None
-    before: list[tuple[Any, str, Any]] = []
-    after: list[tuple[Any, str, Any]] = []
+    def __init__(
+        self,
+        turns: Turns,
+        name: str | None = None,
+        engine: Any = None,
+        optimizer: Any = None,
+        hands: tuple[str, ...] | None = None,
+        before: Sequence[tuple[Any, str, Any]] = (),
+        after: Sequence[tuple[Any, str, Any]] = (),
+    ) -> None:
+        self.parts = turns, name, engine, optimizer, hands, [*before], [*after]
 
 
 def refuse(*arguments: Any) -> Any:
@@ -498,8 +502,8 @@ class NumpyExecutor(Executor):
                 on_pause(step + 1)
 
 
-#: The bounds of a port that takes any number, as `Entry` has them.
-_ANYTHING = (None, None, False, None)
+#: The bounds of a port that takes any number.
+_ANYTHING = Bounds()
 
 
 class CompiledExecutor(Executor):
@@ -564,14 +568,15 @@ class CompiledExecutor(Executor):
 
         taken = []
         for port in ports:
-            number, shape = port.buffer.number, port.buffer.shape[1:]
+            number, shape, bounds = port.buffer.number, port.buffer.shape[1:], port.bounds or _ANYTHING
             own = self.own[number]
             room = aligned(own.size, own.dtype) if port.copied else own
-            taken.append((number, room, own if port.copied else None, shape, *(port.bounds or _ANYTHING)))
+            what = bounds.low, bounds.high, bounds.ends, bounds.other
+            taken.append((number, room, own if port.copied else None, shape, *what))
         first, last = span or (self.start, len(self.program.calls))
         results = [] if result is None else [result] if isinstance(result, Buffer) else result
         returned = [(b.number, self.dtype(b), b.shape[1:] if rows else None) for b in results]
-        made = Entry(self.runner, taken, returned, (first, last, self.commit), self.plan.batch, tuple(turn))
+        made = Entry(self.runner, taken, returned, (first, last, self.commit), self.plan.batch, turn.parts)
         return made.run, made.fits
 
     def cut(self, call: Call) -> tuple[int, list[int], int] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -184,13 +184,11 @@ def _of(given: Any, names: tuple[str, ...]) -> bool:
     return set(given) <= set(names)
 
 
-class Bounds(NamedTuple):
+class Bounds:
     """What each element of data must be: from `low` to `high`, or with `ends` one of the two, or else `other`."""
 
-    low: float
-    high: float
-    ends: bool = False
-    other: int | None = None
+    def __init__(self, low: Any = None, high: Any = None, ends: bool = False, other: int | None = None) -> None:
+        self.low, self.high, self.ends, self.other = low, high, ends, other
 
 
 #: The two numbers that targets of a kind may be.
@@ -408,7 +406,7 @@ def as_targets(name: str, y: ArrayLike, loss: Loss, shape: tuple[int, ...], dtyp
     converted = _real(name, array, dtype, True)
     bounds = bounds_of(loss, shape[-1])
     if bounds is not None:
-        low, high, ends, _ = bounds
+        low, high, ends = bounds.low, bounds.high, bounds.ends
         bad = (converted != low) & (converted != high) if ends else ~((converted >= low) & (converted <= high))
         if bad.any():
             at = tuple(np.argwhere(bad)[0])

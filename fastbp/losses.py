@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from .checks import as_expressions, as_numbers, integer, number, suggest, weights_of
-from .kernels.functions import entry_of
 from .kernels.table import KERNELS, TABLE
 from .naming import elsewhere, value_of
 from .registry import Registered, check_row, make, restore, row_of
@@ -850,6 +849,8 @@ def _direct_of(loss: Loss) -> _Direct:
         return _Direct()
     if inputs != (y_pred, y_true):
         return _Direct()
+    from .kernels.functions import entry_of
+
     names = {y_pred: "y_pred", y_true: "y_true", **{r: o.name for r, o in zip(results, first.results, strict=True)}}
     read = [names[result] for result in results if result in saved]
     value_of = entry_of(first, attributes, wanted=[names[value]])

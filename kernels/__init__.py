@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 from ..checks import check_identifier, check_kind, suggest
 from .backend import BACKENDS, NUMERICS, check_numerics, choose_backend
 from .dtypes import REALS
-from .functions import function_of
 from .table import KERNELS, TABLE, Kernel, Row
 
 if TYPE_CHECKING:
@@ -351,6 +350,8 @@ def _check_dtype(dtype: str) -> None:
 def __getattr__(name: str) -> Any:
     # functions are made when first asked for: importing the package makes none
     if name in KERNELS:
+        from .functions import function_of
+
         row = KERNELS[name].row
         newest = row_called(row.name) or row
         function = globals()[name] = function_of(newest.kernels[newest.name + name.removeprefix(row.name)])

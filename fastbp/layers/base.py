@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 import threading
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -68,7 +67,8 @@ def default_name(cls: type[Layer]) -> str:
     >>> default_name(fastbp.LayerNorm)
     'layernorm'
     """
-    return re.sub(r"^[^a-z]+|[^a-z0-9_]", "", cls.__name__.lower()) or "layer"
+    name = "".join(c for c in cls.__name__.lower() if c == "_" or (c.isascii() and c.isalnum()))
+    return name.lstrip("_0123456789") or "layer"
 
 
 class ParameterSpec:
