@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property, partial
 from math import prod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -222,16 +222,25 @@ class Layout:
         return tuple(wanted)
 
 
-class Head(NamedTuple):
+class Head:
     """A loss of a model: on which output, with what factor it counts in the sum, and what is measured beside it."""
 
-    output: int
-    loss: Loss
-    weight: float = 1.0
-    metrics: tuple[Metric, ...] = ()
-    prefix: str = ""  # of what it has in the history
-    joint: JointLoss | None = None  # a loss of several outputs: `loss` then says what the target of this one is
-    of: tuple[int, ...] = ()  # the outputs that it takes, in its order
+    def __init__(
+        self,
+        output: int,
+        loss: Loss,
+        weight: float = 1.0,
+        metrics: tuple[Metric, ...] = (),
+        prefix: str = "",  # of what it has in the history
+        joint: JointLoss | None = None,  # a loss of several outputs: `loss` then says what the target of this one is
+        of: tuple[int, ...] = (),  # the outputs that it takes, in its order
+    ) -> None:
+        self.output, self.loss, self.weight, self.metrics = output, loss, weight, metrics
+        self.prefix, self.joint, self.of = prefix, joint, of
+
+    def but(self, **changed: Any) -> Head:
+        """Return another one that differs in some."""
+        return Head(**{**vars(self), **changed})
 
     def key(self, name: str) -> str:
         """Return the key of its loss, or of a metric, in the history."""

@@ -7,7 +7,7 @@ interrupted on the way, is as it was.
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -53,16 +53,25 @@ _BY_HAND = ("steps", "inference steps")
 PULLED_AFTER = ("forward", "loss", "backward")
 
 
-class Setup(NamedTuple):
+class Setup:
     """What `Model.compile` decided; before that, and in a model that only predicts, there is no optimizer."""
 
-    optimizer: Optimizer | None = None
-    heads: tuple[Head, ...] = ()
-    backend: str | None = None  # None is chosen when it is needed: the choice may warn
-    dtype: str = "float32"
-    numerics: str = "numpy"
-    rows_per_sample: int = 1  # how many rows in succession neither batches nor shuffling part
-    logged: tuple[str, ...] = ("loss",)  # the keys of what training logs
+    def __init__(
+        self,
+        optimizer: Optimizer | None = None,
+        heads: tuple[Head, ...] = (),
+        backend: str | None = None,  # None is chosen when it is needed: the choice may warn
+        dtype: str = "float32",
+        numerics: str = "numpy",
+        rows_per_sample: int = 1,  # how many rows in succession neither batches nor shuffling part
+        logged: tuple[str, ...] = ("loss",),  # the keys of what training logs
+    ) -> None:
+        self.optimizer, self.heads, self.backend, self.dtype, self.numerics = optimizer, heads, backend, dtype, numerics
+        self.rows_per_sample, self.logged = rows_per_sample, logged
+
+    def but(self, **changed: Any) -> Setup:
+        """Return another one that differs in some."""
+        return Setup(**{**vars(self), **changed})
 
     @property
     def metrics(self) -> list[Metric]:
@@ -352,7 +361,7 @@ class Engine:
         chosen = self.setup.backend
         if chosen is None:
             chosen = choose_backend(None)
-            self.setup = self.setup._replace(backend=chosen)
+            self.setup = self.setup.but(backend=chosen)
         return chosen
 
     @property
@@ -423,7 +432,7 @@ class Engine:
             return compile_pull(layout, heads, setup.dtype, setup.numerics, given, training)
         if purpose == "row gradients":
             return compile_row_gradients(layout, setup.heads, setup.dtype, setup.numerics, given)
-        scalars = [head._replace(metrics=tuple(m for m in head.metrics if m.scalar)) for head in setup.heads]
+        scalars = [head.but(metrics=tuple(m for m in head.metrics if m.scalar)) for head in setup.heads]
         return compile_training(
             layout,
             scalars,

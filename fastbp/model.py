@@ -606,7 +606,7 @@ class Model(Part):
             put_attributes(self._converted_others(layout.layers, self.dtype, {}))
             layout = self.layout_for(shapes)
         memory = Memory(layout, self._dtype_with(layout))
-        setup = self._setup._replace(dtype=memory.dtype)
+        setup = self._setup.but(dtype=memory.dtype)
         memory.draw(portable_generator(as_generator("seed", source)))
         drawn_from = source if isinstance(source, int) else self.seed
         for node in nodes_between(*self._traced([port.shape for port in layout.graph.ports]), "the model"):
@@ -695,7 +695,7 @@ class Model(Part):
         self._turns, self._building, self.owners, self.nodes = Turns(), RLock(), WeakSet(), []
         self.number, self._extras, self.prepared = next(_numbers), [], None
         self._memory, self._engine, self._by_hand, self._graph = None, None, NO_STEPS, None
-        self._setup = self._setup._replace(backend=usable(self._setup.backend))
+        self._setup = self._setup.but(backend=usable(self._setup.backend))
         self._tensors = (), ()
         if nodes is not None:
             self._rebuild(nodes, self.layers)
@@ -903,7 +903,7 @@ class Model(Part):
             if other._setup.optimizer is not None:
                 what = f"dtype is {dtype!r}, and a model with some of the layers is compiled for {other.dtype!r}"
                 raise ValueError(f"{what}: compile all of them for one")
-            triples += other._placed(other._setup._replace(dtype=dtype), other._memory.converted(dtype, homes))
+            triples += other._placed(other._setup.but(dtype=dtype), other._memory.converted(dtype, homes))
         return triples
 
     def _family(self, layers: Iterable[Layer]) -> list[Any]:

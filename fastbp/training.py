@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from .program import CallError
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Container, Iterator, Sequence
-    from typing import Any
+    from typing import Any, Protocol
 
     from numpy.typing import ArrayLike
 
@@ -40,6 +40,13 @@ if TYPE_CHECKING:
     Done = tuple[Network, int, Cursors, np.ndarray, tuple[np.ndarray, ...]]
     #: How many rows or positions of each step count, for each objective.
     Counting = tuple[np.ndarray, ...]
+
+    class Trained(Protocol):
+        """What the loop reads and sets of a model."""
+
+        batch_losses: np.ndarray
+        stop_training: bool
+
 
 __all__ = [
     "BLOCK", "Job", "batch_logs", "evaluate", "explain", "feed_of", "inputs", "job_of", "logged_names", "results_of",
@@ -72,13 +79,6 @@ class Job:
 
     def __init__(self, **asked: Any) -> None:
         vars(self).update(asked)
-
-
-class Trained(Protocol):
-    """What the loop reads and sets of a model."""
-
-    batch_losses: np.ndarray
-    stop_training: bool
 
 
 def job_of(
