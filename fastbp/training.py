@@ -103,8 +103,7 @@ def job_of(
     validation_steps: int | None,
 ) -> Job:
     """Return what `Model.fit` is given, checked; the model, which is compiled, is as it was."""
-    from .callbacks import Callback, History, Hooks, shown
-
+    known = _callbacks()
     epochs = integer("epochs", epochs, 1)
     initial_epoch = integer("initial_epoch", initial_epoch, 0)
     if initial_epoch > epochs:
@@ -120,16 +119,16 @@ def job_of(
     if split and validation_data is not None:
         raise ValueError(f"validation_split is {split} and there are validation_data; give one of them")
     source = source_of(seed)
-    given = [callbacks] if isinstance(callbacks, (Callback, type)) else () if callbacks is None else callbacks
+    given = [callbacks] if isinstance(callbacks, (known.Callback, type)) else () if callbacks is None else callbacks
     given = as_list("callbacks", given, "fastbp.Callback objects")
     for callback in given:
-        if not isinstance(callback, Callback):
-            made = isinstance(callback, type) and issubclass(callback, Callback)
+        if not isinstance(callback, known.Callback):
+            made = isinstance(callback, type) and issubclass(callback, known.Callback)
             hint = f": make one, {callback.__name__}(...)" if made else ""
             raise TypeError(f"callbacks holds {callback!r}; each must be a fastbp.Callback{hint}")
-    history, hooks, by_batches, more = History(), [], False, False
-    for callback in given + shown(verbose):
-        hook = Hooks(callback)
+    history, hooks, by_batches, more = known.History(), [], False, False
+    for callback in given + known.shown(verbose):
+        hook = known.Hooks(callback)
         hooks.append(hook)
         by_batches |= bool(hook.batch)
         more |= hook.more
@@ -287,6 +286,14 @@ def draws() -> Any:
     from .kernels import draws
 
     return draws
+
+
+@cache
+def _callbacks() -> Any:
+    """Return the module of callbacks, once: an import statement takes 3 us each time."""
+    from . import callbacks
+
+    return callbacks
 
 
 @lru_cache(maxsize=64)
@@ -728,10 +735,8 @@ def _epochs(model: Trained, engine: Engine, job: Job, losses: list[np.ndarray]) 
             for hook in job.hooks:
                 hook.on_epoch_end(epoch, logs)
                 if hook.more:
-                    from .callbacks import take_in
-
                     # what a hook takes out stays in the history
-                    kept |= take_in(logs, f"{type(hook.callback).__name__}.on_epoch_end")
+                    kept |= _callbacks().take_in(logs, f"{type(hook.callback).__name__}.on_epoch_end")
         finally:
             history.on_epoch_end(epoch, kept)
         if checkpoint is not None:
@@ -754,9 +759,7 @@ def _validate(engine: Engine, job: Job) -> dict[str, float]:
     for hook in job.hooks:
         hook.on_test_end(logs)
         if hook.more:
-            from .callbacks import take_in
-
-            kept |= take_in(logs, f"{type(hook.callback).__name__}.on_test_end", arrays)
+            kept |= _callbacks().take_in(logs, f"{type(hook.callback).__name__}.on_test_end", arrays)
     return {f"val_{name}": value for name, value in kept.items() if name not in arrays}
 
 
