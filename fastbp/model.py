@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import sys
 from collections.abc import Iterable, Mapping
@@ -715,7 +714,9 @@ class Model(Part):
         self.place(self._setup, memory)
 
     def __copy__(self) -> Model:
-        return copy.deepcopy(self)  # layers and arrays belong to one model
+        from copy import deepcopy
+
+        return deepcopy(self)  # layers and arrays belong to one model
 
     def clone(self) -> Any:
         """Return a new model that is like this one, with the same weights, to be trained from here on by itself.
@@ -738,7 +739,9 @@ class Model(Part):
         >>> bool((target.layers[0].w == model.layers[0].w).all()), target.layers[0] is model.layers[0]
         (True, False)
         """
-        twin = copy.deepcopy(self, {id(self.history): None, id(self.batch_losses): None})
+        from copy import deepcopy
+
+        twin = deepcopy(self, {id(self.history): None, id(self.batch_losses): None})
         twin.fit_seed, twin.stop_training = None, False
         if twin.optimizer is not None:
             twin.optimizer.reset()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import weakref
 from collections.abc import Mapping
@@ -605,7 +604,9 @@ class Optimizer(Registered, kind="optimizer"):
         self._iterations = np.array(self._iterations).reshape(1)
 
     def __copy__(self) -> Optimizer:
-        return copy.deepcopy(self)  # two optimizers cannot share a state
+        from copy import deepcopy
+
+        return deepcopy(self)  # two optimizers cannot share a state
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Return copies of the state arrays by name, and `iterations` as ``"step"``.

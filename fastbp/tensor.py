@@ -20,7 +20,7 @@ __all__ = [
     "rebuilt",
 ]  # fmt: skip
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*\Z")
+_NAME = r"[A-Za-z][A-Za-z0-9_.-]*\Z"
 _number = count()
 
 #: What an operator on tensors adds to a graph, by the name of Python's method: a module of the layers says it.
@@ -36,7 +36,7 @@ def check_called(name: Any, what: str = "name is") -> None:
     what : str
         How the message begins, before the name.
     """
-    if not _NAME.match(str(name)):
+    if not re.match(_NAME, str(name)):
         raise ValueError(f"{what} {name!r}; it must begin with a letter and hold letters, digits, '_', '.' or '-'")
 
 

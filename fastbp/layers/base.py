@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -453,7 +452,9 @@ class Layer(Registered, Part, kind="layer"):
             self.initial = values["layers"][k]
 
     def __copy__(self) -> Layer:
-        return copy.deepcopy(self)  # arrays that two layers share would be a model's
+        from copy import deepcopy
+
+        return deepcopy(self)  # arrays that two layers share would be a model's
 
     def __repr__(self) -> str:
         own = {k: v for k, v in self.get_config().items() if v is not None}
