@@ -514,6 +514,7 @@ class CompiledExecutor(Executor):
         from .runner import Runner
 
         program, backend = self.program, BACKENDS[self.backend]
+        self._sized = self.rows  # the rows of the data set that the runner's sizes are for
         primitives = primitives_address(program.dtype, program.numerics, self.backend)
         # threads may share an array where that cannot change a bit
         portable = program.numerics == "portable"
@@ -596,10 +597,9 @@ class CompiledExecutor(Executor):
 
     def bind(self, buffer: Buffer, array: np.ndarray | None = None) -> None:
         """Let a buffer be `array`, or its own memory again."""
-        rows = self.rows
         super().bind(buffer, array)
         self.runner.bind(buffer.number, self.arrays[buffer.number])
-        if self.rows != rows:
+        if self.rows != self._sized:
             self._resize()
 
     def _resize(self) -> None:
@@ -607,6 +607,7 @@ class CompiledExecutor(Executor):
         for i, call in enumerate(self.program.calls):
             if any(b.of_data_set for b in call.buffers):
                 self.runner.set_sizes(i, call.affine_sizes(self.rows))
+        self._sized = self.rows  # last: where Ctrl-C came in between it is done again
 
     def run(self, span: tuple[int, int], batch: int, counted: bool = False) -> None:
         """Run the calls of a range once."""
@@ -628,8 +629,9 @@ class CompiledExecutor(Executor):
         self.check_batch(batch)
         buffers = tuple(streams)
         cursors, source = self._cursors.get(buffers) or self._add_cursors(buffers)
-        if source is not None and len(streams[source]) != self.rows:
+        if source is not None:
             self.rows = len(streams[source])
+        if self.rows != self._sized:
             self._resize()
         try:
             status = self.runner.run_steps(*span, self.commit, rows, batch, cursors, list(streams.values()), on_pause)

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -97,6 +98,15 @@ class Steps:
         self.taken -= 1
 
 
+def press_again(dropped):
+    """Python drops an interrupt that falls into the callback of a weak reference: then it comes once more."""
+    where = getattr(dropped.object, "__module__", None)
+    if dropped.exc_type is KeyboardInterrupt and where in ("_weakrefset", "weakref"):
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else:
+        sys.__unraisablehook__(dropped)
+
+
 def interrupted(call, delay):
     """Call something again and again until a KeyboardInterrupt after `delay` seconds ends it; return whether it did."""
     until = time.monotonic() + delay + PATIENCE
@@ -151,6 +161,7 @@ def damage(model, steps, folder):
 def part(call, backend, numerics, count, seed):
     """Run some trials; return the damages, and how many interrupts came to nothing."""
     signal.signal(signal.SIGALRM, signal.default_int_handler)
+    sys.unraisablehook = press_again
     rng, steps = random.Random(seed), Steps(call, backend, numerics)
     damages, lost = [], 0
     # how long it takes until a fresh model has built what it needs: half of the moments lie within

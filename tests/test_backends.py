@@ -10,12 +10,12 @@ import sys
 
 import numpy as np
 import pytest
-from _arrays import assert_same_bits
+from _arrays import assert_same_bits, needs_modules
 
 import fastbp
 from fastbp import kernels
 from fastbp._show_versions import versions
-from fastbp.backends import NumpyExecutor
+from fastbp.backends import CompiledExecutor, NumpyExecutor
 from fastbp.kernels.backend import BACKENDS, DEFAULT, REFERENCE, Functions
 
 X, Y = np.random.default_rng(0).normal(size=(9, 3)), np.arange(9) % 2
@@ -148,3 +148,19 @@ def test_what_no_dict_looks_up_is_named(value):
         kernels.primitives_address("float32", value)
     with pytest.raises(ValueError, match=f"backend is {said}; it must be"):
         kernels.primitives_address("float32", backend=value)
+
+
+@needs_modules
+def test_a_data_set_whose_length_an_interrupt_kept_from_the_runner(monkeypatch):
+    def interrupt(executor):
+        raise KeyboardInterrupt
+
+    x, y = np.random.default_rng(0).standard_normal((40, 3)), np.arange(40) % 2
+    model = fastbp.Sequential([fastbp.Dense(2)], input_shape=3, seed=0)
+    model.compile("sgd", "sparse_categorical_crossentropy", backend="cython")
+    model.fit(x[:20], y[:20], verbose=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(CompiledExecutor, "_resize", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(x, y, verbose=0)
+    model.fit(x, y, verbose=0)
