@@ -40,7 +40,7 @@ cdef extern from *:
     ctypedef int (*fastbp_kernel)(
         void **, const intptr_t *, const double *, const fastbp_primitive *) noexcept nogil
     enum:
-        FASTBP_OK
+        FASTBP_OK, FASTBP_SHARED
     double fastbp_now() noexcept nogil
 
 cdef extern from "fpcontrol.h" nogil:
@@ -58,7 +58,6 @@ cdef enum:
     LOOKED_AT = 1 << 20 # elements of an array that are looked at without an answer to Ctrl-C
     CURSORS = 64        # at most, of a run: its data, the loss and what metrics count
     OPERANDS = 16       # at most, of a kernel that is shared among threads, and as many sizes
-    SHARED = 1 << 15    # elements from which threads pay
     BRIEF = 10000       # nanoseconds of calls for which other threads may wait: to let them run takes 50
 
 
@@ -592,7 +591,7 @@ cdef class Runner:
         cdef share_t shared
         for i in range(first, last):
             call = &self.calls[i]
-            if (call.operands and self.sizes[call.sizes + call.cut] * call.width >= SHARED
+            if (call.operands and self.sizes[call.sizes + call.cut] * call.width >= FASTBP_SHARED
                     and self.pool and self.pool.threads() > 1):
                 shared = share_t(call, self.pointers + call.buffers, self.items + call.buffers,
                                  self.sizes + call.sizes, self.attributes + call.attributes)

@@ -49,6 +49,8 @@ typedef struct {
     void (*run)(void (*task)(void *context, int part, int parts), void *context, int parts);
 } fastbp_pool;
 
+enum { FASTBP_SHARED = 1 << 15 }; /* elements from which threads pay */
+
 typedef int (*fastbp_kernel)(void **buffers, const intptr_t *sizes, const double *attributes,
                              const fastbp_primitive *primitives);
 

@@ -271,6 +271,8 @@ def remake_normal(program: CallList, kept: Container[Buffer]) -> None:
     They are made of what is kept anyway. A batch of them would leave the caches and come back, which takes longer than
     making them, and takes a third more memory.
     """
+    if not any(call.kernel.name == "batch_norm_affine_forward" for call in program.calls):
+        return
     own, uses, calls = _replaceable(program), _uses(program), program.calls
     found: list[tuple[int, Call, Buffer]] = []
     for call in calls:

@@ -30,9 +30,6 @@ typedef struct {
     intptr_t first, last;
 } fastbp_cell;
 
-FASTBP_INLINE intptr_t fastbp_less(intptr_t a, intptr_t b) { return a < b ? a : b; }
-FASTBP_INLINE intptr_t fastbp_more(intptr_t a, intptr_t b) { return a > b ? a : b; }
-
 /* The smallest t that is not negative and has t * step + at >= bound */
 FASTBP_INLINE intptr_t fastbp_from(intptr_t bound, intptr_t at, intptr_t step) {
     return bound > at ? (bound - at + step - 1) / step : 0;
@@ -59,7 +56,7 @@ FASTBP_INLINE void fastbp_store_some(fastbp_real *p, fastbp_vec v, int lanes, co
     for (intptr_t k = 0;;) { \
         __VA_ARGS__; \
         if (k + FASTBP_LANES >= (n)) break; \
-        k = fastbp_less(k + FASTBP_LANES, (n) - FASTBP_LANES); \
+        k = fastbp_smaller(k + FASTBP_LANES, (n) - FASTBP_LANES); \
     }
 
 /* ---- depthwise convolution: a list of cells, whatever they are */
@@ -133,7 +130,7 @@ FASTBP_INLINE void fastbp_add_lines(
         } \
     }
 #define FASTBP_AT_ONCE(n, stride, back, abreast) \
-    for (intptr_t t = 0;; t = fastbp_less(t + (abreast), places - (abreast))) { \
+    for (intptr_t t = 0;; t = fastbp_smaller(t + (abreast), places - (abreast))) { \
         FASTBP_WHOLE_CHANNELS( \
             k, c, fastbp_add_lines(lines, count, y, t, k, at, width, c, w_step, y_step, n, stride, back, abreast) \
         ) \
@@ -169,7 +166,7 @@ FASTBP_INLINE void fastbp_add_nine(
         FASTBP_WHOLE_CHANNELS(k, c, { \
             fastbp_vec w[9]; \
             FASTBP_UNROLL(p, 3) FASTBP_UNROLL(q, 3) w[3 * p + q] = fastbp_load(lines[p].w + q * w_step + k); \
-            for (intptr_t t = 0;; t = fastbp_less(t + FASTBP_PLACES, places - FASTBP_PLACES)) { \
+            for (intptr_t t = 0;; t = fastbp_smaller(t + FASTBP_PLACES, places - FASTBP_PLACES)) { \
                 fastbp_add_nine(lines, w, y, t, k, at, width, c, y_step, back); \
                 if (t + FASTBP_PLACES >= places) break; \
             } \
@@ -211,7 +208,7 @@ static void fastbp_depthwise(const fastbp_walk *g, const fastbp_real *x, const f
             fastbp_cell cells[FASTBP_CELLS];
             int count = 0, more = 0;
             const intptr_t wanted = i * g->stride_h - g->top + (g->kh - 1) * g->dilation_h + 1;
-            for (; seen < fastbp_less(wanted, g->height); seen++) fastbp_read(x + seen * line, 0, 1, line);
+            for (; seen < fastbp_smaller(wanted, g->height); seen++) fastbp_read(x + seen * line, 0, 1, line);
             for (intptr_t p = 0; p < g->kh; p++) {
                 const intptr_t row = i * g->stride_h - g->top + p * g->dilation_h;
                 const int there = row >= 0 && row < g->height;
@@ -248,8 +245,8 @@ static void fastbp_depthwise_dx(const fastbp_walk *g, const fastbp_real *dy, con
         intptr_t seen = 0;
         for (intptr_t i = 0; i < g->height; i++, dx += g->width * g->c) {
             const intptr_t wanted = (i + g->top) / g->stride_h + 1;
-            for (; seen < fastbp_less(wanted, g->oh); seen++) fastbp_read(dy + seen * line, 0, 1, line);
-            for (intptr_t phase = 0; phase < fastbp_less(stride, g->width); phase++) {
+            for (; seen < fastbp_smaller(wanted, g->oh); seen++) fastbp_read(dy + seen * line, 0, 1, line);
+            for (intptr_t phase = 0; phase < fastbp_smaller(stride, g->width); phase++) {
                 const intptr_t places = (g->width - phase + stride - 1) / stride;
                 fastbp_line lines[FASTBP_CELLS];
                 fastbp_cell cells[FASTBP_CELLS];
@@ -369,14 +366,15 @@ static void fastbp_sum_1(
 }
 
 /* image = the gradient of the weights by one image; one filter a channel */
-static void fastbp_depthwise_dw_of_image(const fastbp_walk *g, const fastbp_real *x, const fastbp_real *dy, fastbp_real *image) {
+static void fastbp_depthwise_dw_of_image(const fastbp_walk *g, const fastbp_real *x, const fastbp_real *dy,
+                                         fastbp_real *image) {
     const int shared = g->c >= FASTBP_LANES && g->dilation_w == 1 && g->stride_w <= 2, apart = g->stride_w == 2;
     const intptr_t line = g->width * g->c, places = g->ow * g->c;
     /* rows of places that L2 holds with their cells; channels that are computed twice are so over the whole image */
     const intptr_t some = FASTBP_HELD / (places + g->stride_h * line) + 1, step = g->c % FASTBP_LANES ? g->oh : some;
     intptr_t begin = 0, end;
     do { /* once where there is no place too */
-        end = fastbp_less(begin + step, g->oh);
+        end = fastbp_smaller(begin + step, g->oh);
         for (intptr_t p = 0; p < g->kh;) {
             const int three = shared && g->kw == 3 && p + 3 <= g->kh;
             if (three) {
@@ -385,7 +383,7 @@ static void fastbp_depthwise_dw_of_image(const fastbp_walk *g, const fastbp_real
                 continue;
             }
             for (intptr_t q = 0; q < g->kw;) {
-                const intptr_t n = shared ? fastbp_less(3, g->kw - q) : 1;
+                const intptr_t n = shared ? fastbp_smaller(3, g->kw - q) : 1;
                 (n == 1 ? fastbp_sum_1 : n == 2 ? (apart ? fastbp_sum_2_apart : fastbp_sum_2)
                                                 : (apart ? fastbp_sum_3_apart : fastbp_sum_3)
                 )(g, x, dy, image, p, q, begin, end);
@@ -419,7 +417,7 @@ static void fastbp_depthwise_dw(const fastbp_walk *g, const fastbp_real *x, cons
     const intptr_t n = g->kh * g->kw * g->c, size = g->height * g->width * g->c;
     fastbp_real *room = (fastbp_real *)fastbp_scratch(TOGETHER * n * sizeof *room);
     for (intptr_t b = 0, count; b < g->batch; b += count) {
-        count = fastbp_less(room ? TOGETHER : 1, g->batch - b);
+        count = fastbp_smaller(room ? TOGETHER : 1, g->batch - b);
         fastbp_some_images s = {g, x + b * size, dy + b * g->oh * g->ow * g->c, room ? room : image, count};
         fastbp_run_parts(primitives, fastbp_depthwise_dw_part, &s, count * size, count);
         for (intptr_t i = 0; i < count; i++) FASTBP_MANY for (intptr_t k = 0; k < n; k++) dw[k] += s.images[i * n + k];
@@ -576,16 +574,16 @@ typedef struct {
 
 FASTBP_INLINE fastbp_span fastbp_inside(intptr_t place, intptr_t stride, intptr_t before, intptr_t k, intptr_t size) {
     const intptr_t at = place * stride - before;
-    return (fastbp_span){at, fastbp_more(0, -at), fastbp_less(k, size - at)};
+    return (fastbp_span){at, fastbp_greater(0, -at), fastbp_smaller(k, size - at)};
 }
 
-FASTBP_INLINE intptr_t fastbp_length(fastbp_span s) { return fastbp_more(0, s.last - s.first); }
+FASTBP_INLINE intptr_t fastbp_length(fastbp_span s) { return fastbp_greater(0, s.last - s.first); }
 
 /* The places of a row whose windows have all their columns inside of an image */
 FASTBP_INLINE fastbp_span fastbp_whole(const fastbp_walk *g) {
-    const intptr_t first = fastbp_less(g->ow, fastbp_from(0, -g->left, g->stride_w));
-    const intptr_t last = fastbp_less(g->ow, fastbp_from(g->width + 1, g->kw - g->left, g->stride_w));
-    return (fastbp_span){0, first, fastbp_more(first, last)};
+    const intptr_t first = fastbp_smaller(g->ow, fastbp_from(0, -g->left, g->stride_w));
+    const intptr_t last = fastbp_smaller(g->ow, fastbp_from(g->width + 1, g->kw - g->left, g->stride_w));
+    return (fastbp_span){0, first, fastbp_greater(first, last)};
 }
 
 /* Places of a row side by side. Of the window of each, high x wide cells are inside of an image; the first of these has
@@ -770,7 +768,7 @@ static void fastbp_pool_forward(const fastbp_walk *g, const fastbp_real *x, fast
                                 x_end - x >= (rows.at + rows.last) * line + FASTBP_WIDE;
             for (intptr_t j = 0; j < g->ow;) {
                 fastbp_row row = fastbp_places_from(g, rows, whole, j);
-                const intptr_t column = fastbp_more(0, j * g->stride_w - g->left);
+                const intptr_t column = fastbp_greater(0, j * g->stride_w - g->left);
                 row.x = x + (rows.at + rows.first) * line + column * c;
                 row.y = y;
                 row.index = index;
@@ -802,7 +800,7 @@ static void fastbp_pool_backward(const fastbp_walk *g, const fastbp_real *dy, ui
             for (intptr_t p = 0; p < lines; p++)
                 for (intptr_t j = 0; j < g->ow;) {
                     fastbp_row row = fastbp_places_from(g, rows, whole, j);
-                    const intptr_t column = fastbp_more(0, j * g->stride_w - g->left);
+                    const intptr_t column = fastbp_greater(0, j * g->stride_w - g->left);
                     row.x = dy + j * c;
                     row.y = dx + (rows.at + rows.first + p) * line + column * c;
                     row.index = index ? index + j * c : index;

@@ -288,10 +288,10 @@ static void fastbp_multiply_direct(const fastbp_operands *o) {
 static void fastbp_multiply_bands(const fastbp_operands *o) {
     const intptr_t held = (FASTBP_BAND / FASTBP_ITEM / (o->k + o->n) / FASTBP_ROWS + 1) * FASTBP_ROWS;
     fastbp_operands band = *o;
-    band.far = o->m > held;
+    band.far = 1;
     for (intptr_t i = 0; i < o->m; i += held) {
         band.m = fastbp_smaller(held, o->m - i);
-        if (band.far && o->a_col == 1) fastbp_read(band.a, o->a_row, band.m, o->k);
+        if (o->a_col == 1) fastbp_read(band.a, o->a_row, band.m, o->k);
         fastbp_multiply_direct(&band);
         band.a += held * o->a_row;
         band.y += held * o->y_row;
@@ -591,7 +591,7 @@ static void fastbp_matmul(const fastbp_real *a, intptr_t a_row, intptr_t a_col, 
     else if (of_row)
         fastbp_multiply_row(&o);
     else if (!transposed && o.b_col == 1 && (m <= FASTBP_ROWS || k * n * FASTBP_ITEM <= direct))
-        fastbp_multiply_bands(&o);
+        (m > FASTBP_ROWS && m * (k + n) > FASTBP_BAND / FASTBP_ITEM ? fastbp_multiply_bands : fastbp_multiply_direct)(&o);
     else if ((k <= FASTBP_SHALLOW && !blocks) || !fastbp_multiply_deep(&o, transposed, blocks))
         fastbp_multiply_shallow(&o, transposed);
     if (add && !o.add) fastbp_add_c(y, o.to_c, o.to_before, y_row, m, n);

@@ -21,6 +21,19 @@ static const fastbp_pool *_Atomic fastbp_portable_pool;
 
 static void fastbp_set_pool(const fastbp_pool *pool) { atomic_store(&fastbp_portable_pool, pool); }
 
+/* How many threads there are for work that is `enough` for several, and to run a task in as many parts */
+static int fastbp_threads(int enough) {
+    const fastbp_pool *pool = enough ? atomic_load(&fastbp_portable_pool) : NULL;
+    return pool ? pool->threads() : 1;
+}
+
+static void fastbp_run_task(void (*task)(void *, int, int), void *context, int parts) {
+    if (parts > 1)
+        atomic_load(&fastbp_portable_pool)->run(task, context, parts);
+    else
+        task(context, 0, 1);
+}
+
 typedef struct {
     const fastbp_real *a, *b;
     intptr_t a_row, a_col, b_row, b_col;
@@ -53,14 +66,13 @@ static void fastbp_product_part(void *context, int part, int parts) {
 /* One part for each thread, where a pointwise call has four to even out what else the cores do (runner.pyx): a part packs
  * panels of its own. */
 static void fastbp_run_product(fastbp_product *p) {
-    const fastbp_pool *pool = atomic_load(&fastbp_portable_pool);
-    const int parts = pool && p->m * p->k * p->n >= FASTBP_MIN_THREADED_FMAS ? pool->threads() : 1;
+    const int parts = fastbp_threads(p->m * p->k * p->n >= FASTBP_MIN_THREADED_FMAS);
     if (parts == 1) {
         fastbp_matmul(p->a, p->a_row, p->a_col, p->b, p->b_row, p->b_col, p->y, p->n, p->m, p->k, p->n, &p->epilogue);
         return;
     }
     p->by_rows = p->m > p->n;
-    pool->run(fastbp_product_part, p, parts);
+    fastbp_run_task(fastbp_product_part, p, parts);
 }
 
 static void fastbp_matmul_loop(char **args, const intptr_t *dimensions, const intptr_t *steps, void *data) {
@@ -108,14 +120,9 @@ FASTBP_UNUSED static void fastbp_sweep_loop(char **args, const intptr_t *dimensi
     const fastbp_sweep s = {.x = a[0], .h = a[1], .dy = a[2], .w = a[3], .db = a[4], .dw = a[5], .dh = a[6],
                             .db_before = a[7], .dw_before = a[8], .batch = dimensions[0], .m = dimensions[1],
                             .k = dimensions[2], .n = dimensions[3], .relu = (int)dimensions[4], .end = dimensions[2]};
-    const fastbp_pool *pool = atomic_load(&fastbp_portable_pool);
-    const int parts = pool && s.batch * s.k * s.n >= FASTBP_MIN_THREADED_FMAS ? pool->threads() : 1;
     (void)steps;
     (void)data;
-    if (parts == 1)
-        fastbp_run_sweep(&s);
-    else
-        pool->run(fastbp_sweep_part, (void *)&s, parts);
+    fastbp_run_task(fastbp_sweep_part, (void *)&s, fastbp_threads(s.batch * s.k * s.n >= FASTBP_MIN_THREADED_FMAS));
 }
 
 static void fastbp_run_convolution(char **args, const intptr_t *dimensions, int result,
@@ -124,14 +131,10 @@ static void fastbp_run_convolution(char **args, const intptr_t *dimensions, int 
     fastbp_convolution s = {.x = (const fastbp_real *)args[0], .weights = (const fastbp_real *)args[1], .bias = bias,
                             .y = (fastbp_real *)args[result]};
     memcpy(&s.w, dimensions, sizeof s.w);
-    const fastbp_pool *pool = atomic_load(&fastbp_portable_pool);
     const intptr_t fmas = s.w.batch * s.w.oh * s.w.ow * s.w.kh * s.w.kw * s.w.n * s.w.o;
-    const int parts = pool && fmas >= FASTBP_MIN_THREADED_FMAS ? pool->threads() : 1;
+    const int parts = fastbp_threads(fmas >= FASTBP_MIN_THREADED_FMAS);
     const fastbp_convolution_part part = begin(&s, parts);
-    if (part && parts == 1)
-        part(&s, 0, 1);
-    else if (part)
-        pool->run(part, &s, parts);
+    if (part) fastbp_run_task(part, &s, parts);
     *(int *)args[result + 1] = !s.failed;
 }
 
@@ -165,20 +168,13 @@ static const fastbp_primitive fastbp_portable[FASTBP_PRIMITIVES] = {
 #endif
     FASTBP_UNARY(FASTBP_ENTRY) FASTBP_FAR(FASTBP_ENTRY) FASTBP_BINARY(FASTBP_ENTRY)
 };
+#undef FASTBP_ENTRY
 
-/* Parts of a kernel's own work, `most` at most, among the threads; in portable numerics, and where there are enough
- * elements (runner.pyx). */
+/* Parts of a kernel's own work, `most` at most, among the threads; in portable numerics, and where it has enough elements */
 FASTBP_UNUSED static void fastbp_run_parts(const fastbp_primitive *primitives, void (*task)(void *, int, int),
                                            void *context, intptr_t elements, intptr_t most) {
-    enum { SHARED = 1 << 15 };
-    const fastbp_pool *pool = primitives == fastbp_portable && elements >= SHARED ? atomic_load(&fastbp_portable_pool)
-                                                                                 : NULL;
-    const int parts = pool ? (int)fastbp_smaller(pool->threads(), most) : 1;
-    if (parts > 1)
-        pool->run(task, context, parts);
-    else
-        task(context, 0, 1);
+    const int threads = fastbp_threads(primitives == fastbp_portable && elements >= FASTBP_SHARED);
+    fastbp_run_task(task, context, (int)fastbp_smaller(threads, most));
 }
-#undef FASTBP_ENTRY
 
 #endif
